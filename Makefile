@@ -1,0 +1,60 @@
+# Works from a bare clone with Python 3.11 or later and make.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_OUT ?= demo-out
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OTHER_PYTHONS := 3.12 3.13
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-all check format bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP)  ## create the virtual environment and install everything into it
+
+# PIP_CONSTRAINT besides -c: it also pins what the isolated build of the package installs.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(0 if sys.version_info >= (3, 11) else "attrib needs Python 3.11 or later, this is " + v + "; try: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+demo: $(STAMP)  ## the main job on generated data: the per-stage table and where its files are
+	$(BIN)/attrib demo --out $(DEMO_OUT)
+
+test: $(STAMP)  ## all tests but the doctests
+	$(BIN)/python -m pytest --durations=10 $(ARGS)
+
+test-all: test  ## the tests on the other Pythons too, where present
+	@for version in $(OTHER_PYTHONS); do \
+	    found=; \
+	    for candidate in python$$version $$HOME/.pyenv/versions/$$version*/bin/python; do \
+	        if "$$candidate" -c 'import venv, ensurepip' >/dev/null 2>&1; then found=$$candidate; break; fi; \
+	    done; \
+	    if [ -z "$$found" ]; then echo "Python $$version is not present: skipped"; continue; fi; \
+	    echo "== Python $$version ($$found)"; \
+	    $(MAKE) --no-print-directory test PYTHON="$$found" VENV=.venv-$$version || exit 1; \
+	done
+
+check: $(STAMP)  ## formatter, linter, types, import layers, doctests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --quiet -p tests.conftest --doctest-modules src
+
+format: $(STAMP)  ## format, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)  ## time and memory; ARGS="…" is handed on
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+clean:  ## remove environments, caches and outputs
+	rm -rf .venv .venv-* build dist $(DEMO_OUT) .cache .benchmarks .hypothesis .import_linter_cache .mypy_cache \
+	    .pytest_cache .ruff_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

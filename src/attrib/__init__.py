@@ -1,0 +1,94 @@
+"""attrib: which channel moves customers from each stage to the next, and with what certainty.
+
+Names load on first use, so that ``import attrib`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attrib import synth
+    from attrib.crediting import credit
+    from attrib.engines.local import LocalEngine
+    from attrib.errors import AttribError, AttribWarning, DataError, RejectedError, ResourceError, SolveError, SpecError
+    from attrib.io.sources import InlineOutcome
+    from attrib.journeys import Journeys
+    from attrib.methods import (
+        METHODS,
+        FirstTouch,
+        LastNonDirect,
+        LastTouch,
+        Linear,
+        Markov,
+        PositionBased,
+        Shapley,
+        TimeDecay,
+    )
+    from attrib.stages import STAGES, Milestone, Stage, StageColumn, StageModel
+
+_HOMES = {
+    "attrib.crediting": ("credit",),
+    "attrib.engines.local": ("LocalEngine",),
+    "attrib.errors": (
+        "AttribError", "AttribWarning", "DataError", "RejectedError", "ResourceError", "SolveError", "SpecError",
+    ),
+    "attrib.io.sources": ("InlineOutcome",),
+    "attrib.journeys": ("Journeys",),
+    "attrib.methods": (
+        "METHODS", "FirstTouch", "LastNonDirect", "LastTouch", "Linear", "Markov", "PositionBased", "Shapley",
+        "TimeDecay",
+    ),
+    "attrib.stages": ("STAGES", "Milestone", "Stage", "StageColumn", "StageModel"),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("stages", "synth", "testing")
+
+__all__ = [
+    "METHODS",
+    "STAGES",
+    "AttribError",
+    "AttribWarning",
+    "DataError",
+    "FirstTouch",
+    "InlineOutcome",
+    "Journeys",
+    "LastNonDirect",
+    "LastTouch",
+    "Linear",
+    "LocalEngine",
+    "Markov",
+    "Milestone",
+    "PositionBased",
+    "RejectedError",
+    "ResourceError",
+    "Shapley",
+    "SolveError",
+    "SpecError",
+    "Stage",
+    "StageColumn",
+    "StageModel",
+    "TimeDecay",
+    "credit",
+    "synth",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"attrib.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415
+
+        value = version("attrib")
+    else:
+        raise AttributeError(f"module 'attrib' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

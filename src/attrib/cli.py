@@ -1,0 +1,291 @@
+"""The command. Each subcommand calls one function; exceptions become exit codes.
+
+Results go to standard output, everything else (progress, warnings, errors) to standard error. Heavy
+modules are imported inside the commands, so that ``attrib --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import _thread
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from attrib.errors import EXIT_CODES, AttribError, ResourceError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from attrib.job import Result
+
+_EPILOG = f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}."
+
+app = typer.Typer(
+    name="attrib",
+    help="From raw touchpoints to a per-stage channel-credit table.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job file.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Neither progress nor table; warnings and errors only.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="A summary as JSON on standard output in place of the table.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores by default.")]
+Memory = Annotated[str | None, typer.Option(metavar="SIZE", help='Memory to keep to, such as "4GB".')]
+Seed = Annotated[int, typer.Option(min=0, help="Which customers to draw.")]
+
+
+def _version(on: bool) -> None:
+    if on:
+        from importlib.metadata import version
+
+        typer.echo(f"attrib {version('attrib')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    job_file: JobFile,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    threads: Threads = None,
+    memory: Memory = None,
+) -> None:
+    """Run a job: write the credit table and its companions, and show the table."""
+    with _errors(as_json):
+        from attrib import job
+
+        with _progress(quiet or as_json) as progress:
+            result = job.run(job.load(job_file), threads=threads, memory_limit=memory, progress=progress)
+        _show(result, quiet, as_json)
+
+
+@app.command()
+def check(
+    job_file: JobFile,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    threads: Threads = None,
+    memory: Memory = None,
+) -> None:
+    """Validate a job and its data; write nothing."""
+    with _errors(as_json):
+        from attrib import job
+        from attrib.report.terminal import ledger_lines
+
+        with _progress(quiet or as_json) as progress:
+            found = job.check(job.load(job_file), threads=threads, memory_limit=memory, progress=progress)
+        _warn(found.warnings)
+        if as_json:
+            _say_json({"status": "ok", "ledger": found.ledger.to_dicts(), "warnings": found.warnings})
+        elif not quiet:
+            for line in ledger_lines(found.ledger):
+                _say(line)
+            _say(f"{job_file} can be run")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the data, the job and its results.")] = Path(
+        "attrib-demo"
+    ),
+    customers: Annotated[int, typer.Option(min=1, help="Customers to generate.")] = 100_000,
+    seed: Seed = 1,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    threads: Threads = None,
+    memory: Memory = None,
+) -> None:
+    """Generate customers, run a job over five stages on them, and show the table."""
+    with _errors(as_json):
+        from attrib import demo
+
+        with _progress(quiet or as_json) as progress:
+            result = demo.run(
+                out, customers=customers, seed=seed, threads=threads, memory_limit=memory, progress=progress
+            )
+        _show(result, quiet, as_json)
+
+
+@app.command()
+def synth(
+    customers: Annotated[int, typer.Option(min=1, help="Customers to generate.")],
+    out: Annotated[Path, typer.Option(help="Folder for touchpoints.parquet and outcomes.parquet.")],
+    seed: Seed = 0,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Rows in random order.")] = False,
+    dirty: Annotated[float, typer.Option(min=0, max=1, help="Share of faulty rows to mix in.")] = 0.0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    threads: Threads = None,
+) -> None:
+    """Generate touchpoints and outcomes with known properties."""
+    with _errors(as_json):
+        from attrib import synth
+
+        with _progress(quiet or as_json) as progress:
+            files = synth.write(
+                customers, seed, out, shuffle=shuffle, dirty=dirty, threads=threads, progress=progress
+            )
+        if as_json:
+            _say_json({"status": "ok", "files": [str(file) for file in files.values()]})
+        elif not quiet:
+            for file in files.values():
+                _say(f"wrote {file}")
+
+
+def main() -> None:
+    """Entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? and does not fail
+    sys.unraisablehook = _keep_interrupt
+    app()
+
+
+def _keep_interrupt(fault: sys.UnraisableHookArgs) -> None:
+    """Send an interrupt again that hit where Python can only print and forget it, as in a weak reference."""
+    if isinstance(fault.exc_value, KeyboardInterrupt):
+        again = threading.Timer(0.05, _thread.interrupt_main)  # at once it would be lost in this very hook
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(fault)
+
+
+@contextmanager
+def _errors(as_json: bool) -> Iterator[None]:
+    """Turn exceptions into exit codes; faults of ours keep their traceback."""
+    try:
+        yield
+        sys.stdout.flush()  # here, so that a reader who has gone is noticed inside
+    except AttribError as error:
+        _fail(error, as_json)
+    except MemoryError:
+        hint = "set --memory, or close other programs"
+        _fail(ResourceError("out_of_memory", "memory is not sufficient", hint=hint), as_json)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are on our way out already
+        sys.unraisablehook = lambda _: None
+        _complain("interrupted")
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        # `attrib run … | head`: the files are whole, and nobody wants to read on.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(error: AttribError, as_json: bool) -> None:
+    if as_json:
+        _say_json({"status": "error", "key": error.key, "message": error.message, "hint": error.hint})
+    _complain(f"error: {error.message}", "red")
+    if error.hint:
+        _complain(f"next step: {error.hint}")
+    raise typer.Exit(error.exit_code)
+
+
+@contextmanager
+def _progress(silent: bool) -> Iterator[Callable[[str, float, float | None], None] | None]:
+    """Show progress on standard error if that is a terminal."""
+    if silent or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+    count = TextColumn("{task.completed:,.0f}")
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        count,
+        TimeElapsedColumn(),
+        console=_console(stderr=True),
+        transient=True,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def advance(stage: str, done: float, total: float | None) -> None:
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage)
+        bars.update(tasks[stage], completed=done, total=total)
+
+    with bars:
+        yield advance
+
+
+def _show(result: Result, quiet: bool, as_json: bool) -> None:
+    """Print a result: tables for people, or a summary for programs."""
+    _warn(result.warnings)
+    if as_json:
+        files = [str(file) for file in result.files]
+        _say_json({"status": "ok", **result.manifest.model_dump(), "files": files})
+        return
+    if quiet:
+        return
+    from attrib.report import terminal
+
+    console = _console()
+    console.width = width = terminal.usable_width(console)
+    pieces = (result.credit, result.funnel, result.ledger, result.manifest, result.files)
+    for part in terminal.result_parts(*pieces, width):
+        console.print(part)
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the process with 1; see _errors
+
+    wide = None if (sys.stderr if stderr else sys.stdout).isatty() else 100
+    return Quiet(stderr=stderr, width=wide, highlight=False, markup=False, emoji=False)
+
+
+def _warn(notes: tuple[str, ...]) -> None:
+    for note in notes:
+        _complain(f"warning: {note}", "yellow")
+
+
+def _complain(line: str, style: str | None = None) -> None:
+    from rich.text import Text
+
+    from attrib.io.text import clean_lines
+
+    _console(stderr=True).print(Text(clean_lines(line), style=style or ""), soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    from attrib.io.text import clean
+
+    sys.stdout.write(clean(line) + "\n")
+
+
+def _say_json(content: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main()

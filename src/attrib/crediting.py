@@ -1,0 +1,102 @@
+"""attrib.credit: several methods, one pass over the journeys, one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from attrib.errors import SpecError
+from attrib.intervals import bounds_of, check_interval
+from attrib.methods.base import Method, cells_of, check_unique, credit_frame, observe
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from attrib.journeys import Journeys
+
+
+def credit(
+    journeys: Journeys,
+    methods: Method | Sequence[Method] | Mapping[str, Method],
+    *,
+    intervals: float | None = 0.95,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Credit every player of every game by several methods.
+
+    Parameters
+    ----------
+    journeys : Journeys
+        From :meth:`attrib.Journeys.from_events` or :meth:`attrib.Journeys.from_paths`.
+    methods : Method, sequence of Method, or mapping of str to Method
+        A mapping gives the names of the ``method`` column; otherwise labels such as ``markov(order=1)``.
+    intervals : float or None
+        Level of percentile intervals, or None for no interval.
+    replicates : int
+        Draws of the bootstrap.
+    seed : int
+        The same seed gives the same intervals.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns by docs/semantics.md, section 10: the ``by`` columns, ``stage``, the player's columns, ``kind``,
+        ``method``, ``conversions``, ``value``, ``share``, ``effect``, ``conversions_se``; with intervals
+        ``conversions_low`` … ``effect_high``. Values in the unit of the outcomes' ``value``.
+
+    Raises
+    ------
+    SpecError
+        If a method or an interval setting is not what it must be.
+    DataError
+        If the data cannot be read as journeys.
+    SolveError
+        If a method has no answer for them.
+    ResourceError
+        If memory or disk do not suffice.
+
+    Examples
+    --------
+    >>> import attrib, polars as pl
+    >>> paths = pl.DataFrame({"path": ["ad > mail", "mail"], "total_conversions": [40, 20], "total_null": [60, 20]})
+    >>> journeys = attrib.Journeys.from_paths(paths)
+    >>> table = attrib.credit(journeys, [attrib.LastTouch(), attrib.Markov(order=1)], intervals=None)
+    >>> table.filter(kind="player").select("channel", "method", "conversions").rows()
+    [('ad', 'last_touch', 0.0), ('ad', 'markov(order=1)', 24.0), ('mail', 'last_touch', 60.0), \
+('mail', 'markov(order=1)', 36.0)]
+    """
+    named = _named(methods)
+    check_interval(intervals, replicates, seed)
+    needs = tuple(dict.fromkeys(need for method in named.values() for need in method._needs()))  # noqa: SLF001
+    tallies = journeys.tallies(needs, units=intervals is not None)
+    cells = cells_of(tallies)
+    answers = [(label, method, observe(method, tallies, cells)) for label, method in named.items()]
+    bounds = None
+    if intervals is not None:
+        bounds = bounds_of(
+            list(named.values()), tallies, cells, level=intervals, replicates=replicates, seed=seed,
+            threads=journeys.engine.workers, progress=journeys.engine.progress,
+        )  # fmt: skip
+    return credit_frame(answers, tallies, cells, bounds)
+
+
+def _named(methods: Method | Sequence[Method] | Mapping[str, Method]) -> dict[str, Method]:
+    if isinstance(methods, Method):
+        methods = [methods]
+    if isinstance(methods, Mapping):
+        pairs = list(methods.items())
+    elif isinstance(methods, Sequence) and not isinstance(methods, str):
+        pairs = [(method.label if isinstance(method, Method) else "", method) for method in methods]
+    else:
+        raise SpecError("bad_methods", f"methods = {methods!r} is not a list of methods")
+    for label, method in pairs:
+        if not isinstance(method, Method):
+            hint = f"write {method.__name__}()" if isinstance(method, type) else "e.g. attrib.Markov(order=1)"
+            raise SpecError("bad_methods", f"{method!r} is not a method", hint=hint)
+        if not isinstance(label, str) or not label.strip():
+            raise SpecError("bad_methods", f"{label!r} is not a name for a method")
+    if not pairs:
+        raise SpecError("bad_methods", "there is no method", hint="e.g. [attrib.Markov(order=1)]")
+    check_unique([label for label, _ in pairs])
+    return dict(pairs)

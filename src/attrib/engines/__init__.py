@@ -1,0 +1,1 @@
+"""Engines: where and how journeys are tallied."""

@@ -1,0 +1,141 @@
+"""What an engine takes and gives: a recipe in, tallies out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import polars as pl
+
+from attrib.tally import Transitions
+
+if TYPE_CHECKING:
+    from attrib.io.sources import InlineOutcome, Source
+    from attrib.ragged import Ints, Ragged
+    from attrib.stages import StageColumn, StageModel
+    from attrib.tally import Need, Tally
+
+Progress = Callable[[str, float, float | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Where events come from and how journeys are made of them; nothing is read before it is needed."""
+
+    touchpoints: Source
+    outcomes: Source
+    inline: InlineOutcome | None
+    target: str | None
+    lookback: timedelta | None
+    max_gap: timedelta | None
+    maturity: timedelta | None
+    repeats: str
+    duplicates: str
+    stages: StageModel | StageColumn | None
+    view: str
+    by: tuple[str, ...]
+    player: tuple[str, ...]
+    max_players: int
+    max_rejects: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Rows of both tables by fate: (table, entry) → (rows, value); value is None for touchpoints."""
+
+    entries: dict[tuple[str, str], tuple[int, float | None]]
+    warnings: tuple[str, ...]
+    rejected: pl.DataFrame
+
+
+@dataclass(slots=True)
+class Fates:
+    """What became of rows after they were read, summed over the partitions.
+
+    ``touches`` int64 [3]: used, outside the window, open; ``outcomes`` int64 [3, 3]: rows and value (two words) of
+    credited or unattributed, without effect, other outcomes.
+    """
+
+    touches: Ints
+    outcomes: Ints
+    duplicates: int
+    repeated: int
+    repeated_values: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """Counts int64 [S, 6] and, by stage, the times in it (ticks) with 1 for left, 0 for still there."""
+
+    counts: Ints
+    times: list[Ints]
+    left: list[Ints]
+    ticks_per_second: int
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What intervals resample: ``buckets`` of customers, or ``paths`` with their counts."""
+
+    kind: str
+    counts: Ints
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+
+@dataclass(slots=True)
+class Tallies:
+    """All that methods see of the journeys; players and games are in the order of the credit table.
+
+    ``players``: one row a player, code = row + 3; ``games``: one row a game, code = row. ``sums`` by need, with the
+    unit axis where ``with_units``. ``no_nulls``: by-columns that only outcomes carry, so that null journeys have no
+    game of their own. ``has_times``: false for path tables.
+    """
+
+    players: pl.DataFrame
+    games: pl.DataFrame
+    units: Units
+    sums: dict[Need, Tally]
+    with_units: bool
+    no_nulls: tuple[str, ...] = ()
+    has_times: bool = True
+
+    def find(self, need: Need) -> Tally | None:
+        """Sum of a need, also as the marginal of a higher order; None where it was not summed."""
+        if need not in self.sums and isinstance(need, Transitions):
+            higher = [n for n in self.sums if isinstance(n, Transitions) and n.order > need.order]
+            if higher:
+                self.sums[need] = self.sums[min(higher, key=lambda n: n.order)].marginal(need.order)
+        return self.sums.get(need)
+
+    def get(self, need: Need) -> Tally:
+        """Sum of a need that was asked for."""
+        tally = self.find(need)
+        assert tally is not None
+        return tally
+
+
+BUCKETS = 256  # units of customers' journeys: what a fixed hash of the customer gives
+
+
+class Engine(Protocol):
+    """Runs recipes; ``memory`` is the recipe's own, so that nothing is summed twice."""
+
+    def tally(self, recipe: Any, needs: Iterable[Need], *, units: bool, memory: dict[str, Any]) -> Tallies:
+        """Sum the needs over all journeys."""
+        ...
+
+    def ledger(self, recipe: Any, memory: dict[str, Any]) -> Ledger:
+        """Account for every row."""
+        ...
+
+    def funnel(self, recipe: Any, memory: dict[str, Any]) -> Funnel:
+        """Count customers by stage."""
+        ...
+
+    def journeys(self, recipe: Any, memory: dict[str, Any]) -> tuple[Any, list[tuple[Any, Ragged]]]:
+        """List all journeys."""
+        ...

@@ -1,0 +1,245 @@
+"""Columns to codes and identities to words: what kernels read instead of names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import nanoarrow
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.errors import DataError
+from attrib.kernels import words
+
+Codes = npt.NDArray[np.int32]
+Words = npt.NDArray[np.uint64]
+SIGN = np.uint64(1 << 63)
+
+
+def _views(series: pl.Series) -> list[tuple[int, npt.NDArray[np.int64], int, object]]:
+    """Addresses of a text column's string views and buffers, without a copy; the last item keeps them alive."""
+    parts = []
+    for chunk in nanoarrow.c_array_stream(series):
+        if chunk.length:
+            buffers = chunk.buffers
+            address = buffers[1] + 16 * chunk.offset
+            parts.append((address, np.array([*buffers[2:-1], 0], np.int64), chunk.length, chunk))
+    return parts
+
+
+def text_words(series: pl.Series) -> tuple[Words, Words]:
+    """Two words that identify each text (nulls undefined)."""
+    n = len(series)
+    w0, w1 = np.empty(n, np.uint64), np.empty(n, np.uint64)
+    at = 0
+    for address, buffers, length, _owner in _views(series):
+        words.text_words(address, buffers, length, w0[at:], w1[at:])
+        at += length
+    return w0, w1
+
+
+def hash_texts(series: pl.Series) -> tuple[Words, Words, npt.NDArray[np.bool_]]:
+    """Hash each text to 128 bits; also which texts are blank."""
+    n = len(series)
+    w0, w1, blank = np.empty(n, np.uint64), np.empty(n, np.uint64), np.zeros(n, np.bool_)
+    at = 0
+    for address, buffers, length, _owner in _views(series):
+        words.hash_texts(address, buffers, length, w0[at:], w1[at:], blank[at:])
+        at += length
+    return w0, w1, blank
+
+
+def ordered_int(values: npt.NDArray[np.int64]) -> Words:
+    """Words that sort like signed integers."""
+    return values.view(np.uint64) ^ SIGN
+
+
+def unordered_int(values: Words) -> npt.NDArray[np.int64]:
+    """Invert :func:`ordered_int`."""
+    return (values ^ SIGN).view(np.int64)
+
+
+def ordered_float(values: npt.NDArray[np.float64]) -> Words:
+    """Words that sort like finite floats (and -0.0 equals 0.0)."""
+    bits = (values + 0.0).view(np.uint64)
+    return np.where(bits >> np.uint64(63), ~bits, bits | SIGN)
+
+
+def unordered_float(values: Words) -> npt.NDArray[np.float64]:
+    """Invert :func:`ordered_float`."""
+    return np.where(values >> np.uint64(63), values & ~SIGN, ~values).view(np.float64)
+
+
+def integer_words(series: pl.Series) -> tuple[Words, Words]:
+    """Words of any column that is a number, a date or a truth value."""
+    dtype = series.dtype
+    if dtype.is_float():
+        w0 = ordered_float(series.cast(pl.Float64).fill_null(0.0).to_numpy())
+    elif dtype == pl.UInt64:
+        w0 = series.fill_null(0).to_numpy().copy()
+    elif dtype.is_integer() or dtype == pl.Boolean or dtype.is_temporal():
+        w0 = series.to_physical().cast(pl.Int64).fill_null(0).to_numpy().view(np.uint64)
+    else:
+        raise DataError("wrong_type", f"column {series.name!r} is {dtype}, which cannot be a key", column=series.name)
+    return w0, np.zeros(len(w0), np.uint64)
+
+
+def _as_key(series: pl.Series) -> pl.Series:
+    return series.cast(pl.String) if isinstance(series.dtype, (pl.Categorical, pl.Enum)) else series
+
+
+@dataclass(slots=True)
+class Dictionary:
+    """Codes of one column in order of first appearance; code 0 is null."""
+
+    name: str
+    values: pl.Series | None = None
+    _words0: list[Words] = field(default_factory=list)
+    _words1: list[Words] = field(default_factory=list)
+    _keys0: Words = field(default_factory=lambda: np.zeros(256, np.uint64))
+    _keys1: Words = field(default_factory=lambda: np.zeros(256, np.uint64))
+    _codes: Codes = field(default_factory=lambda: np.full(256, -1, np.int32))
+    _count: int = 0
+
+    def __len__(self) -> int:
+        return self._count + 1
+
+    def encode(self, series: pl.Series) -> Codes:
+        """Code a column; new values are remembered."""
+        key = _as_key(series)
+        w0, w1 = text_words(key) if key.dtype in (pl.String, pl.Null) else integer_words(key)
+        nulls = series.null_count()
+        if nulls == len(series):
+            self._remember(key, np.zeros(0, np.int64))
+            return np.zeros(len(series), np.int32)
+        present = None
+        if nulls:
+            present = series.is_not_null().to_numpy()
+            w0, w1 = w0[present], w1[present]
+            rows = np.flatnonzero(present)
+        codes, fresh = self.encode_words(w0, w1)
+        self._remember(key, rows[fresh] if nulls else fresh)
+        if present is None:
+            return codes + np.int32(1)
+        out = np.zeros(len(series), np.int32)
+        out[present] = codes + 1
+        return out
+
+    def _remember(self, key: pl.Series, fresh: npt.NDArray[np.int64]) -> None:
+        if self.values is None:
+            self.values = pl.Series(self.name, [None], dtype=key.dtype)
+        if len(fresh):
+            new = key.gather(fresh).alias(self.name)
+            if self.values.dtype == pl.Null:
+                self.values = self.values.cast(new.dtype)
+            self.values = pl.concat([self.values, new.cast(self.values.dtype)])
+
+    def encode_words(self, w0: Words, w1: Words) -> tuple[Codes, npt.NDArray[np.int64]]:
+        """Code pairs of words, from 0; also the first row of each new pair."""
+        out = np.empty(len(w0), np.int32)
+        fresh = np.empty(4096, np.int64)
+        found: list[npt.NDArray[np.int64]] = []
+        row = 0
+        while True:
+            before = self._count
+            row, self._count = words.encode_words(
+                w0, w1, row, self._keys0, self._keys1, self._codes, self._count, out, fresh
+            )
+            new = fresh[: self._count - before].copy()
+            self._words0.append(w0[new])
+            self._words1.append(w1[new])
+            found.append(new)
+            if row == len(w0):
+                return out, np.concatenate(found)
+            if self._count >= len(self._codes) // 2:
+                self._grow()
+
+    def rank(self) -> Codes:
+        """Place of every code in the order of the values: texts in byte order, null last."""
+        assert self.values is not None
+        place = np.empty(len(self), np.int32)
+        place[self.values.arg_sort(nulls_last=True).to_numpy()] = np.arange(len(self), dtype=np.int32)
+        return place
+
+    def _grow(self) -> None:
+        size = 4 * len(self._codes)
+        self._words0, self._words1 = [np.concatenate(self._words0)], [np.concatenate(self._words1)]
+        self._keys0, self._keys1 = np.zeros(size, np.uint64), np.zeros(size, np.uint64)
+        self._codes = np.full(size, -1, np.int32)
+        words.rebuild_table(self._words0[0], self._words1[0], self._keys0, self._keys1, self._codes)
+
+
+@dataclass(slots=True)
+class Kinds:
+    """Distinct combinations of the columns that say what kind of event a row is.
+
+    A row then needs one code; a kind leads to its channel, player, game, stage … by small look-ups.
+    ``dictionaries``: one a column, the first is the channel or the outcome; by-columns share theirs between tables.
+    """
+
+    dictionaries: list[Dictionary]
+    _combine: list[Dictionary] = field(default_factory=list)
+    _codes: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    _ranked: int = 0
+    _rank: Codes = field(default_factory=lambda: np.zeros(0, np.int32))
+
+    def __post_init__(self) -> None:
+        self._combine = [Dictionary("kind") for _ in self.dictionaries]
+        self._codes = [np.zeros((0, len(self.dictionaries)), np.int32)]
+
+    def encode(self, batch: pl.DataFrame) -> Codes:
+        """Code the rows of a batch."""
+        columns = [d.encode(batch[d.name]) for d in self.dictionaries]
+        zeros = np.zeros(batch.height, np.uint64)
+        kinds = columns[0].astype(np.uint64)
+        fresh = np.zeros(0, np.int64)
+        for codes, combine in zip(columns, self._combine, strict=True):
+            # with one column the pair is (code, code): kinds are numbered by appearance like the codes
+            coded, fresh = combine.encode_words(kinds, codes.astype(np.uint64) if len(columns) > 1 else zeros)
+            kinds = coded.astype(np.uint64)
+        if len(fresh):
+            self._codes.append(np.stack([c[fresh] for c in columns], axis=1))
+        return coded
+
+    @property
+    def codes(self) -> npt.NDArray[np.int32]:
+        """Codes of the columns by kind [kinds, columns]."""
+        if len(self._codes) > 1:
+            self._codes = [np.concatenate(self._codes)]
+        return self._codes[0]
+
+    def rank(self) -> Codes:
+        """Place of every kind in the order of semantics §1: by the columns, texts in byte order, nulls last."""
+        codes = self.codes
+        if self._ranked != len(codes):
+            places = [dictionary.rank()[codes[:, column]] for column, dictionary in enumerate(self.dictionaries)]
+            order = np.lexsort(places[::-1])
+            self._rank = np.empty(len(codes), np.int32)
+            self._rank[order] = np.arange(len(codes), dtype=np.int32)
+            self._ranked = len(codes)
+        return self._rank
+
+
+def check_players(dictionaries: Sequence[Dictionary], limit: int, counts: npt.NDArray[np.int64]) -> None:
+    """Stop when there are more distinct players than the cap.
+
+    Raises
+    ------
+    DataError
+        ``too_many_players``, naming the column with the most values and its most frequent ones.
+    """
+    worst = max(dictionaries, key=len)
+    assert worst.values is not None
+    top = np.argsort(-counts[1:], kind="stable")[:5] + 1
+    names = ", ".join(repr(str(worst.values[int(i)])[:40]) for i in top)
+    raise DataError(
+        "too_many_players",
+        f"more than {limit:,} distinct players; column {worst.name!r} has {len(worst) - 1:,} values so far, "
+        f"most often {names}",
+        hint=f"group its values (URLs and ids are not channels), or raise max_players above {limit:,}",
+        column=worst.name,
+        limit=limit,
+        found=len(worst) - 1,
+    )

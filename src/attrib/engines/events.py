@@ -1,0 +1,423 @@
+"""From two tables of events to partitions of customers, by one of two routes.
+
+In order: batches that arrive customer by customer are cut where a customer ends (verified while streaming).
+In any order: rows are scattered by customer hash, in memory or to disk, and each partition is sorted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.durations import in_ticks
+from attrib.engines.base import BUCKETS, Fates, Ledger, Progress, Recipe, Tallies, Units
+from attrib.engines.coding import Dictionary, Kinds, Words, unordered_float, unordered_int
+from attrib.engines.naming import Names
+from attrib.engines.reading import RowLayout, TableReader, hash_ordered_ids, mixed_zones
+from attrib.engines.store import PartitionStore
+from attrib.errors import DataError
+from attrib.io import checks
+from attrib.io.sources import Source
+from attrib.kernels import rows as kernel
+from attrib.ragged import Cut, CutPlan, Events, cut
+from attrib.schemas import CHANNEL, CLUSTER, CUSTOMER, EVENT, OUTCOME, SEQUENCE, STAGE, TIME, VALUE, require_columns
+from attrib.stages import StageColumn, StageModel
+from attrib.tally import Need, Tally, Totals, pair_to_float
+
+ROWS_OF_PARTITION = 1 << 18  # with three words 6 MB: sorted inside the cache
+
+
+Small = npt.NDArray[np.int32]
+Ranks = list[tuple[int, Words]]
+
+
+class NotSortedError(Exception):
+    """Rows turned out not to come customer by customer."""
+
+
+@dataclass(slots=True)
+class _Carry:
+    """Rows read but not yet handed on, with the customers they belong to."""
+
+    rows: list[Words]
+    ids: list[pl.Series]
+
+
+class EventReader:
+    """Reads a recipe's events once, by one route, and knows all names it met."""
+
+    def __init__(self, recipe: Recipe, *, by_id: bool, budget: int, spill: str | None, progress: Progress | None) -> None:
+        self.recipe, self.by_id, self.budget, self.spill = recipe, by_id, budget, spill
+        self.progress = progress or (lambda _stage, _done, _total: None)
+        self._exponent = 0
+        self._prepare()
+
+    def _prepare(self) -> None:
+        recipe = self.recipe
+        touches, outcomes = recipe.touchpoints, recipe.outcomes
+        in_touches = tuple(c for c in recipe.by if c in touches.schema)
+        in_outcomes = tuple(c for c in recipe.by if c in outcomes.schema)
+        stage_column = isinstance(recipe.stages, StageColumn)
+        players = tuple(c for c in recipe.player if c != CHANNEL)
+        stage = (STAGE,) if stage_column and STAGE not in (*players, *in_touches) else ()
+        further = tuple(sorted({*players, *in_touches, *stage}))
+        optional = tuple(c for c in (SEQUENCE, CLUSTER, EVENT) if c in touches.schema)
+        flag = (checks.FLAG,) if recipe.inline else ()
+        value = (recipe.inline.value,) if recipe.inline and recipe.inline.value else ()
+        t_columns = tuple(dict.fromkeys((CUSTOMER, TIME, CHANNEL, *further, *optional, *flag, *value)))
+        require_columns("touchpoints", touches.schema, [c for c in t_columns if c != checks.FLAG])
+        o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT) if c in outcomes.schema)
+        o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional)))
+        require_columns("outcomes", outcomes.schema, o_columns)
+
+        t_types, o_types = checks.read_types(touches, t_columns), checks.read_types(outcomes, o_columns)
+        self.ids = checks.common_ids([t_types, o_types])
+        if t_types.aware is not None and o_types.aware is not None and t_types.aware != o_types.aware:
+            raise mixed_zones("touchpoints", "outcomes")
+        self.ticks = max(checks.TICKS[t_types.unit], checks.TICKS[o_types.unit])
+        identity = 2 if self.ids == "text" else 1
+        t_parts = ["time", *([SEQUENCE] if SEQUENCE in optional else []), "kind"]
+        t_parts += [p for p, on in (("cluster", CLUSTER in optional), ("extra", bool(flag)), ("event", EVENT in optional)) if on]
+        o_parts = ["time", *(["first_kind", "value", "kind"] if in_outcomes else ["kind", "value"])]
+        o_parts += [p for p, on in (("cluster", CLUSTER in o_optional), ("event", EVENT in o_optional)) if on]
+        shared = {c: Dictionary(c) for c in recipe.by}
+        t_kinds = Kinds([Dictionary(CHANNEL), *(shared.get(c) or Dictionary(c) for c in further)])
+        o_kinds = Kinds([Dictionary(OUTCOME), *(shared[c] for c in sorted(in_outcomes))])
+        order = recipe.stages.names if isinstance(recipe.stages, StageColumn) else ()
+        touch_source = _as_shared_types(touches, outcomes, recipe.by, t_columns)
+        outcome_source = _as_shared_types(outcomes, touches, recipe.by, o_columns)
+        common: dict[str, Any] = {
+            "ids": self.ids, "ticks": self.ticks, "max_players": recipe.max_players,
+            "max_rejects": recipe.max_rejects, "by_id": self.by_id,
+        }  # fmt: skip
+        self.touches = TableReader(
+            source=touch_source, types=t_types, kinds=t_kinds, layout=RowLayout.build(identity, t_parts), stages=order,
+            player_columns=recipe.player, inline_value=recipe.inline.value if recipe.inline else None, **common,
+        )  # fmt: skip
+        self.outcomes = TableReader(
+            source=outcome_source, types=o_types, kinds=o_kinds, layout=RowLayout.build(identity, o_parts), stages=(),
+            player_columns=(), **{**common, "max_players": 1 << 30},
+        )  # fmt: skip
+        self.names = Names(recipe, t_kinds, o_kinds, in_touches, in_outcomes)
+
+    # facts --------------------------------------------------------------------------------------------------------
+    @property
+    def may_be_sorted(self) -> bool:
+        """Whether the in-order route is worth a try: maturity needs the end of the data first, texts need parsing."""
+        kinds = {self.touches.source.kind, self.outcomes.source.kind}
+        times = {self.touches.types.times, self.outcomes.types.times}
+        return self.recipe.maturity is None and "csv" not in kinds and "text" not in times and "lazy" not in kinds
+
+    @property
+    def has_funnel(self) -> bool:
+        """Whether stages come from milestones."""
+        return isinstance(self.recipe.stages, StageModel)
+
+    @property
+    def end(self) -> int:
+        """End of the data, in ticks."""
+        return max(self.touches.latest, self.outcomes.latest)
+
+    @property
+    def n_player_codes(self) -> int:
+        """Number of player codes given so far."""
+        return self.names.n_players
+
+    @property
+    def n_games(self) -> int:
+        """Number of games met so far."""
+        return self.names.n_games
+
+    def plan(self) -> CutPlan:
+        """How journeys are cut, with the names met so far."""
+        recipe = self.recipe
+        maturity = in_ticks(recipe.maturity, self.ticks)
+        plan = self.names.plan(
+            lookback=in_ticks(recipe.lookback, self.ticks), max_gap=in_ticks(recipe.max_gap, self.ticks),
+            exponent=self._exponent, ticks=self.ticks,
+        )  # fmt: skip
+        return plan if maturity < 0 else replace(plan, open_from=self.end - maturity)
+
+    def cut(self, events: Events, plan: CutPlan) -> Cut:
+        """Cut the journeys of a partition."""
+        return cut(events, plan)
+
+    # routes -------------------------------------------------------------------------------------------------------
+    def partitions(self) -> Iterator[tuple[Callable[[], Events], float]]:
+        """Partitions of customers, to be sorted by whoever calls them, and the share of all units in each."""
+        yield from self._in_order() if self.by_id else self._in_any_order()
+        self.names.check_outcomes()
+
+    def _in_any_order(self) -> Iterator[tuple[Callable[[], Events], float]]:
+        bits = self._partition_bits()
+        parts = 1 << bits
+        with_budget = max(self.budget // 2, 1)
+        stores = []
+        for reader in (self.touches, self.outcomes):
+            store = PartitionStore(parts, reader.layout.width, with_budget, reader.source.name)
+            stores.append(store)
+            for rows, _ids in reader.batches():
+                scattered = np.empty_like(rows)
+                offsets = np.zeros(parts + 1, np.int64)
+                kernel.partition_rows(rows, bits, scattered, offsets)
+                store.append(scattered, offsets, self.spill)
+                self.progress(f"reading {reader.source.name}", reader.rows, None)
+        self._check_zones()
+        self._exponent = exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value)
+        try:
+            for part in range(parts):
+                yield self._later(stores[0].take(part), stores[1].take(part), skip=bits), 1.0 / parts
+                self.progress("forming journeys", part + 1, parts)
+        finally:
+            for store in stores:
+                store.close()
+
+    def _partition_bits(self) -> int:
+        """Enough partitions for the cache and the budget, at most one a bucket."""
+        rows = _count_rows(self.touches.source)
+        if rows is None:
+            return 6
+        largest = min(ROWS_OF_PARTITION, max(1, self.budget // (8 * self.touches.layout.width * 8)))
+        return min(8, max(0, math.ceil(math.log2(max(1, rows / largest)))))
+
+    def _later(self, touch_rows: Words, outcome_rows: Words, skip: int) -> Callable[[], Events]:
+        """Group on the thread that calls; names are looked up now, since reading goes on meanwhile."""
+        orders = _order(self.touches.kinds.rank()), _order(self.outcomes.kinds.rank())
+        ranks = self._ranks(self.touches), self._ranks(self.outcomes)
+        return lambda: self._group(touch_rows, outcome_rows, skip, orders, ranks)
+
+    def _group(
+        self, touch_rows: Words, outcome_rows: Words, skip: int, orders: tuple[Small, Small], ranks: tuple[Ranks, Ranks]
+    ) -> Events:
+        """Sort the rows of some customers, drop duplicates, and match the two tables."""
+        t_layout, o_layout = self.touches.layout, self.outcomes.layout
+        for rows, pairs in ((touch_rows, ranks[0]), (outcome_rows, ranks[1])):
+            for word, rank in pairs:  # codes become ranks, so that rows sort by name
+                rows[:, word] = rank[rows[:, word].astype(np.int64)]
+        touch_rows = self._sort(touch_rows, t_layout.width, t_layout.identity, skip)
+        outcome_rows = self._sort(outcome_rows, o_layout.width, o_layout.identity, skip)
+        duplicates, repeated, repeated_value = 0, 0, 0.0
+        if self.recipe.duplicates == "drop":
+            # rows on the same date are not the same event: nothing tells when in the day they happened
+            if not self.touches.only_dates:
+                kept = kernel.drop_equal(touch_rows, t_layout.width)
+                duplicates = len(touch_rows) - kept
+                touch_rows = touch_rows[:kept]
+            if o_layout.event >= 0:
+                gone = np.zeros(len(outcome_rows), np.bool_)
+                values = unordered_float(outcome_rows[:, o_layout.value])
+                kept = kernel.drop_repeated_events(outcome_rows, o_layout.identity, o_layout.event, gone)
+                repeated, repeated_value = len(gone) - kept, float(values[gone].sum())
+                outcome_rows = outcome_rows[:kept]
+        room = len(touch_rows) + len(outcome_rows) + 1
+        t_offsets, o_offsets = np.empty(room, np.int64), np.empty(room, np.int64)
+        n = kernel.match_customers(touch_rows, outcome_rows, t_layout.identity, t_offsets, o_offsets)
+        t_offsets, o_offsets = t_offsets[: n + 1].copy(), o_offsets[: n + 1].copy()
+        identity = np.empty((n, t_layout.identity), np.uint64)
+        with_touch = np.diff(t_offsets) > 0
+        identity[with_touch] = touch_rows[t_offsets[:-1][with_touch], : t_layout.identity]
+        identity[~with_touch] = outcome_rows[o_offsets[:-1][~with_touch], : o_layout.identity]
+        if self.by_id and self.ids != "text":
+            identity = hash_ordered_ids(identity[:, 0])[:, None]
+        cluster = self._clusters(touch_rows, t_offsets, outcome_rows, o_offsets, identity[:, 0])
+        t_kind, o_kind = touch_rows[:, t_layout.kind], outcome_rows[:, o_layout.kind]
+        return Events(
+            identity=identity, unit=(cluster >> np.uint64(56)).astype(np.int32),
+            t_offsets=t_offsets, t_time=unordered_int(touch_rows[:, t_layout.time]),
+            t_kind=orders[0][t_kind.astype(np.int64)],
+            o_offsets=o_offsets, o_time=unordered_int(outcome_rows[:, o_layout.time]),
+            o_kind=orders[1][o_kind.astype(np.int64)], o_value=unordered_float(outcome_rows[:, o_layout.value]),
+            duplicates=duplicates, repeated=repeated, repeated_value=repeated_value,
+        )  # fmt: skip
+
+    def _ranks(self, reader: TableReader) -> Ranks:
+        """Words of a row that hold a code, each with the rank of every code."""
+        pairs: Ranks = [(reader.layout.kind, reader.kinds.rank().astype(np.uint64))]
+        if reader.layout.first_kind >= 0:
+            pairs.append((reader.layout.first_kind, reader.kinds.dictionaries[0].rank().astype(np.uint64)))
+        return pairs
+
+    def _sort(self, rows: Words, keys: int, identity: int, skip: int) -> Words:
+        if self.by_id and self.ids != "text":
+            kernel.sort_runs(rows, identity, keys)
+            return rows
+        out = np.empty_like(rows)
+        kernel.sort_rows(rows, skip, keys, out)
+        return out
+
+    def _clusters(self, t_rows: Words, t_off: Any, o_rows: Words, o_off: Any, own: Words) -> Words:
+        """Hash that decides the bucket: the customer's first cluster, else the customer."""
+        unit = own.copy()
+        for rows, offsets, layout in ((o_rows, o_off, self.outcomes.layout), (t_rows, t_off, self.touches.layout)):
+            if layout.cluster < 0:
+                continue
+            words = rows[:, layout.cluster]
+            named = np.flatnonzero(words)
+            customer = np.searchsorted(offsets, named, side="right") - 1
+            first, at = np.unique(customer, return_index=True)
+            unit[first] = words[named[at]]
+        return unit
+
+    def _in_order(self) -> Iterator[tuple[Callable[[], Events], float]]:
+        self._exponent = exponent_of(largest_value(self.outcomes), has_value=self.outcomes.types.has_value)
+        total = _count_rows(self.touches.source) or 0
+        touch_batches = _checked_order(self.touches)
+        outcome_batches = _checked_order(self.outcomes)
+        touches, outcomes = _Carry([], []), _Carry([], [])
+        outcomes_done = False
+        done = 0.0
+        for rows, ids in touch_batches:
+            touches.rows.append(rows)
+            touches.ids.append(ids)
+            cutoff = ids[-1] if len(ids) else None
+            if cutoff is None:
+                continue
+            while not outcomes_done and (not outcomes.ids or outcomes.ids[-1][-1] < cutoff):
+                batch = next(outcome_batches, None)
+                if batch is None:
+                    outcomes_done = True
+                elif len(batch[1]):
+                    outcomes.rows.append(batch[0])
+                    outcomes.ids.append(batch[1])
+            ready, held = _split(touches, cutoff, self.touches), _split(outcomes, cutoff, self.outcomes)
+            share = min(1.0, self.touches.rows / total) - done if total else 0.0
+            done += share
+            self.progress("reading touchpoints", self.touches.rows, total or None)
+            if len(ready) or len(held):
+                yield self._later(ready, held, skip=0), share
+        for rows, ids in outcome_batches:
+            if len(ids):
+                outcomes.rows.append(rows)
+                outcomes.ids.append(ids)
+        self._check_zones()
+        yield self._later(_all(touches, self.touches), _all(outcomes, self.outcomes), skip=0), 1.0 - done
+
+    # accounts -----------------------------------------------------------------------------------------------------
+    def _check_zones(self) -> None:
+        if (self.touches.aware and self.outcomes.naive) or (self.touches.naive and self.outcomes.aware):
+            raise mixed_zones("touchpoints", "outcomes")
+
+    def tallies(self, sums: dict[Need, Tally], *, units: bool) -> Tallies:
+        """Put players and games into the order of the credit table."""
+        return self.names.tallies(sums, units=units, resampled=Units("buckets", np.ones(BUCKETS, np.int64)))
+
+    def ledger(self, fates: Fates, tallies: Tallies) -> Ledger:
+        """Account for every row of both tables."""
+        t, o = self.touches, self.outcomes
+        totals = tallies.get(Totals())
+        unattributed = int(totals.counts("unattributed_rows").sum())
+        unattributed_value = math.fsum(totals.column("unattributed_value"))
+        value = pair_to_float(fates.outcomes[:, 1], fates.outcomes[:, 2], self._exponent)
+        outcomes, touches = fates.outcomes[:, 0], fates.touches
+        entries: dict[tuple[str, str], tuple[int, float | None]] = {
+            ("touchpoints", "in"): (t.rows, None),
+            ("touchpoints", "used"): (int(touches[0]), None),
+            ("touchpoints", "outside_window"): (int(touches[1]), None),
+            ("touchpoints", "open"): (int(touches[2]), None),
+            ("touchpoints", "rejected"): (t.rejected_rows, None),
+            ("touchpoints", "duplicate"): (fates.duplicates, None),
+            ("outcomes", "in"): (o.rows, math.fsum(o.value_in) if o.types.has_value else float(o.rows)),
+            ("outcomes", "credited"): (int(outcomes[0]) - unattributed, float(value[0]) - unattributed_value),
+            ("outcomes", "unattributed"): (unattributed, unattributed_value),
+            ("outcomes", "without_effect"): (int(outcomes[1]), float(value[1])),
+            ("outcomes", "other_outcome"): (int(outcomes[2]), float(value[2])),
+            ("outcomes", "rejected"): (
+                o.rejected_rows, math.fsum(o.value_rejected) if o.types.has_value else float(o.rejected_rows)
+            ),
+            ("outcomes", "duplicate"): (fates.repeated, math.fsum(fates.repeated_values)),
+        }  # fmt: skip
+        rejected = [*t.rejected, *o.rejected]
+        return Ledger(entries, tuple(self._warnings(fates)), pl.concat(rejected) if rejected else checks.empty_rejected())
+
+    def _warnings(self, fates: Fates) -> Iterator[str]:
+        t, o = self.touches, self.outcomes
+        if o.negative:
+            yield f"{o.negative:,} outcomes have a negative value (taken as refunds)"
+        for reader in (t, o):
+            if reader.future:
+                yield f"{reader.future:,} {reader.source.name} lie in the future"
+        if t.only_dates and self.recipe.duplicates == "drop":
+            yield "touchpoints carry dates without a time of day: equal rows are kept, and order within a day is by name"
+        if fates.duplicates:
+            yield f"{fates.duplicates:,} duplicate touchpoints were dropped"
+        if fates.repeated:
+            yield f"{fates.repeated:,} outcomes with a repeated event_id were dropped"
+
+
+def exponent_of(largest: float, *, has_value: bool) -> int:
+    """Power of two just above the largest value: values are summed in units of it."""
+    return math.frexp(largest)[1] if has_value and largest > 0 else 0
+
+
+def largest_value(reader: TableReader) -> float:
+    """Largest absolute finite value of a table, from a scan of that column alone."""
+    if not reader.types.has_value:
+        return 1.0
+    value = pl.col(VALUE).cast(pl.Float64, strict=False)
+    found = reader.source.frame.select(value.filter(value.is_finite()).abs().max()).collect().item()
+    return float(found or 0.0)
+
+
+def _count_rows(source: Source) -> int | None:
+    if source.kind in ("parquet", "memory"):
+        return int(source.frame.select(pl.len()).collect().item())
+    if source.kind == "csv":
+        packed = 4 if source.files[0].name.endswith(".gz") else 1
+        return sum(file.stat().st_size for file in source.files) * packed // 40
+    return None
+
+
+def _order(rank: Small) -> Small:
+    """Kind of every rank."""
+    order = np.empty(len(rank), np.int32)
+    order[rank] = np.arange(len(rank), dtype=np.int32)
+    return order
+
+
+def _as_shared_types(source: Source, other: Source, by: tuple[str, ...], columns: tuple[str, ...]) -> Source:
+    """Select the columns read; a by-column that the other table has with another type is read as text."""
+    differs = [c for c in by if c in source.schema and c in other.schema and source.schema[c] != other.schema[c]]
+    frame = source.frame.select(columns)
+    if differs:
+        frame = frame.with_columns(pl.col(differs).cast(pl.String))
+    return replace(source, frame=frame)
+
+
+def _checked_order(reader: TableReader) -> Iterator[tuple[Words, pl.Series]]:
+    """Batches, as long as customers come in order.
+
+    Raises
+    ------
+    NotSortedError
+        At the first customer out of order.
+    """
+    last: Any = None
+    for rows, ids in reader.batches():
+        if len(ids):
+            if not ids.is_sorted() or (last is not None and ids[0] < last):
+                raise NotSortedError
+            last = ids[-1]
+        yield rows, ids
+
+
+def _split(carry: _Carry, cutoff: Any, reader: TableReader) -> Words:
+    """Take the rows of customers before ``cutoff`` out of a carry."""
+    if not carry.ids:
+        return np.empty((0, reader.layout.width), np.uint64)
+    rows = np.concatenate(carry.rows) if len(carry.rows) > 1 else carry.rows[0]
+    ids = pl.concat(carry.ids) if len(carry.ids) > 1 else carry.ids[0]
+    at = int(ids.search_sorted(cutoff, side="left"))
+    carry.rows, carry.ids = [rows[at:]], [ids[at:]]
+    if at == len(ids):
+        carry.rows, carry.ids = [], []
+    return rows[:at]
+
+
+def _all(carry: _Carry, reader: TableReader) -> Words:
+    return np.concatenate(carry.rows) if carry.rows else np.empty((0, reader.layout.width), np.uint64)

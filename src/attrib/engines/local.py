@@ -1,0 +1,344 @@
+"""The engine for one machine: partitions of customers on a pool of threads, in memory or through a spill folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from attrib.engines.base import Fates, Funnel, Ledger, Progress, Recipe, Tallies
+from attrib.engines.events import EventReader, NotSortedError
+from attrib.engines.paths import PathReader, PathRecipe
+from attrib.errors import ResourceError, SpecError
+from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, walk_funnel
+from attrib.tally import Need, Tally, Totals, Touches, Transitions, merge, tally_journeys
+
+TALLY_FLOOR = 64 << 20  # bytes that tallies may take however small the limit for events is
+_SUFFIXES = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_memory(text: str | int | None) -> int | None:
+    """Read a memory size such as ``"2GB"`` or ``"512M"``, in bytes.
+
+    Raises
+    ------
+    SpecError
+        ``bad_memory`` for anything else.
+
+    Examples
+    --------
+    >>> parse_memory("2GB"), parse_memory(4096)
+    (2147483648, 4096)
+    """
+    if text is None or isinstance(text, int):
+        return text
+    cleaned = text.strip().upper().removesuffix("IB").removesuffix("B") or text
+    digits, suffix = (cleaned[:-1], cleaned[-1]) if cleaned[-1] in _SUFFIXES else (cleaned, "B")
+    try:
+        return int(float(digits) * _SUFFIXES[suffix])
+    except ValueError:
+        raise SpecError("bad_memory", f"{text!r} is not a memory size", hint='write "2GB" or "512MB"') from None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEngine:
+    """Runs on this machine.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Default: ``ATTRIB_THREADS``, else the cores this process may use.
+    memory_limit : int or str, optional
+        Bytes that events may take before they go to disk, such as ``"2GB"``. Default: ``ATTRIB_MEMORY_LIMIT``,
+        else a quarter of the machine's memory.
+    spill : str, optional
+        Folder for what does not fit. Default: the system's temporary folder.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Notes
+    -----
+    Results do not depend on any of these.
+
+    Examples
+    --------
+    >>> LocalEngine(threads=2, memory_limit="1GB").budget
+    1073741824
+    """
+
+    threads: int | None = None
+    memory_limit: int | str | None = None
+    spill: str | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise SpecError("bad_threads", f"threads = {self.threads} is below 1")
+        parse_memory(self.memory_limit)
+
+    @property
+    def workers(self) -> int:
+        """Number of threads."""
+        if self.threads is not None:
+            return self.threads
+        from_environment = os.environ.get("ATTRIB_THREADS", "")
+        if from_environment.isdigit() and int(from_environment) > 0:
+            return int(from_environment)
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    @property
+    def budget(self) -> int:
+        """Bytes that events may take."""
+        limit = parse_memory(self.memory_limit) or parse_memory(os.environ.get("ATTRIB_MEMORY_LIMIT") or None)
+        if limit is not None:
+            return limit
+        try:
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+        except (ValueError, OSError, AttributeError):
+            return 2 << 30
+
+    # what the recipe asks for -----------------------------------------------------------------------------------
+    def tally(
+        self, recipe: Recipe | PathRecipe, needs: Iterable[Need], *, units: bool, memory: dict[str, Any]
+    ) -> Tallies:
+        """Sum the needs over all journeys; what was summed before is taken from ``memory``.
+
+        Raises
+        ------
+        ResourceError
+            ``unit_axis_too_large`` when the sums by resampling unit do not fit into the budget.
+        """
+        needs = list(dict.fromkeys(needs))
+        known: Tallies | None = memory.get(("tallies", units)) or (None if units else memory.get(("tallies", True)))
+        wanted = [need for need in needs if known is None or known.find(need) is None]
+        if known is None or wanted:
+            budget = max(self.budget, TALLY_FLOOR)
+            reader, sums = self._run(
+                recipe, memory, lambda reader: TallyPass(reader, _highest_order(wanted), units=units, budget=budget)
+            )
+            fresh = reader.tallies(sums.totals(), units=units)
+            if known is not None:
+                fresh.sums = {**known.sums, **fresh.sums}
+            memory["tallies", units] = known = fresh
+            memory.setdefault("ledger", reader.ledger(sums.fates, fresh))
+            if sums.funnel:
+                memory.setdefault("funnel", _close_funnel(sums.funnel, reader))
+        return known
+
+    def ledger(self, recipe: Recipe | PathRecipe, memory: dict[str, Any]) -> Ledger:
+        """Account for every row."""
+        if "ledger" not in memory:
+            self.tally(recipe, (), units=False, memory=memory)
+        ledger: Ledger = memory["ledger"]
+        return ledger
+
+    def funnel(self, recipe: Recipe, memory: dict[str, Any]) -> Funnel:
+        """Count customers by stage (the recipe has a stage model)."""
+        if "funnel" not in memory:
+            self.tally(recipe, (), units=False, memory=memory)
+        funnel: Funnel = memory["funnel"]
+        return funnel
+
+    def journeys(self, recipe: Recipe | PathRecipe, memory: dict[str, Any]) -> tuple[Any, list[tuple[Any, Ragged]]]:
+        """List all journeys, for people who want to look: (reader, [(events, journeys) of each partition])."""
+        reader, listing = self._run(recipe, memory, ListingPass)
+        return reader, listing.parts
+
+    # one pass over the partitions ---------------------------------------------------------------------------------
+    def _run(self, recipe: Recipe | PathRecipe, memory: dict[str, Any], build: Callable[[Any], Any]) -> tuple[Any, Any]:
+        """Feed every partition to a fresh consumer; partitions that fit the budget are kept for the next pass."""
+        if "partitions" in memory:
+            reader, kept = memory["partitions"]
+            consumer = build(reader)
+            self._map((((lambda events=events: events), reader.plan(), 1.0) for events in kept), consumer)
+            return reader, consumer
+        for reader in self._routes(recipe):
+            consumer = build(reader)
+            keeper = _Keeper(self.budget // 4)
+            try:
+                self._map(((keeper.watch(load), reader.plan(), share) for load, share in reader.partitions()), consumer)
+            except NotSortedError:
+                continue  # the rows do not come customer by customer after all: the hash route orders them
+            if keeper.held <= keeper.budget:
+                memory["partitions"] = (reader, keeper.kept)
+            return reader, consumer
+        raise AssertionError("the hash route takes any order")
+
+    def _routes(self, recipe: Recipe | PathRecipe) -> Iterator[Any]:
+        if isinstance(recipe, PathRecipe):
+            yield PathReader(recipe)
+            return
+        in_order = EventReader(recipe, by_id=True, budget=self.budget // 2, spill=self.spill, progress=self.progress)
+        if in_order.may_be_sorted:
+            yield in_order
+        yield EventReader(recipe, by_id=False, budget=self.budget // 2, spill=self.spill, progress=self.progress)
+
+    def _map(self, partitions: Iterator[tuple[Callable[[], Any], CutPlan, float]], consumer: Any) -> None:
+        """Run the consumer's ``work`` on the pool and its ``collect`` here, a few partitions in flight."""
+        workers = self.workers
+        if workers == 1:
+            for load, plan, share in partitions:
+                consumer.collect(consumer.work(load(), plan), share)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            flying: dict[Future[Any], float] = {}
+            try:
+                for load, plan, share in partitions:
+                    flying[pool.submit(lambda load=load, plan=plan: consumer.work(load(), plan))] = share
+                    if len(flying) > workers:
+                        done, _ = wait(flying, return_when=FIRST_COMPLETED)
+                        for future in done:
+                            consumer.collect(future.result(), flying.pop(future))
+                while flying:
+                    done, _ = wait(flying, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        consumer.collect(future.result(), flying.pop(future))
+            finally:
+                for future in flying:
+                    future.cancel()
+
+
+class _Keeper:
+    """Keeps partitions as they are formed, as long as all of them fit."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget, self.held, self.kept = budget, 0, []  # type: tuple[int, int, list[Any]]
+        self._lock = Lock()
+
+    def watch(self, load: Callable[[], Any]) -> Callable[[], Any]:
+        """Wrap a loader so that what it gives is kept."""
+
+        def loaded() -> Any:
+            events = load()
+            with self._lock:
+                self.held += events.nbytes
+                if self.held <= self.budget:
+                    self.kept.append(events)
+                else:
+                    self.kept.clear()
+            return events
+
+        return loaded
+
+
+def _highest_order(needs: Iterable[Need]) -> list[Need]:
+    """Keep one Transitions: lower orders are marginals of the highest."""
+    needs = list(needs)
+    orders = [need.order for need in needs if isinstance(need, Transitions)]
+    others: list[Need] = [need for need in needs if not isinstance(need, Transitions)]
+    return [*others, Transitions(max(orders))] if orders else others
+
+
+class Accumulator:
+    """A growing sum of tallies: parts wait until they outweigh what is merged, so that merging stays linear."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._merged: Tally | None = None
+        self._waiting: list[Tally] = []
+        self._rows = 0
+
+    def add(self, tally: Tally, share: float | None) -> None:
+        """Add a part; ``share``: the fraction of all units now seen, to stop early where the rest will not fit.
+
+        Raises
+        ------
+        ResourceError
+            ``unit_axis_too_large``.
+        """
+        self._waiting.append(tally)
+        self._rows += len(tally.keys)
+        merged = 0 if self._merged is None else len(self._merged.keys)
+        if self._rows > merged + (1 << 18):
+            self.total()
+        size = (self._rows + (0 if self._merged is None else len(self._merged.keys))) * 8 * (1 + tally.need.width)
+        expected = size if share is None else size / max(share, 1e-9)
+        if expected > self.budget:
+            raise ResourceError(
+                "unit_axis_too_large",
+                f"the sums of {tally.need} by resampling unit need about {expected / 1e9:.1f} GB, "
+                f"{self.budget / 1e9:.1f} GB are allowed",
+                hint="lower the order, raise memory_limit, or use intervals=None",
+                expected=int(expected),
+                budget=self.budget,
+            )
+
+    def total(self) -> Tally:
+        """Sum of all parts."""
+        parts = self._waiting if self._merged is None else [self._merged, *self._waiting]
+        self._merged, self._waiting, self._rows = merge(parts), [], 0
+        return self._merged
+
+
+class TallyPass:
+    """Cut each partition once and sum all needs over its journeys while they are in the cache."""
+
+    def __init__(self, reader: Any, needs: Iterable[Need], *, units: bool, budget: int) -> None:
+        self.reader, self.units = reader, units
+        self.sums: dict[Need, Accumulator] = {n: Accumulator(budget) for n in (Totals(), Touches(), *needs)}
+        self.fates = Fates(np.zeros(3, np.int64), np.zeros((3, 3), np.int64), 0, 0, [])
+        self.funnel: list[FunnelPart] = []
+        self._share = 0.0
+
+    def work(self, events: Any, plan: CutPlan) -> tuple[Any, Cut, list[Tally], FunnelPart | None]:
+        """Run on a thread of the pool."""
+        part = self.reader.cut(events, plan)
+        tallies = [
+            tally_journeys(
+                part.ragged, need, players=self.reader.n_player_codes, games=self.reader.n_games,
+                exponent=plan.exponent, units=self.units and not isinstance(need, Touches),
+            )
+            for need in self.sums
+        ]  # fmt: skip
+        dropped = (events.duplicates, events.repeated, events.repeated_value)
+        return dropped, part, tallies, walk_funnel(events, plan) if self.reader.has_funnel else None
+
+    def collect(self, result: tuple[Any, Cut, list[Tally], FunnelPart | None], share: float) -> None:
+        """Run on the main thread."""
+        (duplicates, repeated, repeated_value), part, tallies, funnel = result
+        self._share += share
+        for accumulator, tally in zip(self.sums.values(), tallies, strict=True):
+            accumulator.add(tally, min(1.0, self._share) if self.units else None)
+        fates = self.fates
+        fates.touches += part.touches
+        fates.outcomes += part.outcomes
+        fates.duplicates += duplicates
+        fates.repeated += repeated
+        fates.repeated_values.append(repeated_value)
+        if funnel is not None:
+            self.funnel.append(funnel)
+
+    def totals(self) -> dict[Need, Tally]:
+        """Sum of each need."""
+        return {need: accumulator.total() for need, accumulator in self.sums.items()}
+
+
+class ListingPass:
+    """Collect the journeys themselves."""
+
+    def __init__(self, reader: Any) -> None:
+        self.reader = reader
+        self.parts: list[tuple[Any, Ragged]] = []
+
+    def work(self, events: Any, plan: CutPlan) -> tuple[Any, Ragged]:
+        """Run on a thread of the pool."""
+        return events, self.reader.cut(events, plan).ragged
+
+    def collect(self, result: tuple[Any, Ragged], _share: float) -> None:
+        """Run on the main thread."""
+        self.parts.append(result)
+
+
+def _close_funnel(parts: list[FunnelPart], reader: Any) -> Funnel:
+    counts = np.sum([part.counts for part in parts], axis=0)
+    times, flags = (np.concatenate([getattr(part, name) for part in parts]) for name in ("times", "flags"))
+    # the times of those still in a stage are dates of entry: the end of the data is known only now
+    times = np.where(flags & 1, times, reader.end - times)
+    stages = range(len(counts))
+    by_stage = [(flags >> 1) == s for s in stages]
+    return Funnel(counts, [times[m] for m in by_stage], [flags[m] & 1 for m in by_stage], reader.ticks)

@@ -1,0 +1,217 @@
+"""Players and games: from codes met while reading to names in the order of the credit table."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.engines.base import Recipe, Tallies, Units
+from attrib.engines.coding import Kinds
+from attrib.errors import DataError, ResourceError
+from attrib.ragged import NEVER, REPEATS, CutPlan, Milestones
+from attrib.schemas import CHANNEL, STAGE
+from attrib.stages import Milestone, StageColumn, StageModel
+from attrib.tally import FIRST_PLAYER, Layout, Need, Tally, Totals, bits_for
+
+Ints = npt.NDArray[np.int64]
+GAME_KEY_BITS = 62
+
+
+class Names:
+    """Codes of players and games of one recipe, growing while events are read.
+
+    A player code counts from 0: base · stages + stage in the resolved view, else base, where a base is a distinct
+    combination of the player columns. A game key packs one field a by-column, then the stage.
+    """
+
+    def __init__(
+        self, recipe: Recipe, touches: Kinds, outcomes: Kinds, in_touches: tuple[str, ...], in_outcomes: tuple[str, ...]
+    ) -> None:
+        self.recipe, self.touches, self.outcomes = recipe, touches, outcomes
+        self.in_touches, self.in_outcomes = in_touches, in_outcomes
+        self._bases: dict[tuple[int, ...], int] = {}
+        self._base_of_kind: list[int] = []
+        self._games: dict[int, int] = {}
+        self._lock = Lock()
+        model = recipe.stages
+        self.resolved = model is not None and (isinstance(model, StageColumn) or recipe.view == "resolved")
+        self.n_stages = len(model.names) if model is not None else 1
+        self.stage_bits = bits_for(self.n_stages) if model is not None and not self.resolved else 0
+        self.field_bits = (GAME_KEY_BITS - self.stage_bits) // max(1, len(recipe.by))
+        if not recipe.by:
+            # without by-columns all games are known beforehand: a stage that nobody reached is a game too
+            self._games = {stage: stage for stage in range(self.n_stages if self.stage_bits else 1)}
+
+    @property
+    def n_players(self) -> int:
+        """Number of player codes given so far."""
+        return len(self._bases) * (self.n_stages if self.resolved else 1)
+
+    @property
+    def n_games(self) -> int:
+        """Number of games met so far."""
+        return len(self._games)
+
+    def intern_games(self, keys: Ints) -> npt.NDArray[np.int32]:
+        """Number packed games in order of appearance."""
+        if not self.recipe.by:
+            return keys.astype(np.int32)
+        distinct, inverse = np.unique(keys, return_inverse=True)
+        with self._lock:
+            codes = [self._games.setdefault(int(key), len(self._games)) for key in distinct]
+        return np.array(codes, np.int32)[inverse]
+
+    def _fields(self, kinds: Kinds, columns: tuple[str, ...]) -> Ints:
+        """By-values of each kind, packed; columns that the table lacks are 0 (null)."""
+        packed = np.zeros(len(kinds.codes), np.int64)
+        names = [d.name for d in kinds.dictionaries]
+        for place, column in enumerate(self.recipe.by):
+            if column in columns:
+                at = next(i for i, name in enumerate(names) if name == column and i > 0) if column in names[1:] else 0
+                codes = kinds.codes[:, at].astype(np.int64)
+                if len(codes) and int(codes.max()) >= 1 << self.field_bits:
+                    raise ResourceError("too_many_games", f"column {column!r} has too many values to partition by")
+                packed |= codes << (place * self.field_bits)
+        return packed
+
+    def _milestones(self, milestones: list[Milestone | None]) -> Milestones:
+        types = list(dict.fromkeys(m.outcome for m in milestones if m is not None))
+        values = self.outcomes.dictionaries[0].values
+        assert values is not None
+        of_code = np.array([types.index(v) if v in types else -1 for v in values], np.int64)
+        return Milestones(
+            of_code[self.outcomes.codes[:, 0]],
+            np.array([-1 if m is None else types.index(m.outcome) for m in milestones], np.int64),
+            np.array([1 if m is None else m.nth for m in milestones], np.int64),
+            max(1, len(types)),
+        )
+
+    def plan(self, *, lookback: int, max_gap: int, exponent: int, ticks: int) -> CutPlan:
+        """How journeys are cut, with the names met so far."""
+        recipe, model = self.recipe, self.recipe.stages
+        codes = self.touches.codes
+        names = [d.name for d in self.touches.dictionaries]
+        at = [names.index(column) for column in recipe.player]
+        for row in codes[len(self._base_of_kind) :, at]:
+            self._base_of_kind.append(self._bases.setdefault(tuple(row.tolist()), len(self._bases)))
+        target = [Milestone(recipe.target)] if recipe.target else []
+        stages = stage_of_kind = None
+        if isinstance(model, StageModel):
+            walked = self._milestones(list(model.milestones))
+            goal, stages = (self._milestones([*target]), walked) if self.resolved else (walked, None)
+        else:
+            goal = self._milestones([*target])
+            if isinstance(model, StageColumn):
+                stage = self.touches.dictionaries[names.index(STAGE)].values
+                assert stage is not None
+                place = np.array([model.names.index(v) if v in model.names else 0 for v in stage], np.int64)
+                stage_of_kind = place[codes[:, names.index(STAGE)]]
+        touch_only = [place for place, c in enumerate(recipe.by) if c not in self.in_outcomes]
+        channels = self.touches.dictionaries[0].values
+        assert channels is not None
+        return CutPlan(
+            goal=goal, stages=stages, stage_of_kind=stage_of_kind, n_stages=self.n_stages, stage_bits=self.stage_bits,
+            player_of_kind=np.array(self._base_of_kind, np.int32),
+            touch_game=self._fields(self.touches, self.in_touches),
+            outcome_game=self._fields(self.outcomes, self.in_outcomes),
+            touch_mask=sum(((1 << self.field_bits) - 1) << (p * self.field_bits) for p in touch_only),
+            lookback=lookback, max_gap=max_gap, open_from=NEVER, repeats=REPEATS.index(recipe.repeats),
+            exponent=exponent, ticks_per_second=ticks,
+            channel_of_kind=channels.to_numpy(allow_copy=True)[codes[:, 0]] if len(codes) else np.zeros(0, object),
+            intern_games=self.intern_games,
+        )  # fmt: skip
+
+    def check_outcomes(self) -> None:
+        """Check that what ends journeys occurs.
+
+        Raises
+        ------
+        DataError
+            ``no_target`` with the outcomes that do occur.
+        """
+        values = self.outcomes.dictionaries[0].values
+        found = [] if values is None else [str(v) for v in values[1:]]
+        model = self.recipe.stages
+        if isinstance(model, StageModel) and not self.resolved:
+            if not set(model.outcomes) & set(found):
+                raise _no_target(f"none of the milestones ({', '.join(model.outcomes)})", found)
+        elif self.recipe.target not in found:
+            raise _no_target(f"the target {self.recipe.target!r}", found)
+
+    # names in order -----------------------------------------------------------------------------------------------
+    def player_frame(self) -> pl.DataFrame:
+        """Columns of every player, in the order of their codes."""
+        dictionaries = {d.name: d for d in self.touches.dictionaries}
+        bases = np.array(list(self._bases), np.int64).reshape(-1, len(self.recipe.player))
+        columns: dict[str, pl.Series] = {}
+        stages = self.n_stages if self.resolved else 1
+        if self.resolved:
+            assert self.recipe.stages is not None
+            names = self.recipe.stages.names
+            columns[STAGE] = pl.Series(STAGE, list(names) * len(bases), dtype=pl.Enum(names))
+        for i, column in enumerate(self.recipe.player):
+            values = dictionaries[column].values
+            assert values is not None
+            columns[column] = values.gather(np.repeat(bases[:, i], stages)).alias(column)
+        return pl.DataFrame(columns)
+
+    def game_frame(self) -> pl.DataFrame:
+        """By-values and stage of every game, in the order of their codes."""
+        keys = np.array(list(self._games), np.int64)
+        shared = {d.name: d for d in (*self.touches.dictionaries[1:], *self.outcomes.dictionaries[1:])}
+        shared |= {d.name: d for d in self.touches.dictionaries[:1] if d.name in self.recipe.by}
+        by_keys = keys >> self.stage_bits
+        columns = {}
+        for place, column in enumerate(self.recipe.by):
+            codes = (by_keys >> (place * self.field_bits)) & ((1 << self.field_bits) - 1)
+            values = shared[column].values
+            assert values is not None
+            columns[column] = values.gather(codes).alias(column)
+        if self.stage_bits:
+            assert self.recipe.stages is not None
+            names = self.recipe.stages.names
+            stage = [names[key & ((1 << self.stage_bits) - 1)] for key in keys.tolist()]
+            columns[STAGE] = pl.Series(STAGE, stage, dtype=pl.Enum(names))
+        return pl.DataFrame(columns) if columns else pl.DataFrame({"__all": [0]}).select([])
+
+    def tallies(self, sums: dict[Need, Tally], *, units: bool, resampled: Units) -> Tallies:
+        """Rename codes so that players and games count up in the order of the credit table."""
+        players, player_codes = _in_order(self.player_frame())
+        games, game_codes = _in_order(self.game_frame(), len(self._games))
+        player_map = np.concatenate([np.arange(FIRST_PLAYER), player_codes + FIRST_PLAYER])
+        n = len(player_map)
+        named = {}
+        for need, tally in sums.items():
+            layout = Layout(need.players, max(bits_for(n), tally.layout.bits), tally.layout.game_bits)
+            named[need] = tally.recode(layout, _padded(player_map, layout.bits), _padded(game_codes, layout.game_bits))
+        totals = named[Totals()]
+        absent = tuple(c for c in self.recipe.by if c not in self.in_touches)
+        has_nulls = bool(totals.counts("nulls").sum())
+        return Tallies(players, games, resampled, named, units, absent if has_nulls else ())
+
+
+def _in_order(frame: pl.DataFrame, height: int = 1) -> tuple[pl.DataFrame, Ints]:
+    """Sort by the columns, nulls first; also the new row of every old one."""
+    if not frame.width:
+        return frame, np.arange(height, dtype=np.int64)
+    order = frame.with_row_index("__row").sort(frame.columns, nulls_last=False, maintain_order=True)["__row"].to_numpy()
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return frame[order], place
+
+
+def _padded(codes: Ints, bits: int) -> Ints:
+    """Extend a code map to the full width of its field."""
+    full = np.arange(1 << bits, dtype=np.int64)
+    full[: len(codes)] = codes
+    return full
+
+
+def _no_target(what: str, found: list[str]) -> DataError:
+    listed = ", ".join(repr(name) for name in found[:20]) or "none"
+    return DataError(
+        "no_target", f"{what} never occurs in outcomes", hint=f"outcomes that do: {listed}", found=found
+    )

@@ -1,0 +1,268 @@
+"""Path tables: aggregated journeys as text, accepted at the boundary and coded at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.engines.base import Fates, Ledger, Tallies, Units
+from attrib.engines.coding import Dictionary, check_players
+from attrib.engines.events import exponent_of
+from attrib.errors import DataError, RejectedError
+from attrib.io.sources import Source, read_error
+from attrib.ragged import CONVERTING, NULL, UNATTRIBUTED, Cut, Ragged
+from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH, TIME, VALUE, require_columns
+from attrib.tally import FIRST_PLAYER, Layout, Need, Tally, Totals, bits_for, merge  # noqa: F401
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PathRecipe:
+    """A path table and how to read it; columns already have our names."""
+
+    source: Source
+    separator: str
+    max_players: int
+    max_rejects: float
+
+
+@dataclass(frozen=True, slots=True)
+class PathRows:
+    """Coded paths: row i has the players offsets[i] to offsets[i + 1], codes from 0."""
+
+    offsets: Ints
+    players: npt.NDArray[np.int32]
+    conversions: Ints
+    nulls: Ints
+    value: npt.NDArray[np.float64]
+    duplicates: int = 0
+    repeated: int = 0
+    repeated_value: float = 0.0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return 8 * (len(self.offsets) + 3 * len(self.nulls)) + 4 * len(self.players)
+
+
+@dataclass(frozen=True, slots=True)
+class PathPlan:
+    """What tallies need to know."""
+
+    exponent: int
+
+
+class PathReader:
+    """Reads a path table once."""
+
+    has_funnel = False
+    n_games = 1
+
+    def __init__(self, recipe: PathRecipe) -> None:
+        self.recipe = recipe
+        self.channels = Dictionary(CHANNEL)
+        self.rows: PathRows | None = None
+        self._exponent = 0
+        self._rejected: list[pl.DataFrame] = []
+        self._counts_in = (0, 0.0, 0, 0.0, 0)
+
+    @property
+    def n_player_codes(self) -> int:
+        """Number of distinct players."""
+        return len(self.channels) - 1
+
+    def plan(self) -> PathPlan:
+        """Exponent of the values."""
+        return PathPlan(self._exponent)
+
+    def partitions(self) -> Iterator[tuple[Callable[[], PathRows], float]]:
+        """The whole table as one partition: paths are few, journeys are many."""
+        rows = self._read()
+        yield (lambda: rows), 1.0
+
+    def _read(self) -> PathRows:
+        source = self.recipe.source
+        require_columns(source.name, source.schema, (PATH, CONVERSIONS))
+        optional = [c for c in (VALUE, NULLS) if c in source.schema]
+        try:
+            table = source.frame.select(PATH, CONVERSIONS, *optional).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise read_error(error, source) from error
+        if table.height == 0:
+            raise DataError("no_rows", f"{source.name} has 0 rows", hint="check the path and any filter")
+        for column in (CONVERSIONS, *optional):
+            if not (table.schema[column].is_numeric() or table.schema[column] == pl.String):
+                raise DataError("wrong_type", f"{source.name}: column {column!r} is {table.schema[column]}, not a number")
+        numbers = table.select(
+            pl.col(PATH).cast(pl.String),
+            pl.col(CONVERSIONS, *optional).cast(pl.Float64, strict=False),
+        ).with_columns(pl.col(PATH).str.split(self.recipe.separator).alias("__touches"))
+        good = self._split(numbers, table)
+        touches = good["__touches"]
+        empty = (good[PATH].str.strip_chars().str.len_bytes() == 0).to_numpy()
+        lengths = np.where(empty, 0, touches.list.len().to_numpy().astype(np.int64))
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        players = self.channels.encode(touches.filter(pl.Series(~empty)).explode(empty_as_null=True)) - np.int32(1)
+        if self.n_player_codes > self.recipe.max_players:
+            check_players([self.channels], self.recipe.max_players, np.bincount(players + 1))
+        conversions = good[CONVERSIONS].to_numpy().astype(np.int64)
+        nulls = good[NULLS].to_numpy().astype(np.int64) if NULLS in optional else np.zeros(good.height, np.int64)
+        value = good[VALUE].to_numpy().copy() if VALUE in optional else conversions.astype(np.float64)
+        self._exponent = exponent_of(float(np.abs(value).max(initial=0.0)), has_value=VALUE in optional)
+        self.rows = PathRows(offsets, players, conversions, nulls, value)
+        return self.rows
+
+    def _split(self, numbers: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
+        """Reject rows that cannot be counted; returns the good ones."""
+
+        def whole(column: str) -> pl.Expr:
+            c = pl.col(column)
+            return c.is_finite() & (c >= 0) & (c == c.floor()) & (c < 2.0**40)
+
+        rules = [
+            pl.when(pl.col(PATH).is_null()).then(pl.lit("path_missing")),
+            pl.when(~whole(CONVERSIONS).fill_null(value=False)).then(pl.lit("conversions_not_a_count")),
+        ]
+        if NULLS in numbers.columns:
+            rules.append(pl.when(~whole(NULLS).fill_null(value=False)).then(pl.lit("nulls_not_a_count")))
+        if VALUE in numbers.columns:
+            finite = pl.col(VALUE).is_finite().fill_null(value=False)
+            rules.append(pl.when(~finite).then(pl.lit("value_not_finite")))
+            rules.append(
+                pl.when((pl.col(CONVERSIONS) == 0) & (pl.col(VALUE) != 0)).then(pl.lit("value_without_conversions"))
+            )
+        blank = pl.element().str.strip_chars().str.len_bytes() == 0
+        has_blank = pl.col("__touches").list.eval(blank).list.any() & (
+            pl.col(PATH).str.strip_chars().str.len_bytes() > 0
+        )
+        rules.append(pl.when(has_blank).then(pl.lit("channel_empty")))
+        broken = numbers.select(pl.coalesce(*rules, pl.lit(None, pl.String)).alias("rule"))["rule"]
+        bad = numbers.filter(broken.is_not_null())
+        value_in = _finite_sum(numbers, VALUE if VALUE in numbers.columns else CONVERSIONS)
+        value_out = _finite_sum(bad, VALUE if VALUE in numbers.columns else CONVERSIONS)
+        self._counts_in = (
+            int(_finite_sum(numbers, CONVERSIONS)), value_in, int(_finite_sum(bad, CONVERSIONS)), value_out, bad.height
+        )  # fmt: skip
+        if bad.height:
+            listed = table.with_row_index("__row").with_columns(broken.alias("__rule")).filter(broken.is_not_null())
+            null = pl.lit(None, pl.String)
+            self._rejected.append(
+                listed.select(
+                    pl.lit("paths").alias("table"),
+                    pl.col("__row").cast(pl.Int64).alias("row"),
+                    pl.col("__rule").alias("rule"),
+                    null.alias(CUSTOMER),
+                    null.alias(TIME),
+                    pl.col(PATH).cast(pl.String).alias(CHANNEL),
+                    pl.col(CONVERSIONS).cast(pl.String).alias(OUTCOME),
+                    (pl.col(VALUE).cast(pl.String) if VALUE in table.columns else null).alias(VALUE),
+                )
+            )
+            share = bad.height / numbers.height
+            if share > self.recipe.max_rejects:
+                counts = broken.drop_nulls().value_counts(sort=True)
+                named = ", ".join(f"{rule} {count:,}" for rule, count in counts.iter_rows())
+                raise RejectedError(
+                    "too_many_rejected",
+                    f"{bad.height:,} of {numbers.height:,} rows of paths are rejected ({share:.1%}; allowed "
+                    f"{self.recipe.max_rejects:.1%}): {named}",
+                    hint="mend the source, or raise max_rejects",
+                    table="paths",
+                    rejected=bad.height,
+                    rows=numbers.height,
+                    rules=dict(counts.iter_rows()),
+                )
+        return numbers.filter(broken.is_null())
+
+    def cut(self, rows: PathRows, _plan: PathPlan) -> Cut:
+        """Journeys of the table: one for the conversions of a path, one for its nulls."""
+        converting, failing = np.flatnonzero(rows.conversions), np.flatnonzero(rows.nulls)
+        length = np.diff(rows.offsets)
+        row = np.concatenate([converting, failing[length[failing] > 0]])
+        is_null = np.arange(len(row)) >= len(converting)
+        lengths = length[row]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        # touches of journey j: those of its row
+        at = np.repeat(rows.offsets[row] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        n = len(row)
+        conversions = np.where(is_null, 0, rows.conversions[row])
+        status = np.where(is_null, NULL, np.where(lengths > 0, CONVERTING, UNATTRIBUTED)).astype(np.int8)
+        players = rows.players[at]
+        values = self.channels.values
+        assert values is not None
+        ragged = Ragged(
+            offsets=offsets, players=players + np.int32(FIRST_PLAYER), kinds=players,
+            times=np.zeros(len(players), np.int64), game=np.zeros(n, np.int32),
+            unit=(2 * row + is_null).astype(np.int32), customer=row, conversions=conversions,
+            nulls=np.where(is_null, rows.nulls[row], 0), rows=conversions, value=np.where(is_null, 0.0, rows.value[row]),
+            end=np.zeros(n, np.int64), status=status, ticks_per_second=1, channel_of_kind=values[1:].to_numpy(),
+        )  # fmt: skip
+        outcomes = np.zeros((3, 3), np.int64)
+        outcomes[0, 0] = int(rows.conversions.sum())
+        return Cut(ragged, np.array([int(offsets[-1]), 0, 0], np.int64), outcomes)
+
+    def tallies(self, sums: dict[Need, Tally], *, units: bool) -> Tallies:
+        """Put players into the order of the credit table."""
+        assert self.rows is not None
+        assert self.channels.values is not None
+        names = self.channels.values[1:]
+        order = names.arg_sort().to_numpy()
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        full = np.concatenate([np.arange(FIRST_PLAYER), place + FIRST_PLAYER])
+        named = {}
+        for need, tally in sums.items():
+            bits = max(tally.layout.bits, bits_for(len(full)))
+            padded = np.arange(1 << bits, dtype=np.int64)
+            padded[: len(full)] = full
+            named[need] = tally.recode(Layout(need.players, bits, tally.layout.game_bits), padded)
+        counts = np.stack([self.rows.conversions, self.rows.nulls], axis=1).reshape(-1)
+        return Tallies(
+            names.gather(order).alias(CHANNEL).to_frame(), pl.DataFrame(), Units("paths", counts), named, units,
+            has_times=False,
+        )  # fmt: skip
+
+    def ledger(self, _fates: Fates, tallies: Tallies) -> Ledger:
+        """Account for every row, conversion and value."""
+        assert self.rows is not None
+        totals = tallies.get(Totals())
+        counted, value_in, rejected, value_rejected, bad_rows = self._counts_in
+        unattributed = int(totals.counts("unattributed").sum())
+        unattributed_value = math.fsum(totals.column("unattributed_value"))
+        entries: dict[tuple[str, str], tuple[int, float | None]] = {
+            ("paths", "in"): (len(self.rows.nulls) + bad_rows, None),
+            ("paths", "used"): (len(self.rows.nulls), None),
+            ("paths", "rejected"): (bad_rows, None),
+            ("outcomes", "in"): (counted, value_in),
+            ("outcomes", "credited"): (int(totals.counts("conversions").sum()), math.fsum(totals.column("value"))),
+            ("outcomes", "unattributed"): (unattributed, unattributed_value),
+            ("outcomes", "rejected"): (rejected, value_rejected),
+        }
+        return Ledger(entries, tuple(self._warnings()), pl.concat(self._rejected) if self._rejected else _no_rejects())
+
+    def _warnings(self) -> Iterator[str]:
+        assert self.channels.values is not None
+        bare = self.recipe.separator.strip()
+        inside = int(self.channels.values.str.contains(bare, literal=True).sum()) if bare else 0
+        if inside and bare != self.recipe.separator:
+            yield (
+                f"{inside:,} channel names contain {bare!r}: if that separates touches in your file, pass sep={bare!r}"
+            )
+
+
+def _finite_sum(frame: pl.DataFrame, column: str) -> float:
+    values = frame[column].fill_null(0.0).to_numpy()
+    return math.fsum(values[np.isfinite(values)])
+
+
+def _no_rejects() -> Any:
+    from attrib.io.checks import empty_rejected  # noqa: PLC0415
+
+    return empty_rejected()

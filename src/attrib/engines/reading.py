@@ -1,0 +1,285 @@
+"""Batches of a table in, rows of words out, with every row accounted for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.engines.coding import (
+    SIGN, Dictionary, Kinds, Words, check_players, hash_texts, integer_words, ordered_float, ordered_int,
+)  # fmt: skip
+from attrib.errors import DataError, RejectedError
+from attrib.io import checks
+from attrib.io.sources import Source, read_error
+from attrib.kernels import words
+from attrib.schemas import CHANNEL, CLUSTER, CUSTOMER, EVENT, SEQUENCE, TIME, VALUE
+
+BATCH = 1 << 19  # rows: 12 MB a batch of three words, small enough for the last-level cache to help
+LAST = np.uint64(2**64 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RowLayout:
+    """Which word of a row holds what; the words are in sorting order.
+
+    ``identity``: number of leading words that identify the customer; others: position, or -1.
+    """
+
+    identity: int
+    time: int
+    sequence: int
+    first_kind: int
+    value: int
+    kind: int
+    cluster: int
+    extra: int
+    event: int
+    width: int
+
+    @staticmethod
+    def build(identity: int, parts: list[str]) -> RowLayout:
+        """Place the parts one after the other (an event id takes two words)."""
+        at = identity
+        places = dict.fromkeys(("time", "sequence", "first_kind", "value", "kind", "cluster", "extra", "event"), -1)
+        for part in parts:
+            places[part] = at
+            at += 2 if part == "event" else 1
+        return RowLayout(identity=identity, width=at, **places)
+
+
+@dataclass(slots=True)
+class TableReader:
+    """Reads one table in batches: checks, types and codes rows, and keeps count of what it met."""
+
+    source: Source
+    types: checks.TableTypes
+    ids: str
+    ticks: int
+    kinds: Kinds
+    layout: RowLayout
+    stages: tuple[str, ...]
+    player_columns: tuple[str, ...]
+    max_players: int
+    max_rejects: float
+    inline_value: str | None = None
+    rows: int = 0
+    rejected_rows: int = 0
+    value_in: list[float] = field(default_factory=list)
+    value_rejected: list[float] = field(default_factory=list)
+    rejected: list[pl.DataFrame] = field(default_factory=list)
+    largest: float = 0.0
+    latest: int = np.iinfo(np.int64).min
+    earliest: int = np.iinfo(np.int64).max
+    negative: int = 0
+    future: int = 0
+    aware: bool = False
+    naive: bool = False
+    only_dates: bool = True
+    by_id: bool = False
+    _blanks_seen: int = 0
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Batches of the source's columns."""
+        frame = self.source.frame
+        try:
+            if self.source.kind == "memory":
+                yield from frame.collect().iter_slices(BATCH)
+            else:
+                yield from frame.collect_batches(chunk_size=BATCH, maintain_order=True)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise read_error(error, self.source) from error
+
+    def batches(self) -> Iterator[tuple[Words, pl.Series]]:
+        """Rows of words and the customers they belong to, batch by batch."""
+        for raw in self.frames():
+            if raw.height:
+                yield self._read(raw)
+        self._check_rejects()
+
+    def _read(self, raw: pl.DataFrame) -> tuple[Words, pl.Series]:
+        first_row, self.rows = self.rows, self.rows + raw.height
+        batch, aware, naive, dates = checks.typed(raw, self.types, self.ids)
+        self.aware |= aware
+        self.naive |= naive
+        self.only_dates &= dates
+        if self.aware and self.naive:
+            raise mixed_zones(self.source.name, self.source.name)
+        if self.types.has_value:
+            finite = batch[VALUE].fill_null(0.0).to_numpy()
+            finite = finite[np.isfinite(finite)]
+            self.value_in.append(float(finite.sum()))
+            self.largest = max(self.largest, float(np.abs(finite).max(initial=0.0)))
+        full = batch
+        clean = checks.looks_clean(batch, self.types, self.stages)
+        if not clean:
+            batch = self._reject(full, first_row)
+        rows, blank = self._encode(batch)
+        if blank:
+            batch = self._reject(full, first_row)
+            rows, _ = self._encode(batch)
+        negative, future = checks.count_oddities(batch, self.types)
+        self.negative += negative
+        self.future += future
+        return rows, batch[CUSTOMER]
+
+    def _reject(self, batch: pl.DataFrame, first_row: int) -> pl.DataFrame:
+        good, broken = checks.split_rejected(batch, self.types, self.stages)
+        if good.height < batch.height:
+            listed = checks.list_rejected(batch, broken, self.source.name, first_row)
+            self.rejected.append(listed)
+            self.rejected_rows += listed.height
+            if self.types.has_value:
+                values = batch.filter(broken.is_not_null())[VALUE].fill_null(0.0).to_numpy()
+                self.value_rejected.append(float(values[np.isfinite(values)].sum()))
+        return good
+
+    def _check_rejects(self) -> None:
+        if self.rows == 0:
+            raise DataError("no_rows", f"{self.source.name} has 0 rows", hint="check the path and any filter")
+        share = self.rejected_rows / self.rows
+        if share > self.max_rejects:
+            rules = pl.concat(self.rejected).group_by("rule").len().sort("len", descending=True)
+            named = ", ".join(f"{rule} {count:,}" for rule, count in rules.iter_rows())
+            raise RejectedError(
+                "too_many_rejected",
+                f"{self.rejected_rows:,} of {self.rows:,} rows of {self.source.name} are rejected "
+                f"({share:.1%}; allowed {self.max_rejects:.1%}): {named}",
+                hint="mend the source, or raise max_rejects",
+                table=self.source.name,
+                rejected=self.rejected_rows,
+                rows=self.rows,
+                rules=dict(rules.iter_rows()),
+            )
+
+    def _encode(self, batch: pl.DataFrame) -> tuple[Words, bool]:
+        """Fill the words of a batch; True if some text is blank after all."""
+        layout, n = self.layout, batch.height
+        rows = np.empty((n, layout.width), np.uint64)
+        blank = False
+        ids = batch[CUSTOMER]
+        if self.ids == "text":
+            h0, h1, empty = hash_texts(ids)
+            blank = bool(empty.any())
+            rows[:, 0] = h0
+            rows[:, 1] = h1
+        else:
+            values = ids.to_numpy()
+            # order-preserving words for rows that arrive in order, hashes to scatter them otherwise
+            rows[:, 0] = ordered_int(values.view(np.int64)) if self.by_id else _hash(values)
+        times = batch[TIME].to_physical().to_numpy()
+        unit = checks.TICKS[batch.schema[TIME].time_unit]  # type: ignore[attr-defined]
+        if unit != self.ticks:
+            factor = self.ticks // unit
+            if n and max(abs(int(times.min())), abs(int(times.max()))) > np.iinfo(np.int64).max // factor:
+                raise DataError("time_out_of_range", f"{self.source.name}: a timestamp does not fit into nanoseconds")
+            times = times * factor
+        if n:
+            self.latest = max(self.latest, int(times.max()))
+            self.earliest = min(self.earliest, int(times.min()))
+        rows[:, layout.time] = ordered_int(times)
+        if layout.sequence >= 0:
+            series = batch[SEQUENCE]
+            rows[:, layout.sequence] = ordered_int(series.fill_null(0).to_numpy())
+            if series.null_count():
+                rows[series.is_null().to_numpy(), layout.sequence] = LAST
+        kinds = self.kinds.encode(batch)
+        rows[:, layout.kind] = kinds
+        first = self.kinds.dictionaries[0]
+        assert first.values is not None
+        if len(first) - 1 > self.max_players or any(
+            len(d) - 1 > self.max_players for d in self.kinds.dictionaries if d.name in self.player_columns
+        ):
+            self._stop_at_cap(batch)
+        blank = blank or self._has_blank(first)
+        if layout.first_kind >= 0:
+            rows[:, layout.first_kind] = self.kinds.codes[kinds, 0]
+        if layout.value >= 0:
+            values = batch[VALUE].to_numpy() if self.types.has_value else np.ones(n)
+            rows[:, layout.value] = ordered_float(values)
+        if layout.cluster >= 0:
+            rows[:, layout.cluster] = _cluster_words(batch[CLUSTER])
+        if layout.extra >= 0:
+            rows[:, layout.extra] = _extra_words(batch, self.inline_value)
+        if layout.event >= 0:
+            w0, w1 = _event_words(batch[EVENT])
+            rows[:, layout.event], rows[:, layout.event + 1] = w0, w1
+        return rows, blank
+
+    def _has_blank(self, first: Dictionary) -> bool:
+        """Whether the newest names are blank, which the cheap test cannot see (white space)."""
+        assert first.values is not None
+        if first.values.dtype != pl.String:
+            return False
+        blank = (first.values.str.strip_chars().str.len_bytes() == 0).sum() if len(first) < 100_000 else 0
+        seen, self._blanks_seen = self._blanks_seen, int(blank)
+        return int(blank) > seen
+
+    def _stop_at_cap(self, batch: pl.DataFrame) -> None:
+        players = [d for d in self.kinds.dictionaries if d.name in self.player_columns] or self.kinds.dictionaries[:1]
+        worst = max(players, key=len)
+        counts = np.bincount(worst.encode(batch[worst.name]), minlength=len(worst))
+        check_players([worst], self.max_players, counts)
+
+
+def mixed_zones(one: str, other: str) -> DataError:
+    """Build the error for tz-aware beside tz-naive times."""
+    where = one if one == other else f"{one} and {other}"
+    return DataError(
+        "mixed_zones",
+        f"{where}: some timestamps carry a time zone and some do not",
+        hint="give all of them one zone, e.g. dt.replace_time_zone('UTC'), or none",
+    )
+
+
+def _hash(values: npt.NDArray[np.int64] | npt.NDArray[np.uint64]) -> Words:
+    out = np.empty(len(values), np.uint64)
+    words.hash_integers(np.ascontiguousarray(values).view(np.int64), out)
+    return out
+
+
+def hash_ordered_ids(ids: Words) -> Words:
+    """Hashes of customers from words that sort like their integer ids."""
+    return _hash((ids ^ SIGN).view(np.int64))
+
+
+def hash_customers(ids: pl.Series, kind: str) -> list[Words]:
+    """Words that identify customers."""
+    return list(hash_texts(ids)[:2]) if kind == "text" else [_hash(ids.to_numpy())]
+
+
+def _cluster_words(series: pl.Series) -> Words:
+    if series.dtype in (pl.String, pl.Null) or isinstance(series.dtype, (pl.Categorical, pl.Enum)):
+        w0, _, _ = hash_texts(series.cast(pl.String))
+    else:
+        w0 = _hash(integer_words(series)[0])
+    w0 = np.maximum(w0, np.uint64(1))
+    if series.null_count():
+        w0[series.is_null().to_numpy()] = 0
+    return w0
+
+
+def _event_words(series: pl.Series) -> tuple[Words, Words]:
+    if series.dtype in (pl.String, pl.Null) or isinstance(series.dtype, (pl.Categorical, pl.Enum)):
+        w0, w1, _ = hash_texts(series.cast(pl.String))
+        w1 = np.maximum(w1, np.uint64(1))
+    else:
+        w0, w1 = integer_words(series)
+        w1 = np.ones(len(w0), np.uint64)
+    if series.null_count():
+        null = series.is_null().to_numpy()
+        w0[null], w1[null] = 0, 0
+    return w0, w1
+
+
+def _extra_words(batch: pl.DataFrame, value: str | None) -> Words:
+    """The flag and value of rows that are outcomes too: rows that differ in them are no duplicates."""
+    out = batch[checks.FLAG].to_numpy().astype(np.uint64)
+    if value is not None:
+        numbers = batch[value].cast(pl.Float64, strict=False).fill_null(math.nan).fill_nan(0.0).to_numpy()
+        out = out ^ (ordered_float(np.where(np.isfinite(numbers), numbers, 0.0)) << np.uint64(1))
+    return out

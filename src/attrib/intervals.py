@@ -1,0 +1,215 @@
+"""Intervals for any method: units are drawn anew, the method is solved again (semantics §7).
+
+Customers' journeys: the 256 buckets are drawn with replacement. Path tables: counts are drawn from Poisson
+distributions, which takes journeys as independent. Percentile intervals; their estimand is what the method itself
+would say of a very large sample, not a causal effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from attrib.errors import SpecError
+from attrib.methods.base import Cells, Credits, Method, n_games, totals_by_game
+from attrib.schemas import CONVERSIONS, EFFECT, SHARE, VALUE
+
+if TYPE_CHECKING:
+    from attrib.engines.base import Tallies, Units
+    from attrib.tally import Tally
+
+Floats = npt.NDArray[np.float64]
+Bounds = dict[str, tuple[Floats, Floats]]
+MIN_REPLICATES = 2
+MEMORY = 128 << 20  # bytes of drawn sums, and of replicate credit, held at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Replicates:
+    """Units drawn anew: ``weights`` float64 [R, units] says how often each counts."""
+
+    weights: Floats
+
+    @staticmethod
+    def draw(units: Units, seed: int, first: int, n: int) -> Replicates:
+        """Draw the replicates ``first`` to ``first + n - 1``; replicate r depends on (seed, r) only."""
+        weights = np.empty((n, len(units)))
+        for row in range(n):
+            random = np.random.Generator(np.random.Philox(key=[seed, first + row]))
+            if units.kind == "buckets":
+                weights[row] = np.bincount(random.integers(0, len(units), len(units)), minlength=len(units))
+            else:
+                weights[row] = random.poisson(units.counts) / np.maximum(units.counts, 1)
+        return Replicates(weights)
+
+    def sums(self, tally: Tally, name: str) -> Floats:
+        """Drawn sums of a column by key without units, [n, keys]."""
+        from attrib.kernels import replicates  # noqa: PLC0415 - numba costs a fifth of a second
+
+        below = tally.keys & ((1 << tally.layout.unit_shift) - 1)
+        keys, at = np.unique(below, return_inverse=True)
+        starts = np.searchsorted(tally.units, np.arange(self.weights.shape[1] + 1))
+        out = np.zeros((self.weights.shape[0], len(keys)))
+        replicates.weigh(self.weights, starts, at, tally.column(name), out)
+        return out
+
+
+def bounds_of(
+    methods: list[Method],
+    tallies: Tallies,
+    cells: Cells,
+    *,
+    level: float,
+    replicates: int,
+    seed: int,
+    threads: int = 1,
+    progress: Callable[[str, float, float | None], None] | None = None,
+) -> list[Bounds]:
+    """Percentile bounds of every number of the credit table.
+
+    Parameters
+    ----------
+    methods : list of Method
+        All of them see the same draws, so that differences between methods carry no extra noise.
+    tallies : Tallies
+        With the unit axis.
+    cells : Cells
+        Rows of the table.
+    level : float
+        Coverage, such as 0.95.
+    replicates, seed : int
+        How many draws, and which.
+    threads : int
+        Chunks of replicates run side by side; the result does not depend on it.
+    progress : callable, optional
+        Called as ``progress("drawing intervals", done, total)``.
+
+    Returns
+    -------
+    list of dict
+        By method: number → (low, high) of the cells, then of each game's unattributed row; NaN for null.
+    """
+    plan = _Plan(replicates, seed, threads)
+    games = n_games(tallies)
+    rows = len(cells.game) + games
+    tail = (1 - level) / 2
+    out: list[Bounds] = [
+        {name: (np.full(rows, np.nan), np.full(rows, np.nan)) for name in (CONVERSIONS, VALUE, SHARE, EFFECT)}
+        for _ in methods
+    ]
+    blocks = _blocks(cells, games, max(1, MEMORY // (32 * replicates * len(methods))))
+    for done, (first, stop) in enumerate(blocks):
+        part, some = _restrict(tallies, cells, first, stop)
+        low, high = cells.starts[first], cells.starts[stop]
+        place = np.concatenate([np.arange(low, high), len(cells.game) + np.arange(first, stop)])
+        for bounds, drawn in zip(out, _solve_all(methods, part, some, slice(first, stop), plan), strict=True):
+            for name, values in drawn.items():
+                at = place[: values.shape[1]]  # effects have no unattributed row
+                bounds[name][0][at], bounds[name][1][at] = _percentiles(values, tail)
+        if progress is not None:
+            progress("drawing intervals", done + 1, len(blocks))
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    replicates: int
+    seed: int
+    threads: int
+
+
+def _blocks(cells: Cells, games: int, largest: int) -> list[tuple[int, int]]:
+    """Runs of games with about ``largest`` cells together (a game is never cut)."""
+    blocks, first = [], 0
+    for stop in range(1, games + 1):
+        if stop == games or cells.starts[stop + 1] - cells.starts[first] > largest:
+            blocks.append((first, stop))
+            first = stop
+    return blocks
+
+
+def _restrict(tallies: Tallies, cells: Cells, first: int, stop: int) -> tuple[Tallies, Cells]:
+    """Sums and cells of some games; games keep their numbers."""
+    if stop - first == n_games(tallies):
+        return tallies, cells
+    sums = {need: tally.where((tally.games >= first) & (tally.games < stop)) for need, tally in tallies.sums.items()}
+    low, high = cells.starts[first], cells.starts[stop]
+    some = Cells(cells.game[low:high], cells.player[low:high], np.clip(cells.starts - low, 0, high - low))
+    return replace(tallies, sums=sums), some
+
+
+def _solve_all(
+    methods: list[Method], tallies: Tallies, cells: Cells, games: slice, plan: _Plan
+) -> list[dict[str, Floats]]:
+    """Replicate credit of every method: number → [R, cells, then games]."""
+    rows = len(cells.game) + games.stop - games.start
+    out = [
+        {
+            CONVERSIONS: np.empty((plan.replicates, rows)),
+            VALUE: np.empty((plan.replicates, rows)),
+            SHARE: np.empty((plan.replicates, rows)),
+            EFFECT: np.full((plan.replicates, len(cells.game)), np.nan),
+        }
+        for _ in methods
+    ]
+    keys = max(len(tally.keys) for tally in tallies.sums.values())
+    chunk = max(1, min(100, MEMORY // (16 * (keys + len(tallies.units)))))
+
+    def run(first: int) -> None:
+        some = slice(first, min(first + chunk, plan.replicates))
+        draw = Replicates.draw(tallies.units, plan.seed, first, some.stop - first)
+        unattributed = totals_by_game(tallies, "unattributed", draw)[:, games]
+        unattributed_value = totals_by_game(tallies, "unattributed_value", draw)[:, games]
+        whole = totals_by_game(tallies, "conversions", draw)[:, games] + unattributed
+        game = np.concatenate([cells.game - games.start, np.arange(games.stop - games.start)])
+        for method, numbers in zip(methods, out, strict=True):
+            credit: Credits = method._solve(tallies, cells, draw)  # noqa: SLF001 - the protected part of Method
+            numbers[CONVERSIONS][some] = np.concatenate([credit.conversions, unattributed], axis=1)
+            numbers[VALUE][some] = np.concatenate([credit.value, unattributed_value], axis=1)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                numbers[SHARE][some] = np.where(
+                    whole[:, game] > 0, numbers[CONVERSIONS][some] / whole[:, game], np.nan
+                )
+            if credit.effect is not None:
+                numbers[EFFECT][some] = credit.effect
+
+    starts = range(0, plan.replicates, chunk)
+    if plan.threads == 1 or len(starts) == 1:
+        for first in starts:
+            run(first)
+    else:
+        with ThreadPoolExecutor(plan.threads) as pool:
+            list(pool.map(run, starts))
+    return out
+
+
+def _percentiles(values: Floats, tail: float) -> tuple[Floats, Floats]:
+    """Percentiles over the replicates; NaN where no replicate has the number."""
+    empty = np.isnan(values).all(axis=0)
+    low, high = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
+    if (~empty).any():
+        low[~empty], high[~empty] = np.nanquantile(values[:, ~empty], [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def check_interval(level: float | None, replicates: int, seed: int) -> None:
+    """Check what a user asks of intervals.
+
+    Raises
+    ------
+    SpecError
+        ``bad_interval`` for a level outside (0, 1), fewer than 2 replicates, or a seed below 0.
+    """
+    if level is None:
+        return
+    if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
+        raise SpecError("bad_interval", f"intervals = {level!r} is not a level between 0 and 1", hint="e.g. 0.95, or None")
+    if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < MIN_REPLICATES:
+        raise SpecError("bad_interval", f"replicates = {replicates!r} is not a whole number from {MIN_REPLICATES}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise SpecError("bad_interval", f"seed = {seed!r} is not a whole number from 0")

@@ -1,0 +1,263 @@
+"""Rows in, good rows and rejected rows out: every check is vectorised inside the batch (semantics §1).
+
+A batch that passes three cheap tests (no nulls, finite values, nothing blank) is never looked at row by row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+from attrib.errors import DataError
+from attrib.io.sources import Source
+from attrib.schemas import CHANNEL, CUSTOMER, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
+
+RAW = "__raw_"
+FLAG = "__flag"  # whether a touch is an outcome too, read from the caller's flag column
+_AWARE = r"\d\d:?\d\d.*([zZ]|[+-]\d\d:?\d\d)$"
+TICKS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+YES, NO = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n", "")
+
+
+@dataclass(frozen=True, slots=True)
+class TableTypes:
+    """How the columns of one table are read; made once from its schema.
+
+    ``ids``: ``integer``, ``unsigned`` or ``text``; ``times``: ``datetime``, ``date`` or ``text``; ``unit``: ms, us, ns;
+    ``aware``: whether times carry a zone (None: not known before the texts are read).
+    """
+
+    table: str
+    ids: str
+    times: str
+    unit: str
+    aware: bool | None
+    names: tuple[str, ...]
+    has_value: bool
+
+
+def read_types(source: Source, names: tuple[str, ...]) -> TableTypes:
+    """Decide from the schema how a table is read.
+
+    Raises
+    ------
+    DataError
+        ``wrong_type`` for a column of a type that cannot mean what it should.
+    """
+    schema = source.schema
+    ids = _id_type(schema[CUSTOMER], source.name)
+    dtype = schema[TIME]
+    aware: bool | None = None
+    unit = "us"
+    if isinstance(dtype, pl.Datetime):
+        times, unit, aware = "datetime", dtype.time_unit, dtype.time_zone is not None
+    elif dtype == pl.Date:
+        times, aware, unit = "date", False, "ms"
+    elif dtype == pl.String:
+        times = "text"
+    else:
+        hint = "give a datetime; numbers since 1970 convert with polars.from_epoch(column, time_unit=…)"
+        raise _wrong_type(source.name, TIME, dtype, "a datetime, a date or ISO text", hint)
+    for name in names:
+        if name in (CHANNEL, OUTCOME, STAGE) and not _is_text(schema[name]):
+            raise _wrong_type(source.name, name, schema[name], "text", f"cast it: pl.col({name!r}).cast(pl.String)")
+    if VALUE in names and not (schema[VALUE].is_numeric() or schema[VALUE] == pl.String):
+        raise _wrong_type(source.name, VALUE, schema[VALUE], "a number", "")
+    if SEQUENCE in names and not (schema[SEQUENCE].is_integer() or schema[SEQUENCE] == pl.String):
+        raise _wrong_type(source.name, SEQUENCE, schema[SEQUENCE], "a whole number", "")
+    return TableTypes(source.name, ids, times, unit, aware, names, VALUE in names)
+
+
+def _id_type(dtype: pl.DataType, table: str) -> str:
+    if dtype.is_integer():
+        return "unsigned" if dtype == pl.UInt64 else "integer"
+    if _is_text(dtype):
+        return "text"
+    hint = "floats as ids often come from nulls in pandas: cast to Int64" if dtype.is_float() else ""
+    raise _wrong_type(table, CUSTOMER, dtype, "text or a whole number", hint)
+
+
+def _is_text(dtype: pl.DataType) -> bool:
+    return dtype in (pl.String, pl.Categorical) or isinstance(dtype, (pl.Enum, pl.Categorical)) or dtype == pl.Null
+
+
+def _wrong_type(table: str, column: str, dtype: pl.DataType, wanted: str, hint: str) -> DataError:
+    return DataError(
+        "wrong_type", f"{table}: column {column!r} is {dtype}, not {wanted}", hint=hint, column=column, found=str(dtype)
+    )
+
+
+def common_ids(tables: list[TableTypes]) -> str:
+    """Type in which customers of all tables are compared: integers are read as decimal texts where they differ."""
+    kinds = {table.ids for table in tables}
+    return kinds.pop() if len(kinds) == 1 else "text"
+
+
+def parse_times(texts: pl.Series) -> tuple[pl.Series, bool, bool]:
+    """Read ISO 8601 texts as microseconds.
+
+    Returns
+    -------
+    (times, aware, naive) : (Series of Datetime("us"), bool, bool)
+        Null where a text cannot be read; whether some texts carry a zone, and whether some do not.
+    """
+    frame = pl.DataFrame({"text": texts.str.strip_chars()})
+    plain = pl.col("text").str.replace("[tT]", " ")
+    aware = pl.col("text").str.contains(_AWARE)
+    zoned = plain.str.replace("[zZ]$", "+00:00")
+    naive_read = pl.coalesce(
+        plain.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False),
+        plain.str.to_datetime("%Y-%m-%d %H:%M", time_unit="us", strict=False),
+        plain.str.to_datetime("%Y-%m-%d", time_unit="us", strict=False),
+    )
+    aware_read = pl.coalesce(
+        zoned.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False, time_zone="UTC"),
+        zoned.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%z", time_unit="us", strict=False, time_zone="UTC"),
+        zoned.str.to_datetime("%Y-%m-%d %H:%M%:z", time_unit="us", strict=False, time_zone="UTC"),
+    ).dt.replace_time_zone(None)
+    mask = frame.select(aware.fill_null(value=False)).to_series()
+    some_aware = bool(mask.any())
+    reading = naive_read if not some_aware else pl.when(aware).then(aware_read).otherwise(naive_read)
+    times = frame.select(reading).to_series()
+    some_naive = bool((~mask & times.is_not_null()).any())
+    return times, some_aware, some_naive
+
+
+def read_flag(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Expression that reads a flag column as a truth value; null where it says neither yes nor no."""
+    if dtype == pl.Boolean:
+        return pl.col(name)
+    if dtype.is_numeric():
+        return pl.col(name) != 0
+    text = pl.col(name).cast(pl.String).str.strip_chars().str.to_lowercase()
+    return pl.when(text.is_in(list(YES))).then(statement=True).when(text.is_in(list(NO))).then(statement=False)
+
+
+def is_date_text(texts: pl.Series) -> bool:
+    """Whether no text carries a time of day."""
+    return bool((texts.str.strip_chars().str.len_bytes() <= len("2025-01-31")).all(ignore_nulls=True))
+
+
+def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFrame, bool, bool, bool]:
+    """Give the columns of a batch their types; what cannot be read becomes null and keeps its text in ``__raw_…``.
+
+    Returns the batch and three facts on its times: some aware, some naive, all of them dates.
+    """
+    changes: list[pl.Expr | pl.Series] = []
+    if ids == "text":
+        if batch.schema[CUSTOMER] != pl.String:
+            changes.append(pl.col(CUSTOMER).cast(pl.String))
+    elif batch.schema[CUSTOMER] not in (pl.Int64, pl.UInt64):
+        changes.append(pl.col(CUSTOMER).cast(pl.Int64))
+    aware, naive, dates = types.aware is True, types.aware is False, types.times == "date"
+    if types.times == "text":
+        times, aware, naive = parse_times(batch[TIME])
+        dates = is_date_text(batch[TIME])
+        changes += [pl.col(TIME).alias(RAW + TIME), times.alias(TIME)]
+    elif types.times == "date":
+        changes.append(pl.col(TIME).cast(pl.Datetime("ms")))
+    for name in types.names:
+        dtype = batch.schema[name]
+        if name == VALUE and dtype != pl.Float64:
+            changes += [pl.col(VALUE).alias(RAW + VALUE), pl.col(VALUE).cast(pl.Float64, strict=False)]
+        elif name == SEQUENCE and dtype != pl.Int64:
+            changes += [pl.col(SEQUENCE).alias(RAW + SEQUENCE), pl.col(SEQUENCE).cast(pl.Int64, strict=False)]
+        elif name in (CHANNEL, OUTCOME, STAGE) and dtype != pl.String:
+            changes.append(pl.col(name).cast(pl.String))
+    return (batch.with_columns(changes) if changes else batch), aware, naive, dates
+
+
+def looks_clean(batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...]) -> bool:
+    """Cheap test of a typed batch: nothing null, values finite, no blank text and no raw text left unread."""
+    required = [CUSTOMER, TIME, *(n for n in types.names if n in (CHANNEL, OUTCOME, VALUE))]
+    if any(batch[name].null_count() for name in required) or stages:
+        return False
+    if SEQUENCE in types.names and batch.schema.get(RAW + SEQUENCE) == pl.String:
+        return False
+    if FLAG in types.names and batch[FLAG].null_count():
+        return False
+    return not types.has_value or bool(batch[VALUE].is_finite().all())
+
+
+def split_rejected(batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...]) -> tuple[pl.DataFrame, pl.Series]:
+    """Split a typed batch by the first rule each row breaks.
+
+    Returns
+    -------
+    (good, rules) : (DataFrame, Series of String)
+        The good rows; per input row the broken rule, null for good ones.
+    """
+    rules: list[pl.Expr] = []
+
+    def add(broken: pl.Expr, rule: str) -> None:
+        rules.append(pl.when(broken.fill_null(value=False)).then(pl.lit(rule)))
+
+    add(pl.col(CUSTOMER).is_null(), "customer_missing")
+    if batch.schema[CUSTOMER] == pl.String:
+        add(pl.col(CUSTOMER).str.strip_chars().str.len_bytes() == 0, "customer_empty")
+    if RAW + TIME in batch.columns:
+        blank = pl.col(RAW + TIME).is_null() | (pl.col(RAW + TIME).str.strip_chars().str.len_bytes() == 0)
+        add(blank, "timestamp_missing")
+        add(pl.col(TIME).is_null(), "timestamp_unparseable")
+    add(pl.col(TIME).is_null(), "timestamp_missing")
+    for name in (CHANNEL, OUTCOME):
+        if name in types.names:
+            add(pl.col(name).is_null(), f"{name}_missing")
+            add(pl.col(name).str.strip_chars().str.len_bytes() == 0, f"{name}_empty")
+    if types.has_value:
+        if batch.schema.get(RAW + VALUE) == pl.String:
+            blank = pl.col(RAW + VALUE).is_null() | (pl.col(RAW + VALUE).str.strip_chars().str.len_bytes() == 0)
+            add(blank, "value_missing")
+            add(pl.col(VALUE).is_null(), "value_unparseable")
+        add(pl.col(VALUE).is_null(), "value_missing")
+        add(~pl.col(VALUE).is_finite(), "value_not_finite")
+    if batch.schema.get(RAW + SEQUENCE) == pl.String:
+        text = pl.col(RAW + SEQUENCE).str.strip_chars()
+        add(pl.col(SEQUENCE).is_null() & (text.str.len_bytes() > 0), "sequence_unparseable")
+    if FLAG in types.names:
+        add(pl.col(FLAG).is_null(), "flag_unreadable")
+    if stages:
+        add(pl.col(STAGE).is_null(), "stage_missing")
+        add(~pl.col(STAGE).is_in(list(stages)), "stage_unknown")
+    broken = batch.select(pl.coalesce(*rules, pl.lit(None, pl.String)).alias("rule")).to_series()
+    return batch.filter(broken.is_null()), broken
+
+
+def list_rejected(batch: pl.DataFrame, broken: pl.Series, table: str, first_row: int) -> pl.DataFrame:
+    """Rejected rows of a batch as text, with their row number in the source (from 0) and the rule they broke."""
+
+    def text(name: str) -> pl.Expr:
+        column = RAW + name if RAW + name in batch.columns else name
+        if column not in batch.columns:
+            return pl.lit(None, pl.String).alias(name)
+        return pl.col(column).cast(pl.String).alias(name)
+
+    rows = pl.Series("row", range(first_row, first_row + batch.height), dtype=pl.Int64)
+    return (
+        batch.with_columns(rows.alias("__row"), broken.alias("__rule"))
+        .filter(pl.col("__rule").is_not_null())
+        .select(
+            pl.lit(table).alias("table"),
+            pl.col("__row").alias("row"),
+            pl.col("__rule").alias("rule"),
+            *(text(name) for name in (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)),
+        )
+    )
+
+
+def empty_rejected() -> pl.DataFrame:
+    """Return a rejected table without rows."""
+    text = dict.fromkeys((CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE), pl.String)
+    return pl.DataFrame(schema={"table": pl.String, "row": pl.Int64, "rule": pl.String, **text})
+
+
+def count_oddities(batch: pl.DataFrame, types: TableTypes) -> tuple[int, int]:
+    """Count what is allowed but worth a warning: negative values and times in the future."""
+    negative = int((batch[VALUE] < 0).sum()) if types.has_value else 0
+    dtype = batch.schema[TIME]
+    assert isinstance(dtype, pl.Datetime)
+    now = int(datetime.now(UTC).timestamp()) * TICKS[dtype.time_unit]
+    future = batch[TIME].to_physical() > now
+    return negative, int(future.sum())

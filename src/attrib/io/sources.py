@@ -1,0 +1,254 @@
+"""Tables in: frames of polars, pandas and pyarrow, or parquet and CSV files, as one kind of lazy source."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from attrib.errors import DataError, SpecError
+
+SAMPLE = 1 << 20  # bytes of one fingerprint block
+WHOLE = 64  # files up to this many blocks are fingerprinted whole
+
+
+@dataclass(frozen=True, slots=True)
+class InlineOutcome:
+    """Outcomes stand in the touchpoints table: each row is a touch, a flagged one an outcome too.
+
+    Parameters
+    ----------
+    flag : str
+        Column that is true (1, true, yes) on rows that are an outcome.
+    value : str, optional
+        Column with the outcome's value; 1.0 without.
+    outcome : str
+        Name given to these outcomes.
+
+    Examples
+    --------
+    >>> InlineOutcome(flag="conversion", value="conversion_value").outcome
+    'purchase'
+    """
+
+    flag: str = "conversion"
+    value: str | None = None
+    outcome: str = "purchase"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A lazy table in the caller's words, with attrib's column names.
+
+    ``kind`` is ``memory``, ``lazy``, ``parquet`` or ``csv``; ``files`` is empty for frames.
+    """
+
+    name: str
+    frame: pl.LazyFrame
+    schema: pl.Schema
+    kind: str
+    files: tuple[Path, ...] = ()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Identify the input: files with size and SHA-256 (of 64 spread blocks where larger than 64 MiB)."""
+        if not self.files:
+            columns = {name: str(dtype) for name, dtype in self.schema.items()}
+            return {"table": self.name, "kind": self.kind, "columns": columns}
+        files = [{"file": p.name, "bytes": p.stat().st_size, "sha256": _hash_file(p)} for p in self.files]
+        return {"table": self.name, "kind": self.kind, "files": files}
+
+
+def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -> Source:
+    """Open what a user passes as a table.
+
+    Parameters
+    ----------
+    data : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str or Path
+        A text is a file, a folder or a glob pattern of parquet or CSV files (also ``.gz``).
+    name : str
+        What the table is called in messages.
+    columns : mapping of str to str, optional
+        Ours to theirs; names that the table lacks are left for the schema check.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    DataError
+        ``no_file``, ``unreadable_file``, ``truncated_file``, ``unknown_file_type``, ``empty_file``.
+    SpecError
+        ``bad_table`` for an object that is not a table, ``bad_columns`` for a mapping that collides.
+    """
+    files: tuple[Path, ...] = ()
+    if isinstance(data, pl.LazyFrame):
+        frame, kind = data, "lazy"
+    elif isinstance(data, pl.DataFrame):
+        frame, kind = data.lazy(), "memory"
+    elif isinstance(data, (str, Path)):
+        files = find_files(data, name)
+        kind = "csv" if is_csv(files[0]) else "parquet"
+        frame = _scan(files, kind, name)
+    else:
+        frame, kind = _from_other(data, name), "memory"
+    try:
+        schema = frame.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(error, name, files) from error
+    frame, schema = _rename(frame, schema, columns or {}, name)
+    return Source(name, frame, schema, kind, files)
+
+
+def _from_other(data: Any, name: str) -> pl.LazyFrame:
+    module = type(data).__module__.partition(".")[0]
+    try:
+        if module == "pandas":
+            return pl.from_pandas(data).lazy()
+        if hasattr(data, "__arrow_c_stream__"):
+            return pl.DataFrame(data).lazy()
+    except ImportError as error:
+        raise SpecError("missing_extra", f"{name}: {error}", hint='pip install "attrib[pandas]"') from error
+    except Exception as error:  # conversion faults of other libraries come in many types
+        raise DataError("bad_table", f"{name} cannot be read from {type(data).__name__}: {error}") from error
+    raise SpecError(
+        "bad_table",
+        f"{name} is a {type(data).__name__}",
+        hint="pass a polars, pandas or pyarrow table, or the path of parquet or CSV files",
+    )
+
+
+def _rename(
+    frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, str], name: str
+) -> tuple[pl.LazyFrame, pl.Schema]:
+    renames = {theirs: ours for ours, theirs in columns.items() if theirs in schema and theirs != ours}
+    if len(renames) < len({o for o, t in columns.items() if t in schema and t != o}):
+        raise SpecError("bad_columns", f"{name}: two of our columns are mapped to the same column of yours")
+    # a column of theirs that already has one of our names makes way for the mapped one
+    keep = [c for c in schema if c in renames or c not in renames.values()]
+    if renames:
+        frame = frame.select(keep).rename(renames)
+        schema = pl.Schema({renames.get(c, c): schema[c] for c in keep})
+    return frame, schema
+
+
+def is_csv(path: Path) -> bool:
+    """Whether a file name is one of a CSV file, compressed or not."""
+    return path.name.lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz"))
+
+
+def find_files(where: str | Path, name: str) -> tuple[Path, ...]:
+    """List the files of a path, folder or glob pattern, by name.
+
+    Raises
+    ------
+    DataError
+        ``no_file`` if there is none, ``unknown_file_type`` or ``mixed_file_types``.
+    """
+    path = Path(where)
+    if path.is_file():
+        files = [path]
+    elif path.is_dir():
+        files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith((".", "_"))]
+    else:
+        files = [Path(p) for p in sorted(glob.glob(str(where), recursive=True)) if Path(p).is_file()]
+    if not files:
+        raise DataError("no_file", f"{name}: no file at {str(where)!r}", hint="check the path", path=str(where))
+    csv = [is_csv(p) for p in files]
+    parquet = [p.name.lower().endswith((".parquet", ".pq")) for p in files]
+    for file, known in zip(files, (c or p for c, p in zip(csv, parquet, strict=True)), strict=True):
+        if not known:
+            raise DataError(
+                "unknown_file_type",
+                f"{name}: {file.name!r} is neither parquet nor CSV",
+                hint="known endings: .parquet .pq .csv .tsv .txt and these with .gz",
+                file=file.name,
+            )
+    if any(csv) and any(parquet):
+        raise DataError("mixed_file_types", f"{name}: {str(where)!r} holds both CSV and parquet files")
+    return tuple(files)
+
+
+def _scan(files: tuple[Path, ...], kind: str, name: str) -> pl.LazyFrame:
+    for file in files:
+        if file.stat().st_size == 0:
+            raise DataError("empty_file", f"{name}: {file.name!r} is empty (0 bytes)", file=file.name)
+        if kind == "csv":
+            _check_end(file, name)
+    if kind == "parquet":
+        return pl.scan_parquet(list(files), glob=False)
+    separator = "\t" if ".tsv" in files[0].name.lower() else ","
+    return pl.scan_csv(list(files), infer_schema=False, separator=separator, glob=False)
+
+
+def _check_end(file: Path, name: str) -> None:
+    """Find files cut off in their last row: readers accept them silently."""
+    try:
+        if file.name.lower().endswith(".gz"):
+            head, tail = _gzip_ends(file)
+        else:
+            with file.open("rb") as handle:
+                head = handle.read(SAMPLE)
+                handle.seek(max(0, file.stat().st_size - SAMPLE))
+                tail = handle.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            "truncated_file", f"{name}: {file.name!r} cannot be decompressed: {error}", hint="fetch it again"
+        ) from error
+    if tail.endswith((b"\n", b"\r")) or b'"' in tail or b"\n" not in tail:
+        return  # quoted cells may hold separators and line ends: counting would mislead
+    separator = b"\t" if ".tsv" in file.name.lower() else b","
+    wanted = head.split(b"\n", 1)[0].count(separator) + 1
+    found = tail.rsplit(b"\n", 1)[-1].count(separator) + 1
+    if found < wanted:
+        raise DataError(
+            "truncated_file",
+            f"{name}: {file.name!r} ends inside its last row, which has {found} of {wanted} columns",
+            hint="fetch or write the file again",
+            found=found,
+            wanted=wanted,
+        )
+
+
+def _gzip_ends(file: Path) -> tuple[bytes, bytes]:
+    head = tail = b""
+    with gzip.open(file, "rb") as handle:
+        while block := handle.read(SAMPLE):
+            head = head or block
+            tail = (tail + block)[-SAMPLE:]
+    return head, tail
+
+
+def _hash_file(path: Path) -> str:
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    blocks = max(1, -(-size // SAMPLE))
+    chosen = range(blocks) if blocks <= WHOLE else [i * (blocks - 1) // (WHOLE - 1) for i in range(WHOLE)]
+    with path.open("rb") as handle:
+        for block in chosen:
+            handle.seek(block * SAMPLE)
+            digest.update(handle.read(SAMPLE))
+    return digest.hexdigest()
+
+
+def _unreadable(error: BaseException, name: str, files: tuple[Path, ...]) -> DataError:
+    where = f" ({files[0].name}{' and others' if len(files) > 1 else ''})" if files else ""
+    first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    return DataError(
+        "unreadable_file",
+        f"{name}{where} cannot be read: {first}",
+        hint="the file is damaged, cut off, or not what its ending says",
+        table=name,
+    )
+
+
+def read_error(error: BaseException, source: Source) -> DataError:
+    """Turn a fault of the reader in the middle of a scan into an error of ours."""
+    return _unreadable(error, source.name, source.files)

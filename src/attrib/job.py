@@ -1,0 +1,146 @@
+"""A job from file to files: read, validate, journeys, tally, credit, write. Read this file first.
+
+``load`` turns a job file into a :class:`Job` (everything checked that needs no data), ``check`` looks at
+the data too, ``run`` does the whole of it. Nothing is written before everything is computed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from attrib.credit import credit
+from attrib.engines.base import Progress
+from attrib.io import manifest, sinks
+from attrib.loading import Job, load
+from attrib.stages import StageModel
+
+__all__ = ["Checked", "Job", "Progress", "Result", "check", "load", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What ``check`` found: where every row goes, the rejected rows, and what to know."""
+
+    ledger: pl.DataFrame
+    rejected: pl.DataFrame
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What ``run`` computed, and the files it wrote.
+
+    Attributes
+    ----------
+    credit, funnel, rejected, ledger : polars.DataFrame
+        See docs/semantics.md §10, §3 and §2; ``funnel`` is None without a stage model.
+    manifest : Manifest
+        The content of run.json.
+    files : tuple of Path
+        Written files; none with ``write=False``.
+    warnings : tuple of str
+        What the reader should know about the result.
+    """
+
+    credit: pl.DataFrame
+    funnel: pl.DataFrame | None
+    rejected: pl.DataFrame
+    ledger: pl.DataFrame
+    manifest: manifest.Manifest
+    files: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def check(
+    job: Job,
+    *,
+    threads: int | None = None,
+    memory_limit: int | str | None = None,
+    progress: Progress | None = None,
+) -> Checked:
+    """Validate the data of a job without computing credit or writing anything; see :func:`run`."""
+    sinks.ensure_writable(job.output)
+    recorder = manifest.Recorder()
+    with recorder.phase("journeys"):
+        journeys = job.journeys(threads=threads, memory_limit=memory_limit, progress=progress)
+        ledger, rejected = journeys.reconcile(), journeys.rejected()
+    return Checked(ledger, rejected, recorder.warnings(journeys.warnings))
+
+
+def run(
+    job: Job,
+    *,
+    threads: int | None = None,
+    memory_limit: int | str | None = None,
+    progress: Progress | None = None,
+    write: bool = True,
+) -> Result:
+    """Run a job: from the events to the credit table and, unless ``write=False``, to files.
+
+    Parameters
+    ----------
+    job : Job
+        From :func:`load`.
+    threads, memory_limit : optional
+        Take precedence over the job's ``[engine]``; they change no number.
+    progress : callable, optional
+        Called with (stage, done, total or None) while long work goes on.
+    write : bool
+        Whether to write the output folder.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    AttribError
+        See the exit codes in :mod:`attrib.errors`; then nothing has been written.
+    """
+    recorder, settings = manifest.Recorder(), job.spec.intervals
+    wanted = settings.replicates > 0
+    if write:
+        sinks.ensure_writable(job.output)  # hours of work should not end at a folder that was never writable
+
+    with recorder.phase("journeys"):
+        journeys = job.journeys(threads=threads, memory_limit=memory_limit, progress=progress)
+        ledger, rejected = journeys.reconcile(), journeys.rejected()
+    with recorder.phase("credit"):
+        level = settings.level if wanted else None
+        table = credit(
+            journeys, job.methods, intervals=level, replicates=settings.replicates, seed=settings.seed
+        )
+    with recorder.phase("funnel"):
+        funnel = journeys.funnel() if isinstance(job.stages, StageModel) else None
+
+    frames = {"credit": table, "rejected": rejected} | ({} if funnel is None else {"funnel": funnel})
+    outputs = {job.output / f"{name}.parquet": sinks.parquet(frame) for name, frame in frames.items()}
+    outputs[job.output / "credit.csv"] = sinks.csv(table)
+    resampling = manifest.JOURNEYS if job.spec.input.paths else manifest.CUSTOMER_BUCKETS
+    record = recorder.manifest(
+        spec=job.full_spec(),
+        credit=table,
+        ledger=ledger,
+        inputs=journeys.fingerprints(),
+        warnings=journeys.warnings,
+        intervals=manifest.Intervals(**settings.model_dump(), resampling=resampling) if wanted else None,
+        files=[file.name for file in outputs],
+    )
+    files: tuple[Path, ...] = ()
+    if write:
+        outputs[job.output / "run.json"] = sinks.document(record.model_dump())
+        files = sinks.write_set(outputs, obsolete=_obsolete(job.output, record.files))
+    return Result(table, funnel, rejected, ledger, record, files, tuple(record.warnings))
+
+
+def _obsolete(folder: Path, files: list[str]) -> list[Path]:
+    """Find the funnel of an earlier run, where the present one has none."""
+    try:
+        before = json.loads((folder / "run.json").read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [folder / "funnel.parquet"] if "funnel.parquet" in before and "funnel.parquet" not in files else []

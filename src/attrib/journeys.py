@@ -1,0 +1,345 @@
+"""Journeys: a recipe, not a heap of arrays. It says where events are and how journeys are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from attrib.durations import parse_duration
+from attrib.engines.base import Recipe, Tallies
+from attrib.engines.local import LocalEngine
+from attrib.engines.paths import PathRecipe
+from attrib.errors import DataError, SpecError
+from attrib.io.sources import InlineOutcome, Source, open_table
+from attrib.schemas import (
+    CHANNEL, CONVERSIONS, CUSTOMER, EVENT, LEDGER_COLUMNS, NULLS, OUTCOME, PATH, RESERVED, SEQUENCE, STAGE, TIME,
+    VALUE, require_columns,
+)  # fmt: skip
+from attrib.stages import StageColumn, StageModel, resolve_stages
+from attrib.tally import Need, Totals
+from attrib.views import funnel_frame, journeys_frame
+
+if TYPE_CHECKING:
+    from attrib.engines.base import Ledger
+
+REPEATS = ("keep", "collapse", "first", "last")
+
+
+class Journeys:
+    """Customers' journeys towards one outcome, or through stages.
+
+    Make them with :meth:`from_events` or :meth:`from_paths`. Nothing is read before it is needed, and what was
+    summed once is remembered.
+
+    Examples
+    --------
+    >>> import attrib
+    >>> from datetime import datetime
+    >>> touches = pl.DataFrame({
+    ...     "customer_id": [1, 1, 2],
+    ...     "timestamp": [datetime(2025, 1, 1), datetime(2025, 1, 2), datetime(2025, 1, 1)],
+    ...     "channel": ["ad", "mail", "ad"],
+    ... })
+    >>> orders = pl.DataFrame({"customer_id": [1], "timestamp": [datetime(2025, 1, 3)], "outcome": ["purchase"]})
+    >>> journeys = attrib.Journeys.from_events(touches, orders, target="purchase")
+    >>> journeys.to_frame().select("customer_id", "status", "path").rows()
+    [(1, 'converting', 'ad > mail'), (2, 'null', 'ad')]
+    """
+
+    def __init__(self, recipe: Recipe | PathRecipe, engine: LocalEngine, sources: Sequence[Source]) -> None:
+        self._recipe = recipe
+        self._sources = tuple(sources)
+        self._memory: dict[str, Any] = {}
+        self.engine = engine
+
+    @classmethod
+    def from_events(
+        cls,
+        touchpoints: Any,
+        outcomes: Any,
+        *,
+        target: str | None = "purchase",
+        lookback: str | timedelta | None = "30d",
+        max_gap: str | timedelta | None = None,
+        maturity: str | timedelta | None = None,
+        repeats: str = "keep",
+        duplicates: str = "drop",
+        stages: str | Path | StageModel | StageColumn | None = None,
+        view: str = "advance",
+        by: str | Sequence[str] = (),
+        player: str | Sequence[str] = (CHANNEL,),
+        columns: Mapping[str, str] | None = None,
+        max_players: int = 10_000,
+        max_rejects: float = 0.05,
+        engine: LocalEngine | None = None,
+    ) -> Journeys:
+        """Journeys from touchpoints and outcomes (docs/semantics.md, sections 1 to 3).
+
+        Parameters
+        ----------
+        touchpoints : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str or Path
+            Columns ``customer_id``, ``timestamp``, ``channel``; optional ``sequence``, ``event_id``, ``cluster`` and
+            those that ``by`` and ``player`` name. A text is a file, folder or glob of parquet or CSV files.
+        outcomes : the same, or InlineOutcome
+            Columns ``customer_id``, ``timestamp``, ``outcome``; optional ``value`` (1.0 without), ``event_id``.
+        target : str or None
+            The outcome that ends a journey; not used with stages in the advance view.
+        lookback : str, timedelta or None
+            Longest time from a touch to the conversion, such as ``"30d"``; ``"unlimited"`` or None for no limit.
+        max_gap : str, timedelta or None
+            A longer pause between touches splits a journey; each earlier part is a null journey.
+        maturity : str, timedelta or None
+            Null journeys younger than this at the end of the data are open: neither won nor lost yet.
+        repeats : {"keep", "collapse", "first", "last"}
+            Every exposure; runs of a player as one; each player once, first or last.
+        duplicates : {"drop", "keep"}
+            Touchpoints equal in every column read, and outcomes with a repeated ``event_id``.
+        stages : str, Path, StageModel, StageColumn or None
+            A preset (``attrib.STAGES``), a TOML file, or a model.
+        view : {"advance", "resolved"}
+            With stages: a game a stage, or one outcome credited to (stage, channel).
+        by : str or sequence of str
+            Columns that partition journeys into games.
+        player : str or sequence of str
+            Touchpoint columns that make up who gets credit.
+        columns : mapping of str to str, optional
+            Our names to yours, for both tables.
+        max_players : int
+            Most distinct players allowed.
+        max_rejects : float
+            Largest share of rows of a table that may be rejected.
+        engine : LocalEngine, optional
+            Threads, memory limit, spill folder and progress.
+
+        Returns
+        -------
+        Journeys
+
+        Raises
+        ------
+        SpecError
+            If an argument is not what it must be.
+        DataError
+            If a table lacks columns or has columns of the wrong type.
+        """
+        resolved = resolve_stages(stages)
+        _check_choice("repeats", repeats, REPEATS)
+        _check_choice("duplicates", duplicates, ("drop", "keep"))
+        _check_choice("view", view, ("advance", "resolved"))
+        by, player = _names("by", by), _names("player", player)
+        _check_columns(by, player)
+        if isinstance(resolved, StageColumn):
+            if view == "advance":
+                raise SpecError(
+                    "stage_column_view", "stages from a column have no milestones to advance by", hint='view="resolved"'
+                )
+        if target is None and (resolved is None or view == "resolved"):
+            raise SpecError("no_target", "target is missing", hint='name the outcome that ends a journey: "purchase"')
+        if not 0 <= max_rejects <= 1:
+            raise SpecError("bad_value", f"max_rejects = {max_rejects!r} is not a share from 0 to 1")
+        columns = dict(columns or {})
+        if isinstance(resolved, StageColumn) and resolved.column != STAGE:
+            columns[STAGE] = resolved.column
+        touch_source, outcome_source, inline = _open(touchpoints, outcomes, columns, by)
+        for column in by:
+            if column not in touch_source.schema and column not in outcome_source.schema:
+                require_columns("touchpoints and outcomes", [*touch_source.schema, *outcome_source.schema], [column])
+        recipe = Recipe(
+            touch_source, outcome_source, inline, target, parse_duration(lookback, "lookback"),
+            parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), repeats, duplicates, resolved,
+            view, by, player, int(max_players), float(max_rejects),
+        )  # fmt: skip
+        sources = (touch_source,) if inline else (touch_source, outcome_source)
+        return cls(recipe, engine or LocalEngine(), sources)
+
+    @classmethod
+    def from_paths(
+        cls,
+        table: Any,
+        *,
+        path: str = "path",
+        sep: str = " > ",
+        conversions: str = "total_conversions",
+        value: str | None = "total_conversion_value",
+        nulls: str | None = "total_null",
+        max_players: int = 10_000,
+        max_rejects: float = 0.05,
+        engine: LocalEngine | None = None,
+    ) -> Journeys:
+        """Journeys from a table of paths with their counts.
+
+        Parameters
+        ----------
+        table : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str or Path
+            One row a path. A path without touches holds unattributed conversions.
+        path, conversions : str
+            Columns of the path text and of its conversions.
+        sep : str
+            What stands between touches.
+        value, nulls : str or None
+            Columns of the summed value and of the journeys that did not convert; a default that is absent means
+            1.0 a conversion, and no nulls.
+        max_players, max_rejects, engine
+            As in :meth:`from_events`.
+
+        Returns
+        -------
+        Journeys
+
+        Raises
+        ------
+        SpecError
+            ``bad_separator`` for an empty ``sep``.
+        DataError
+            ``missing_columns``.
+        """
+        if not isinstance(sep, str) or not sep:
+            raise SpecError("bad_separator", f"sep = {sep!r} separates nothing")
+        source = open_table(table, "paths")
+        wanted = {PATH: path, CONVERSIONS: conversions}
+        for ours, theirs, default in ((VALUE, value, "total_conversion_value"), (NULLS, nulls, "total_null")):
+            if theirs is not None and (theirs in source.schema or theirs != default):
+                wanted[ours] = theirs
+        require_columns("paths", source.schema, list(wanted.values()))
+        if len(set(wanted.values())) < len(wanted):
+            raise SpecError("bad_columns", "two of path, conversions, value and nulls name the same column")
+        frame = source.frame.select(pl.col(theirs).alias(ours) for ours, theirs in wanted.items())
+        schema = pl.Schema({ours: source.schema[theirs] for ours, theirs in wanted.items()})
+        named = replace(source, frame=frame, schema=schema)
+        return cls(PathRecipe(named, sep, int(max_players), float(max_rejects)), engine or LocalEngine(), (source,))
+
+    # what methods ask for -----------------------------------------------------------------------------------------
+    def tallies(self, needs: tuple[Need, ...], *, units: bool = False) -> Tallies:
+        """Sum what methods need over all journeys (for methods, not for people)."""
+        return self.engine.tally(self._recipe, needs, units=units, memory=self._memory)
+
+    def _ledger(self) -> Ledger:
+        return self.engine.ledger(self._recipe, self._memory)
+
+    # what people ask for ------------------------------------------------------------------------------------------
+    def funnel(self) -> pl.DataFrame:
+        """Customers by stage (docs/semantics.md, section 3).
+
+        Returns
+        -------
+        polars.DataFrame
+            ``stage``, ``entered``, ``advanced``, ``skipped``, ``stalled``, ``open`` (customers), ``rate`` =
+            advanced / (entered − open), ``repeat_advances``, ``median_time`` and ``p90_time`` in the stage (Kaplan–
+            Meier, null where not reached), ``touches_per_customer``.
+
+        Raises
+        ------
+        SpecError
+            ``no_stages`` where no milestones were given.
+        """
+        if isinstance(self._recipe, PathRecipe) or not isinstance(self._recipe.stages, StageModel):
+            raise SpecError("no_stages", "a funnel needs stages with milestones", hint='e.g. stages="five"')
+        return funnel_frame(self.engine.funnel(self._recipe, self._memory), self._recipe.stages.names)
+
+    def reconcile(self) -> pl.DataFrame:
+        """Account for every row: what went in equals what came out (docs/semantics.md, section 2).
+
+        Returns
+        -------
+        polars.DataFrame
+            ``table``, ``entry``, ``rows``, ``conversions`` (credited and unattributed only), ``value``. Per table the
+            entry ``in`` is the sum of the others.
+        """
+        totals = self.tallies(()).get(Totals())
+        conversions = {
+            "credited": float(totals.counts("conversions").sum()),
+            "unattributed": float(totals.counts("unattributed").sum()),
+        }
+        entries = self._ledger().entries
+        rows = [
+            (table, entry, count, conversions.get(entry) if table == "outcomes" else None, value)
+            for (table, entry), (count, value) in entries.items()
+        ]
+        schema = dict(zip(LEDGER_COLUMNS, (pl.String, pl.String, pl.Int64, pl.Float64, pl.Float64), strict=True))
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a journey, for people who want to look.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``customer_id``, the ``by`` columns, ``stage`` (advance view), ``status`` (converting, null, open,
+            unattributed), ``path``, ``timestamps``, ``conversions``, ``value``, ``end`` (conversion or last touch).
+            For path tables ``row`` in place of the customer, and no times.
+        """
+        reader, parts = self.engine.journeys(self._recipe, self._memory)
+        return journeys_frame(self._recipe, reader, parts)
+
+    def rejected(self) -> pl.DataFrame:
+        """Rows that were not used, with the rule they broke.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``table``, ``row`` (from 0), ``rule``, and the row's ``customer_id``, ``timestamp``, ``channel``,
+            ``outcome``, ``value`` as text.
+        """
+        return self._ledger().rejected
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the reader of the results should know about the data."""
+        return self._ledger().warnings
+
+    def fingerprints(self) -> list[dict[str, Any]]:
+        """Identify the inputs: files with size and hash, frames with their columns."""
+        return [source.fingerprint() for source in self._sources]
+
+
+def _open(
+    touchpoints: Any, outcomes: Any, columns: Mapping[str, str], by: tuple[str, ...]
+) -> tuple[Source, Source, InlineOutcome | None]:
+    from attrib.io.checks import FLAG, read_flag  # noqa: PLC0415
+
+    source = open_table(touchpoints, "touchpoints", columns)
+    if not isinstance(outcomes, InlineOutcome):
+        return source, open_table(outcomes, "outcomes", columns), None
+    require_columns("touchpoints", source.schema, [outcomes.flag, *([outcomes.value] if outcomes.value else [])])
+    require_columns("touchpoints", source.schema, [CUSTOMER, TIME, CHANNEL])
+    frame = source.frame.with_columns(read_flag(outcomes.flag, source.schema[outcomes.flag]).alias(FLAG))
+    touches = replace(source, frame=frame, schema=pl.Schema({**source.schema, FLAG: pl.Boolean()}))
+    kept = [CUSTOMER, TIME, *(c for c in (*by, EVENT) if c in source.schema)]
+    exprs = [*(pl.col(c) for c in dict.fromkeys(kept)), pl.lit(outcomes.outcome).alias(OUTCOME)]
+    schema: dict[str, pl.DataType] = {c: source.schema[c] for c in kept} | {OUTCOME: pl.String()}
+    if outcomes.value:
+        exprs.append(pl.col(outcomes.value).alias(VALUE))
+        schema[VALUE] = source.schema[outcomes.value]
+    flagged = replace(source, name="outcomes", frame=frame.filter(pl.col(FLAG)).select(exprs), schema=pl.Schema(schema))
+    return touches, flagged, outcomes
+
+
+def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise SpecError("bad_value", f"{name} = {value!r} is not one of {', '.join(known)}", name=name, found=value)
+
+
+def _names(name: str, columns: str | Sequence[str]) -> tuple[str, ...]:
+    found = (columns,) if isinstance(columns, str) else tuple(columns)
+    if len(set(found)) != len(found) or not all(isinstance(column, str) and column for column in found):
+        raise SpecError("bad_value", f"{name} = {columns!r} is not a list of distinct column names")
+    return found
+
+
+def _check_columns(by: tuple[str, ...], player: tuple[str, ...]) -> None:
+    if not player:
+        raise SpecError("bad_value", "player names no column")
+    both = sorted(set(by) & set(player))
+    if both:
+        raise SpecError("bad_value", f"{', '.join(both)}: a column cannot both partition journeys and get credit")
+    taken = sorted((RESERVED | {CUSTOMER, TIME, OUTCOME, SEQUENCE, EVENT}) & set(by + player))
+    if taken:
+        raise SpecError("bad_value", f"{', '.join(taken)}: the credit table or the events use that name already")
+
+
+__all__ = ["DataError", "InlineOutcome", "Journeys"]

@@ -1,0 +1,206 @@
+"""Additive sums over journeys. Every sum is an integer (see fixed.py), so merging is exact and commutes.
+
+J = journeys, M = touches, k = order. A key packs, from the top: unit | game | player fields. Player fields are
+``bits`` wide; codes 0, 1, 2 are reserved (padding or start, conversion, null), players begin at 3, so that no
+name can collide with them. ``slots`` is the table: empty for a dense table (the key is the row), else the keys
+of an open-addressing table, -1 = free; a kernel returns the journey where it stopped (J, or where a hashed
+table is too full and must grow).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attrib.kernels._jit import inline, jit
+from attrib.kernels.fixed import add, add_times, split
+
+PAD, CONVERSION, NULL_STATE, FIRST_PLAYER = 0, 1, 2, 3
+FIRST_TOUCH, LAST_TOUCH, LAST_NON_DIRECT, LINEAR, POSITION, DECAY, SHAPLEY = 0, 1, 2, 3, 4, 5, 6
+
+
+@inline
+def _row(slots, used, key):
+    """Row of a key; inserts it if it is new."""
+    if slots.shape[0] == 0:
+        return key
+    mask = slots.shape[0] - 1
+    x = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    slot = np.int64(x >> np.uint64(20)) & mask
+    while slots[slot] != key:
+        if slots[slot] < 0:
+            slots[slot] = key
+            used[0] += 1
+            break
+        slot = (slot + 1) & mask
+    return slot
+
+
+@inline
+def _is_full(slots, used, more):
+    return slots.shape[0] > 0 and 10 * (used[0] + more) > 7 * slots.shape[0]
+
+
+@jit
+def rehash(slots, sums, new_slots, used, new_sums):
+    """Move a hashed table into a larger one."""
+    for slot in range(slots.shape[0]):
+        if slots[slot] >= 0:
+            new_sums[_row(new_slots, used, slots[slot])] = sums[slot]
+
+
+@jit
+def sum_totals(offsets, game, unit, conversions, nulls, value, rows, status, scale, game_bits, start, slots, used, sums):
+    """Per (unit, game), columns: conversions, nulls, unattributed, value (2), unattributed value (2), rows,
+    unattributed rows, journeys."""  # fmt: skip
+    for j in range(start, game.shape[0]):
+        if _is_full(slots, used, 1):
+            return j
+        if status[j] == 2:  # open
+            continue
+        r = _row(slots, used, (np.int64(unit[j]) << game_bits) | game[j])
+        high, low = split(value[j] * scale)
+        sums[r, 1] += nulls[j]
+        sums[r, 9] += 1
+        if offsets[j + 1] == offsets[j]:
+            sums[r, 2] += conversions[j]
+            add(sums, r, 5, high, low)
+            sums[r, 8] += rows[j]
+        else:
+            sums[r, 0] += conversions[j]
+            add(sums, r, 3, high, low)
+            sums[r, 7] += rows[j]
+    return game.shape[0]
+
+
+@jit
+def count_touches(offsets, players, game, status, bits, start, slots, used, sums):
+    """Touches per (game, player): who takes part in a game."""
+    for j in range(start, game.shape[0]):
+        if _is_full(slots, used, offsets[j + 1] - offsets[j]):
+            return j
+        if status[j] == 2:
+            continue
+        for i in range(offsets[j], offsets[j + 1]):
+            sums[_row(slots, used, (np.int64(game[j]) << bits) | players[i]), 0] += 1
+    return game.shape[0]
+
+
+@jit
+def _weigh(rule, a, b, low, high, players, times, direct, weights):
+    """Weights of the touches [low, high) of one converting journey (semantics §4, §6); they sum to 1."""
+    m = high - low
+    weights[:m] = 0.0
+    if rule == FIRST_TOUCH:
+        weights[0] = 1.0
+    elif rule == LAST_TOUCH:
+        weights[m - 1] = 1.0
+    elif rule == LAST_NON_DIRECT:
+        at = m - 1
+        while at > 0 and direct[low + at]:
+            at -= 1
+        if direct[low + at]:
+            at = m - 1
+        weights[at] = 1.0
+    elif rule == LINEAR:
+        weights[:m] = 1.0 / m
+    elif rule == POSITION:
+        if m == 1:
+            weights[0] = 1.0
+        elif m == 2:
+            weights[0] = a / (a + b) if a + b > 0 else 0.5
+            weights[1] = b / (a + b) if a + b > 0 else 0.5
+        else:
+            weights[:m] = (1.0 - a - b) / (m - 2)
+            weights[0] = a
+            weights[m - 1] = b
+    elif rule == DECAY:
+        # ages relative to the last touch: 2^-(age) cannot all underflow, whatever the span
+        total = 0.0
+        for i in range(m):
+            weights[i] = 2.0 ** (-(times[high - 1] - times[low + i]) / a)
+            total += weights[i]
+        for i in range(m):
+            weights[i] /= total
+    else:  # each distinct player an equal share, at its first touch
+        distinct = 0
+        if m <= 32:
+            for i in range(m):
+                new = True
+                for before in range(i):
+                    if players[low + before] == players[low + i]:
+                        new = False
+                        break
+                if new:
+                    weights[i] = 1.0
+                    distinct += 1
+        else:
+            size = 64
+            while size < 2 * m:
+                size *= 2
+            table = np.full(size, -1, np.int64)
+            for i in range(m):
+                slot = (np.int64(players[low + i]) * 2654435761) & (size - 1)
+                while table[slot] >= 0 and table[slot] != players[low + i]:
+                    slot = (slot + 1) & (size - 1)
+                if table[slot] < 0:
+                    table[slot] = players[low + i]
+                    weights[i] = 1.0
+                    distinct += 1
+        for i in range(m):
+            weights[i] /= distinct
+
+
+@jit
+def sum_rule(
+    rule, a, b, offsets, players, times, direct, game, unit, conversions, value, scale, game_bits, bits,
+    start, slots, used, sums, weights,
+):  # fmt: skip
+    """Credit of a rule per (unit, game, player), columns: conversions (2 words), value (2 words)."""
+    for j in range(start, game.shape[0]):
+        low, high = offsets[j], offsets[j + 1]
+        if conversions[j] == 0 or low == high:
+            continue
+        if _is_full(slots, used, high - low):
+            return j
+        _weigh(rule, a, b, low, high, players, times, direct, weights)
+        above = ((np.int64(unit[j]) << game_bits) | game[j]) << bits
+        for i in range(high - low):
+            if weights[i] != 0.0:
+                r = _row(slots, used, above | players[low + i])
+                high_word, low_word = split(weights[i])
+                add_times(sums, r, 0, high_word, low_word, conversions[j])
+                high_word, low_word = split(value[j] * weights[i] * scale)
+                add(sums, r, 2, high_word, low_word)
+    return game.shape[0]
+
+
+@jit
+def sum_transitions(
+    order, offsets, players, game, unit, conversions, nulls, value, status, scale, game_bits, bits,
+    start, slots, used, sums,
+):  # fmt: skip
+    """Weighted steps per (unit, game, last k players, next), columns: count, value (2 words; to conversion only).
+
+    The context starts as padding (code 0), so that lower orders are marginals of the highest.
+    """
+    context_mask = (np.int64(1) << (order * bits)) - 1
+    for j in range(start, game.shape[0]):
+        low, high = offsets[j], offsets[j + 1]
+        if low == high or status[j] == 2:
+            continue
+        if _is_full(slots, used, high - low + 2):
+            return j
+        weight = conversions[j] + nulls[j]
+        above = ((np.int64(unit[j]) << game_bits) | game[j]) << ((order + 1) * bits)
+        context = np.int64(0)
+        for i in range(low, high):
+            sums[_row(slots, used, above | (context << bits) | players[i]), 0] += weight
+            context = ((context << bits) | players[i]) & context_mask
+        if conversions[j] > 0:
+            r = _row(slots, used, above | (context << bits) | CONVERSION)
+            sums[r, 0] += conversions[j]
+            high_word, low_word = split(value[j] * scale)
+            add(sums, r, 1, high_word, low_word)
+        if nulls[j] > 0:
+            sums[_row(slots, used, above | (context << bits) | NULL_STATE), 0] += nulls[j]
+    return game.shape[0]

@@ -1,0 +1,291 @@
+"""From a customer's ordered events to journeys (semantics §2, §3).
+
+C = customers, T = touches, O = outcomes, B = boundaries (instants that end a journey), J = journeys,
+S = stages, K = kinds of touch or outcome. Times are int64 ticks. The plain game is the one-stage model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attrib.kernels._jit import jit
+from attrib.kernels.fixed import add, split
+
+# statuses of a journey
+CONVERTING, NULL, OPEN, UNATTRIBUTED = 0, 1, 2, 3
+# fates of an outcome row, rows of the outcome ledger
+CREDITED, NO_EFFECT, OTHER = 0, 1, 2
+# repeats
+KEEP, COLLAPSE, FIRST, LAST = 0, 1, 2, 3
+# columns of the per-instant counts
+NO_GAP = -1
+
+
+@jit
+def find_boundaries(o_offsets, times, kinds, values, scale, type_of_kind, stage_type, stage_nth, n_types, out, ledger):
+    """Instants at which a customer leaves a stage, or converts in the last one.
+
+    type_of_kind int64 [K]: milestone type of an outcome kind, -1 if no stage asks for it.
+    stage_type, stage_nth int64 [S]: milestone of each stage, type -1 for a last stage without one.
+    out: tuple (b_offsets [C+1], time, stage, to, count, value, kind, rows), each [O] but the first.
+    ledger int64 [3, 3]: rows, value high, value low for credited, without effect and other outcomes.
+    Returns the number of boundaries.
+    """
+    b_offsets, b_time, b_stage, b_to, b_count, b_value, b_kind, b_rows = out
+    customers = o_offsets.shape[0] - 1
+    stages = stage_type.shape[0]
+    last = stages - 1
+    seen = np.zeros(n_types, np.int64)
+    n = 0
+    for c in range(customers):
+        b_offsets[c] = n
+        stage = 0
+        seen[:] = 0
+        i = o_offsets[c]
+        end = o_offsets[c + 1]
+        while i < end:
+            instant_end = i + 1
+            while instant_end < end and times[instant_end] == times[i]:
+                instant_end += 1
+            # the furthest stage, from the current one on, with a milestone row at this instant
+            furthest = -1
+            for r in range(i, instant_end):
+                kind_type = type_of_kind[kinds[r]]
+                if kind_type >= 0:
+                    seen[kind_type] += 1
+                    for s in range(last, max(stage, furthest + 1) - 1, -1):
+                        if stage_type[s] == kind_type and seen[kind_type] >= stage_nth[s]:
+                            furthest = s
+                            break
+            for r in range(i, instant_end):
+                if type_of_kind[kinds[r]] >= 0:
+                    seen[type_of_kind[kinds[r]]] -= 1
+            count = 0
+            value = 0.0
+            first_kind = -1
+            for r in range(i, instant_end):
+                kind_type = type_of_kind[kinds[r]]
+                fate = OTHER
+                if kind_type >= 0:
+                    seen[kind_type] += 1
+                    fate = NO_EFFECT
+                    if furthest >= 0 and kind_type == stage_type[furthest] and seen[kind_type] >= stage_nth[furthest]:
+                        fate = CREDITED
+                        count += 1
+                        value += values[r]
+                        if first_kind < 0:
+                            first_kind = kinds[r]
+                ledger[fate, 0] += 1
+                high, low = split(values[r] * scale)
+                add(ledger, fate, 1, high, low)
+            if furthest >= 0:
+                b_time[n] = times[i]
+                b_stage[n] = stage
+                b_rows[n] = count
+                b_value[n] = value
+                b_kind[n] = first_kind
+                # leaving a stage is one conversion; staying in the last one converts once a row
+                b_count[n] = count if stage == last else 1
+                stage = min(furthest + 1, last)
+                b_to[n] = stage
+                n += 1
+            i = instant_end
+    b_offsets[customers] = n
+    return n
+
+
+@jit
+def stage_of_touches(t_offsets, times, b_offsets, b_time, b_to, out):
+    """Stage each touch happened in; a touch at the instant of leaving belongs to the stage left."""
+    for c in range(t_offsets.shape[0] - 1):
+        b = b_offsets[c]
+        stage = 0
+        for i in range(t_offsets[c], t_offsets[c + 1]):
+            while b < b_offsets[c + 1] and b_time[b] < times[i]:
+                stage = b_to[b]
+                b += 1
+            out[i] = stage
+
+
+@jit
+def _thin_out(players, kinds, times, low, high, repeats):
+    """Apply ``repeats`` to journeys' touches [low, high) in place; returns the new end."""
+    if repeats == KEEP or high - low < 2:
+        return high
+    end = low
+    if repeats == COLLAPSE:
+        for i in range(low, high):
+            if end == low or players[i] != players[end - 1]:
+                players[end], kinds[end], times[end] = players[i], kinds[i], times[i]
+                end += 1
+        return end
+    # each player once: scan for first occurrences from the front, or from the back for the last ones
+    size = 8
+    while size < 2 * (high - low):
+        size *= 2
+    table = np.full(size, -1, np.int64)
+    keep = np.zeros(high - low, np.bool_)
+    for step in range(high - low):
+        i = low + step if repeats == FIRST else high - 1 - step
+        slot = (np.int64(players[i]) * 2654435761) & (size - 1)
+        while table[slot] >= 0 and table[slot] != players[i]:
+            slot = (slot + 1) & (size - 1)
+        if table[slot] < 0:
+            table[slot] = players[i]
+            keep[i - low] = True
+    for i in range(low, high):
+        if keep[i - low]:
+            players[end], kinds[end], times[end] = players[i], kinds[i], times[i]
+            end += 1
+    return end
+
+
+@jit
+def cut_journeys(
+    t_offsets, t_time, t_kind, t_player, boundaries, lookback_of_kind, max_gap, open_from, repeats,
+    touch_game, outcome_game, touch_mask, by_stage, final_stage, touches_out, journeys_out, ledger,
+):  # fmt: skip
+    """Cut customers' touches at the boundaries, window them, split pauses, thin out repeats.
+
+    t_player int32 [T]; lookback_of_kind int64 [K] ticks, -1 unlimited; max_gap ticks or -1; open_from: a null
+    journey whose last touch is later than this is open. touch_game, outcome_game int64 [K]: packed `by` values;
+    touch_mask: the bits that only touches carry. by_stage: number of low bits of a game that hold the stage.
+    final_stage int64 [C]: the stage of what comes after the last boundary.
+    touches_out: (player int32, kind int32, time int64) [T]. journeys_out: (offsets [J+1], game, customer,
+    conversions, nulls, value, end, status, outcome rows). ledger int64 [3]: touches used, outside the window, open.
+    Returns the number of journeys.
+    """
+    b_offsets, b_time, b_stage, b_count, b_value, b_kind, b_rows = boundaries
+    out_player, out_kind, out_time = touches_out
+    offsets, game, customer, conversions, nulls, value, end_time, status, rows = journeys_out
+    customers = t_offsets.shape[0] - 1
+    j = 0
+    m = 0
+    offsets[0] = 0
+    for c in range(customers):
+        i = t_offsets[c]
+        t_end = t_offsets[c + 1]
+        for b in range(b_offsets[c], b_offsets[c + 1] + 1):
+            is_null = b == b_offsets[c + 1]
+            if is_null:
+                if i >= t_end:
+                    break
+                stop = t_end
+                anchor = t_time[t_end - 1]
+                stage = final_stage[c]
+            else:
+                stop = i
+                while stop < t_end and t_time[stop] <= b_time[b]:
+                    stop += 1
+                anchor = b_time[b]
+                stage = b_stage[b]
+            part = m
+            while i < stop:
+                window = lookback_of_kind[t_kind[i]]
+                if window < 0 or anchor - t_time[i] <= window:
+                    if max_gap != NO_GAP and m > part and t_time[i] - out_time[m - 1] > max_gap:
+                        # a long pause: what came before it is a null journey of its own
+                        is_open = out_time[m - 1] > open_from
+                        ledger[2 if is_open else 0] += m - part
+                        game[j] = (touch_game[out_kind[m - 1]] << by_stage) | stage
+                        end_time[j] = out_time[m - 1]
+                        m = _thin_out(out_player, out_kind, out_time, part, m, repeats)
+                        customer[j] = c
+                        conversions[j] = 0
+                        nulls[j] = 0 if is_open else 1
+                        value[j] = 0.0
+                        status[j] = OPEN if is_open else NULL
+                        rows[j] = 0
+                        j += 1
+                        offsets[j] = m
+                        part = m
+                    out_player[m] = t_player[i]
+                    out_kind[m] = t_kind[i]
+                    out_time[m] = t_time[i]
+                    m += 1
+                else:
+                    ledger[1] += 1
+                i += 1
+            is_open = is_null and out_time[m - 1] > open_from
+            ledger[2 if is_open else 0] += m - part
+            by_values = touch_game[out_kind[m - 1]] if m > part else 0
+            if not is_null:
+                by_values = outcome_game[b_kind[b]] | (by_values & touch_mask)
+            game[j] = (by_values << by_stage) | stage
+            customer[j] = c
+            end_time[j] = anchor
+            if is_null:
+                conversions[j] = 0
+                nulls[j] = 0 if is_open else 1
+                value[j] = 0.0
+                status[j] = OPEN if is_open else NULL
+                rows[j] = 0
+            else:
+                conversions[j] = b_count[b]
+                nulls[j] = 0
+                value[j] = b_value[b]
+                rows[j] = b_rows[b]
+                status[j] = CONVERTING if m > part else UNATTRIBUTED
+            m = _thin_out(out_player, out_kind, out_time, part, m, repeats)
+            j += 1
+            offsets[j] = m
+    return j
+
+
+@jit
+def walk_funnel(
+    t_offsets, t_time, o_offsets, o_time, b_offsets, b_time, b_stage, b_to, open_from, counts, durations, advanced
+):
+    """Per stage: entered, advanced, skipped, open, repeat advances, touches; and the times in stage.
+
+    counts int64 [S, 6]. durations: the time of entry for customers still in a stage (ticks), the time spent for
+    those who left. advanced int8: 1 left, 0 still there, and the stage in the upper bits. Returns their number.
+    """
+    customers = t_offsets.shape[0] - 1
+    last = counts.shape[0] - 1
+    n = 0
+    for c in range(customers):
+        t_start, t_end = t_offsets[c], t_offsets[c + 1]
+        if t_end > t_start and o_offsets[c + 1] > o_offsets[c]:
+            entry = min(t_time[t_start], o_time[o_offsets[c]])
+        elif t_end > t_start:
+            entry = t_time[t_start]
+        else:
+            entry = o_time[o_offsets[c]]
+        counts[0, 0] += 1
+        stage = 0
+        i = t_start
+        latest = entry  # the later of entry and last touch in the stage
+        converted = False
+        for b in range(b_offsets[c], b_offsets[c + 1]):
+            while i < t_end and t_time[i] <= b_time[b]:
+                counts[stage, 5] += 1
+                latest = max(latest, t_time[i])
+                i += 1
+            if stage == last and converted:
+                counts[stage, 4] += 1
+                continue
+            counts[stage, 1] += 1
+            durations[n] = b_time[b] - entry
+            advanced[n] = (stage << 1) | 1
+            n += 1
+            if stage == last:
+                converted = True
+                continue
+            for skipped in range(stage + 1, b_to[b]):
+                counts[skipped, 2] += 1
+            stage = b_to[b]
+            counts[stage, 0] += 1
+            entry = b_time[b]
+            latest = entry
+        while i < t_end:
+            counts[stage, 5] += 1
+            latest = max(latest, t_time[i])
+            i += 1
+        if not converted:
+            durations[n] = entry
+            advanced[n] = stage << 1
+            n += 1
+            if latest > open_from:
+                counts[stage, 3] += 1
+    return n

@@ -1,0 +1,181 @@
+"""Identities as 64-bit words: hashes of customers, codes of channels.
+
+n = rows of a batch.
+
+The customer hash decides the bucket, so it is fixed for ever and equal on every machine:
+
+- integers: the finaliser of splitmix64 (Steele, Lea & Flood 2014), a bijection on 64 bits;
+- texts: MurmurHash3 x64 128 (Appleby 2011), seed 0, over the UTF-8 bytes.
+
+The bucket is the top 8 bits of the (first) word.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attrib.kernels._jit import inline, jit, load_u8, load_u32, load_u64
+
+C1 = np.uint64(0x87C37B91114253D5)
+C2 = np.uint64(0x4CF5AD432745937F)
+
+
+@inline
+def _mix(x):
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@jit
+def hash_integers(values, out):
+    """Splitmix64 finaliser of every value; values int64 [n] -> out uint64 [n]."""
+    for i in range(values.shape[0]):
+        out[i] = _mix(np.uint64(values[i]))
+
+
+@inline
+def _rotate(x, r):
+    return (x << np.uint64(r)) | (x >> np.uint64(64 - r))
+
+
+@inline
+def _fmix(k):
+    k ^= k >> np.uint64(33)
+    k *= np.uint64(0xFF51AFD7ED558CCD)
+    k ^= k >> np.uint64(33)
+    k *= np.uint64(0xC4CEB9FE1A85EC53)
+    return k ^ (k >> np.uint64(33))
+
+
+@jit
+def _tail(address, length):
+    word = np.uint64(0)
+    for i in range(length):
+        word |= np.uint64(load_u8(address + i)) << np.uint64(8 * i)
+    return word
+
+
+@jit
+def murmur128(address, length):
+    """MurmurHash3 x64 128, seed 0, of ``length`` bytes at ``address``."""
+    h1 = np.uint64(0)
+    h2 = np.uint64(0)
+    blocks = length // 16
+    for i in range(blocks):
+        k1 = load_u64(address + 16 * i)
+        k2 = load_u64(address + 16 * i + 8)
+        h1 ^= _rotate(k1 * C1, 31) * C2
+        h1 = (_rotate(h1, 27) + h2) * np.uint64(5) + np.uint64(0x52DCE729)
+        h2 ^= _rotate(k2 * C2, 33) * C1
+        h2 = (_rotate(h2, 31) + h1) * np.uint64(5) + np.uint64(0x38495AB5)
+    rest = length - 16 * blocks
+    start = address + 16 * blocks
+    if rest > 8:
+        h2 ^= _rotate(_tail(start + 8, rest - 8) * C2, 33) * C1
+    if rest > 0:
+        h1 ^= _rotate(_tail(start, min(rest, 8)) * C1, 31) * C2
+    h1 ^= np.uint64(length)
+    h2 ^= np.uint64(length)
+    h1 += h2
+    h2 += h1
+    h1 = _fmix(h1)
+    h2 = _fmix(h2)
+    h1 += h2
+    h2 += h1
+    return h1, h2
+
+
+@inline
+def _text(views, buffers, i):
+    """Address and length of string view i (Arrow: up to 12 bytes stand in the view itself)."""
+    view = views + 16 * i
+    length = np.int64(load_u32(view))
+    if length <= 12:
+        return view + 4, length
+    return buffers[load_u32(view + 8)] + np.int64(load_u32(view + 12)), length
+
+
+@jit
+def _is_blank(address, length):
+    for i in range(length):
+        byte = load_u8(address + i)
+        if byte != 32 and not (9 <= byte <= 13):
+            return False
+    return True
+
+
+@jit
+def hash_texts(views, buffers, n, out0, out1, blank):
+    """MurmurHash3 of n string views; views: address, buffers int64 [m] of addresses.
+
+    ``blank`` (bool [n]) marks texts that are empty or only white space.
+    """
+    for i in range(n):
+        address, length = _text(views, buffers, i)
+        blank[i] = _is_blank(address, length)
+        out0[i], out1[i] = murmur128(address, length)
+
+
+@jit
+def text_words(views, buffers, n, out0, out1):
+    """Two words that identify each of n texts: the view itself up to 12 bytes (2.5 ns), else its hash."""
+    for i in range(n):
+        view = views + 16 * i
+        if load_u32(view) <= 12:
+            out0[i] = load_u64(view)
+            out1[i] = load_u64(view + 8)
+        else:
+            address, length = _text(views, buffers, i)
+            out0[i], out1[i] = murmur128(address, length)
+
+
+@jit
+def encode_words(w0, w1, start, keys0, keys1, codes_of, n_codes, out, fresh):
+    """Dictionary-code word pairs from row ``start`` on, in order of first appearance.
+
+    keys0, keys1, codes_of: open-addressing table, a power of two long, codes_of -1 = free.
+    ``fresh`` receives the first row of each new code. Returns the row where it stopped (n, or where the
+    table is half full and must grow) and the number of codes.
+    """
+    mask = np.uint64(keys0.shape[0] - 1)
+    limit = keys0.shape[0] // 2
+    n = w0.shape[0]
+    n_fresh = 0
+    for i in range(start, n):
+        a = w0[i]
+        b = w1[i]
+        slot = _mix(a ^ (b * C1)) & mask
+        while True:
+            code = codes_of[slot]
+            if code < 0:
+                if n_codes >= limit or n_fresh >= fresh.shape[0]:
+                    return i, n_codes
+                keys0[slot] = a
+                keys1[slot] = b
+                codes_of[slot] = n_codes
+                fresh[n_fresh] = i
+                n_fresh += 1
+                out[i] = n_codes
+                n_codes += 1
+                break
+            if keys0[slot] == a and keys1[slot] == b:
+                out[i] = code
+                break
+            slot = (slot + np.uint64(1)) & mask
+    return n, n_codes
+
+
+@jit
+def rebuild_table(w0, w1, keys0, keys1, codes_of):
+    """Fill an empty table with the words of codes 0..m-1; w0, w1 uint64 [m]."""
+    mask = np.uint64(keys0.shape[0] - 1)
+    for i in range(w0.shape[0]):
+        slot = _mix(w0[i] ^ (w1[i] * C1)) & mask
+        while codes_of[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        keys0[slot] = w0[i]
+        keys1[slot] = w1[i]
+        codes_of[slot] = i

@@ -1,0 +1,166 @@
+"""From a job file to a :class:`Job`: its models built, its stages resolved, its journeys a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attrib.engines.base import Progress
+from attrib.engines.local import LocalEngine
+from attrib.errors import SpecError
+from attrib.io.sources import InlineOutcome
+from attrib.journeys import Journeys
+from attrib.methods import METHODS
+from attrib.methods.base import Method
+from attrib.spec import JobSpec, ModelSpec, nearest, read_job, read_model
+from attrib.stages import StageColumn, StageModel, resolve_stages
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job whose file, models and stages have been read and found right.
+
+    Attributes
+    ----------
+    spec : JobSpec
+        The job file.
+    folder : Path
+        Where relative paths start.
+    methods : mapping of str to Method
+        What to compute, by the name in the credit table.
+    stages : StageModel, StageColumn or None
+        The stage model, its file or preset resolved.
+    """
+
+    spec: JobSpec
+    folder: Path
+    methods: Mapping[str, Method]
+    stages: StageModel | StageColumn | None
+
+    def path(self, written: str) -> str:
+        """Resolve a path of the job file; addresses such as ``s3://…`` stay as they are."""
+        return written if "://" in written else str(self.folder / written)
+
+    @property
+    def output(self) -> Path:
+        """The folder of the results."""
+        return Path(self.path(self.spec.output.folder))
+
+    def journeys(
+        self,
+        *,
+        threads: int | None = None,
+        memory_limit: int | str | None = None,
+        progress: Progress | None = None,
+    ) -> Journeys:
+        """Hand the job over to the Python interface: the recipe for its journeys, nothing read yet."""
+        ask, source = self.spec.engine, self.spec.input
+        engine = LocalEngine(
+            threads=threads or ask.threads,
+            memory_limit=memory_limit or ask.memory_limit,
+            spill=None if ask.spill is None else self.path(ask.spill),
+            progress=progress,
+        )
+        if source.paths is not None:
+            columns = source.model_dump(
+                include={"path", "sep", "conversions", "value", "nulls"}, exclude_unset=True
+            )
+            limits = self.spec.journeys.model_dump(include={"max_players", "max_rejects"})
+            return Journeys.from_paths(self.path(source.paths), **columns, **limits, engine=engine)
+        outcomes = (
+            InlineOutcome(**source.outcome.model_dump())
+            if source.outcome
+            else self.path(str(source.outcomes))
+        )
+        return Journeys.from_events(
+            self.path(str(source.touchpoints)),
+            outcomes,
+            **self.spec.journeys.model_dump() | {"stages": self.stages},
+            columns=source.columns or None,
+            engine=engine,
+        )
+
+    def full_spec(self) -> dict[str, Any]:
+        """Spell out the job with its defaults, and the content of the model and stage files it names."""
+        spec = self.spec.model_dump()
+        names = {kind: name for name, kind in METHODS.items()}
+        for entry, (name, method) in zip(spec["models"], self.methods.items(), strict=True):
+            entry |= {"name": name, "method": names[type(method)], "parameters": dataclasses.asdict(method)}
+        spec["stages"] = dataclasses.asdict(self.stages) if self.stages else None
+        return spec
+
+
+def load(path: str | Path) -> Job:
+    """Read a job file with the model and stage files that it names.
+
+    Raises
+    ------
+    SpecError
+        ``unknown_key``, ``unknown_method``, ``unknown_parameter``… with the place and the right name.
+    """
+    spec, folder = read_job(path), Path(path).resolve().parent
+    methods: dict[str, Method] = {}
+    for number, entry in enumerate(spec.models, start=1):
+        method = _method(entry, folder, f"{Path(path).name}: [[models]] no. {number}")
+        name = entry.name or method.label
+        if name in methods:
+            hint = "give one of them another name, or remove it"
+            raise SpecError("duplicate_model", f"two models are called {name!r}", hint=hint, name=name)
+        methods[name] = method
+    return Job(spec, folder, methods, _stages(spec, folder))
+
+
+def build_method(method: str, parameters: Mapping[str, Any], where: str) -> Method:
+    """Make a method from its name in snake case and its parameters.
+
+    Raises
+    ------
+    SpecError
+        ``unknown_method``, ``unknown_parameter`` or ``bad_parameter``.
+
+    Examples
+    --------
+    >>> build_method("markov", {"order": 2}, "job.toml").label
+    'markov(order=2)'
+    """
+    if method not in METHODS:
+        raise SpecError(
+            "unknown_method",
+            f'{where} method "{method}" is not known{nearest(method, METHODS)}',
+            hint=f"methods: {', '.join(METHODS)}",
+            found=method,
+        )
+    allowed = [field.name for field in dataclasses.fields(METHODS[method])]
+    for key in parameters:
+        if key not in allowed:
+            raise SpecError(
+                "unknown_parameter",
+                f"{where} {key} is not known{nearest(key, [*allowed, 'name', 'file'])}",
+                hint=f"parameters of {method}: {', '.join(allowed) or 'none'}",
+                found=key,
+            )
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
+    try:
+        built: Method = METHODS[method](**plain)
+    except (TypeError, ValueError) as error:
+        raise SpecError("bad_parameter", f"{where} {method}: {error}", method=method) from error
+    return built
+
+
+def _method(entry: ModelSpec, folder: Path, where: str) -> Method:
+    if entry.file is None:
+        return build_method(str(entry.method), entry.parameters, where)
+    model = read_model(folder / entry.file)
+    return build_method(model.method, model.parameters, entry.file)
+
+
+def _stages(spec: JobSpec, folder: Path) -> StageModel | StageColumn | None:
+    stages = spec.journeys.stages
+    if stages is None:
+        return None
+    if isinstance(stages, str):
+        return resolve_stages(folder / stages if stages.endswith(".toml") else stages)
+    return StageColumn(stages.column, stages.order)

@@ -1,0 +1,26 @@
+"""Methods turn tallies into credit; one family a file. A new method is one file and one line in METHODS."""
+
+from types import MappingProxyType
+
+from attrib.methods.base import Method, snake_case
+from attrib.methods.markov import Markov
+from attrib.methods.rules import FirstTouch, LastNonDirect, LastTouch, Linear, PositionBased, TimeDecay
+from attrib.methods.shapley import Shapley
+
+METHODS: MappingProxyType[str, type[Method]] = MappingProxyType({
+    snake_case(method.__name__): method
+    for method in (FirstTouch, LastTouch, LastNonDirect, Linear, PositionBased, TimeDecay, Markov, Shapley)
+})  # fmt: skip
+
+__all__ = [
+    "METHODS",
+    "FirstTouch",
+    "LastNonDirect",
+    "LastTouch",
+    "Linear",
+    "Markov",
+    "Method",
+    "PositionBased",
+    "Shapley",
+    "TimeDecay",
+]

@@ -1,0 +1,296 @@
+"""What a method is, and how its answer becomes a credit table."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.errors import AttribWarning, SpecError
+from attrib.schemas import CONVERSIONS, EFFECT, ERROR, KIND, KINDS, METHOD, SHARE, STAGE, VALUE
+from attrib.tally import FIRST_PLAYER, Need, Tally, Totals, Touches
+
+if TYPE_CHECKING:
+    from attrib.engines.base import Tallies
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class HasTallies(Protocol):
+    """Journeys, as far as methods need them."""
+
+    def tallies(self, needs: tuple[Need, ...], *, units: bool = False) -> Tallies:
+        """Sum the needs over all journeys."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The (game, player) pairs that a credit table has a row for, in its order.
+
+    ``game`` int64 [n] row of the games frame, ``player`` int64 [n] row of the players frame; ``starts`` int64
+    [games + 1]: the cells of each game.
+    """
+
+    game: Ints
+    player: Ints
+    starts: Ints
+
+    def find(self, game: Ints, player: Ints) -> Ints:
+        """Cells of pairs (all of which exist)."""
+        width = int(self.player.max(initial=0)) + 1
+        return np.searchsorted(self.game * width + self.player, game * width + player)
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """Credit by cell, for the data (shape [n]) or for replicates of it ([R, n]); NaN stands for null.
+
+    ``effect`` is None for methods without; ``error`` the Monte-Carlo error of conversions, None where exact.
+    """
+
+    conversions: Floats
+    value: Floats
+    effect: Floats | None = None
+    error: Floats | None = None
+
+
+class Draw(Protocol):
+    """How sums are drawn: once as they are, or in replicates over the units."""
+
+    def sums(self, tally: Tally, name: str) -> Floats:
+        """Sums of a column by key without units: [R, keys]."""
+        ...
+
+
+class Observed:
+    """The data as they are: one replicate, exact sums."""
+
+    def sums(self, tally: Tally, name: str) -> Floats:
+        """Sums of a column by key, [1, keys]; the tally has no unit axis."""
+        return tally.column(name)[None, :]
+
+
+def snake_case(name: str) -> str:
+    """Turn a class name into the name that jobs use.
+
+    Examples
+    --------
+    >>> snake_case("PositionBased")
+    'position_based'
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+@dataclass(frozen=True)
+class Method:
+    """Base of all methods: frozen parameters, one public method.
+
+    Subclasses say what they need, and turn sums into credit in ``_solve``.
+    """
+
+    _always: ClassVar[tuple[str, ...]] = ()
+    _needs_nulls: ClassVar[bool] = False
+
+    def _needs(self) -> tuple[Need, ...]:
+        raise NotImplementedError
+
+    def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
+        """Credit of every cell, shapes [R, n], from the sums that ``draw`` gives."""
+        raise NotImplementedError
+
+    @property
+    def label(self) -> str:
+        """Name in the ``method`` column: order and worth always, other parameters where not default.
+
+        Examples
+        --------
+        >>> from attrib import Linear, PositionBased
+        >>> Linear().label, PositionBased(first=0.3).label
+        ('linear', 'position_based(first=0.3)')
+        """
+        shown = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            default = f.default if f.default is not MISSING else None
+            if f.name in self._always or value != default:
+                text = f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+                shown.append(f"{f.name}={text}")
+        return snake_case(type(self).__name__) + (f"({', '.join(shown)})" if shown else "")
+
+    def credit(self, journeys: HasTallies) -> pl.DataFrame:
+        """Credit every player of every game, without intervals.
+
+        Parameters
+        ----------
+        journeys : Journeys
+            From :meth:`attrib.Journeys.from_events` or :meth:`attrib.Journeys.from_paths`.
+
+        Returns
+        -------
+        polars.DataFrame
+            The credit table of docs/semantics.md, section 10.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read as journeys.
+        SolveError
+            If the method has no answer for them.
+        """
+        tallies = journeys.tallies(self._needs())
+        cells = cells_of(tallies)
+        return credit_frame([(self.label, self, observe(self, tallies, cells))], tallies, cells)
+
+
+def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
+    """Credit of the data as they are, with exact sums."""
+    if method._needs_nulls and tallies.no_nulls:  # noqa: SLF001 - methods and their base share the protected parts
+        columns = ", ".join(tallies.no_nulls)
+        warnings.warn(
+            f"{method.label} compares conversions with nulls, but only outcomes carry {columns}: null journeys stand "
+            "in a game of their own",
+            AttribWarning,
+            stacklevel=2,
+        )
+    summed = replace_sums(tallies)
+    solved = method._solve(summed, cells, Observed())  # noqa: SLF001
+    null = np.isnan(solved.value[0]).any()
+    if null:
+        warnings.warn(
+            f"{method.label}: the removal effects on value do not sum to a positive number (refunds?); "
+            "value credit is null there",
+            AttribWarning,
+            stacklevel=2,
+        )
+    return Credits(*(None if a is None else a[0] for a in (solved.conversions, solved.value, solved.effect, solved.error)))  # type: ignore[arg-type]
+
+
+def replace_sums(tallies: Tallies) -> Tallies:
+    """The same tallies without their unit axis."""
+    if not tallies.with_units:
+        return tallies
+    sums = {need: tally.without_units() for need, tally in tallies.sums.items()}
+    return replace(tallies, sums=sums, with_units=False)
+
+
+def cells_of(tallies: Tallies) -> Cells:
+    """Every player with a touch in a game."""
+    touches = tallies.get(Touches())
+    game, player = touches.games, touches.player(0) - FIRST_PLAYER
+    return Cells(game, player, np.searchsorted(game, np.arange(n_games(tallies) + 1)))
+
+
+def n_games(tallies: Tallies) -> int:
+    """Number of games."""
+    return max(1, tallies.games.height)
+
+
+def totals_by_game(tallies: Tallies, name: str, draw: Draw) -> Floats:
+    """A column of the totals by game, [R, games]."""
+    tally = tallies.get(Totals())
+    sums = draw.sums(tally, name)
+    out = np.zeros((sums.shape[0], n_games(tallies)))
+    games = np.unique(tally.games)
+    out[:, games] = sums
+    return out
+
+
+def check_unique(labels: list[str]) -> None:
+    """Check that no two methods go by the same name.
+
+    Raises
+    ------
+    SpecError
+        ``duplicate_method``.
+    """
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if repeated:
+        raise SpecError(
+            "duplicate_method",
+            f"methods occur twice: {', '.join(repeated)}",
+            hint='name them: attrib.credit(journeys, {"my name": method})',
+            names=repeated,
+        )
+
+
+def credit_frame(
+    answers: list[tuple[str, Method, Credits]],
+    tallies: Tallies,
+    cells: Cells,
+    bounds: list[dict[str, tuple[Floats, Floats]]] | None = None,
+) -> pl.DataFrame:
+    """Assemble the credit table (semantics §10).
+
+    Parameters
+    ----------
+    answers : list of (label, method, Credits)
+        In the order asked.
+    tallies, cells : Tallies, Cells
+        Names of games and players.
+    bounds : list of dict, optional
+        Per answer and number: low and high for the cells, followed by those of each game's unattributed row.
+
+    Returns
+    -------
+    polars.DataFrame
+    """
+    summed = replace_sums(tallies)
+    observed = Observed()
+    conversions = totals_by_game(summed, "conversions", observed)[0]
+    unattributed = totals_by_game(summed, "unattributed", observed)[0]
+    unattributed_value = totals_by_game(summed, "unattributed_value", observed)[0]
+    whole = conversions + unattributed
+    games = np.arange(n_games(tallies))
+    game = np.concatenate([cells.game, games])
+    kind = np.repeat(["player", "unattributed"], [len(cells.game), len(games)])
+    players = pl.concat(
+        [tallies.players[cells.player], tallies.players.clear(len(games))], how="vertical"
+    )  # null for what is no player
+    frames = []
+    for order, (label, _method, credit) in enumerate(answers):
+        converted = np.concatenate([credit.conversions, unattributed])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = np.where(whole[game] > 0, converted / whole[game], np.nan)
+        blank = np.full(len(games), np.nan)
+        none = np.full(len(game), np.nan)
+        numbers = {
+            CONVERSIONS: converted,
+            VALUE: np.concatenate([credit.value, unattributed_value]),
+            SHARE: share,
+            EFFECT: none if credit.effect is None else np.concatenate([credit.effect, blank]),
+            ERROR: none if credit.error is None else np.concatenate([credit.error, blank]),
+        }
+        for name, (low, high) in (bounds[order] if bounds else {}).items():
+            numbers[f"{name}_low"], numbers[f"{name}_high"] = low, high
+        frames.append(
+            pl.DataFrame(numbers).with_columns(
+                pl.Series("__game", game),
+                pl.Series("__cell", np.arange(len(game))),
+                pl.Series(KIND, kind, dtype=pl.Enum(KINDS)),
+                pl.lit(label).alias(METHOD),
+                pl.lit(order).alias("__order"),
+            )
+        )
+    table = pl.concat(frames)
+    named = table.with_columns(
+        *(tallies.games[column][table["__game"]].alias(column) for column in tallies.games.columns),
+        *(players[column][table["__cell"]].alias(column) for column in tallies.players.columns),
+    )
+    numbers = [c for c in table.columns if c not in ("__game", "__cell", "__order", KIND, METHOD)]
+    by = [c for c in tallies.games.columns if c != STAGE]
+    stage = [STAGE] if STAGE in named.columns else []
+    player = [c for c in tallies.players.columns if c != STAGE]
+    keys = [*by, *stage, *player]
+    # games and players are numbered in the order of the table, so their codes sort like their names
+    return (
+        named.sort([*keys, KIND, "__order"], nulls_last=False, maintain_order=True)
+        .with_columns(pl.col(numbers).fill_nan(None))
+        .select([*keys, KIND, METHOD, *numbers])
+    )

@@ -1,0 +1,226 @@
+"""One partition of customers: ordered events in, journeys as ragged arrays out (semantics §2, §3).
+
+Arrays: C customers, T touches, O outcomes, J journeys, M touches in journeys, S stages, K kinds of event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Ints = npt.NDArray[np.int64]
+Small = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+Words = npt.NDArray[np.uint64]
+
+CONVERTING, NULL, OPEN, UNATTRIBUTED = range(4)
+STATUSES = ("converting", "null", "open", "unattributed")
+REPEATS = ("keep", "collapse", "first", "last")
+FIRST_PLAYER = 3
+NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Events of a partition, grouped by customer, each customer's in the order of semantics §1.
+
+    ``identity`` uint64 [C, 1 or 2] hash of the customer; ``unit`` int32 [C] bucket that is resampled; offsets
+    int64 [C + 1]; times in ticks; kinds are codes of the engine's dictionaries. ``duplicates``: touches dropped;
+    ``repeated``: outcomes dropped for a repeated event id, and their value.
+    """
+
+    identity: Words
+    unit: Small
+    t_offsets: Ints
+    t_time: Ints
+    t_kind: Small
+    o_offsets: Ints
+    o_time: Ints
+    o_kind: Small
+    o_value: Floats
+    duplicates: int = 0
+    repeated: int = 0
+    repeated_value: float = 0.0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return sum(a.nbytes for name in self.__slots__ if isinstance(a := getattr(self, name), np.ndarray))
+
+
+@dataclass(frozen=True, slots=True)
+class Milestones:
+    """Stage model in codes: type_of_kind int64 [K] (−1: no milestone), type and nth by stage int64 [S]."""
+
+    type_of_kind: Ints
+    stage_type: Ints
+    stage_nth: Ints
+    types: int
+
+
+@dataclass(frozen=True, slots=True)
+class CutPlan:
+    """How journeys are cut, in codes and ticks.
+
+    ``goal`` ends journeys; ``stages`` (resolved view) only tells the stage of a touch; ``stage_of_kind`` is for
+    touches that carry their stage. ``player_of_kind`` from 0; ``touch_game`` / ``outcome_game`` pack the by-values.
+    """
+
+    goal: Milestones
+    stages: Milestones | None
+    stage_of_kind: Ints | None
+    n_stages: int
+    stage_bits: int
+    player_of_kind: Small
+    touch_game: Ints
+    outcome_game: Ints
+    touch_mask: int
+    lookback: int
+    max_gap: int
+    open_from: int
+    repeats: int
+    exponent: int
+    ticks_per_second: int
+    channel_of_kind: npt.NDArray[np.object_]
+    intern_games: Callable[[Ints], Small]
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Journeys as flat arrays; journey j has the touches offsets[j] to offsets[j + 1].
+
+    players int32 [M] (codes from 3), kinds int32 [M], times int64 [M]; by journey [J]: game int32, unit int32,
+    customer int64, conversions, nulls, rows int64, value float64, end int64 (conversion, or last touch), status int8.
+    """
+
+    offsets: Ints
+    players: Small
+    kinds: Small
+    times: Ints
+    game: Small
+    unit: Small
+    customer: Ints
+    conversions: Ints
+    nulls: Ints
+    rows: Ints
+    value: Floats
+    end: Ints
+    status: npt.NDArray[np.int8]
+    ticks_per_second: int
+    channel_of_kind: npt.NDArray[np.object_]
+
+    @property
+    def longest(self) -> int:
+        """Touches of the longest journey."""
+        return int(np.diff(self.offsets).max(initial=0))
+
+    def is_direct(self, direct: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+        """Which touches came over one of the ``direct`` channels."""
+        if not direct:
+            return np.zeros(len(self.players), np.bool_)
+        by_kind = np.array([name in direct for name in self.channel_of_kind], np.bool_)
+        return by_kind[self.kinds]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Journeys of a partition and what did not become part of one.
+
+    ``touches`` int64 [3]: used, outside the window, open; ``outcomes`` int64 [3, 3]: rows and value (two words) of
+    credited or unattributed, without effect, and other outcomes.
+    """
+
+    ragged: Ragged
+    touches: Ints
+    outcomes: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelPart:
+    """Counts int64 [S, 6] (entered, advanced, skipped, open, repeat advances, touches) and times in stage."""
+
+    counts: Ints
+    times: Ints
+    flags: Ints
+
+
+def _boundaries(events: Events, goal: Milestones, scale: float) -> tuple[tuple[npt.NDArray, ...], Ints]:
+    from attrib.kernels import walk  # noqa: PLC0415 - numba costs a fifth of a second
+
+    n = len(events.o_time)
+    ints = [np.empty(n, np.int64) for _ in range(6)]
+    time, stage, to, count, kind, rows = ints
+    value = np.empty(n, np.float64)
+    offsets = np.zeros(len(events.o_offsets), np.int64)
+    ledger = np.zeros((3, 3), np.int64)
+    found = walk.find_boundaries(
+        events.o_offsets, events.o_time, events.o_kind, events.o_value, scale, goal.type_of_kind, goal.stage_type,
+        goal.stage_nth, goal.types, (offsets, time, stage, to, count, value, kind, rows), ledger,
+    )  # fmt: skip
+    trimmed = (a[:found] for a in (time, stage, to, count, value, kind, rows))
+    return (offsets, *trimmed), ledger
+
+
+def cut(events: Events, plan: CutPlan) -> Cut:
+    """Cut the journeys of a partition."""
+    from attrib.kernels import walk  # noqa: PLC0415
+
+    (b_offsets, time, stage, to, count, value, kind, rows), outcomes = _boundaries(
+        events, plan.goal, 2.0**-plan.exponent
+    )
+    customers = len(events.unit)
+    n_touches = len(events.t_time)
+    players = plan.player_of_kind[events.t_kind]
+    if plan.stage_of_kind is not None:
+        players = players * np.int32(plan.n_stages) + plan.stage_of_kind[events.t_kind].astype(np.int32)
+    elif plan.stages is not None:
+        (s_offsets, s_time, _, s_to, *_), _ = _boundaries(events, plan.stages, 1.0)
+        stage_at = np.empty(n_touches, np.int32)
+        walk.stage_of_touches(events.t_offsets, events.t_time, s_offsets, s_time, s_to, stage_at)
+        players = players * np.int32(plan.n_stages) + stage_at
+    players = players + np.int32(FIRST_PLAYER)
+
+    final = np.zeros(customers, np.int64)
+    reached = np.diff(b_offsets) > 0
+    final[reached] = to[b_offsets[1:][reached] - 1]
+    room = len(time) + customers + (n_touches if plan.max_gap >= 0 else 0)
+    out = (np.empty(n_touches, np.int32), np.empty(n_touches, np.int32), np.empty(n_touches, np.int64))
+    offsets = np.zeros(room + 1, np.int64)
+    raw_game, customer, conversions, nulls, end, out_rows = (np.empty(room, np.int64) for _ in range(6))
+    out_value, status = np.empty(room, np.float64), np.empty(room, np.int8)
+    touches = np.zeros(3, np.int64)
+    n = walk.cut_journeys(
+        events.t_offsets, events.t_time, events.t_kind, players, (b_offsets, time, stage, count, value, kind, rows),
+        np.full(len(plan.player_of_kind), plan.lookback, np.int64), plan.max_gap, plan.open_from, plan.repeats,
+        plan.touch_game, plan.outcome_game, plan.touch_mask, plan.stage_bits, final, out,
+        (offsets, raw_game, customer, conversions, nulls, out_value, end, status, out_rows), touches,
+    )  # fmt: skip
+    m = int(offsets[n])
+    ragged = Ragged(
+        offsets[: n + 1], out[0][:m], out[1][:m], out[2][:m], plan.intern_games(raw_game[:n]),
+        events.unit[customer[:n]], customer[:n], conversions[:n], nulls[:n], out_rows[:n], out_value[:n], end[:n],
+        status[:n], plan.ticks_per_second, plan.channel_of_kind,
+    )  # fmt: skip
+    return Cut(ragged, touches, outcomes)
+
+
+def walk_funnel(events: Events, plan: CutPlan) -> FunnelPart:
+    """Count customers by stage and take their times in it."""
+    from attrib.kernels import walk  # noqa: PLC0415
+
+    model = plan.goal if plan.stages is None else plan.stages
+    (offsets, time, stage, to, *_), _ = _boundaries(events, model, 1.0)
+    counts = np.zeros((len(model.stage_type), 6), np.int64)
+    room = len(time) + len(events.unit)
+    times, flags = np.empty(room, np.int64), np.empty(room, np.int64)
+    n = walk.walk_funnel(
+        events.t_offsets, events.t_time, events.o_offsets, events.o_time, offsets, time, stage, to, plan.open_from,
+        counts, times, flags,
+    )  # fmt: skip
+    return FunnelPart(counts, times[:n], flags[:n])

@@ -1,0 +1,1 @@
+"""Results for people: frames in, something to look at out."""

@@ -1,0 +1,280 @@
+"""The credit table in a terminal: one table a stage, at most 100 characters wide.
+
+Every name that comes from data or from a job file goes through :func:`attrib.io.text.clean` and into
+``rich`` as plain ``Text``: neither control characters nor markup in a name reach the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from attrib.io.manifest import Manifest
+from attrib.io.text import clean
+
+MAX_WIDTH = 100
+TOP = 15
+MAX_GAMES = 12
+GAP = 3  # between two columns, as SIMPLE_HEAD draws them
+MEASURES = ("conversions", "value", "share", "effect")
+
+Row = dict[str, Any]
+Align = Literal["left", "right"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One column of a table: its header and, line by line, its cells."""
+
+    header: str
+    cells: list[str]
+
+    @property
+    def width(self) -> int:
+        return max(map(cell_len, [self.header, *self.cells])) + GAP  # a CJK sign takes two places
+
+
+FUNNEL = ("stage", "entered", "advanced", "skipped", "stalled", "open", "rate", "repeat_advances")
+
+
+def result_parts(
+    credit: pl.DataFrame,
+    funnel: pl.DataFrame | None,
+    ledger: pl.DataFrame,
+    manifest: Manifest,
+    files: Sequence[Path],
+    width: int = MAX_WIDTH,
+) -> Iterator[RenderableType]:
+    """Draw all that a person wants to see at the end of a run.
+
+    Yields
+    ------
+    rich renderables
+        The credit tables and what they mean, the funnel, the ledger, and where the files are.
+    """
+    yield from credit_tables(credit, manifest, width)
+    if funnel is not None:
+        yield Text()
+        yield frame_table(funnel, "funnel", [*manifest.spec["journeys"]["by"], *FUNNEL])
+    yield Text()
+    for line in ledger_lines(ledger):
+        yield Text(line)
+    if files:
+        names = ", ".join(clean(file.name) for file in files)
+        yield Text(f"wrote {names} to {clean(files[0].parent)}")
+
+
+def credit_tables(
+    credit: pl.DataFrame, manifest: Manifest, width: int = MAX_WIDTH
+) -> Iterator[RenderableType]:
+    """Draw the credit table, one table for each combination of ``by`` columns and stage.
+
+    With one method its measures stand side by side, with several the conversions by each of them. The
+    largest players by the first method are shown; the others are summed in one line.
+
+    Parameters
+    ----------
+    credit : polars.DataFrame
+        A credit table.
+    manifest : Manifest
+        Of the same run: it tells the ``by`` columns from the player's and how the intervals came about.
+    width : int
+        Of the terminal; more than 100 is not used.
+
+    Yields
+    ------
+    rich renderables
+    """
+    by = [name for name in manifest.spec["journeys"]["by"] if name in credit.columns]
+    keys = by + (["stage"] if "stage" in credit.columns else [])
+    players = [name for name in credit.columns[: credit.columns.index("kind")] if name not in keys]
+    games = credit.partition_by(keys, maintain_order=True, as_dict=True) if keys else {(): credit}
+    for key, game in list(games.items())[:MAX_GAMES]:
+        title = ", ".join(
+            f"{clean(name)} {clean(value, 40) if value is not None else '(none)'}"
+            for name, value in zip(keys, key, strict=True)
+        )
+        yield from _game(title, game, players, min(width, MAX_WIDTH))
+    if len(games) > MAX_GAMES:
+        yield Text(f"… and {len(games) - MAX_GAMES:,} more tables in credit.parquet")
+    yield Text(caption(manifest), style="dim")
+
+
+def caption(manifest: Manifest) -> str:
+    """Say in words what the numbers of a run estimate, and what the brackets hold.
+
+    Returns
+    -------
+    str
+        One sentence or two.
+    """
+    journeys = manifest.spec["journeys"]
+    target = clean(journeys["target"], 40) if journeys["target"] is not None else "the outcome"
+    if manifest.spec["input"]["paths"]:
+        what = "Conversions of the path table, shared out by each method."
+    elif manifest.spec["stages"] and journeys["view"] == "advance":
+        what = "Conversions: customers who leave the stage forwards, shared out by each method."
+    elif manifest.spec["stages"]:
+        what = f"Conversions ({target}), shared out over channels in the stage of the touch."
+    else:
+        what = f"Conversions ({target}), shared out by each method."
+    if manifest.intervals is None:
+        return what
+    settings = manifest.intervals
+    return (
+        f"{what} In brackets: {100 * settings.level:g} % intervals, {settings.replicates:,} replicates, "
+        f"{settings.resampling}. They surround the method's own large-sample limit, not a causal effect."
+    )
+
+
+def ledger_lines(ledger: pl.DataFrame) -> Iterator[str]:
+    """Sum up the ledger, a line for each input table.
+
+    Examples
+    --------
+    >>> ledger = pl.DataFrame(
+    ...     {"table": ["outcomes"] * 3, "entry": ["in", "credited", "rejected"], "rows": [5, 5, 0]}
+    ... )
+    >>> list(ledger_lines(ledger))
+    ['outcomes: 5 in, 5 credited']
+    """
+    for (table,), rows in ledger.partition_by("table", maintain_order=True, as_dict=True).items():
+        entries = [
+            f"{row['rows']:,} {row['entry'].replace('_', ' ')}" for row in rows.to_dicts() if row["rows"]
+        ]
+        yield f"{table}: {', '.join(entries) or 'no rows'}"
+
+
+def frame_table(frame: pl.DataFrame, title: str, columns: Sequence[str]) -> Table:
+    """Draw the named columns of a small frame, those that it has."""
+    shown = [name for name in columns if name in frame.columns]
+    return _table(
+        title, [_Column(name.replace("_", " "), [_plain(value) for value in frame[name]]) for name in shown]
+    )
+
+
+def number(value: float | None, scale: float | None = None) -> str:
+    """Write a number with about three significant digits; ``scale`` fixes the decimals of a group.
+
+    Examples
+    --------
+    >>> number(1234.56), number(12.345), number(0.5), number(None), number(9.5, scale=120.0)
+    ('1,235', '12.3', '0.50', '–', '10')
+    """
+    if value is None:
+        return "–"
+    size = abs(value if scale is None else scale)
+    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
+
+
+def cell(row: Row | None, measure: str) -> str:
+    """Write one measure of a credit row, with its interval where there is one.
+
+    Examples
+    --------
+    >>> cell({"conversions": 12.34, "conversions_low": 10.1, "conversions_high": 14.2}, "conversions")
+    '12.3 [10.1, 14.2]'
+    >>> cell({"share": 0.25}, "share"), cell(None, "value")
+    ('25.0%', '')
+    """
+    if row is None:
+        return ""
+    value, low, high = row[measure], row.get(f"{measure}_low"), row.get(f"{measure}_high")
+    if measure == "share":
+        spelled = ["–" if part is None else f"{part:.1%}" for part in (value, low, high)]
+    elif measure == "effect":
+        spelled = ["–" if part is None else f"{part:.3f}" for part in (value, low, high)]
+    else:
+        spelled = [number(part, value) for part in (value, low, high)]
+    return spelled[0] if low is None or high is None else f"{spelled[0]} [{spelled[1]}, {spelled[2]}]"
+
+
+def _game(title: str, game: pl.DataFrame, players: list[str], width: int) -> Iterator[Table]:
+    """Draw one game: as many tables as its methods need."""
+    methods = list(dict.fromkeys(game["method"].cast(pl.String)))
+    lines: dict[tuple[Any, ...], dict[str, Row]] = {}
+    for row in game.iter_rows(named=True):
+        lines.setdefault((str(row["kind"]), *(row[name] for name in players)), {})[str(row["method"])] = row
+    named = [key for key in lines if key[0] == "player"]
+    named.sort(key=lambda key: -_conversions(lines[key].get(methods[0])))
+    others = [key for key in lines if key[0] != "player"]
+    shown, rest = (named, []) if len(named) <= TOP + 1 else (named[:TOP], named[TOP:])
+
+    names = [" · ".join(clean(part if part is not None else "–", 30) for part in key[1:]) for key in shown]
+    names += [f"… and {len(rest):,} more"] if rest else []
+    names += [f"({key[0]})" for key in others]
+
+    def column(header: str, method: str, measure: str) -> _Column:
+        cells = [cell(lines[key].get(method), measure) for key in shown]
+        if rest:
+            cells.append(_sum((lines[key].get(method) for key in rest), measure))
+        return _Column(header, cells + [cell(lines[key].get(method), measure) for key in others])
+
+    if len(methods) == 1:
+        kept = [name for name in MEASURES if name in game.columns and game[name].null_count() < game.height]
+        columns = [column(name, methods[0], name) for name in kept]
+        title = f"{title}   {clean(methods[0], 40)}".strip()
+    else:
+        columns = [column(clean(method, 30), method, "conversions") for method in methods]
+    first = _Column(" · ".join(clean(name, 30) for name in players), names)
+    for number_, block in enumerate(_blocks(columns, width - first.width)):
+        yield _table(title if number_ == 0 else f"{title} (continued)", [first, *block])
+
+
+def _blocks(columns: list[_Column], room: int) -> Iterator[list[_Column]]:
+    """Deal the columns out to tables, as many to each as fit beside the names."""
+    block: list[_Column] = []
+    for column in columns:
+        if block and sum(kept.width for kept in block) + column.width > room:
+            yield block
+            block = []
+        block.append(column)
+    if block:
+        yield block
+
+
+def _table(title: str, columns: list[_Column]) -> Table:
+    table = Table(
+        title=Text(title, style="bold") if title else None,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for at, column in enumerate(columns):
+        align: Align = "right" if at else "left"
+        table.add_column(Text(column.header), justify=align, overflow="fold")
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _conversions(row: Row | None) -> float:
+    return float("-inf") if row is None or row["conversions"] is None else float(row["conversions"])
+
+
+def _sum(rows: Iterable[Row | None], measure: str) -> str:
+    """Add up a measure, where adding up means something: removal effects do not add."""
+    values = [row[measure] for row in rows if row is not None and row[measure] is not None]
+    return "" if measure == "effect" or not values else cell({measure: sum(values)}, measure)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return "–" if value is None else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return number(value) if isinstance(value, float) else clean(value, 40)
+
+
+def usable_width(console: Console) -> int:
+    """Width to draw for: that of the terminal, or 100 where there is none."""
+    return min(console.width, MAX_WIDTH) if console.is_terminal else MAX_WIDTH

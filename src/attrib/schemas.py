@@ -1,0 +1,101 @@
+"""The only place that spells column names and says what the tables look like (semantics §1, §10)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from attrib.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CUSTOMER, TIME, CHANNEL = "customer_id", "timestamp", "channel"
+OUTCOME, VALUE, EVENT, REFERRER = "outcome", "value", "event_id", "referrer_id"
+SEQUENCE, CLUSTER, STAGE, INTERACTION = "sequence", "cluster", "stage", "interaction"
+KIND, METHOD, CONVERSIONS, SHARE, EFFECT, ERROR = (
+    "kind", "method", "conversions", "share", "effect", "conversions_se",
+)  # fmt: skip
+
+TOUCHPOINT_COLUMNS = (CUSTOMER, TIME, CHANNEL)
+OUTCOME_COLUMNS = (CUSTOMER, TIME, OUTCOME)
+PATH, NULLS = "path", "nulls"
+
+KINDS = ("player", "unattributed", "baseline")
+NUMBERS = (CONVERSIONS, VALUE, SHARE, EFFECT)
+FIXED_COLUMNS = (KIND, METHOD, CONVERSIONS, VALUE, SHARE, EFFECT, ERROR)
+INTERVALS = tuple(f"{number}_{side}" for number in NUMBERS for side in ("low", "high"))
+RESERVED = frozenset((*FIXED_COLUMNS, *INTERVALS, STAGE, "customers"))
+
+REJECTED_COLUMNS = ("table", "row", "rule", CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)
+LEDGER_COLUMNS = ("table", "entry", "rows", CONVERSIONS, VALUE)
+
+
+def require_columns(table: str, found: Iterable[str], required: Sequence[str], mapped: Iterable[str] = ()) -> None:
+    """Check that a table has the columns it needs.
+
+    Raises
+    ------
+    DataError
+        ``missing_columns``, naming how many of how many, what was found, and the closest names.
+
+    Examples
+    --------
+    >>> require_columns("outcomes", ["customer_id", "time"], ["customer_id", "timestamp"])
+    Traceback (most recent call last):
+    ...
+    attrib.errors.DataError: 1 of 2 required columns is missing from outcomes: timestamp; found: customer_id, time; \
+map your names to ours, e.g. columns={"timestamp": "time"}
+    """
+    names = list(found)
+    missing = [column for column in required if column not in names]
+    if not missing:
+        return
+    near = {column: difflib.get_close_matches(column, names, n=1, cutoff=0.5) for column in missing}
+    example = next(((c, n[0]) for c, n in near.items() if n), (missing[0], names[0] if names else "yours"))
+    hint = f'map your names to ours, e.g. columns={{"{example[0]}": "{example[1]}"}}'
+    if len(names) == 1 and any(separator in names[0] for separator in ";\t|"):
+        hint = "the file seems to be separated by another character than a comma: write it with commas, or as parquet"
+    wrong = [c for c in mapped if c in missing]
+    if wrong:
+        hint = f"the mapping of {', '.join(wrong)} names a column that is not there"
+    verb = "is" if len(missing) == 1 else "are"
+    raise DataError(
+        "missing_columns",
+        f"{len(missing)} of {len(required)} required columns {verb} missing from {table}: "
+        f"{', '.join(missing)}; found: {', '.join(names[:30])}{' …' if len(names) > 30 else ''}",
+        hint=hint,
+        missing=missing,
+        found=names,
+    )
+
+
+def validate_credit(table: pl.DataFrame) -> pl.DataFrame:
+    """Check the fixed columns of a credit table against its schema; returns the table.
+
+    Raises
+    ------
+    DataError
+        ``bad_credit_table`` with the rules that do not hold.
+    """
+    import dataframely as dy  # noqa: PLC0415 - a tenth of a second that importing attrib should not cost
+    import polars as pl  # noqa: PLC0415
+
+    class Credit(dy.Schema):
+        kind = dy.Enum(KINDS, nullable=False)
+        method = dy.String(nullable=False, min_length=1)
+        conversions = dy.Float64(nullable=True, allow_inf=False, allow_nan=False)
+        value = dy.Float64(nullable=True, allow_inf=False, allow_nan=False)
+        share = dy.Float64(nullable=True, allow_inf=False, allow_nan=False)
+        effect = dy.Float64(nullable=True, allow_inf=False, allow_nan=False)
+        conversions_se = dy.Float64(nullable=True, min=0.0)
+
+    missing = [c for c in FIXED_COLUMNS if c not in table.columns]
+    if missing:
+        raise DataError("bad_credit_table", f"the credit table lacks {', '.join(missing)}", missing=missing)
+    try:
+        Credit.validate(table.select(FIXED_COLUMNS).with_columns(pl.col(KIND).cast(pl.Enum(KINDS))))
+    except (dy.exc.ValidationError, dy.exc.SchemaError) as error:
+        raise DataError("bad_credit_table", f"the credit table breaks its schema: {error}") from error
+    return table

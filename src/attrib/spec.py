@@ -1,0 +1,423 @@
+"""Strict models of the TOML files: the job (``attrib run JOB.toml``) and the model file.
+
+Unknown keys, wrong types and keys that exclude each other are errors with the place, the found and the
+right name. Defaults are spelled out here so that the manifest shows them; a test holds them equal to the
+defaults of the Python interface. Paths stay as they were written: ``attrib.job`` resolves them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from attrib.errors import SpecError
+
+
+def _duration(value: object) -> object:
+    if value is None or isinstance(value, str):
+        return value
+    raise PydanticCustomError("bad_type", 'must be text such as "30d" or "unlimited"')
+
+
+def _stages(value: object) -> object:
+    if value is None or isinstance(value, str | dict | StageColumnSpec):
+        return value
+    raise PydanticCustomError(
+        "bad_type", "must be the name of a preset, the path of a stage file, or a table"
+    )
+
+
+def _size(value: object) -> object:
+    if value is None or isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise PydanticCustomError("bad_type", 'must be a number of bytes or text such as "4GB"')
+
+
+Text = Annotated[str, Field(min_length=1)]
+Duration = Annotated[str | None, BeforeValidator(_duration)]
+Names = Annotated[tuple[Text, ...], Field(strict=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class OutcomeSpec(_Strict):
+    """``[input.outcome]``: outcomes are flagged rows of the touchpoints table."""
+
+    flag: Text = "conversion"
+    value: Text | None = None
+    outcome: Text = "purchase"
+
+
+class InputSpec(_Strict):
+    """``[input]``: event tables (touchpoints with outcomes), or one path table."""
+
+    touchpoints: Text | None = None
+    outcomes: Text | None = None
+    outcome: OutcomeSpec | None = None
+    paths: Text | None = None
+    path: Text = "path"
+    sep: Text = " > "
+    conversions: Text = "total_conversions"
+    value: Text | None = "total_conversion_value"
+    nulls: Text | None = "total_null"
+    columns: dict[str, Text] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = self.model_fields_set
+        if self.paths is not None:
+            _exclude(given, ("touchpoints", "outcomes", "outcome", "columns"), "paths is the whole input")
+        elif self.touchpoints is None:
+            raise PydanticCustomError("missing_key", "needs touchpoints (with outcomes), or paths")
+        else:
+            _exclude(
+                given, ("path", "sep", "conversions", "value", "nulls"), "that key describes a path table"
+            )
+            if (self.outcomes is None) == (self.outcome is None):
+                raise PydanticCustomError(
+                    "missing_key",
+                    "needs either outcomes (a file) or the table [input.outcome] (flagged rows)",
+                )
+        return self
+
+
+class StageColumnSpec(_Strict):
+    """``stages = { column = "stage", order = […] }``: touchpoints carry their stage."""
+
+    column: Text = "stage"
+    order: Names
+
+
+class JourneysSpec(_Strict):
+    """``[journeys]``: the keyword arguments of ``attrib.Journeys.from_events``."""
+
+    target: Text | None = "purchase"
+    lookback: Duration = "30d"
+    max_gap: Duration = None
+    maturity: Duration = None
+    repeats: Literal["keep", "collapse", "first", "last"] = "keep"
+    duplicates: Literal["drop", "keep"] = "drop"
+    stages: Annotated[str | StageColumnSpec | None, BeforeValidator(_stages)] = None
+    view: Literal["advance", "resolved"] = "advance"
+    by: Names = ()
+    player: Annotated[Names, Field(min_length=1)] = ("channel",)
+    max_players: Annotated[int, Field(ge=1)] = 10_000
+    max_rejects: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+
+class ModelSpec(_Strict):
+    """``[[models]]``: a model file, or a method with its parameters; either may be given a name."""
+
+    file: Text | None = None
+    name: Text | None = None
+    method: Text | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        rest = {key: value for key, value in table.items() if key not in {"file", "name", "method"}}
+        known = {key: value for key, value in table.items() if key not in rest}
+        if "file" in known and (rest or "method" in known):
+            extra = next(iter(rest), "method")
+            raise PydanticCustomError(
+                "excluded_key",
+                "{extra} cannot stand beside file: a model file fixes its parameters, only name may be added",
+                {"extra": extra},
+            )
+        if "file" not in known and "method" not in known:
+            raise PydanticCustomError(
+                "missing_key", "needs file (a model file) or method (and its parameters)"
+            )
+        return known | {"parameters": rest}
+
+
+class IntervalsSpec(_Strict):
+    """``[intervals]``: on by default; ``replicates = 0`` turns them off."""
+
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    replicates: Annotated[int, Field(ge=0)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class OutputSpec(_Strict):
+    """``[output]``."""
+
+    folder: Text = "out"
+
+
+class EngineSpec(_Strict):
+    """``[engine]``: resources; nothing here changes a number."""
+
+    threads: Annotated[int, Field(ge=1)] | None = None
+    memory_limit: Annotated[int | str | None, BeforeValidator(_size)] = None
+    spill: Text | None = None
+
+
+class JobSpec(_Strict):
+    """A whole job file."""
+
+    input: InputSpec
+    journeys: JourneysSpec = JourneysSpec()
+    models: Annotated[tuple[ModelSpec, ...], Field(strict=False, min_length=1)]
+    intervals: IntervalsSpec = IntervalsSpec()
+    output: OutputSpec = OutputSpec()
+    engine: EngineSpec = EngineSpec()
+
+    @model_validator(mode="after")
+    def _paths_have_no_times(self) -> Self:
+        if self.input.paths is not None:
+            extra = sorted(self.journeys.model_fields_set - {"max_players", "max_rejects"})
+            if extra:
+                raise PydanticCustomError(
+                    "excluded_key",
+                    "[journeys] {extra} needs events: a path table takes only max_players and max_rejects",
+                    {"extra": extra[0]},
+                )
+        return self
+
+
+class ModelFile(_Strict):
+    """A model file, ``models/<name>/model.toml``: a method with all its parameters fixed."""
+
+    name: Text
+    method: Text
+    description: str = ""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+Spec = TypeVar("Spec", bound=_Strict)
+
+
+def read_job(path: str | Path) -> JobSpec:
+    r"""Read and check a job file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The TOML file.
+
+    Returns
+    -------
+    JobSpec
+
+    Raises
+    ------
+    SpecError
+        ``no_file``, ``bad_toml``, ``unknown_key``, ``missing_key``, ``excluded_key``, ``bad_type`` or
+        ``bad_value``; with several faults the key of the first, and a message that lists them all.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     job = Path(folder) / "job.toml"
+    ...     _ = job.write_text('[input]\npaths = "p.csv"\n[[models]]\nmethod = "linear"\n')
+    ...     read_job(job).models[0].method
+    'linear'
+    """
+    return parse(JobSpec, _read_toml(Path(path)), Path(path).name)
+
+
+def read_model(path: str | Path) -> ModelFile:
+    r"""Read and check a model file; see :func:`read_job` for the errors.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "model.toml"
+    ...     _ = file.write_text('name = "m"\nmethod = "markov"\n[parameters]\norder = 2\n')
+    ...     read_model(file).parameters
+    {'order': 2}
+    """
+    return parse(ModelFile, _read_toml(Path(path)), Path(path).name)
+
+
+def parse(model: type[Spec], content: dict[str, Any], where: str) -> Spec:
+    """Check the content of a file against its model and say what is wrong in plain words.
+
+    Examples
+    --------
+    >>> parse(ModelFile, {"name": "m", "metod": "linear"}, "model.toml")
+    Traceback (most recent call last):
+    attrib.errors.SpecError: model.toml has 2 faults:
+      - method is missing
+      - metod is not known; did you mean method?
+    allowed here: name, method, description, parameters
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        # Where text or a table may stand, pydantic reports the text as well when the table is faulty.
+        faults = [_fault(model, detail) for detail in details if detail["loc"][-1:] != ("str",)]
+    lines = [fault.text for fault in faults]
+    many = f"{where} has {len(faults)} faults:" + "".join(f"\n  - {line}" for line in lines)
+    message = f"{where}: {lines[0]}" if len(lines) == 1 else many
+    hint = next((fault.hint for fault in faults if fault.hint), "")
+    if len(lines) > 1 and hint:
+        message, hint = f"{message}\n{hint}", ""
+    raise SpecError(faults[0].key, message, hint=hint, faults=lines)
+
+
+def nearest(found: str, allowed: Collection[str]) -> str:
+    """Return ``"; did you mean x?"`` for the closest allowed name, or nothing.
+
+    Examples
+    --------
+    >>> nearest("lokback", ["lookback", "target"]), nearest("zzz", ["lookback"])
+    ('; did you mean lookback?', '')
+    """
+    close = difflib.get_close_matches(found.lower().replace("-", "_"), list(allowed), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    key: str
+    text: str
+    hint: str = ""
+
+
+_OUR_KEYS = {"bad_type", "missing_key", "excluded_key"}
+_TYPES = {
+    "string_type": "must be text in quotes",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+}
+_LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "greater_than": lambda limits: f"must be greater than {limits['gt']:g}",
+    "greater_than_equal": lambda limits: f"must be at least {limits['ge']:g}",
+    "less_than": lambda limits: f"must be less than {limits['lt']:g}",
+    "less_than_equal": lambda limits: f"must be at most {limits['le']:g}",
+    "finite_number": lambda _: "must be a finite number",
+}
+
+_EMPTY = {"string_too_short": "must not be empty", "too_short": "needs at least one entry"}
+
+
+def _fault(model: type[BaseModel], detail: ErrorDetails) -> _Fault:  # noqa: PLR0911 - a list of cases
+    """One sentence for one fault that pydantic found."""
+    kind, limits, found = detail["type"], detail.get("ctx", {}), detail["input"]
+    steps = [step for step in detail["loc"] if step != StageColumnSpec.__name__]
+    place = _place(steps)
+    if kind == "extra_forbidden":
+        allowed = _allowed(model, steps[:-1])
+        text = f"{place} is not known{nearest(str(steps[-1]), allowed)}"
+        return _Fault(key="unknown_key", text=text, hint=f"allowed here: {', '.join(allowed)}")
+    if kind == "missing":
+        return _Fault(key="missing_key", text=f"{place} is missing")
+    if kind in _OUR_KEYS:
+        return _Fault(key=kind, text=f"{place} {detail['msg']}".strip())
+    if kind in _TYPES:
+        return _Fault(key="bad_type", text=f"{place} {_TYPES[kind]}, not {_show(found)}")
+    if kind == "literal_error":
+        names = re.findall(r"'([^']*)'", limits["expected"])
+        choice = f"must be one of {', '.join(names)}, not {_show(found)}"
+        return _Fault(key="bad_value", text=f"{place} {choice}{nearest(str(found), names)}")
+    if kind in _EMPTY:
+        return _Fault(key="bad_value", text=f"{place} {_EMPTY[kind]}")
+    if kind in _LIMITS:
+        return _Fault(key="bad_value", text=f"{place} {_LIMITS[kind](dict(limits))}, not {_show(found)}")
+    return _Fault(
+        key="bad_value", text=f"{place}: {detail['msg']}"
+    )  # pragma: no cover - none is left by the tests
+
+
+def _place(steps: list[str | int]) -> str:
+    """Name a place in the file as its author would: ``[input.outcome] flag``, ``[[models]] no. 2 name``."""
+    if steps == ["models"]:
+        return "[[models]]"
+    if len(steps) == 1:
+        return f"[{steps[0]}]" if steps[0] in JobSpec.model_fields else str(steps[0])
+    if len(steps) > 1 and isinstance(steps[1], int):
+        return " ".join([f"[[{steps[0]}]] no. {steps[1] + 1}", *map(_entry, steps[2:])])
+    last = next((at for at, step in enumerate(steps) if isinstance(step, int)), len(steps)) - 1
+    head = ".".join(map(str, steps[:last]))
+    return " ".join([f"[{head}]" if head else "", *map(_entry, steps[last:])]).strip()
+
+
+def _entry(step: str | int) -> str:
+    return f"entry {step + 1}" if isinstance(step, int) else step
+
+
+def _allowed(model: type[BaseModel], steps: list[str | int]) -> list[str]:
+    """List the keys of the table that the steps lead to."""
+    for step in steps:
+        if isinstance(step, str):
+            annotation = str(model.model_fields[step].annotation)
+            model = next(table for table in _TABLES if re.search(rf"\b{table.__name__}\b", annotation))
+    return list(model.model_fields)
+
+
+_TABLES: tuple[type[BaseModel], ...] = (
+    OutcomeSpec,
+    InputSpec,
+    StageColumnSpec,
+    JourneysSpec,
+    ModelSpec,
+    IntervalsSpec,
+    OutputSpec,
+    EngineSpec,
+)
+
+
+def _show(value: object) -> str:
+    """Spell a TOML value shortly, as it stands in the file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"' if len(value) <= 40 else f'"{value[:39]}…"'
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, dt.date | dt.time):
+        return f"the date {value}"
+    return str(value)
+
+
+def _exclude(given: Collection[str], keys: Collection[str], reason: str) -> None:
+    for key in keys:
+        if key in given:
+            raise PydanticCustomError(
+                "excluded_key", "{key} does not belong here: {reason}", {"key": key, "reason": reason}
+            )
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows put a mark first
+    except OSError as error:
+        raise SpecError(
+            "no_file", f"{path} cannot be read: {error.strerror}", hint="check the path", path=str(path)
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SpecError("bad_toml", f"{path.name} is not text in UTF-8", hint="save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        raise SpecError(
+            "bad_toml",
+            f"{path.name} is not valid TOML: {error}",
+            hint="text stands in double quotes, tables in [brackets]",
+            line=int(line[1]) if line else None,
+        ) from error

@@ -1,0 +1,22 @@
+"""Seeded, realistic customer journeys: for the demo, tests, benchmarks and experiments.
+
+Importing this package loads no compiler; numba is imported when the first customer is generated.
+"""
+
+from __future__ import annotations
+
+from attrib.synth.config import CHANNELS, OUTCOMES, STAGES, Channel, Population
+from attrib.synth.files import write
+from attrib.synth.generator import Synthetic, batches, generate
+
+__all__ = [
+    "CHANNELS",
+    "OUTCOMES",
+    "STAGES",
+    "Channel",
+    "Population",
+    "Synthetic",
+    "batches",
+    "generate",
+    "write",
+]

@@ -1,0 +1,273 @@
+"""What the simulated market is like: the parameters of the generator, as frozen records.
+
+Five stages (awareness, consideration, decision, loyalty, advocacy), left by the milestones visit,
+intent, purchase, second purchase and referral: those of the preset ``five``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from attrib.errors import SpecError
+
+STAGES = ("awareness", "consideration", "decision", "loyalty", "advocacy")
+OUTCOMES = ("visit", "intent", "purchase", "referral")
+WORD_OF_MOUTH = "word_of_mouth"
+
+PerStage = tuple[float, float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel: whom it reaches, and what a touch does.
+
+    Parameters
+    ----------
+    name : str
+        Name in the column ``channel``. Random numbers are keyed by it, so adding, removing or
+        reordering channels leaves the draws of the others alone.
+    interaction : str
+        What a touch is: ``impression``, ``visit``, ``call``, ``store`` or ``click``.
+    exposure : tuple of five floats
+        Expected touches in 30 days, per stage, for a customer of average intent.
+    lift : tuple of five floats
+        What a touch adds to the hazard of each stage's milestone, in multiples of the organic
+        hazard, fading with `Population.carryover` days. All 0: a null channel.
+    intent : float, default 0
+        How strongly the channel reaches those who would buy anyway (confounding): the exposure is
+        multiplied by ``exp(intent * z)``, z the customer's standard-normal intent.
+    digital : float, default 0
+        The same for the customer's digital affinity; negative for offline channels.
+    clicks : float, default 0
+        Share of the touches that are recorded as ``click`` instead of `interaction`.
+    cost : float, default 0
+        Mean cost of a touch.
+
+    Examples
+    --------
+    >>> banner = Channel("banner", "impression", exposure=(1, 1, 0, 0, 0), lift=(2, 0, 0, 0, 0))
+    >>> banner.cost
+    0.0
+    """
+
+    name: str
+    interaction: str
+    exposure: PerStage
+    lift: PerStage
+    intent: float = 0.0
+    digital: float = 0.0
+    clicks: float = 0.0
+    cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        for label in ("exposure", "lift"):
+            numbers = getattr(self, label)
+            if len(numbers) != len(STAGES) or any(not math.isfinite(x) or x < 0 for x in numbers):
+                raise SpecError(
+                    "bad_channel",
+                    f"channel {self.name!r}: {label} is {numbers!r}",
+                    hint=f"give {len(STAGES)} finite numbers of at least 0, one per stage",
+                    channel=self.name,
+                )
+        if not self.name or not 0 <= self.clicks <= 1 or not 0 <= self.cost < math.inf:
+            raise SpecError(
+                "bad_channel",
+                f"channel {self.name!r}: clicks is {self.clicks!r}, cost is {self.cost!r}",
+                hint="give a name, a share of clicks between 0 and 1 and a cost of at least 0",
+                channel=self.name,
+            )
+
+
+# Upper-funnel channels lift awareness, search and comparison the decision, email and app loyalty.
+# `direct` reaches the intent on its way to buying and moves nobody: last-touch credits it all the same.
+CHANNELS = (
+    Channel(
+        "paid_search",
+        "click",
+        (0.12, 0.4, 0.7, 0.04, 0.02),
+        (0.5, 1.5, 2.5, 0.5, 0.0),
+        intent=0.5,
+        digital=0.3,
+        cost=0.9,
+    ),
+    Channel(
+        "organic_search",
+        "visit",
+        (0.12, 0.4, 0.5, 0.05, 0.03),
+        (0.5, 1.5, 1.0, 0.3, 0.0),
+        intent=0.5,
+        digital=0.3,
+    ),
+    Channel(
+        "display",
+        "impression",
+        (0.9, 0.5, 0.4, 0.06, 0.03),
+        (2.5, 0.5, 0.1, 0.0, 0.0),
+        digital=0.3,
+        clicks=0.06,
+        cost=0.004,
+    ),
+    Channel(
+        "social",
+        "impression",
+        (0.8, 0.4, 0.3, 0.1, 0.12),
+        (2.5, 1.0, 0.2, 0.3, 1.5),
+        intent=-0.1,
+        digital=0.4,
+        clicks=0.1,
+        cost=0.006,
+    ),
+    Channel(
+        "email",
+        "click",
+        (0.04, 0.2, 0.3, 0.25, 0.2),
+        (0.3, 1.0, 1.5, 4.0, 1.5),
+        intent=0.2,
+        digital=0.1,
+        cost=0.002,
+    ),
+    Channel(
+        "affiliate",
+        "click",
+        (0.06, 0.2, 0.3, 0.03, 0.01),
+        (1.0, 1.0, 1.0, 0.5, 0.0),
+        intent=0.3,
+        digital=0.2,
+        cost=0.6,
+    ),
+    Channel(
+        "comparison_site",
+        "click",
+        (0.02, 0.2, 0.4, 0.01, 0.01),
+        (0.2, 1.5, 3.0, 0.2, 0.0),
+        intent=0.4,
+        digital=0.2,
+        cost=0.8,
+    ),
+    Channel(
+        "direct", "visit", (0.08, 0.3, 0.5, 0.12, 0.1), (0.0, 0.0, 0.0, 0.0, 0.0), intent=0.7, digital=0.1
+    ),
+    Channel(
+        "store",
+        "store",
+        (0.12, 0.12, 0.2, 0.06, 0.04),
+        (2.0, 2.0, 3.0, 1.5, 0.5),
+        intent=0.2,
+        digital=-0.6,
+        cost=1.5,
+    ),
+    Channel(
+        "call_centre",
+        "call",
+        (0.02, 0.08, 0.12, 0.05, 0.02),
+        (0.5, 1.5, 3.0, 2.0, 0.5),
+        intent=0.2,
+        digital=-0.4,
+        cost=4.0,
+    ),
+    Channel(
+        "app",
+        "visit",
+        (0.0, 0.06, 0.1, 0.22, 0.22),
+        (0.0, 1.0, 1.5, 4.0, 1.5),
+        intent=0.3,
+        digital=0.4,
+        cost=0.01,
+    ),
+    Channel(WORD_OF_MOUTH, "visit", (0.1, 0.08, 0.05, 0.02, 0.03), (4.0, 3.0, 2.0, 1.0, 0.5)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """The market: channels, organic hazards and the customers' latent traits.
+
+    Parameters
+    ----------
+    channels : tuple of Channel
+        At most 200, names distinct.
+    organic : tuple of five tuples of four floats
+        Hazard per day, without any touch, of each outcome (visit, intent, purchase, referral) in each
+        stage. A stage's own milestone is what touches lift; the others are competing (a purchase
+        from the first stage skips two stages; a visit in a later one is merely recorded).
+    carryover : float
+        Days after which the lift of a touch has faded to 1/e.
+    saturation : float
+        Ceiling of the accumulated lift: a touch adds ``lift * (1 - accumulated / saturation)``.
+    window : float
+        Mean days for which a customer is in the market; exponential. Afterwards, unless they have
+        bought, exposures and hazards are multiplied by `dormant`.
+    dormant : float
+        That factor.
+    intent : float
+        Standard deviation of log-hazards due to latent intent.
+    advocates : float
+        Share of customers who like to recommend: they buy more readily and refer `enthusiasm` times as often.
+    enthusiasm : float
+        That factor.
+    recruits : float
+        Share of customer numbers that come into being only through an earlier customer's referral
+        (at most 0.5). The others exist anyway; a recruit whose referrer never refers has no events.
+    revenue : tuple of two floats
+        Median of a purchase and the standard deviation of its logarithm; half of that variance lies
+        between customers.
+
+    Examples
+    --------
+    >>> Population(carryover=3.0).carryover
+    3.0
+    """
+
+    channels: tuple[Channel, ...] = CHANNELS
+    organic: tuple[tuple[float, float, float, float], ...] = (
+        (0.02, 0.0006, 0.0006, 0.0),
+        (0.01, 0.024, 0.0015, 0.0),
+        (0.01, 0.004, 0.024, 0.0),
+        (0.005, 0.001, 0.003, 0.0002),
+        (0.006, 0.001, 0.004, 0.0010),
+    )
+    carryover: float = 7.0
+    saturation: float = 12.0
+    window: float = 50.0
+    dormant: float = 0.06
+    intent: float = 0.6
+    advocates: float = 0.15
+    enthusiasm: float = 5.0
+    recruits: float = 0.15
+    revenue: tuple[float, float] = (48.0, 0.7)
+
+    def __post_init__(self) -> None:
+        names = [channel.name for channel in self.channels]
+        if len(set(names)) != len(names) or not 0 < len(names) <= 200:
+            raise SpecError(
+                "bad_population",
+                f"there are {len(names)} channels with {len(set(names))} distinct names",
+                hint="give 1 to 200 channels with distinct names",
+            )
+        if len(self.organic) != len(STAGES) or any(len(row) != len(OUTCOMES) for row in self.organic):
+            raise SpecError(
+                "bad_population",
+                "organic has the wrong shape",
+                hint=f"give {len(STAGES)} rows (stages) of {len(OUTCOMES)} hazards ({', '.join(OUTCOMES)})",
+            )
+        rules = {
+            "organic": all(0 <= x < math.inf for row in self.organic for x in row),
+            "carryover": 0 < self.carryover < math.inf,
+            "saturation": 0 < self.saturation < math.inf,
+            "window": 0 < self.window < math.inf,
+            "dormant": 0 <= self.dormant <= 1,
+            "intent": 0 <= self.intent <= 3,
+            "advocates": 0 <= self.advocates <= 1,
+            "enthusiasm": 0 <= self.enthusiasm < math.inf,
+            "recruits": 0 <= self.recruits <= 0.5,
+            "revenue": self.revenue[0] > 0 and self.revenue[1] >= 0,
+        }
+        for field in fields(self):
+            if not rules.get(field.name, True):
+                raise SpecError(
+                    "bad_population",
+                    f"{field.name} is {getattr(self, field.name)!r}",
+                    hint="see the docstring of attrib.synth.Population for its range",
+                    parameter=field.name,
+                )

@@ -1,0 +1,156 @@
+"""Views for people: the funnel and the journeys themselves, as frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.engines.paths import PathRecipe
+from attrib.ragged import FIRST_PLAYER, STATUSES, Events, Ragged
+from attrib.schemas import CONVERSIONS, CUSTOMER, NULLS, STAGE, VALUE
+
+if TYPE_CHECKING:
+    from attrib.engines.base import Funnel, Recipe
+    from attrib.engines.events import EventReader
+
+Ints = npt.NDArray[np.int64]
+UNITS = {1_000: "ms", 1_000_000: "us", 1_000_000_000: "ns"}
+
+
+def time_quantile(times: Ints, left: Ints, quantile: float) -> int | None:
+    """Smallest time by which a share ``quantile`` of customers has left, by Kaplan and Meier (1958).
+
+    Parameters
+    ----------
+    times, left : int64 [n]
+        Time in the stage; 1 for customers who left, 0 for those still there (censored).
+    quantile : float
+        0.5 for the median.
+
+    Returns
+    -------
+    int or None
+        None where the estimated curve does not fall that far.
+
+    Examples
+    --------
+    >>> time_quantile(np.array([1, 2, 3, 4]), np.array([1, 1, 0, 0]), 0.5)
+    2
+    """
+    order = np.argsort(times, kind="stable")
+    distinct, first = np.unique(times[order], return_index=True)
+    if len(distinct) == 0:
+        return None
+    events = np.add.reduceat(left[order], first)
+    at_risk = len(times) - first
+    survival = np.cumprod(1 - events / at_risk)
+    reached = np.flatnonzero(survival <= 1 - quantile + 1e-12)
+    return int(distinct[reached[0]]) if len(reached) else None
+
+
+def funnel_frame(funnel: Funnel, stages: tuple[str, ...]) -> pl.DataFrame:
+    """Table of the funnel, one row a stage."""
+    entered, advanced, skipped, still_open, repeats, touches = (funnel.counts[:, i] for i in range(6))
+    mature = entered - still_open
+    duration = pl.Duration(UNITS[funnel.ticks_per_second])  # type: ignore[arg-type]
+    quantiles = [
+        [time_quantile(times, left, q) for times, left in zip(funnel.times, funnel.left, strict=True)]
+        for q in (0.5, 0.9)
+    ]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate, per_customer = advanced / mature, touches / entered
+    return pl.DataFrame({
+        STAGE: pl.Series(stages, dtype=pl.Enum(stages)),
+        "entered": entered,
+        "advanced": advanced,
+        "skipped": skipped,
+        "stalled": entered - advanced - still_open,
+        "open": still_open,
+        "rate": pl.Series(rate).fill_nan(None),
+        "repeat_advances": repeats,
+        "median_time": pl.Series(quantiles[0], dtype=pl.Int64).cast(duration),
+        "p90_time": pl.Series(quantiles[1], dtype=pl.Int64).cast(duration),
+        "touches_per_customer": pl.Series(per_customer).fill_nan(None),
+    })  # fmt: skip
+
+
+def journeys_frame(recipe: Recipe | PathRecipe, reader: Any, parts: list[tuple[Any, Ragged]]) -> pl.DataFrame:
+    """Table of journeys, one row each."""
+    if isinstance(recipe, PathRecipe):
+        return pl.concat([_path_rows(reader, ragged) for _, ragged in parts])
+    labels, games, ids = _player_labels(reader), reader.names.game_frame(), _customers(reader)
+    frames = [_event_rows(reader, events, ragged, labels, games) for events, ragged in parts]
+    frame = pl.concat(frames).join(ids, on=[c for c in ids.columns if c != CUSTOMER], how="left", maintain_order="left")
+    columns = [CUSTOMER, *(c for c in frame.columns if not c.startswith("__") and c != CUSTOMER)]
+    return frame.select(columns).sort(CUSTOMER, "end", maintain_order=True)
+
+
+def _texts(ragged: Ragged, labels: pl.Series) -> pl.Series:
+    """Paths as text, one a journey."""
+    lengths = np.diff(ragged.offsets)
+    flat = pl.DataFrame({
+        "journey": np.repeat(np.arange(len(lengths)), lengths),
+        "label": labels.gather(ragged.players.astype(np.int64) - FIRST_PLAYER),
+    })  # fmt: skip
+    joined = flat.group_by("journey", maintain_order=True).agg(pl.col("label").str.join(" > "))
+    everyone = pl.DataFrame({"journey": np.arange(len(lengths))})
+    return everyone.join(joined, on="journey", how="left", maintain_order="left")["label"].fill_null("").alias("path")
+
+
+def _path_rows(reader: Any, ragged: Ragged) -> pl.DataFrame:
+    return pl.DataFrame({
+        "row": ragged.customer,
+        "status": [STATUSES[s] for s in ragged.status],
+        "path": _texts(ragged, reader.channels.values[1:]),
+        CONVERSIONS: ragged.conversions,
+        NULLS: ragged.nulls,
+        VALUE: ragged.value,
+    })  # fmt: skip
+
+
+def _player_labels(reader: EventReader) -> pl.Series:
+    frame = reader.names.player_frame()
+    return frame.select(
+        pl.concat_str([pl.col(c).cast(pl.String).fill_null("(none)") for c in frame.columns], separator=": ")
+    ).to_series()
+
+
+def _event_rows(
+    reader: EventReader, events: Events, ragged: Ragged, labels: pl.Series, games: pl.DataFrame
+) -> pl.DataFrame:
+    aware = reader.touches.aware or reader.outcomes.aware
+    time = pl.Datetime(UNITS[reader.ticks], "UTC" if aware else None)  # type: ignore[arg-type]
+    stamps = pl.Series(ragged.times).cast(time)
+    lengths = np.diff(ragged.offsets)
+    lists = (
+        pl.DataFrame({"journey": np.repeat(np.arange(len(lengths)), lengths), "time": stamps})
+        .group_by("journey", maintain_order=True)
+        .agg("time")
+    )
+    times = pl.DataFrame({"journey": np.arange(len(lengths))}).join(lists, on="journey", how="left", maintain_order="left")
+    identity = events.identity[ragged.customer]
+    columns: dict[str, Any] = {f"__id{i}": identity[:, i] for i in range(identity.shape[1])}
+    columns |= {name: games[name][ragged.game.astype(np.int64)] for name in games.columns}
+    columns |= {
+        "status": [STATUSES[s] for s in ragged.status],
+        "path": _texts(ragged, labels),
+        "timestamps": times["time"].fill_null(pl.Series([[]], dtype=pl.List(time))),
+        CONVERSIONS: ragged.conversions,
+        VALUE: ragged.value,
+        "end": pl.Series(ragged.end).cast(time),
+    }
+    return pl.DataFrame(columns)
+
+
+def _customers(reader: EventReader) -> pl.DataFrame:
+    """Customers with the words that identify them."""
+    from attrib.engines.reading import hash_customers  # noqa: PLC0415
+
+    dtype = {"text": pl.String, "integer": pl.Int64, "unsigned": pl.UInt64}[reader.ids]
+    frames = [r.source.frame.select(pl.col(CUSTOMER).cast(dtype)) for r in (reader.touches, reader.outcomes)]
+    ids = pl.concat(frames).drop_nulls().unique().collect()[CUSTOMER]
+    words = hash_customers(ids, reader.ids)
+    return pl.DataFrame({CUSTOMER: ids, **{f"__id{i}": word for i, word in enumerate(words)}})

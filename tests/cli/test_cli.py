@@ -1,0 +1,305 @@
+"""The command as its users meet it: a process with arguments, two streams and an exit code."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import polars as pl
+import pytest
+
+from attrib.errors import EXIT_CODES
+
+TOUCHPOINTS = """customer_id,timestamp,channel
+ann,2026-01-01T10:00:00,seo
+ann,2026-01-02T10:00:00,mail
+bob,2026-01-01T10:00:00,mail
+cid,2026-01-01T10:00:00,seo
+cid,2026-01-03T10:00:00,=cmd()
+dot,2026-01-01T10:00:00,seo
+"""
+OUTCOMES = """customer_id,timestamp,outcome,value
+ann,2026-01-03T10:00:00,purchase,20
+bob,2026-01-02T10:00:00,purchase,10
+eve,2026-01-02T10:00:00,purchase,5
+"""
+JOB = """
+[input]
+touchpoints = "touchpoints.csv"
+outcomes = "outcomes.csv"
+[[models]]
+method = "last_touch"
+[[models]]
+method = "markov"
+order = 1
+name = "chain"
+[intervals]
+replicates = 50
+"""
+
+
+def attrib(*arguments, cwd=None, **options):
+    command = [sys.executable, "-m", "attrib", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, cwd=cwd, **options
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "touchpoints.csv").write_text(TOUCHPOINTS)
+    (tmp_path / "outcomes.csv").write_text(OUTCOMES)
+    (tmp_path / "job.toml").write_text(JOB)
+    return tmp_path
+
+
+def change(folder, old, new, file="job.toml"):
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+
+
+def test_help_names_the_commands_and_the_exit_codes():
+    done = attrib("--help")
+    assert done.returncode == 0
+    flowing = " ".join(done.stdout.split())
+    for word in ("run", "check", "demo", "synth"):
+        assert word in flowing
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code} {meaning}" in flowing
+
+
+def test_help_answers_at_once():
+    code = (
+        "import sys, attrib.cli; print(*sorted({'polars', 'numba', 'numpy', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_version():
+    assert re.fullmatch(r"attrib \d+\.\d+\.\d+\S*\n", attrib("--version").stdout)
+
+
+def test_a_run_writes_its_files_and_shows_the_table(folder):
+    done = attrib("run", folder / "job.toml")
+    assert done.returncode == 0, done.stderr
+    out = folder / "out"
+    assert sorted(file.name for file in out.iterdir()) == [
+        "credit.csv",
+        "credit.parquet",
+        "rejected.parquet",
+        "run.json",
+    ]
+    credit = pl.read_parquet(out / "credit.parquet")
+    last = credit.filter(pl.col("method") == "last_touch")
+    assert dict(last.filter(pl.col("kind") == "player").select("channel", "conversions").iter_rows()) == {
+        "seo": 0.0,
+        "mail": 2.0,
+        "=cmd()": 0.0,
+    }
+    assert last.filter(pl.col("kind") == "unattributed")["conversions"].to_list() == [1.0]
+    assert "'=cmd()" in (out / "credit.csv").read_text()
+    assert "mail" in done.stdout
+    assert "(unattributed)" in done.stdout
+    assert "95 % intervals" in " ".join(done.stdout.split())
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert done.stderr == ""  # no progress where nobody looks
+
+
+def test_the_manifest_tells_what_was_done(folder):
+    assert attrib("run", folder / "job.toml", "--quiet").stdout == ""
+    record = json.loads((folder / "out" / "run.json").read_text())
+    assert record["spec"]["journeys"]["lookback"] == "30d"
+    assert [model["name"] for model in record["spec"]["models"]] == ["last_touch", "chain"]
+    assert len(record["spec_sha256"]) == len(record["credit_sha256"]) == 64
+    assert record["intervals"] == {
+        "level": 0.95,
+        "replicates": 50,
+        "seed": 0,
+        "resampling": "256 customer buckets, drawn with replacement",
+    }
+    entries = {row["entry"]: row["rows"] for row in record["ledger"] if row["table"] == "outcomes"}
+    assert entries["in"] == 3 == sum(rows for entry, rows in entries.items() if entry != "in")
+    assert record["files"] == ["credit.parquet", "rejected.parquet", "credit.csv"]
+    assert len(record["inputs"]) >= 2
+    assert set(record["timings"]) == {"journeys", "credit", "funnel"}
+
+
+def test_two_runs_give_the_same_hash(folder):
+    first = json.loads(attrib("run", folder / "job.toml", "--json", "--threads", 1).stdout)
+    second = json.loads(attrib("run", folder / "job.toml", "--json", "--threads", 2).stdout)
+    assert first["status"] == "ok"
+    assert first["credit_sha256"] == second["credit_sha256"]
+    assert [file.rsplit(os.sep, 1)[-1] for file in first["files"]][-1] == "run.json"
+
+
+def test_check_writes_nothing(folder):
+    before = sorted(folder.iterdir())
+    done = attrib("check", folder / "job.toml")
+    assert done.returncode == 0, done.stderr
+    assert "outcomes: 3 in" in done.stdout
+    assert "can be run" in done.stdout
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_path_table(tmp_path):
+    (tmp_path / "p.csv").write_text(
+        "path,total_conversions,total_conversion_value,total_null\n"
+        "C1 > C2 > C3,1,10,0\nC1,0,0,1\nC2 > C3,0,0,1\n"
+    )
+    (tmp_path / "job.toml").write_text('[input]\npaths = "p.csv"\n[[models]]\nmethod = "markov"\n')
+    done = attrib("run", tmp_path / "job.toml")
+    assert done.returncode == 0, done.stderr
+    assert "journeys taken as independent" in " ".join(done.stdout.split())
+    credit = (
+        pl.read_parquet(tmp_path / "out" / "credit.parquet")
+        .filter(pl.col("kind") == "player")
+        .sort("channel")
+    )
+    assert credit["share"].to_list() == pytest.approx([0.2, 0.4, 0.4])
+    assert credit["effect"].to_list() == pytest.approx([0.5, 1, 1])
+
+
+def test_stages_write_a_funnel_and_a_later_run_without_them_removes_it(folder):
+    change(folder, "[intervals]", '[journeys]\nstages = "stages.toml"\n[intervals]')
+    (folder / "stages.toml").write_text('[[stage]]\nname = "all"\nmilestone = "purchase"\n')
+    done = attrib("run", folder / "job.toml")
+    assert done.returncode == 0, done.stderr
+    assert "stage all" in done.stdout
+    assert (folder / "out" / "funnel.parquet").exists()
+    (folder / "job.toml").write_text(JOB)
+    assert attrib("run", folder / "job.toml").returncode == 0
+    assert not (folder / "out" / "funnel.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "code", "message", "step"),
+    [
+        (
+            "job.toml",
+            "last_touch",
+            "last_tuch",
+            2,
+            "did you mean last_touch?",
+            "methods: ",
+        ),
+        ("job.toml", "replicates", "replicats", 2, "[intervals] replicats is not known", "allowed here: "),
+        ("job.toml", "[input]", "[input", 2, "is not valid TOML", "brackets"),
+        ("job.toml", "outcomes.csv", "nowhere.csv", 3, "nowhere.csv", ""),
+        ("touchpoints.csv", "channel", "chanel", 3, "channel", ""),
+        ("outcomes.csv", "purchase", "order", 3, "purchase", "order"),
+        ("touchpoints.csv", ",seo", ",", 4, "rejected", ""),
+    ],
+)
+def test_a_fault_of_the_user_is_one_message_and_an_exit_code(folder, file, old, new, code, message, step):
+    change(folder, old, new, file)
+    done = attrib("run", folder / "job.toml")
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert step in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not (folder / "out").exists()
+
+
+def test_json_reports_faults_too(folder):
+    change(folder, "last_touch", "last_tuch")
+    done = attrib("run", folder / "job.toml", "--json")
+    assert done.returncode == 2
+    found = json.loads(done.stdout)
+    assert (found["status"], found["key"]) == ("error", "unknown_method")
+
+
+def test_a_folder_that_cannot_be_written(folder):
+    (folder / "out").write_text("a file")
+    done = attrib("run", folder / "job.toml")
+    assert done.returncode == 6
+    assert "is not a folder" in done.stderr
+    assert (folder / "out").read_text() == "a file"
+
+
+def test_arguments_that_are_wrong():
+    assert attrib("run").returncode == 2
+    assert attrib("run", "nowhere.toml").returncode == 2
+    assert attrib("fly").returncode == 2
+    assert attrib("synth", "--customers", 0, "--out", "x").returncode == 2
+
+
+def test_names_from_data_reach_the_terminal_without_controls(folder):
+    change(folder, "seo", "\x1b[2J[bold]seo", "touchpoints.csv")
+    done = attrib("run", folder / "job.toml")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\ufffd[2J[bold]seo" in done.stdout
+
+
+def test_a_terminal_that_knows_only_ascii(folder):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = attrib("run", folder / "job.toml", env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and pipes are POSIX")
+def test_a_reader_who_leaves_is_no_error(folder):
+    command = [sys.executable, "-m", "attrib", "run", str(folder / "job.toml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+    assert (folder / "out" / "run.json").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_an_interrupt_is_quick_and_leaves_nothing(tmp_path):
+    out = tmp_path / "data"
+    command = [sys.executable, "-m", "attrib", "synth", "--customers", "50000000", "--out", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        limit = time.monotonic() + 60
+        while not (out.exists() and any(out.iterdir())) and time.monotonic() < limit:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        message = process.stderr.read()
+        assert process.wait(60) == 130
+    assert "interrupted" in message
+    assert "Traceback" not in message
+    assert list(out.iterdir()) == []
+
+
+def test_synth_and_a_job_on_it(tmp_path):
+    for extra in ([], ["--shuffle", "--dirty", "0.01"]):
+        done = attrib("synth", "--customers", 500, "--seed", 3, "--out", tmp_path, *extra)
+        assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(tmp_path / "touchpoints.parquet").height > 500
+    text = JOB.replace(".csv", ".parquet") + '[journeys]\nstages = "five"\n'
+    (tmp_path / "job.toml").write_text(text)
+    done = attrib("run", tmp_path / "job.toml")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "funnel.parquet").exists()
+
+
+def test_demo_shows_five_stages_and_says_where_the_files_are(tmp_path):
+    out = tmp_path / "demo"
+    done = attrib("demo", "--out", out, "--customers", 2000)
+    assert done.returncode == 0, done.stderr
+    for stage in ("awareness", "consideration", "decision", "loyalty", "advocacy"):
+        assert f"stage {stage}" in done.stdout
+    assert str(out / "out") in done.stdout.replace("\n", "")
+    first = (out / "out" / "credit.parquet").read_bytes()
+    assert attrib("demo", "--out", out, "--customers", 2000, "--quiet").returncode == 0  # again, and the same
+    assert pl.read_parquet(out / "out" / "credit.parquet").equals(pl.read_parquet(first))
+    shutil.rmtree(out / "out")
+    assert attrib("run", "job.toml", "--quiet", cwd=out).returncode == 0
+
+
+def test_demo_overwrites_nothing_of_yours(tmp_path):
+    (tmp_path / "touchpoints.parquet").write_text("mine")
+    done = attrib("demo", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "already holds touchpoints.parquet" in done.stderr
+    assert (tmp_path / "touchpoints.parquet").read_text() == "mine"

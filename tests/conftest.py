@@ -1,0 +1,77 @@
+"""Settings of every test: drawn examples, compiled code, temporary files, data that may be absent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _numba_cache() -> Path:
+    """Return a folder for compiled kernels, named by their sources.
+
+    numba looks at the file of the compiled function only: a change in a function that it calls, in
+    another file, would go unnoticed. So any change of any kernel means another folder. Processes
+    started by tests inherit it.
+    """
+    digest = hashlib.sha256()
+    for source in sorted((ROOT / "src" / "attrib" / "kernels").glob("*.py")):
+        digest.update(source.read_bytes())
+    return ROOT / ".cache" / "numba" / digest.hexdigest()[:16]
+
+
+# Before the first import of numba, hence not in a fixture.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(_numba_cache()))
+
+# The same few examples every time, so that a red test means a changed program.
+# No deadline: a first call compiles.
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    max_examples=25,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "nightly",
+    max_examples=2_000,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=tuple(Phase),
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory):
+    """Send all temporary and spilled files, also of started processes, to a folder that pytest sweeps."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TMPDIR", "TEMP", "TMP"):
+            patch.setenv(name, str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real data beside the repository, or skip the test."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data are not present: no folder ../shared/data beside the repository")
+    return folder

@@ -1,0 +1,74 @@
+"""The slow twin, first part: events, their order and their duplicates (semantics 1)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def _nulls_last(value: Any) -> tuple[bool, Any]:
+    return (value is None, 0 if value is None else value)
+
+
+def _midnight(time: Any) -> Any:
+    """A date counts as midnight (1)."""
+    if isinstance(time, dt.date) and not isinstance(time, dt.datetime):
+        return dt.datetime.combine(time, dt.time())
+    return time
+
+
+def columns(rows: Iterable[Row]) -> set[str]:
+    return {column for row in rows for column in row}
+
+
+def touch_order(row: Row, rest: Sequence[str]) -> tuple[Any, ...]:
+    """Time, sequence (nulls last), channel in byte order, then the remaining columns by name (1)."""
+    remaining = tuple(_nulls_last(row.get(column)) for column in rest)
+    # Code points and UTF-8 bytes order strings alike.
+    return (row["timestamp"], _nulls_last(row.get("sequence")), row["channel"], *remaining)
+
+
+def outcome_order(row: Row, rest: Sequence[str]) -> tuple[Any, ...]:
+    """Time, outcome in byte order, value, then the remaining columns by name (1, 3)."""
+    remaining = tuple(_nulls_last(row.get(column)) for column in rest)
+    return (row["timestamp"], row["outcome"], row["value"], *remaining)
+
+
+def minus(rows: list[Row], others: list[Row]) -> list[Row]:
+    """The rows that are none of the others; equal rows are still two."""
+    return [row for row in rows if not any(row is other for other in others)]
+
+
+def accept(touches: list[Row], outcomes: list[Row]) -> tuple[list[Row], list[Row]]:
+    """Dates as midnights, values as fractions, and one type of customer in both tables (1)."""
+    text = any(isinstance(row["customer_id"], str) for row in (*touches, *outcomes))
+
+    def common(row: Row) -> Row:
+        customer = str(row["customer_id"]) if text else row["customer_id"]
+        return {**row, "customer_id": customer, "timestamp": _midnight(row["timestamp"])}
+
+    valued = [{**common(row), "value": Fraction(row.get("value", 1))} for row in outcomes]
+    return [common(row) for row in touches], valued
+
+
+def drop_touches(rows: list[Row], read: Sequence[str]) -> list[Row]:
+    """Touchpoints equal in every column that is read are one (1)."""
+    seen: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        seen.setdefault(tuple(row.get(column) for column in read), row)
+    return list(seen.values())
+
+
+def drop_outcomes(rows: list[Row]) -> list[Row]:
+    """Of a customer's outcomes with one event_id the first in order stays (1); null is no id."""
+    seen: set[Any] = set()
+    kept = []
+    for row in rows:
+        if row.get("event_id") is None or (row["customer_id"], row["event_id"]) not in seen:
+            kept.append(row)
+        seen.add((row["customer_id"], row.get("event_id")))
+    return kept

@@ -1,0 +1,415 @@
+"""The slow twin, second part: journeys, stages, ledger and funnel (semantics 2 and 3)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+from reference_events import (
+    Row,
+    accept,
+    columns,
+    drop_outcomes,
+    drop_touches,
+    minus,
+    outcome_order,
+    touch_order,
+)
+
+Player = tuple[Any, ...]
+Game = tuple[Any, ...]
+Stage = tuple[str, str | None, int]
+
+ENTRIES = {
+    "touchpoints": ("in", "used", "outside_window", "open", "rejected", "duplicate"),
+    "outcomes": (
+        *("in", "credited", "unattributed", "without_effect", "other_outcome"),
+        *("rejected", "duplicate"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Journey:
+    """Touches on the way to one conversion, or to none (semantics 2)."""
+
+    customer: Any
+    game: Game  # the values of `by`, then the stage in the advance view
+    status: str  # "converting", "null", "open" or "unattributed"
+    touches: tuple[Row, ...]  # after the window and `repeats`
+    players: tuple[Player, ...]  # one per touch
+    times: tuple[Any, ...]  # one per touch
+    conversions: int = 0
+    value: Fraction = Fraction(0)
+    conversion_time: Any = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """The journeys of two event tables with their ledger and funnel."""
+
+    journeys: tuple[Journey, ...]
+    ledger: dict[tuple[str, str], tuple[int, Fraction]]  # (table, entry): (rows, value; 0 for touches)
+    funnel: tuple[Row, ...] = ()
+    by: tuple[str, ...] = ()
+    player: tuple[str, ...] = ("channel",)
+    stages: tuple[str, ...] | None = None  # names in model order
+    view: str = "advance"
+
+    def games(self) -> dict[Game, list[Journey]]:
+        """Journeys by game; open journeys are in no game (2)."""
+        games: dict[Game, list[Journey]] = defaultdict(list)
+        for journey in self.journeys:
+            if journey.status != "open":
+                games[journey.game].append(journey)
+        return dict(games)
+
+
+@dataclass(frozen=True)
+class Move:
+    """An instant at which outcome rows count: a target outcome (2) or leaving a stage (3)."""
+
+    time: Any
+    rows: list[Row]  # the rows that count, in canonical order
+    conversions: int
+    source: int = 0  # the stage that is left
+    goal: int = 0  # the stage the customer is in afterwards
+
+
+@dataclass(frozen=True)
+class Person:
+    """One customer's accepted events, in order, and their way through the stages."""
+
+    customer: Any
+    touches: list[Row]
+    outcomes: list[Row]
+    moves: list[Move]
+
+
+# --- journeys (semantics 2) -------------------------------------------------------------------
+
+
+def _targets(outcomes: list[Row], target: str) -> list[Move]:
+    """Target outcomes; rows at one instant merge: counts and values add (2)."""
+    rows = [row for row in outcomes if row["outcome"] == target]
+    instants = sorted({row["timestamp"] for row in rows})
+    merged = [(time, [row for row in rows if row["timestamp"] == time]) for time in instants]
+    return [Move(time, here, conversions=len(here)) for time, here in merged]
+
+
+def _within(touch: Row, time: Any, lookback: Any) -> bool:
+    """Is the touch within the lookback of a time? A mapping gives one lookback per interaction (2)."""
+    if isinstance(lookback, Mapping):
+        lookback = lookback[touch["interaction"]]
+    return lookback is None or time - touch["timestamp"] <= lookback
+
+
+def _split(touches: list[Row], max_gap: Any) -> list[list[Row]]:
+    """A pause longer than max_gap between consecutive touches splits (2)."""
+    if not touches:
+        return []
+    parts = [[touches[0]]]
+    for before, after in pairwise(touches):
+        if max_gap is not None and after["timestamp"] - before["timestamp"] > max_gap:
+            parts.append([])
+        parts[-1].append(after)
+    return parts
+
+
+def _repeats(pairs: list[tuple[Row, Player]], repeats: str) -> list[tuple[Row, Player]]:
+    """`repeats`, after the window, on players (2)."""
+    players = [player for _, player in pairs]
+    every = range(len(pairs))
+    if repeats == "keep":
+        kept = list(every)
+    elif repeats == "collapse":
+        kept = [i for i in every if i == 0 or players[i] != players[i - 1]]
+    elif repeats == "first":
+        kept = [i for i in every if players[i] not in players[:i]]
+    elif repeats == "last":
+        kept = [i for i in every if players[i] not in players[i + 1 :]]
+    else:
+        raise ValueError(repeats)
+    return [pairs[i] for i in kept]
+
+
+# --- stages (semantics 3) ---------------------------------------------------------------------
+
+
+def walk(outcomes: list[Row], model: Sequence[Stage]) -> list[Move]:
+    """One customer's way through the stages: one move per instant that counts (3)."""
+    rank: Counter[str] = Counter()
+    ranked: list[tuple[Row, int]] = []
+    for row in outcomes:  # in canonical order: nth counts rows over the customer's history
+        rank[row["outcome"]] += 1
+        ranked.append((row, rank[row["outcome"]]))
+    last, current = len(model) - 1, 0
+    moves = []
+    for time in sorted({row["timestamp"] for row in outcomes}):
+        reached: dict[int, list[Row]] = {}
+        for j, (_, milestone, nth) in enumerate(model):
+            rows = [r for r, n in ranked if r["timestamp"] == time and r["outcome"] == milestone and n >= nth]
+            if rows and j >= current:
+                reached[j] = rows
+        if not reached:
+            continue
+        furthest = max(reached)
+        rows = reached[furthest]
+        # Leaving a stage is one conversion whatever the number of rows; in the last stage each row is one.
+        count = len(rows) if current == last else 1
+        goal = min(furthest + 1, last)
+        moves.append(Move(time, rows, count, current, goal))
+        current = goal
+    return moves
+
+
+def stage_at(time: Any, moves: list[Move]) -> int:
+    """The stage a customer is in at a touch; at the instant of an advance the one that is left (3)."""
+    return max((move.goal for move in moves if move.time < time), default=0)
+
+
+def kaplan_meier(times: list[tuple[Any, bool]], quantile: Fraction) -> Any:
+    """Smallest time at which survival is at most 1 - quantile; (time, left), censored if not left (3)."""
+    survival = Fraction(1)
+    for time in sorted({time for time, left in times if left}):
+        at_risk = sum(other >= time for other, _ in times)
+        leaving = sum(other == time and left for other, left in times)
+        survival *= 1 - Fraction(leaving, at_risk)
+        if survival <= 1 - quantile:
+            return time
+    return None
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """The arguments of `build`, and what follows from them and from the tables."""
+
+    lookback: Any
+    max_gap: Any
+    maturity: Any
+    repeats: str
+    by: tuple[str, ...]
+    player: tuple[str, ...]
+    model: tuple[Stage, ...]  # stages by milestones; empty without
+    carried: str | None  # the column of stages that touches carry
+    names: tuple[str, ...] | None  # of the stages, in order
+    advance: bool
+    on_outcomes: frozenset[str]  # the columns of the outcomes
+    end: Any  # of the data: the latest event of both tables
+
+    def young(self, time: Any) -> bool:
+        """Is a time younger than maturity at the end of the data (2)?"""
+        return self.maturity is not None and self.end - time < self.maturity
+
+    def game(self, window: list[Row], rows: list[Row], stage: int) -> Game:
+        """One value per column: that of the outcome row, else of the last touch, else null (2)."""
+        values: list[Any] = []
+        for column in self.by:
+            if rows and column in self.on_outcomes:
+                values.append(rows[0].get(column))
+            else:
+                values.append(window[-1].get(column) if window else None)
+        return (*values, self.names[stage]) if self.advance and self.names else tuple(values)
+
+    def who(self, touch: Row, moves: list[Move]) -> Player:
+        """The player of a touch; in the resolved view with the stage the customer was in (3)."""
+        plain = tuple(touch.get(column) for column in self.player)
+        if self.advance or self.names is None:
+            return plain
+        if self.carried:
+            return (touch[self.carried], *plain)
+        return (self.names[stage_at(touch["timestamp"], moves)], *plain)
+
+
+def _funnel(people: list[Person], recipe: _Recipe) -> list[Row]:
+    """The funnel, stage by stage (3)."""
+    rows = []
+    for j, (name, _, _) in enumerate(recipe.model):
+        entered = advanced = skipped = waiting = repeated = touched = 0
+        times: list[tuple[Any, bool]] = []
+        for person in people:
+            skipped += any(move.source < j < move.goal for move in person.moves)
+            if j == 0:  # at the first event of either table, whatever its outcome
+                entry = [min(row["timestamp"] for row in (*person.touches, *person.outcomes))]
+            else:
+                entry = [move.time for move in person.moves if move.source < move.goal == j]
+            if not entry:
+                continue
+            entered += 1
+            left = [move.time for move in person.moves if move.source == j]
+            mine = [t["timestamp"] for t in person.touches if stage_at(t["timestamp"], person.moves) == j]
+            advanced += bool(left)
+            repeated += max(len(left) - 1, 0)
+            touched += len(mine)
+            waiting += not left and recipe.young(max(entry + mine))
+            times.append((left[0] - entry[0], True) if left else (recipe.end - entry[0], False))
+        rows.append(
+            {
+                "stage": name,
+                "entered": entered,
+                "advanced": advanced,
+                "skipped": skipped,
+                "stalled": entered - advanced - waiting,
+                "open": waiting,
+                "rate": Fraction(advanced, entered - waiting) if entered > waiting else None,
+                "repeat_advances": repeated,
+                "median_time": kaplan_meier(times, Fraction(1, 2)),
+                "p90_time": kaplan_meier(times, Fraction(9, 10)),
+                "touches_per_customer": Fraction(touched, entered) if entered else None,
+            }
+        )
+    return rows
+
+
+def _journeys(
+    recipe: _Recipe, person: Person, conversions: list[Move], enter: Callable[[str, str, Sequence[Row]], None]
+) -> list[Journey]:
+    """One customer's journeys; their rows are entered in the ledger (2)."""
+    journeys = []
+
+    def add(window: list[Row], status: str, stage: int, move: Move | None = None) -> None:
+        rows = move.rows if move else []
+        pairs = _repeats([(touch, recipe.who(touch, person.moves)) for touch in window], recipe.repeats)
+        journey = Journey(
+            person.customer,
+            recipe.game(window, rows, stage),
+            status,
+            tuple(touch for touch, _ in pairs),
+            tuple(player for _, player in pairs),
+            tuple(touch["timestamp"] for touch, _ in pairs),
+            move.conversions if move else 0,
+            sum((row["value"] for row in rows), Fraction(0)),
+            move.time if move else None,
+        )
+        journeys.append(journey)
+        enter("touchpoints", "open" if status == "open" else "used", window)
+        enter("outcomes", "credited" if status == "converting" else "unattributed", rows)
+
+    def add_nulls(parts: list[list[Row]], stage: int) -> None:
+        """Each part is one null of its own, open if its last touch is younger than maturity (2)."""
+        for part in parts:
+            add(part, "open" if recipe.young(part[-1]["timestamp"]) else "null", stage)
+
+    def after(times: list[Any]) -> list[Row]:
+        return [touch for touch in person.touches if all(touch["timestamp"] > time for time in times)]
+
+    previous: list[Any] = []  # the time of the previous conversion; none stands for minus infinity
+    for move in conversions:
+        window = [touch for touch in after(previous) if touch["timestamp"] <= move.time]
+        parts = _split([t for t in window if _within(t, move.time, recipe.lookback)], recipe.max_gap)
+        add_nulls(parts[:-1], move.source)
+        if parts:
+            add(parts[-1], "converting", move.source, move)
+        else:
+            add([], "unattributed", move.source, move)
+        previous = [move.time]
+    window = after(previous)
+    window = [t for t in window if _within(t, window[-1]["timestamp"], recipe.lookback)]
+    add_nulls(_split(window, recipe.max_gap), conversions[-1].goal if conversions else 0)
+    return journeys
+
+
+def build(
+    touches: list[Row],
+    outcomes: list[Row],
+    *,
+    target: str = "purchase",
+    lookback: Any = None,
+    max_gap: Any = None,
+    maturity: Any = None,
+    repeats: str = "keep",
+    duplicates: str = "drop",
+    stages: Any = None,
+    view: str = "advance",
+    by: Sequence[str] = (),
+    player: Sequence[str] = ("channel",),
+) -> Built:
+    """Journeys, ledger and funnel of two event tables (1 to 3).
+
+    `stages` is None, a list of (name, milestone outcome or None, nth), or ("column", name, order).
+    """
+    carried = stages[1] if stages and stages[0] == "column" else None
+    model: tuple[Stage, ...] = () if carried or not stages else tuple(stages)
+    names = tuple(stages[2]) if carried else tuple(name for name, _, _ in model) or None
+    advance = bool(stages) and view == "advance"
+    if carried and advance:
+        raise ValueError("touchpoints that carry their stage: resolved view only")
+
+    # The columns that are read: these order touches, and duplicates are equal in all of them.
+    read = {"event_id", *by, *player, *([carried] if carried else [])}
+    if isinstance(lookback, Mapping):
+        read.add("interaction")
+    rest = sorted(read - {"customer_id", "timestamp", "sequence", "channel"})
+    accepted, valued = accept(touches, outcomes)
+    accepted.sort(key=lambda row: touch_order(row, rest))
+    valued.sort(key=lambda row: outcome_order(row, sorted(by)))
+    kept, counted = accepted, valued
+    if duplicates == "drop":
+        dates = bool(touches) and all(type(row["timestamp"]) is dt.date for row in touches)
+        equal = ["customer_id", "timestamp", "sequence", "channel", *rest]
+        kept = accepted if dates else drop_touches(accepted, equal)
+        counted = drop_outcomes(valued)
+
+    ledger = {(kind, entry): (0, Fraction(0)) for kind, entries in ENTRIES.items() for entry in entries}
+
+    def enter(kind: str, entry: str, rows: Sequence[Row]) -> None:
+        count, value = ledger[kind, entry]
+        if kind == "outcomes":
+            value += sum((row["value"] for row in rows), Fraction(0))
+        ledger[kind, entry] = (count + len(rows), value)
+
+    enter("touchpoints", "in", accepted)
+    enter("touchpoints", "duplicate", minus(accepted, kept))
+    enter("outcomes", "in", valued)
+    enter("outcomes", "duplicate", minus(valued, counted))
+
+    recipe = _Recipe(
+        lookback,
+        max_gap,
+        maturity,
+        repeats,
+        tuple(by),
+        tuple(player),
+        model,
+        carried,
+        names,
+        advance,
+        frozenset(columns(outcomes)),
+        max((row["timestamp"] for row in (*kept, *counted)), default=None),
+    )
+    people = []
+    journeys: list[Journey] = []
+    for customer in sorted({row["customer_id"] for row in (*kept, *counted)}):
+        own = [row for row in kept if row["customer_id"] == customer]
+        history = [row for row in counted if row["customer_id"] == customer]
+        person = Person(customer, own, history, walk(history, model))
+        people.append(person)
+        conversions = person.moves if advance else _targets(history, target)
+        journeys += _journeys(recipe, person, conversions, enter)
+        for row in minus(history, [row for move in conversions for row in move.rows]):
+            effectless = advance and row["outcome"] in {milestone for _, milestone, _ in model}
+            enter("outcomes", "without_effect" if effectless else "other_outcome", [row])
+    seen = ledger["touchpoints", "used"][0] + ledger["touchpoints", "open"][0]
+    ledger["touchpoints", "outside_window"] = (len(kept) - seen, Fraction(0))
+    funnel = tuple(_funnel(people, recipe))
+    return Built(tuple(journeys), ledger, funnel, recipe.by, recipe.player, names, view)
+
+
+def build_paths(rows: list[Row], *, sep: str = " > ") -> Built:
+    """Journeys of a path table: dicts with `path`, `conversions` and, if wanted, `value` and `nulls`."""
+    journeys = []
+    for row in rows:
+        channels = row["path"].split(sep)
+        touches = tuple({"channel": channel} for channel in channels)
+        players = tuple((channel,) for channel in channels)
+        count = row["conversions"]
+        value = Fraction(row.get("value", row["conversions"]) or 0)
+        if count:
+            journeys.append(Journey(None, (), "converting", touches, players, (), count, value))
+        journeys += [Journey(None, (), "null", touches, players, ())] * row.get("nulls", 0)
+    return Built(tuple(journeys), {})

@@ -1,0 +1,115 @@
+"""From a job file to methods and stages: names that only the packages above the spec know."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+import attrib
+from attrib.errors import SpecError
+from attrib.loading import load
+from attrib.spec import InputSpec, IntervalsSpec, JourneysSpec, OutcomeSpec
+
+INPUT = '[input]\ntouchpoints = "t.parquet"\noutcomes = "o.parquet"\n'
+MODELS = Path(__file__).resolve().parents[2] / "models"
+
+SLIPS = {
+    "a method of another spelling": (
+        '[[models]]\nmethod = "markow"',
+        "unknown_method",
+        'job.toml: [[models]] no. 1 method "markow" is not known; did you mean markov?; methods: '
+        + ", ".join(attrib.METHODS),
+    ),
+    "a parameter of another spelling": (
+        '[[models]]\nmethod = "markov"\nordr = 2',
+        "unknown_parameter",
+        "job.toml: [[models]] no. 1 ordr is not known; did you mean order?; parameters of markov: order",
+    ),
+    "a name of another spelling": (
+        '[[models]]\nmethod = "linear"\nnam = "x"',
+        "unknown_parameter",
+        "job.toml: [[models]] no. 1 nam is not known; did you mean name?; parameters of linear: none",
+    ),
+    "one model twice": (
+        '[[models]]\nmethod = "linear"\n[[models]]\nmethod = "linear"',
+        "duplicate_model",
+        "two models are called 'linear'; give one of them another name, or remove it",
+    ),
+}
+
+
+def job(tmp_path, text):
+    file = tmp_path / "job.toml"
+    file.write_text(INPUT + text)
+    return file
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_is_answered_with_one_sentence(tmp_path, slip):
+    text, key, message = SLIPS[slip]
+    with pytest.raises(SpecError) as caught:
+        load(job(tmp_path, text))
+    assert (caught.value.key, str(caught.value)) == (key, message)
+
+
+def test_a_model_file_that_is_not_there(tmp_path):
+    with pytest.raises(SpecError, match=r"model\.toml cannot be read") as caught:
+        load(job(tmp_path, '[[models]]\nfile = "nowhere/model.toml"'))
+    assert caught.value.key == "no_file"
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in MODELS.glob("*/model.toml")), ids=lambda path: path.name
+)
+def test_every_shipped_model_loads_and_has_a_card(tmp_path, folder):
+    found = load(job(tmp_path, f'[[models]]\nfile = "{folder.as_posix()}/model.toml"\nname = "it"'))
+    assert list(found.methods) == ["it"]
+    assert f'name = "{folder.name}"' in (folder / "model.toml").read_text()
+    card = (folder / "CARD.md").read_text()
+    for heading in ("What it answers", "Estimand", "When it misleads", "Evidence"):
+        assert f"## {heading}\n" in card
+
+
+def test_every_method_has_a_model():
+    methods = {
+        method
+        for path in MODELS.glob("*/model.toml")
+        for method in attrib.METHODS
+        if f'"{method}"' in path.read_text()
+    }
+    assert methods == set(attrib.METHODS)
+
+
+def test_relative_paths_start_at_the_job_file(tmp_path, monkeypatch):
+    (tmp_path / "stages.toml").write_text('[[stage]]\nname = "all"\nmilestone = "purchase"\n')
+    text = '[[models]]\nmethod = "linear"\n[journeys]\nstages = "stages.toml"\n'
+    found = load(job(tmp_path, text))
+    assert found.stages.names == ("all",)
+    assert found.output == tmp_path / "out"
+    assert found.path("t.parquet") == str(tmp_path / "t.parquet")
+    assert found.path("s3://bucket/t.parquet") == "s3://bucket/t.parquet"
+
+
+def test_the_full_spec_holds_the_content_of_the_files_it_names(tmp_path):
+    text = f'[[models]]\nfile = "{MODELS.as_posix()}/markov-2/model.toml"\n[journeys]\nstages = "three"\n'
+    spec = load(job(tmp_path, text)).full_spec()
+    assert spec["models"][0]["parameters"]["order"] == 2
+    assert [stage["name"] for stage in spec["stages"]["stages"]] == ["awareness", "consideration", "decision"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "function"),
+    [
+        (JourneysSpec, attrib.Journeys.from_events),
+        (InputSpec, attrib.Journeys.from_paths),
+        (OutcomeSpec, attrib.InlineOutcome),
+        (IntervalsSpec, attrib.credit),
+    ],
+)
+def test_the_defaults_of_the_file_are_those_of_the_interface(spec, function):
+    names = {"level": "intervals"}
+    interface = inspect.signature(function).parameters
+    for key, field in spec.model_fields.items():
+        name = names.get(key, key)
+        if name in interface and interface[name].default is not inspect.Parameter.empty and key != "columns":
+            assert field.default == interface[name].default, key

@@ -1,0 +1,107 @@
+"""The table at the end of a run: readable, at most 100 wide, and harmless whatever the names."""
+
+import io
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from attrib.io.manifest import CUSTOMER_BUCKETS, Intervals, Recorder
+from attrib.report import terminal
+
+METHODS = ["first_touch", "last_touch", "linear", "markov(order=1)", "shapley(worth=conversions)"]
+LEDGER = pl.DataFrame(
+    {"table": ["outcomes"] * 3, "entry": ["in", "credited", "rejected"], "rows": [1200, 1200, 0]}
+)
+
+
+def table(channels, methods=METHODS, intervals=True):
+    rows = []
+    for rank, channel in enumerate([*channels, None]):
+        for method in methods:
+            credit = 5000.0 / (rank + 1)
+            row = {
+                "stage": "awareness",
+                "channel": channel,
+                "kind": "unattributed" if channel is None else "player",
+                "method": method,
+                "conversions": credit,
+                "value": 10 * credit,
+                "share": 1 / (rank + 1),
+                "effect": 0.25 if method.startswith("markov") and channel else None,
+            }
+            if intervals:
+                row |= {f"{name}_low": row[name] and row[name] * 0.9 for name in terminal.MEASURES}
+                row |= {f"{name}_high": row[name] and row[name] * 1.1 for name in terminal.MEASURES}
+            rows.append(row)
+    return pl.DataFrame(rows)
+
+
+def drawn(credit, *, intervals=True, width=100, **journeys):
+    spec = {
+        "journeys": {"by": [], "target": "purchase", "view": "advance"} | journeys,
+        "input": {"paths": None},
+        "stages": {"stages": []},
+    }
+    settings = (
+        Intervals(level=0.95, replicates=1000, seed=0, resampling=CUSTOMER_BUCKETS) if intervals else None
+    )
+    manifest = Recorder().manifest(
+        spec=spec, credit=credit, ledger=LEDGER, inputs=[], warnings=[], intervals=settings, files=[]
+    )
+    console = Console(width=min(width, 100), file=io.StringIO(), record=True)
+    for part in terminal.result_parts(credit, None, LEDGER, manifest, [], width):
+        console.print(part)
+    return console.export_text()
+
+
+def test_one_table_a_stage_with_intervals():
+    text = drawn(table(["seo", "mail"]))
+    assert "stage awareness" in text
+    assert "5,000 [4,500, 5,500]" in text
+    assert "(unattributed)" in text
+    assert "outcomes: 1,200 in, 1,200 credited" in text
+    flowing = " ".join(text.split())
+    assert "95 % intervals, 1,000 replicates, 256 customer buckets" in flowing
+    assert "not a causal effect" in flowing
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 250])
+@pytest.mark.parametrize("methods", [METHODS, METHODS[3:4]])
+def test_no_line_is_wider_than_asked(width, methods):
+    text = drawn(table(["seo", "a name that is rather long for a channel", "社交媒体"], methods), width=width)
+    assert max(map(len, text.splitlines())) <= min(width, 100)
+
+
+def test_many_channels_are_summed_up():
+    text = drawn(table([f"channel {n}" for n in range(40)], METHODS[:1], intervals=False), intervals=False)
+    assert "channel 14" in text
+    assert "channel 15" not in text
+    rest = sum(5000 / (n + 1) for n in range(15, 40))
+    line = next(line for line in text.splitlines() if "… and 25 more" in line)
+    assert f"{rest:,.0f}" in line
+
+
+def test_one_method_shows_its_measures():
+    text = drawn(table(["seo"], ["markov(order=1)"]).with_columns(value=pl.lit(5.0), value_low=None))
+    header = next(line for line in text.splitlines() if "conversions" in line)
+    assert header.split() == ["channel", "conversions", "value", "share", "effect"]
+    assert "0.250 [0.225, 0.275]" in text
+
+
+def test_names_bring_neither_escapes_nor_markup():
+    text = drawn(table(["\x1b[2J\x1b[31mred", "[bold]loud[/bold]", ":smile:", "[/]"], ["\x07[red]mine"]))
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "\ufffd[2J\ufffd[31mred" in text
+    assert "[bold]loud[/bold]" in text
+    assert ":smile:" in text
+    assert "\ufffd[red]mine" in text
+
+
+def test_games_of_a_by_column_are_titled_and_counted():
+    credit = table(["seo"], ["linear"]).drop("stage")
+    many = pl.concat([credit.select(pl.lit(f"region {n}").alias("region"), pl.all()) for n in range(20)])
+    text = drawn(many, by=["region"])
+    assert "region region 0" in text
+    assert "… and 8 more tables" in text
