@@ -200,7 +200,7 @@ class _Recipe:
     names: tuple[str, ...] | None  # of the stages, in order
     advance: bool
     on_outcomes: frozenset[str]  # the columns of the outcomes
-    end: Any  # of the data: the latest event of both tables
+    end: Any  # of the data: the latest event of both tables, duplicates included
 
     def young(self, time: Any) -> bool:
         """Is a time younger than maturity at the end of the data (2)?"""
@@ -380,7 +380,7 @@ def build(
         names,
         advance,
         frozenset(columns(outcomes)),
-        max((row["timestamp"] for row in (*kept, *counted)), default=None),
+        max((row["timestamp"] for row in (*accepted, *valued)), default=None),
     )
     people = []
     journeys: list[Journey] = []

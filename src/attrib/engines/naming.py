@@ -177,10 +177,14 @@ class Names:
             columns[STAGE] = pl.Series(STAGE, stage, dtype=pl.Enum(names))
         return pl.DataFrame(columns) if columns else pl.DataFrame({"__all": [0]}).select([])
 
+    def _seen_games(self, totals: Tally) -> Ints | None:
+        """Games with a journey that counts: one met in open journeys only is no game."""
+        return np.unique(totals.games) if self.recipe.by else None
+
     def tallies(self, sums: dict[Need, Tally], *, units: bool, resampled: Units) -> Tallies:
         """Rename codes so that players and games count up in the order of the credit table."""
         players, player_codes = _in_order(self.player_frame())
-        games, game_codes = _in_order(self.game_frame(), len(self._games))
+        games, game_codes = _in_order(self.game_frame(), len(self._games), self._seen_games(sums[Totals()]))
         player_map = np.concatenate([np.arange(FIRST_PLAYER), player_codes + FIRST_PLAYER])
         n = len(player_map)
         named = {}
@@ -193,12 +197,13 @@ class Names:
         return Tallies(players, games, resampled, named, units, absent if has_nulls else ())
 
 
-def _in_order(frame: pl.DataFrame, height: int = 1) -> tuple[pl.DataFrame, Ints]:
-    """Sort by the columns, nulls first; also the new row of every old one."""
+def _in_order(frame: pl.DataFrame, height: int = 1, seen: Ints | None = None) -> tuple[pl.DataFrame, Ints]:
+    """Sort the rows seen (default: all) by the columns, nulls first; also the new row of every old one."""
     if not frame.width:
         return frame, np.arange(height, dtype=np.int64)
-    order = frame.with_row_index("__row").sort(frame.columns, nulls_last=False, maintain_order=True)["__row"].to_numpy()
-    place = np.empty(len(order), np.int64)
+    rows = frame.with_row_index("__row") if seen is None else frame.with_row_index("__row")[seen]
+    order = rows.sort(frame.columns, nulls_last=False, maintain_order=True)["__row"].to_numpy()
+    place = np.zeros(frame.height, np.int64)
     place[order] = np.arange(len(order))
     return frame[order], place
 
