@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +29,26 @@ MIN_REPLICATES = 2
 MEMORY = 128 << 20  # bytes of drawn sums, and of replicate credit, held at a time
 
 
+class UnitIndex:
+    """Where the sums of each unit stand, and the key each of them is by; made once a tally."""
+
+    def __init__(self, tally: Tally, units: int) -> None:
+        below = tally.keys & ((1 << tally.layout.unit_shift) - 1)
+        keys, self.at = np.unique(below, return_inverse=True)
+        self.keys = replace(tally, keys=keys, sums=np.zeros((len(keys), tally.sums.shape[1]), np.int64))
+        self.starts = np.searchsorted(tally.units, np.arange(units + 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Replicates:
     """Units drawn anew: ``weights`` float64 [R, units] says how often each counts."""
 
     weights: Floats
+    index: dict[int, UnitIndex]
+    exact: ClassVar[bool] = False
 
     @staticmethod
-    def draw(units: Units, seed: int, first: int, n: int) -> Replicates:
+    def draw(units: Units, seed: int, first: int, n: int, index: dict[int, UnitIndex] | None = None) -> Replicates:
         """Draw the replicates ``first`` to ``first + n - 1``; replicate r depends on (seed, r) only."""
         weights = np.empty((n, len(units)))
         for row in range(n):
@@ -45,17 +57,25 @@ class Replicates:
                 weights[row] = np.bincount(random.integers(0, len(units), len(units)), minlength=len(units))
             else:
                 weights[row] = random.poisson(units.counts) / np.maximum(units.counts, 1)
-        return Replicates(weights)
+        return Replicates(weights, {} if index is None else index)
+
+    def _indexed(self, tally: Tally) -> UnitIndex:
+        known = self.index.get(id(tally))
+        if known is None:
+            known = self.index[id(tally)] = UnitIndex(tally, self.weights.shape[1])
+        return known
+
+    def keys(self, tally: Tally) -> Tally:
+        """The keys without units."""
+        return self._indexed(tally).keys
 
     def sums(self, tally: Tally, name: str) -> Floats:
-        """Drawn sums of a column by key without units, [n, keys]."""
+        """Drawn sums of a column by key without units, [R, keys]."""
         from attrib.kernels import replicates  # noqa: PLC0415 - numba costs a fifth of a second
 
-        below = tally.keys & ((1 << tally.layout.unit_shift) - 1)
-        keys, at = np.unique(below, return_inverse=True)
-        starts = np.searchsorted(tally.units, np.arange(self.weights.shape[1] + 1))
-        out = np.zeros((self.weights.shape[0], len(keys)))
-        replicates.weigh(self.weights, starts, at, tally.column(name), out)
+        index = self._indexed(tally)
+        out = np.zeros((self.weights.shape[0], len(index.keys.keys)))
+        replicates.weigh(self.weights, index.starts, index.at, tally.column(name), out)
         return out
 
 
@@ -158,11 +178,15 @@ def _solve_all(
         for _ in methods
     ]
     keys = max(len(tally.keys) for tally in tallies.sums.values())
+    for method in methods:  # lower orders become sums of their own, and every index is there before threads need it
+        for need in method._needs():  # noqa: SLF001
+            tallies.find(need)
+    index = {id(tally): UnitIndex(tally, len(tallies.units)) for tally in tallies.sums.values()}
     chunk = max(1, min(100, MEMORY // (16 * (keys + len(tallies.units)))))
 
     def run(first: int) -> None:
         some = slice(first, min(first + chunk, plan.replicates))
-        draw = Replicates.draw(tallies.units, plan.seed, first, some.stop - first)
+        draw = Replicates.draw(tallies.units, plan.seed, first, some.stop - first, index)
         unattributed = totals_by_game(tallies, "unattributed", draw)[:, games]
         unattributed_value = totals_by_game(tallies, "unattributed_value", draw)[:, games]
         whole = totals_by_game(tallies, "conversions", draw)[:, games] + unattributed

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from attrib.credit import credit
+from attrib.crediting import credit
 from attrib.engines.base import Progress
 from attrib.io import manifest, sinks
 from attrib.loading import Job, load

@@ -28,7 +28,11 @@ KEY_BITS = 62
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Conversions, nulls and value of each game, and what no touch can be credited with."""
+    """Conversions, nulls and value of each game, and what no touch can be credited with.
+
+    Of every need: ``players`` fields of a key, ``columns`` name → (first word, whether it is a pair of words),
+    ``width`` words in all, ``marks`` the words of which some are not 0 in every row in use.
+    """
 
     players: ClassVar[int] = 0
     columns: ClassVar[dict[str, tuple[int, bool]]] = {
@@ -36,6 +40,7 @@ class Totals:
         "unattributed_value": (5, True), "rows": (7, False), "unattributed_rows": (8, False), "journeys": (9, False),
     }  # fmt: skip
     width: ClassVar[int] = 10
+    marks: ClassVar[tuple[int, ...]] = (9,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Touches:
     players: ClassVar[int] = 1
     columns: ClassVar[dict[str, tuple[int, bool]]] = {"touches": (0, False)}
     width: ClassVar[int] = 1
+    marks: ClassVar[tuple[int, ...]] = (0,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ class RuleSums:
     players: ClassVar[int] = 1
     columns: ClassVar[dict[str, tuple[int, bool]]] = {"conversions": (0, True), "value": (2, True)}
     width: ClassVar[int] = 4
+    marks: ClassVar[tuple[int, ...]] = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,7 @@ class Transitions:
 
     columns: ClassVar[dict[str, tuple[int, bool]]] = {"count": (0, False), "value": (1, True)}
     width: ClassVar[int] = 3
+    marks: ClassVar[tuple[int, ...]] = (0,)
 
     @property
     def players(self) -> int:
@@ -263,7 +271,7 @@ def tally_journeys(ragged: Ragged, need: Need, *, players: int, games: int, expo
     n_units = int(unit.max()) + 1 if len(unit) else 1
     check_key_width(need, layout, n_units)
     total_bits = layout.unit_shift + (n_units - 1).bit_length()
-    dense = (1 << total_bits) <= DENSE
+    dense = (1 << total_bits) <= min(DENSE, max(4096, 4 * len(ragged.players)))
     slots = np.zeros(0, np.int64) if dense else np.full(1 << 16, -1, np.int64)
     used = np.zeros(1, np.int64)
     sums = np.zeros(((1 << total_bits) if dense else len(slots), need.width), np.int64)
@@ -298,7 +306,10 @@ def tally_journeys(ragged: Ragged, need: Need, *, players: int, games: int, expo
             break
         slots, sums = _grow(slots, sums, used, r.longest, kernel)
     if dense:
-        keys = np.flatnonzero(sums.any(axis=1))
+        in_use = sums[:, need.marks[0]] != 0
+        for column in need.marks[1:]:
+            in_use |= sums[:, column] != 0
+        keys = np.flatnonzero(in_use)
         return Tally(need, layout, exponent, keys, sums[keys])
     rows = np.flatnonzero(slots >= 0)
     rows = rows[np.argsort(slots[rows], kind="stable")]

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from attrib.errors import DataError, SpecError
+from attrib.schemas import CHANNEL, OUTCOME
 
 SAMPLE = 1 << 20  # bytes of one fingerprint block
 WHOLE = 64  # files up to this many blocks are fingerprinted whole
@@ -128,6 +129,10 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
 def _rename(
     frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, str], name: str
 ) -> tuple[pl.LazyFrame, pl.Schema]:
+    foreign = {"touchpoints": OUTCOME, "outcomes": CHANNEL}.get(name)
+    if foreign in columns and list(columns.values()).count(columns[foreign]) > 1:
+        # an event log: the same column names the channel of its touches and the outcome of its outcomes
+        columns = {ours: theirs for ours, theirs in columns.items() if ours != foreign}
     renames = {theirs: ours for ours, theirs in columns.items() if theirs in schema and theirs != ours}
     if len(renames) < len({o for o, t in columns.items() if t in schema and t != o}):
         raise SpecError("bad_columns", f"{name}: two of our columns are mapped to the same column of yours")

@@ -85,23 +85,25 @@ def count_touches(offsets, players, game, status, bits, start, slots, used, sums
     return game.shape[0]
 
 
+@inline
+def _chosen(rule, low, high, direct):
+    """Touch that takes all credit, for the rules that choose one."""
+    if rule == FIRST_TOUCH:
+        return low
+    at = high - 1
+    if rule == LAST_NON_DIRECT:
+        while at > low and direct[at]:
+            at -= 1
+        if direct[at]:
+            at = high - 1
+    return at
+
+
 @jit
-def _weigh(rule, a, b, low, high, players, times, direct, weights):
+def _weigh(rule, a, b, low, high, players, times, weights):
     """Weights of the touches [low, high) of one converting journey (semantics §4, §6); they sum to 1."""
     m = high - low
-    weights[:m] = 0.0
-    if rule == FIRST_TOUCH:
-        weights[0] = 1.0
-    elif rule == LAST_TOUCH:
-        weights[m - 1] = 1.0
-    elif rule == LAST_NON_DIRECT:
-        at = m - 1
-        while at > 0 and direct[low + at]:
-            at -= 1
-        if direct[low + at]:
-            at = m - 1
-        weights[at] = 1.0
-    elif rule == LINEAR:
+    if rule == LINEAR:
         weights[:m] = 1.0 / m
     elif rule == POSITION:
         if m == 1:
@@ -123,6 +125,7 @@ def _weigh(rule, a, b, low, high, players, times, direct, weights):
             weights[i] /= total
     else:  # each distinct player an equal share, at its first touch
         distinct = 0
+        weights[:m] = 0.0
         if m <= 32:
             for i in range(m):
                 new = True
@@ -162,8 +165,15 @@ def sum_rule(
             continue
         if _is_full(slots, used, high - low):
             return j
-        _weigh(rule, a, b, low, high, players, times, direct, weights)
         above = ((np.int64(unit[j]) << game_bits) | game[j]) << bits
+        if rule <= LAST_NON_DIRECT:
+            r = _row(slots, used, above | players[_chosen(rule, low, high, direct)])
+            high_word, low_word = split(1.0)
+            add_times(sums, r, 0, high_word, low_word, conversions[j])
+            high_word, low_word = split(value[j] * scale)
+            add(sums, r, 2, high_word, low_word)
+            continue
+        _weigh(rule, a, b, low, high, players, times, weights)
         for i in range(high - low):
             if weights[i] != 0.0:
                 r = _row(slots, used, above | players[low + i])

@@ -64,16 +64,28 @@ class Credits:
 class Draw(Protocol):
     """How sums are drawn: once as they are, or in replicates over the units."""
 
+    exact: bool
+
+    def keys(self, tally: Tally) -> Tally:
+        """The tally without its unit axis, whose keys the sums are by."""
+        ...
+
     def sums(self, tally: Tally, name: str) -> Floats:
-        """Sums of a column by key without units: [R, keys]."""
+        """Sums of a column: [R, keys]."""
         ...
 
 
 class Observed:
-    """The data as they are: one replicate, exact sums."""
+    """The data as they are: one replicate, exact sums, no unit axis."""
+
+    exact = True
+
+    def keys(self, tally: Tally) -> Tally:
+        """The tally itself."""
+        return tally
 
     def sums(self, tally: Tally, name: str) -> Floats:
-        """Sums of a column by key, [1, keys]; the tally has no unit axis."""
+        """Sums of a column, [1, keys]."""
         return tally.column(name)[None, :]
 
 
@@ -197,8 +209,7 @@ def totals_by_game(tallies: Tallies, name: str, draw: Draw) -> Floats:
     tally = tallies.get(Totals())
     sums = draw.sums(tally, name)
     out = np.zeros((sums.shape[0], n_games(tallies)))
-    games = np.unique(tally.games)
-    out[:, games] = sums
+    out[:, draw.keys(tally).games] = sums
     return out
 
 

@@ -74,19 +74,19 @@ class Markov(Method):
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
         tally = tallies.get(Transitions(self.order))
         counts, value = draw.sums(tally, "count"), draw.sums(tally, "value")
-        keys = tally.without_units() if tallies.with_units else tally
+        keys = draw.keys(tally)
         shape = (counts.shape[0], len(cells.game))
         conversions_out, value_out, effect_out = (np.zeros(shape) for _ in range(3))
         effect_out[:] = np.nan
+        tolerance = TOLERANCE if draw.exact else TOLERANCE_REPLICATE
         bounds = np.searchsorted(keys.games, np.arange(n_games(tallies) + 1))
-        replicated = tallies.with_units
         for game in range(n_games(tallies)):
             rows = slice(bounds[game], bounds[game + 1])
             cell = slice(cells.starts[game], cells.starts[game + 1])
             if rows.start == rows.stop:
                 continue
             chain = Chain.build(keys, rows, cells.player[cell])
-            losses, totals = chain.losses(counts[:, rows], value[:, rows], replicated=replicated)
+            losses, totals = chain.losses(counts[:, rows], value[:, rows], tolerance=tolerance)
             share, effect = _normalise(losses[:, :, 0], totals[:, 0])
             conversions_out[:, cell] = totals[:, :1] * np.nan_to_num(share)
             effect_out[:, cell] = effect
@@ -134,7 +134,7 @@ class Chain:
         last = np.where(last >= FIRST_PLAYER, np.searchsorted(players, last - FIRST_PLAYER), -1)
         return Chain(order, len(players), source, target, last)
 
-    def losses(self, counts: Floats, value: Floats, *, replicated: bool) -> tuple[Floats, Floats]:
+    def losses(self, counts: Floats, value: Floats, *, tolerance: float) -> tuple[Floats, Floats]:
         """Conversions and value lost without each player.
 
         counts, value float64 [R, E] -> losses float64 [R, n, 2], totals float64 [R, 2].
@@ -143,7 +143,7 @@ class Chain:
         totals = np.stack([counts[:, arrives].sum(axis=1), value[:, arrives].sum(axis=1)], axis=1)
         if self.order == 1:
             return self._closed_form(counts, value), totals
-        return self._solved(counts, value, totals, replicated=replicated), totals
+        return self._solved(counts, value, totals, tolerance), totals
 
     def _closed_form(self, counts: Floats, value: Floats) -> Floats:
         from attrib.kernels import markov  # noqa: PLC0415 - numba costs a fifth of a second
@@ -165,7 +165,7 @@ class Chain:
             out[some] = markov.closed_form(steps, leaving, rewards)
         return out
 
-    def _solved(self, counts: Floats, value: Floats, totals: Floats, *, replicated: bool) -> Floats:
+    def _solved(self, counts: Floats, value: Floats, totals: Floats, tolerance: float) -> Floats:
         """Solve for the visits without each player, a block of players at a time."""
         out = np.empty((counts.shape[0], self.n, 2))
         width = max(1, min(self.n, COLUMNS // len(self.last)))
@@ -173,7 +173,6 @@ class Chain:
             players = np.arange(first, min(first + width, self.n))
             guess: Floats | None = None
             for r in range(counts.shape[0]):
-                tolerance = TOLERANCE_REPLICATE if replicated else TOLERANCE
                 kept, guess = self._kept_without(players, counts[r], value[r], tolerance, guess)
                 out[r, players] = totals[r] - kept
         return out

@@ -37,7 +37,7 @@ def add_up(need: RuleSums, tallies: Tallies, cells: Cells, draw: Draw) -> Credit
 
     tally = tallies.get(need)
     conversions, value = draw.sums(tally, "conversions"), draw.sums(tally, "value")
-    keys = tally.without_units() if tallies.with_units else tally
+    keys = draw.keys(tally)
     at = cells.find(keys.games, keys.player(0) - FIRST_PLAYER)
     out = np.zeros((2, conversions.shape[0], len(cells.game)))
     out[0][:, at], out[1][:, at] = conversions, value
