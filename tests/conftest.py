@@ -51,6 +51,14 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--overwrite-goldens",
+        action="store_true",
+        help="write the golden tables and the outputs shown in guides anew, on purpose",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def temporary_folder(tmp_path_factory: pytest.TempPathFactory):
     """Send all temporary and spilled files, also of started processes, to a folder that pytest sweeps."""

@@ -212,14 +212,21 @@ def _progress(silent: bool) -> Iterator[Callable[[str, float, float | None], Non
     if silent or not sys.stderr.isatty():
         yield None
         return
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskID,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
-    count = TextColumn("{task.completed:,.0f}")
     bars = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        count,
+        TaskProgressColumn(text_format_no_percentage="{task.completed:,.0f}"),
         TimeElapsedColumn(),
         console=_console(stderr=True),
         transient=True,

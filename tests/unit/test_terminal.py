@@ -1,6 +1,7 @@
 """The table at the end of a run: readable, at most 100 wide, and harmless whatever the names."""
 
 import io
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -57,8 +58,8 @@ def drawn(credit, *, intervals=True, width=100, **journeys):
 
 def test_one_table_a_stage_with_intervals():
     text = drawn(table(["seo", "mail"]))
-    assert "stage awareness" in text
-    assert "5,000 [4,500, 5,500]" in text
+    assert "stage awareness: 9,167 conversions, value 91,667" in text
+    assert "50.0 45.0–55.0" in text
     assert "(unattributed)" in text
     assert "outcomes: 1,200 in, 1,200 credited" in text
     flowing = " ".join(text.split())
@@ -79,12 +80,13 @@ def test_many_channels_are_summed_up():
     assert "channel 15" not in text
     rest = sum(5000 / (n + 1) for n in range(15, 40))
     line = next(line for line in text.splitlines() if "… and 25 more" in line)
+    assert "by first_touch" in text
     assert f"{rest:,.0f}" in line
 
 
 def test_one_method_shows_its_measures():
     text = drawn(table(["seo"], ["markov(order=1)"]).with_columns(value=pl.lit(5.0), value_low=None))
-    header = next(line for line in text.splitlines() if "conversions" in line)
+    header = next(line for line in text.splitlines() if line.startswith("channel"))
     assert header.split() == ["channel", "conversions", "value", "share", "effect"]
     assert "0.250 [0.225, 0.275]" in text
 
@@ -105,3 +107,33 @@ def test_games_of_a_by_column_are_titled_and_counted():
     text = drawn(many, by=["region"])
     assert "region region 0" in text
     assert "… and 8 more tables" in text
+
+
+def test_a_game_without_conversions_is_one_line():
+    credit = table(["seo"]).with_columns(conversions=pl.lit(0.0), value=pl.lit(0.0), share=None)
+    text = drawn(credit)
+    assert "stage awareness: no conversions\n" in " ".join(text.split(" ")).replace("  ", "")
+    assert "seo" not in text
+
+
+def test_the_funnel_leaves_out_what_is_nowhere_and_speaks_of_days():
+    funnel = pl.DataFrame(
+        {
+            "stage": ["awareness"],
+            "entered": [1200],
+            "skipped": [0],
+            "rate": [0.25],
+            "median_time": [timedelta(hours=36)],
+        }
+    )
+    shown = terminal.frame_table(funnel, "customers by stage", terminal.FUNNEL)
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(shown)
+    text = console.export_text()
+    assert "skipped" not in text
+    assert text.split()[-4:] == ["1,200", "25.0%", "1.5", "d"]
+
+
+def test_shares_that_are_negative_stay_readable():
+    row = {"share": -0.031, "share_low": -0.04, "share_high": -0.022}
+    assert terminal.share_cell(row) == "-3.1 -4.0…-2.2"

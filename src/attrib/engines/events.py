@@ -224,7 +224,7 @@ class EventReader:
         identity[with_touch] = touch_rows[t_offsets[:-1][with_touch], : t_layout.identity]
         identity[~with_touch] = outcome_rows[o_offsets[:-1][~with_touch], : o_layout.identity]
         if self.by_id and self.ids != "text":
-            identity = hash_ordered_ids(identity[:, 0])[:, None]
+            identity = hash_ordered_ids(identity[:, 0], self.ids)[:, None]
         cluster = self._clusters(touch_rows, t_offsets, outcome_rows, o_offsets, identity[:, 0])
         t_kind, o_kind = touch_rows[:, t_layout.kind], outcome_rows[:, o_layout.kind]
         return Events(
@@ -286,10 +286,10 @@ class EventReader:
                     outcomes.rows.append(batch[0])
                     outcomes.ids.append(batch[1])
             ready, held = _split(touches, cutoff, self.touches), _split(outcomes, cutoff, self.outcomes)
-            share = min(1.0, self.touches.rows / total) - done if total else 0.0
-            done += share
             self.progress("reading touchpoints", self.touches.rows, total or None)
             if len(ready) or len(held):
+                share = min(1.0, self.touches.rows / total) - done if total else 0.0
+                done += share
                 yield self._later(ready, held, skip=0), share
         for rows, ids in outcome_batches:
             if len(ids):

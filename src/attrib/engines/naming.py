@@ -216,6 +216,7 @@ def _padded(codes: Ints, bits: int) -> Ints:
 
 
 def _no_target(what: str, found: list[str]) -> DataError:
+    found = sorted(found)
     listed = ", ".join(repr(name) for name in found[:20]) or "none"
     return DataError(
         "no_target", f"{what} never occurs in outcomes", hint=f"outcomes that do: {listed}", found=found

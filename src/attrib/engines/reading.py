@@ -169,8 +169,8 @@ class TableReader:
             rows[:, 1] = h1
         else:
             values = ids.to_numpy()
-            # order-preserving words for rows that arrive in order, hashes to scatter them otherwise
-            rows[:, 0] = ordered_int(values.view(np.int64)) if self.by_id else _hash(values)
+            # words that sort like the ids for rows that arrive in order, hashes to scatter them otherwise
+            rows[:, 0] = _hash(values) if not self.by_id else values if self.ids == "unsigned" else ordered_int(values)
         times = batch[TIME].to_physical().to_numpy()
         unit = checks.TICKS[batch.schema[TIME].time_unit]  # type: ignore[attr-defined]
         if unit != self.ticks:
@@ -242,9 +242,9 @@ def _hash(values: npt.NDArray[np.int64] | npt.NDArray[np.uint64]) -> Words:
     return out
 
 
-def hash_ordered_ids(ids: Words) -> Words:
+def hash_ordered_ids(ids: Words, kind: str) -> Words:
     """Hashes of customers from words that sort like their integer ids."""
-    return _hash((ids ^ SIGN).view(np.int64))
+    return _hash(ids if kind == "unsigned" else (ids ^ SIGN).view(np.int64))
 
 
 def hash_customers(ids: pl.Series, kind: str) -> list[Words]:

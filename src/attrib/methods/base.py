@@ -201,7 +201,7 @@ def cells_of(tallies: Tallies) -> Cells:
 
 def n_games(tallies: Tallies) -> int:
     """Number of games."""
-    return max(1, tallies.games.height)
+    return tallies.games.height if tallies.games.width else 1  # with by-columns there may be none at all
 
 
 def totals_by_game(tallies: Tallies, name: str, draw: Draw) -> Floats:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from attrib.errors import SolveError, SpecError
 from attrib.methods.base import Cells, Credits, Draw, Method, n_games
-from attrib.tally import FIRST_PLAYER, Tally, Transitions
+from attrib.tally import FIRST_PLAYER, Transitions
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -80,12 +80,13 @@ class Markov(Method):
         effect_out[:] = np.nan
         tolerance = TOLERANCE if draw.exact else TOLERANCE_REPLICATE
         bounds = np.searchsorted(keys.games, np.arange(n_games(tallies) + 1))
+        contexts, steps, bits = keys.contexts, keys.player(self.order), keys.layout.bits
         for game in range(n_games(tallies)):
             rows = slice(bounds[game], bounds[game + 1])
             cell = slice(cells.starts[game], cells.starts[game + 1])
             if rows.start == rows.stop:
                 continue
-            chain = Chain.build(keys, rows, cells.player[cell])
+            chain = Chain.build(self.order, bits, contexts[rows], steps[rows], cells.player[cell])
             losses, totals = chain.losses(counts[:, rows], value[:, rows], tolerance=tolerance)
             share, effect = _normalise(losses[:, :, 0], totals[:, 0])
             conversions_out[:, cell] = totals[:, :1] * np.nan_to_num(share)
@@ -120,11 +121,8 @@ class Chain:
     last: Ints
 
     @staticmethod
-    def build(keys: Tally, rows: slice, players: Ints) -> Chain:
+    def build(order: int, bits: int, context: Ints, step: Ints, players: Ints) -> Chain:
         """Number the states of a game; ``players`` are those with a touch in it, sorted."""
-        assert isinstance(keys.need, Transitions)
-        order, bits = keys.need.order, keys.layout.bits
-        context, step = keys.contexts[rows], keys.player(order)[rows]
         states = np.unique(context)
         source = np.searchsorted(states, context)
         follow = ((context << bits) | step) & ((1 << (order * bits)) - 1)

@@ -1,4 +1,7 @@
-"""The credit table in a terminal: one table a stage, at most 100 characters wide.
+"""The credit table in a terminal: one table a stage where it fits, at most 100 characters wide.
+
+With one method its measures stand side by side. With several, people compare channels across methods: then
+the cells are shares of the game's conversions in percent, and the heading gives conversions and value.
 
 Every name that comes from data or from a job file goes through :func:`attrib.io.text.clean` and into
 ``rich`` as plain ``Text``: neither control characters nor markup in a name reach the terminal.
@@ -6,8 +9,9 @@ Every name that comes from data or from a job file goes through :func:`attrib.io
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +28,7 @@ from attrib.io.text import clean
 MAX_WIDTH = 100
 TOP = 15
 MAX_GAMES = 12
-GAP = 3  # between two columns, as SIMPLE_HEAD draws them
+GAP = 2  # between two columns
 MEASURES = ("conversions", "value", "share", "effect")
 
 Row = dict[str, Any]
@@ -33,17 +37,21 @@ Align = Literal["left", "right"]
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One column of a table: its header and, line by line, its cells."""
+    """One column of a table: its header, of several lines perhaps, and, line by line, its cells."""
 
     header: str
     cells: list[str]
 
     @property
     def width(self) -> int:
-        return max(map(cell_len, [self.header, *self.cells])) + GAP  # a CJK sign takes two places
+        lines = [*self.header.split("\n"), *self.cells]
+        return max(map(cell_len, lines)) + GAP  # a CJK sign takes two places
 
 
-FUNNEL = ("stage", "entered", "advanced", "skipped", "stalled", "open", "rate", "repeat_advances")
+FUNNEL = (
+    "stage", "entered", "advanced", "skipped", "stalled", "open", "rate", "repeat_advances", "median_time",
+    "touches_per_customer",
+)  # fmt: skip
 
 
 def result_parts(
@@ -59,18 +67,24 @@ def result_parts(
     Yields
     ------
     rich renderables
-        The credit tables and what they mean, the funnel, the ledger, and where the files are.
+        The funnel, the credit tables and what they mean, the ledger, and where the files are.
     """
-    yield from credit_tables(credit, manifest, width)
     if funnel is not None:
+        yield frame_table(funnel, "customers by stage", FUNNEL)
         yield Text()
-        yield frame_table(funnel, "funnel", [*manifest.spec["journeys"]["by"], *FUNNEL])
+    yield from credit_tables(credit, manifest, width)
     yield Text()
     for line in ledger_lines(ledger):
         yield Text(line)
     if files:
         names = ", ".join(clean(file.name) for file in files)
-        yield Text(f"wrote {names} to {clean(files[0].parent)}")
+        yield Text(f"wrote to {clean(_place(files[0].parent))}: {names}")
+
+
+def _place(folder: Path) -> Path:
+    """Name a folder as seen from where the command was started."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder != here and folder.is_relative_to(here) else folder
 
 
 def credit_tables(
@@ -78,8 +92,8 @@ def credit_tables(
 ) -> Iterator[RenderableType]:
     """Draw the credit table, one table for each combination of ``by`` columns and stage.
 
-    With one method its measures stand side by side, with several the conversions by each of them. The
-    largest players by the first method are shown; the others are summed in one line.
+    With one method its measures stand side by side, with several the share by each of them. The largest
+    players by the first method are shown; the others are summed in one line.
 
     Parameters
     ----------
@@ -104,12 +118,13 @@ def credit_tables(
             for name, value in zip(keys, key, strict=True)
         )
         yield from _game(title, game, players, min(width, MAX_WIDTH))
+        yield Text()
     if len(games) > MAX_GAMES:
         yield Text(f"… and {len(games) - MAX_GAMES:,} more tables in credit.parquet")
-    yield Text(caption(manifest), style="dim")
+    yield Text(caption(manifest, several=credit["method"].n_unique() > 1), style="dim")
 
 
-def caption(manifest: Manifest) -> str:
+def caption(manifest: Manifest, *, several: bool = False) -> str:
     """Say in words what the numbers of a run estimate, and what the brackets hold.
 
     Returns
@@ -120,18 +135,24 @@ def caption(manifest: Manifest) -> str:
     journeys = manifest.spec["journeys"]
     target = clean(journeys["target"], 40) if journeys["target"] is not None else "the outcome"
     if manifest.spec["input"]["paths"]:
-        what = "Conversions of the path table, shared out by each method."
+        what = "conversions of the path table"
     elif manifest.spec["stages"] and journeys["view"] == "advance":
-        what = "Conversions: customers who leave the stage forwards, shared out by each method."
+        what = "customers who leave the stage forwards"
+        ends = [stage["milestone"] for stage in manifest.spec["stages"]["stages"]][-1:]
+        if any(ends):
+            what += "; in the last stage each further milestone"
     elif manifest.spec["stages"]:
-        what = f"Conversions ({target}), shared out over channels in the stage of the touch."
+        what = f"{target}, shared out over channels in the stage of the touch"
     else:
-        what = f"Conversions ({target}), shared out by each method."
+        what = target
+    lines = f"Conversions: {what}. Unattributed: no touch in the window before them."
+    if several:
+        lines = f"{lines} Cells: share of the conversions in %, as each method credits it."
     if manifest.intervals is None:
-        return what
+        return lines
     settings = manifest.intervals
     return (
-        f"{what} In brackets: {100 * settings.level:g} % intervals, {settings.replicates:,} replicates, "
+        f"{lines} Ranges: {100 * settings.level:g} % intervals, {settings.replicates:,} replicates, "
         f"{settings.resampling}. They surround the method's own large-sample limit, not a causal effect."
     )
 
@@ -155,11 +176,14 @@ def ledger_lines(ledger: pl.DataFrame) -> Iterator[str]:
 
 
 def frame_table(frame: pl.DataFrame, title: str, columns: Sequence[str]) -> Table:
-    """Draw the named columns of a small frame, those that it has."""
-    shown = [name for name in columns if name in frame.columns]
-    return _table(
-        title, [_Column(name.replace("_", " "), [_plain(value) for value in frame[name]]) for name in shown]
-    )
+    """Draw the named columns of a small frame, those that it has and that are not all 0."""
+    shown = [
+        name
+        for name in columns
+        if name in frame.columns and not (frame[name].dtype.is_integer() and frame[name].eq(0).all())
+    ]
+    cells = {name: [_percent(v) if name == "rate" else _plain(v) for v in frame[name]] for name in shown}
+    return _table(title, [_Column(name.replace("_", "\n"), cells[name]) for name in shown])
 
 
 def number(value: float | None, scale: float | None = None) -> str:
@@ -198,9 +222,32 @@ def cell(row: Row | None, measure: str) -> str:
     return spelled[0] if low is None or high is None else f"{spelled[0]} [{spelled[1]}, {spelled[2]}]"
 
 
-def _game(title: str, game: pl.DataFrame, players: list[str], width: int) -> Iterator[Table]:
-    """Draw one game: as many tables as its methods need."""
+def share_cell(row: Row | None) -> str:
+    """Write the share of a credit row in percent, with its interval where there is one.
+
+    Examples
+    --------
+    >>> share_cell({"share": 0.1322, "share_low": 0.126, "share_high": 0.139})
+    '13.2 12.6–13.9'
+    >>> share_cell({"share": -0.01, "share_low": -0.02, "share_high": 0.0}), share_cell({"share": None})
+    ('-1.0 -2.0…0.0', '–')
+    """
+    if row is None:
+        return ""
+    share, low, high = row["share"], row.get("share_low"), row.get("share_high")
+    text = "–" if share is None else f"{100 * share:.1f}"
+    if low is None or high is None:
+        return text
+    return f"{text} {100 * low:.1f}{'…' if low < 0 else '–'}{100 * high:.1f}"
+
+
+def _game(title: str, game: pl.DataFrame, players: list[str], width: int) -> Iterator[RenderableType]:
+    """Draw one game: as many tables as its methods need, or one line if there is nothing to share out."""
     methods = list(dict.fromkeys(game["method"].cast(pl.String)))
+    title = f"{title}: {_totals(game, methods[0])}" if title else _totals(game, methods[0])
+    if game["share"].null_count() == game.height:
+        yield Text(title, style="bold")
+        return
     lines: dict[tuple[Any, ...], dict[str, Row]] = {}
     for row in game.iter_rows(named=True):
         lines.setdefault((str(row["kind"]), *(row[name] for name in players)), {})[str(row["method"])] = row
@@ -214,20 +261,23 @@ def _game(title: str, game: pl.DataFrame, players: list[str], width: int) -> Ite
     names += [f"({key[0]})" for key in others]
 
     def column(header: str, method: str, measure: str) -> _Column:
-        cells = [cell(lines[key].get(method), measure) for key in shown]
+        def write(row: Row | None) -> str:
+            return share_cell(row) if len(methods) > 1 else cell(row, measure)
+
+        cells = [write(lines[key].get(method)) for key in shown]
         if rest:
-            cells.append(_sum((lines[key].get(method) for key in rest), measure))
-        return _Column(header, cells + [cell(lines[key].get(method), measure) for key in others])
+            cells.append(_sum((lines[key].get(method) for key in rest), measure, write))
+        return _Column(header, cells + [write(lines[key].get(method)) for key in others])
 
     if len(methods) == 1:
         kept = [name for name in MEASURES if name in game.columns and game[name].null_count() < game.height]
         columns = [column(name, methods[0], name) for name in kept]
-        title = f"{title}   {clean(methods[0], 40)}".strip()
+        title = f"{title}, by {clean(methods[0], 40)}"
     else:
-        columns = [column(clean(method, 30), method, "conversions") for method in methods]
+        columns = [column(_header(method), method, "share") for method in methods]
     first = _Column(" · ".join(clean(name, 30) for name in players), names)
     for number_, block in enumerate(_blocks(columns, width - first.width)):
-        yield _table(title if number_ == 0 else f"{title} (continued)", [first, *block])
+        yield _table(title if number_ == 0 else "(continued)", [first, *block])
 
 
 def _blocks(columns: list[_Column], room: int) -> Iterator[list[_Column]]:
@@ -247,11 +297,13 @@ def _table(title: str, columns: list[_Column]) -> Table:
         title=Text(title, style="bold") if title else None,
         title_justify="left",
         box=SIMPLE_HEAD,
+        show_edge=False,
         pad_edge=False,
+        padding=(0, 0, 0, GAP - 1),  # the box draws the other one
     )
     for at, column in enumerate(columns):
         align: Align = "right" if at else "left"
-        table.add_column(Text(column.header), justify=align, overflow="fold")
+        table.add_column(Text(column.header), justify=align, overflow="fold", vertical="bottom")
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*map(Text, row))
     return table
@@ -261,18 +313,53 @@ def _conversions(row: Row | None) -> float:
     return float("-inf") if row is None or row["conversions"] is None else float(row["conversions"])
 
 
-def _sum(rows: Iterable[Row | None], measure: str) -> str:
+def _sum(rows: Iterable[Row | None], measure: str, write: Callable[[Row | None], str]) -> str:
     """Add up a measure, where adding up means something: removal effects do not add."""
     values = [row[measure] for row in rows if row is not None and row[measure] is not None]
-    return "" if measure == "effect" or not values else cell({measure: sum(values)}, measure)
+    return "" if measure == "effect" or not values else write({measure: sum(values)})
+
+
+def _totals(game: pl.DataFrame, method: str) -> str:
+    """Say what there is to share out in a game; every method shares out the same."""
+    rows = game.filter(pl.col("method").cast(pl.String) == method)
+    conversions = float(rows["conversions"].sum())
+    if not conversions:
+        return "no conversions"
+    # Null credit (refunds can cancel removal effects) leaves the total unknown to this table.
+    value = float(rows["value"].sum()) if rows["value"].null_count() == 0 else conversions
+    # A value of 1.0 a conversion is what stands in where outcomes have none: saying it again tells nothing.
+    worth = "" if abs(value - conversions) < 1e-9 * conversions else f", value {_total(value)}"
+    return f"{_total(conversions)} conversions{worth}"
+
+
+def _total(value: float) -> str:
+    return number(value, None if value % 1 else 100)
+
+
+def _header(method: str) -> str:
+    """Break the label of a method, so that its column needs not be wider than its cells."""
+    return clean(method, 40).replace("(", "\n(", 1).replace("=", "=\n", 1 if len(method) > 24 else 0)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
 
 
 def _plain(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return "–" if value is None else str(value)
+    if isinstance(value, timedelta):
+        return _span(value.total_seconds())
     if isinstance(value, int):
         return f"{value:,}"
     return number(value) if isinstance(value, float) else clean(value, 40)
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:,.1f} s"
 
 
 def usable_width(console: Console) -> int:

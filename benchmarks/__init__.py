@@ -1,0 +1,1 @@
+"""Time and memory; accuracy is an experiment (see experiments/)."""

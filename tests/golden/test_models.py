@@ -1,0 +1,112 @@
+"""Every shipped model: it loads, runs, and gives the numbers it gave when they were last looked at.
+
+The data are generated here and not stored. A change of the golden tables is a change of numbers: rewrite them on
+purpose with ``pytest tests/golden --overwrite-goldens``, look at the difference, and say why in the changelog.
+"""
+
+import io
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import attrib
+from attrib.loading import build_method
+from attrib.spec import read_model
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = sorted(path.parent for path in (ROOT / "models").glob("*/model.toml"))
+GOLDENS = Path(__file__).parent
+DATA = {"customers": 2_000, "seed": 7}
+JOURNEYS = {"stages": "three", "lookback": "30d"}
+INTERVALS = {"intervals": 0.9, "replicates": 40, "seed": 3}
+
+
+@cache
+def journeys():
+    data = attrib.synth.generate(**DATA)
+    return attrib.Journeys.from_events(data.touchpoints, data.outcomes, **JOURNEYS)
+
+
+def provenance() -> list[str]:
+    rows = {row["table"]: row["rows"] for row in journeys().reconcile().filter(entry="in").to_dicts()}
+    return [
+        "# written by: pytest tests/golden --overwrite-goldens (tests/golden/test_models.py)",
+        f"# data: attrib.synth.generate({spell(DATA)}): {spell(rows)} rows",
+        f"# journeys: Journeys.from_events({spell(JOURNEYS)})",
+        f"# credit: attrib.credit({spell(INTERVALS)})",
+    ]
+
+
+def spell(settings: dict) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in settings.items())
+
+
+def computed(folder: Path) -> pl.DataFrame:
+    model = read_model(folder / "model.toml")
+    method = build_method(model.method, model.parameters, folder.name)
+    return attrib.credit(journeys(), {model.name: method}, **INTERVALS)
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
+def test_a_model_gives_its_golden_credit(folder, request):
+    file = GOLDENS / f"{folder.name}.csv"
+    table = computed(folder)
+    if request.config.getoption("--overwrite-goldens"):
+        head = [*provenance(), f"# version: attrib {attrib.__version__}"]
+        file.write_text("\n".join(head) + "\n" + table.write_csv(), "utf-8")
+    *head, version = [line for line in file.read_text("utf-8").splitlines() if line.startswith("#")]
+    assert head == provenance(), "the golden table is of other data or settings"
+    assert version.startswith("# version: attrib ")
+    golden = pl.read_csv(io.BytesIO(file.read_bytes()), comment_prefix="#", schema=dict(table.schema))
+    assert_frame_equal(table, golden, check_exact=False, rel_tol=1e-12, abs_tol=1e-12)
+
+
+def test_every_golden_table_belongs_to_a_model():
+    assert sorted(file.stem for file in GOLDENS.glob("*.csv")) == [folder.name for folder in MODELS]
+
+
+@pytest.mark.parametrize(
+    ("model", "paths", "effects"),
+    [
+        ("markov-1", [("A > C", 10, 0), ("C > A", 10, 0)], {"C": 0.75}),
+        ("markov-2", [("A > C", 10, 0), ("C > A", 10, 0)], {"C": 1.0}),
+        ("markov-2", [("X > A > B", 10, 0), ("A > B", 0, 10)], {"X": 0.5}),
+        ("markov-3", [("X > A > B", 10, 0), ("A > B", 0, 10)], {"X": 1.0}),
+        ("markov-3", [("A > B", 10, 0), ("A", 0, 1_000)], {"A": 1.0, "B": 1.0}),
+        ("markov-3", [("X > A > B > C", 10, 0), ("A > B > C", 0, 10)], {"X": 0.5}),
+    ],
+)
+def test_the_examples_of_the_markov_cards(model, paths, effects):
+    found = card_example(model, paths)
+    assert {channel: found[channel]["effect"] for channel in effects} == pytest.approx(effects)
+
+
+@pytest.mark.parametrize(
+    ("model", "paths", "credit"),
+    [
+        ("first-touch", [("display > search", 10, 0), ("display", 0, 990), ("search", 10, 0)], (10, 10)),
+        ("last-touch", [("display > brand", 10, 0)], (10, 0)),
+        ("linear", [("store > banner > banner > banner", 10, 0)], (7.5, 2.5)),
+        ("position-based", [("display > review > review > brand", 10, 0)], (4, 4, 2)),
+        ("shapley-conversions", [("popup > search", 10, 0), ("popup", 0, 1_000)], (5, 5)),
+        (
+            "last-non-direct",
+            [("display > direct > direct > direct", 10, 0), ("direct > direct > direct", 90, 0)],
+            (90, 10),
+        ),
+    ],
+)
+def test_the_examples_of_the_other_cards(model, paths, credit):
+    found = card_example(model, paths)
+    assert tuple(found[channel]["conversions"] for channel in sorted(found)) == pytest.approx(credit)
+
+
+def card_example(model: str, paths: list[tuple[str, int, int]]) -> dict[str, dict]:
+    frame = pl.DataFrame(paths, schema=["path", "total_conversions", "total_null"], orient="row")
+    spec = read_model(ROOT / "models" / model / "model.toml")
+    method = build_method(spec.method, spec.parameters, model)
+    table = attrib.credit(attrib.Journeys.from_paths(frame), method, intervals=None)
+    return {row["channel"]: row for row in table.filter(kind="player").to_dicts()}
