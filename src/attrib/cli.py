@@ -39,12 +39,8 @@ app = typer.Typer(
 )
 
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job file.")]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Neither progress nor table; warnings and errors only.")
-]
-Json = Annotated[
-    bool, typer.Option("--json", help="A summary as JSON on standard output in place of the table.")
-]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor table; warnings and errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="A summary as JSON on standard output in place of the table.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores by default.")]
 Memory = Annotated[str | None, typer.Option(metavar="SIZE", help='Memory to keep to, such as "4GB".')]
 Seed = Annotated[int, typer.Option(min=0, help="Which customers to draw.")]
@@ -110,9 +106,7 @@ def check(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the data, the job and its results.")] = Path(
-        "attrib-demo"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for the data, the job and its results.")] = Path("attrib-demo"),
     customers: Annotated[int, typer.Option(min=1, help="Customers to generate.")] = 100_000,
     seed: Seed = 1,
     quiet: Quiet = False,
@@ -147,9 +141,7 @@ def synth(
         from attrib import synth
 
         with _progress(quiet or as_json) as progress:
-            files = synth.write(
-                customers, seed, out, shuffle=shuffle, dirty=dirty, threads=threads, progress=progress
-            )
+            files = synth.write(customers, seed, out, shuffle=shuffle, dirty=dirty, threads=threads, progress=progress)
         if as_json:
             _say_json({"status": "ok", "files": [str(file) for file in files.values()]})
         elif not quiet:

@@ -78,9 +78,7 @@ def run(
     """
     folder = Path(folder)
     file = folder / "job.toml"
-    taken = [
-        name for name in ("job.toml", "touchpoints.parquet", "outcomes.parquet") if (folder / name).exists()
-    ]
+    taken = [name for name in ("job.toml", "touchpoints.parquet", "outcomes.parquet") if (folder / name).exists()]
     if taken and (not file.is_file() or file.read_bytes() != JOB.encode()):
         raise SpecError(
             "demo_folder",

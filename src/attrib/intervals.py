@@ -71,7 +71,7 @@ class Replicates:
 
     def sums(self, tally: Tally, name: str) -> Floats:
         """Drawn sums of a column by key without units, [R, keys]."""
-        from attrib.kernels import replicates  # noqa: PLC0415 - numba costs a fifth of a second
+        from attrib.kernels import replicates
 
         index = self._indexed(tally)
         out = np.zeros((self.weights.shape[0], len(index.keys.keys)))
@@ -196,9 +196,7 @@ def _solve_all(
             numbers[CONVERSIONS][some] = np.concatenate([credit.conversions, unattributed], axis=1)
             numbers[VALUE][some] = np.concatenate([credit.value, unattributed_value], axis=1)
             with np.errstate(divide="ignore", invalid="ignore"):
-                numbers[SHARE][some] = np.where(
-                    whole[:, game] > 0, numbers[CONVERSIONS][some] / whole[:, game], np.nan
-                )
+                numbers[SHARE][some] = np.where(whole[:, game] > 0, numbers[CONVERSIONS][some] / whole[:, game], np.nan)
             if credit.effect is not None:
                 numbers[EFFECT][some] = credit.effect
 
@@ -225,7 +223,8 @@ def _percentiles(values: Floats, tail: float) -> tuple[Floats, Floats]:
         place = quantile * np.maximum(count - 1, 0)
         below = np.floor(place).astype(np.int64)
         low, high = ordered[below, columns], ordered[np.ceil(place).astype(np.int64), columns]
-        return low + (high - low) * (place - below)
+        blended: Floats = low + (high - low) * (place - below)
+        return blended
 
     return at(tail), at(1 - tail)
 
@@ -241,7 +240,9 @@ def check_interval(level: float | None, replicates: int, seed: int) -> None:
     if level is None:
         return
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
-        raise SpecError("bad_interval", f"intervals = {level!r} is not a level between 0 and 1", hint="e.g. 0.95, or None")
+        raise SpecError(
+            "bad_interval", f"intervals = {level!r} is not a level between 0 and 1", hint="e.g. 0.95, or None"
+        )
     if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < MIN_REPLICATES:
         raise SpecError("bad_interval", f"replicates = {replicates!r} is not a whole number from {MIN_REPLICATES}")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:

@@ -16,6 +16,7 @@ from attrib.crediting import credit
 from attrib.engines.base import Progress
 from attrib.io import manifest, sinks
 from attrib.loading import Job, load
+from attrib.schemas import validate_credit
 from attrib.stages import StageModel
 
 __all__ = ["Checked", "Job", "Progress", "Result", "check", "load", "run"]
@@ -111,9 +112,8 @@ def run(
         ledger, rejected = journeys.reconcile(), journeys.rejected()
     with recorder.phase("credit"):
         level = settings.level if wanted else None
-        table = credit(
-            journeys, job.methods, intervals=level, replicates=settings.replicates, seed=settings.seed
-        )
+        table = credit(journeys, job.methods, intervals=level, replicates=settings.replicates, seed=settings.seed)
+        validate_credit(table)  # a fault of ours should stop here, not in somebody's report
     with recorder.phase("funnel"):
         funnel = journeys.funnel() if isinstance(job.stages, StageModel) else None
 

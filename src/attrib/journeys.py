@@ -15,10 +15,22 @@ from attrib.engines.base import Recipe, Tallies
 from attrib.engines.local import LocalEngine
 from attrib.engines.paths import PathRecipe
 from attrib.errors import DataError, SpecError
-from attrib.io.sources import InlineOutcome, Source, open_table
+from attrib.io.sources import InlineOutcome, Source, check_mapping, open_table
 from attrib.schemas import (
-    CHANNEL, CONVERSIONS, CUSTOMER, EVENT, LEDGER_COLUMNS, NULLS, OUTCOME, PATH, RESERVED, SEQUENCE, STAGE, TIME,
-    VALUE, require_columns,
+    CHANNEL,
+    CONVERSIONS,
+    CUSTOMER,
+    EVENT,
+    LEDGER_COLUMNS,
+    NULLS,
+    OUTCOME,
+    PATH,
+    RESERVED,
+    SEQUENCE,
+    STAGE,
+    TIME,
+    VALUE,
+    require_columns,
 )  # fmt: skip
 from attrib.stages import StageColumn, StageModel, resolve_stages
 from attrib.tally import Need, Totals
@@ -40,11 +52,13 @@ class Journeys:
     --------
     >>> import attrib
     >>> from datetime import datetime
-    >>> touches = pl.DataFrame({
-    ...     "customer_id": [1, 1, 2],
-    ...     "timestamp": [datetime(2025, 1, 1), datetime(2025, 1, 2), datetime(2025, 1, 1)],
-    ...     "channel": ["ad", "mail", "ad"],
-    ... })
+    >>> touches = pl.DataFrame(
+    ...     {
+    ...         "customer_id": [1, 1, 2],
+    ...         "timestamp": [datetime(2025, 1, 1), datetime(2025, 1, 2), datetime(2025, 1, 1)],
+    ...         "channel": ["ad", "mail", "ad"],
+    ...     }
+    ... )
     >>> orders = pl.DataFrame({"customer_id": [1], "timestamp": [datetime(2025, 1, 3)], "outcome": ["purchase"]})
     >>> journeys = attrib.Journeys.from_events(touches, orders, target="purchase")
     >>> journeys.to_frame().select("customer_id", "status", "path").rows()
@@ -54,7 +68,7 @@ class Journeys:
     def __init__(self, recipe: Recipe | PathRecipe, engine: LocalEngine, sources: Sequence[Source]) -> None:
         self._recipe = recipe
         self._sources = tuple(sources)
-        self._memory: dict[str, Any] = {}
+        self._memory: dict[Any, Any] = {}
         self.engine = engine
 
     @classmethod
@@ -133,11 +147,10 @@ class Journeys:
         _check_choice("view", view, ("advance", "resolved"))
         by, player = _names("by", by), _names("player", player)
         _check_columns(by, player)
-        if isinstance(resolved, StageColumn):
-            if view == "advance":
-                raise SpecError(
-                    "stage_column_view", "stages from a column have no milestones to advance by", hint='view="resolved"'
-                )
+        if isinstance(resolved, StageColumn) and view == "advance":
+            raise SpecError(
+                "stage_column_view", "stages from a column have no milestones to advance by", hint='view="resolved"'
+            )
         if target is None and (resolved is None or view == "resolved"):
             raise SpecError("no_target", "target is missing", hint='name the outcome that ends a journey: "purchase"')
         if not 0 <= max_rejects <= 1:
@@ -201,10 +214,12 @@ class Journeys:
         if not isinstance(sep, str) or not sep:
             raise SpecError("bad_separator", f"sep = {sep!r} separates nothing")
         source = open_table(table, "paths")
-        wanted = {PATH: path, CONVERSIONS: conversions}
-        for ours, theirs, default in ((VALUE, value, "total_conversion_value"), (NULLS, nulls, "total_null")):
-            if theirs is not None and (theirs in source.schema or theirs != default):
-                wanted[ours] = theirs
+        optional = ((VALUE, value, "total_conversion_value"), (NULLS, nulls, "total_null"))
+        wanted = {PATH: path, CONVERSIONS: conversions} | {
+            ours: theirs
+            for ours, theirs, default in optional
+            if theirs is not None and (theirs in source.schema or theirs != default)
+        }
         require_columns("paths", source.schema, list(wanted.values()))
         if len(set(wanted.values())) < len(wanted):
             raise SpecError("bad_columns", "two of path, conversions, value and nulls name the same column")
@@ -300,11 +315,14 @@ class Journeys:
 def _open(
     touchpoints: Any, outcomes: Any, columns: Mapping[str, str], by: tuple[str, ...]
 ) -> tuple[Source, Source, InlineOutcome | None]:
-    from attrib.io.checks import FLAG, read_flag  # noqa: PLC0415
+    from attrib.io.checks import FLAG, read_flag
 
     source = open_table(touchpoints, "touchpoints", columns)
     if not isinstance(outcomes, InlineOutcome):
-        return source, open_table(outcomes, "outcomes", columns), None
+        other = open_table(outcomes, "outcomes", columns)
+        check_mapping(columns, (source, other))
+        return source, other, None
+    check_mapping(columns, (source,))
     require_columns("touchpoints", source.schema, [outcomes.flag, *([outcomes.value] if outcomes.value else [])])
     require_columns("touchpoints", source.schema, [CUSTOMER, TIME, CHANNEL])
     frame = source.frame.with_columns(read_flag(outcomes.flag, source.schema[outcomes.flag]).alias(FLAG))
@@ -315,7 +333,10 @@ def _open(
     if outcomes.value:
         exprs.append(pl.col(outcomes.value).alias(VALUE))
         schema[VALUE] = source.schema[outcomes.value]
-    flagged = replace(source, name="outcomes", frame=frame.filter(pl.col(FLAG)).select(exprs), schema=pl.Schema(schema))
+    flagged = replace(
+        source, name="outcomes", frame=frame.filter(pl.col(FLAG)).select(exprs), schema=pl.Schema(schema),
+        if_empty=f"no row of touchpoints has a true {outcomes.flag!r}",
+    )  # fmt: skip
     return touches, flagged, outcomes
 
 

@@ -65,16 +65,10 @@ class Job:
             progress=progress,
         )
         if source.paths is not None:
-            columns = source.model_dump(
-                include={"path", "sep", "conversions", "value", "nulls"}, exclude_unset=True
-            )
+            columns = source.model_dump(include={"path", "sep", "conversions", "value", "nulls"}, exclude_unset=True)
             limits = self.spec.journeys.model_dump(include={"max_players", "max_rejects"})
             return Journeys.from_paths(self.path(source.paths), **columns, **limits, engine=engine)
-        outcomes = (
-            InlineOutcome(**source.outcome.model_dump())
-            if source.outcome
-            else self.path(str(source.outcomes))
-        )
+        outcomes = InlineOutcome(**source.outcome.model_dump()) if source.outcome else self.path(str(source.outcomes))
         return Journeys.from_events(
             self.path(str(source.touchpoints)),
             outcomes,
@@ -145,7 +139,9 @@ def build_method(method: str, parameters: Mapping[str, Any], where: str) -> Meth
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
     try:
         built: Method = METHODS[method](**plain)
-    except (TypeError, ValueError) as error:
+    except SpecError as error:
+        raise SpecError(error.key, f"{where} {method}: {error.message}", hint=error.hint, **error.facts) from error
+    except TypeError as error:
         raise SpecError("bad_parameter", f"{where} {method}: {error}", method=method) from error
     return built
 

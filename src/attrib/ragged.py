@@ -6,7 +6,7 @@ Arrays: C customers, T touches, O outcomes, J journeys, M touches in journeys, S
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -150,8 +150,8 @@ class FunnelPart:
     flags: Ints
 
 
-def _boundaries(events: Events, goal: Milestones, scale: float) -> tuple[tuple[npt.NDArray, ...], Ints]:
-    from attrib.kernels import walk  # noqa: PLC0415 - numba costs a fifth of a second
+def _boundaries(events: Events, goal: Milestones, scale: float) -> tuple[tuple[Any, ...], Ints]:
+    from attrib.kernels import walk
 
     n = len(events.o_time)
     ints = [np.empty(n, np.int64) for _ in range(6)]
@@ -169,7 +169,7 @@ def _boundaries(events: Events, goal: Milestones, scale: float) -> tuple[tuple[n
 
 def cut(events: Events, plan: CutPlan) -> Cut:
     """Cut the journeys of a partition."""
-    from attrib.kernels import walk  # noqa: PLC0415
+    from attrib.kernels import walk
 
     (b_offsets, time, stage, to, count, value, kind, rows), outcomes = _boundaries(
         events, plan.goal, 2.0**-plan.exponent
@@ -212,7 +212,7 @@ def cut(events: Events, plan: CutPlan) -> Cut:
 
 def walk_funnel(events: Events, plan: CutPlan) -> FunnelPart:
     """Count customers by stage and take their times in it."""
-    from attrib.kernels import walk  # noqa: PLC0415
+    from attrib.kernels import walk
 
     model = plan.goal if plan.stages is None else plan.stages
     (offsets, time, stage, to, *_), _ = _boundaries(events, model, 1.0)

@@ -79,8 +79,8 @@ def validate_credit(table: pl.DataFrame) -> pl.DataFrame:
     DataError
         ``bad_credit_table`` with the rules that do not hold.
     """
-    import dataframely as dy  # noqa: PLC0415 - a tenth of a second that importing attrib should not cost
-    import polars as pl  # noqa: PLC0415
+    import dataframely as dy
+    import polars as pl
 
     class Credit(dy.Schema):
         kind = dy.Enum(KINDS, nullable=False)

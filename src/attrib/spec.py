@@ -31,9 +31,7 @@ def _duration(value: object) -> object:
 def _stages(value: object) -> object:
     if value is None or isinstance(value, str | dict | StageColumnSpec):
         return value
-    raise PydanticCustomError(
-        "bad_type", "must be the name of a preset, the path of a stage file, or a table"
-    )
+    raise PydanticCustomError("bad_type", "must be the name of a preset, the path of a stage file, or a table")
 
 
 def _size(value: object) -> object:
@@ -81,9 +79,7 @@ class InputSpec(_Strict):
         elif self.touchpoints is None:
             raise PydanticCustomError("missing_key", "needs touchpoints (with outcomes), or paths")
         else:
-            _exclude(
-                given, ("path", "sep", "conversions", "value", "nulls"), "that key describes a path table"
-            )
+            _exclude(given, ("path", "sep", "conversions", "value", "nulls"), "that key describes a path table")
             if (self.outcomes is None) == (self.outcome is None):
                 raise PydanticCustomError(
                     "missing_key",
@@ -139,9 +135,7 @@ class ModelSpec(_Strict):
                 {"extra": extra},
             )
         if "file" not in known and "method" not in known:
-            raise PydanticCustomError(
-                "missing_key", "needs file (a model file) or method (and its parameters)"
-            )
+            raise PydanticCustomError("missing_key", "needs file (a model file) or method (and its parameters)")
         return known | {"parameters": rest}
 
 
@@ -338,9 +332,7 @@ def _fault(model: type[BaseModel], detail: ErrorDetails) -> _Fault:  # noqa: PLR
         return _Fault(key="bad_value", text=f"{place} {_EMPTY[kind]}")
     if kind in _LIMITS:
         return _Fault(key="bad_value", text=f"{place} {_LIMITS[kind](dict(limits))}, not {_show(found)}")
-    return _Fault(
-        key="bad_value", text=f"{place}: {detail['msg']}"
-    )  # pragma: no cover - none is left by the tests
+    return _Fault(key="bad_value", text=f"{place}: {detail['msg']}")  # pragma: no cover - none is left by the tests
 
 
 def _place(steps: list[str | int]) -> str:

@@ -42,7 +42,7 @@ class Milestone:
         if not isinstance(self.outcome, str) or not self.outcome.strip():
             raise SpecError("bad_stages", f"a milestone needs the name of an outcome, not {self.outcome!r}")
         if isinstance(self.nth, bool) or not isinstance(self.nth, int) or self.nth < 1:
-            raise SpecError("bad_stages", f"milestone {self.outcome!r}: nth = {self.nth!r} is not a whole number from 1")
+            raise SpecError("bad_stages", f"milestone {self.outcome!r}: nth = {self.nth!r} is no whole number from 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,12 +215,12 @@ def merge(tallies: Iterable[Tally]) -> Tally:
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
-    layout = Layout(
-        first.layout.players, max(p.layout.bits for p in parts), max(p.layout.game_bits for p in parts)
-    )
+    layout = Layout(first.layout.players, max(p.layout.bits for p in parts), max(p.layout.game_bits for p in parts))
     check_key_width(first.need, layout, max((int(p.units[-1]) for p in parts if len(p.keys)), default=0) + 1)
     parts = [p.recode(layout) for p in parts]
-    joined = replace(parts[0], keys=np.concatenate([p.keys for p in parts]), sums=np.concatenate([p.sums for p in parts]))
+    joined = replace(
+        parts[0], keys=np.concatenate([p.keys for p in parts]), sums=np.concatenate([p.sums for p in parts])
+    )
     return _compact(joined, joined.keys)
 
 
@@ -264,7 +264,7 @@ def tally_journeys(ragged: Ragged, need: Need, *, players: int, games: int, expo
     units : bool
         Keep the unit axis (for intervals).
     """
-    from attrib.kernels import tallies as kernel  # noqa: PLC0415 - numba costs a fifth of a second
+    from attrib.kernels import tallies as kernel
 
     layout = Layout(need.players, bits_for(players + FIRST_PLAYER), bits_for(games))
     unit = ragged.unit if units else np.zeros(len(ragged.game), np.int32)

@@ -130,7 +130,9 @@ def _event_rows(
         .group_by("journey", maintain_order=True)
         .agg("time")
     )
-    times = pl.DataFrame({"journey": np.arange(len(lengths))}).join(lists, on="journey", how="left", maintain_order="left")
+    times = pl.DataFrame({"journey": np.arange(len(lengths))}).join(
+        lists, on="journey", how="left", maintain_order="left"
+    )
     identity = events.identity[ragged.customer]
     columns: dict[str, Any] = {f"__id{i}": identity[:, i] for i in range(identity.shape[1])}
     columns |= {name: games[name][ragged.game.astype(np.int64)] for name in games.columns}
@@ -147,7 +149,7 @@ def _event_rows(
 
 def _customers(reader: EventReader) -> pl.DataFrame:
     """Customers with the words that identify them."""
-    from attrib.engines.reading import hash_customers  # noqa: PLC0415
+    from attrib.engines.reading import hash_customers
 
     dtype = {"text": pl.String, "integer": pl.Int64, "unsigned": pl.UInt64}[reader.ids]
     frames = [r.source.frame.select(pl.col(CUSTOMER).cast(dtype)) for r in (reader.touches, reader.outcomes)]

@@ -44,9 +44,7 @@ replicates = 50
 
 def attrib(*arguments, cwd=None, **options):
     command = [sys.executable, "-m", "attrib", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, cwd=cwd, **options
-    )
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=cwd, **options)
 
 
 @pytest.fixture
@@ -74,9 +72,7 @@ def test_help_names_the_commands_and_the_exit_codes():
 
 
 def test_help_answers_at_once():
-    code = (
-        "import sys, attrib.cli; print(*sorted({'polars', 'numba', 'numpy', 'pydantic'} & set(sys.modules)))"
-    )
+    code = "import sys, attrib.cli; print(*sorted({'polars', 'numba', 'numpy', 'pydantic'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
@@ -149,20 +145,35 @@ def test_check_writes_nothing(folder):
 
 def test_a_path_table(tmp_path):
     (tmp_path / "p.csv").write_text(
-        "path,total_conversions,total_conversion_value,total_null\n"
-        "C1 > C2 > C3,1,10,0\nC1,0,0,1\nC2 > C3,0,0,1\n"
+        "path,total_conversions,total_conversion_value,total_null\nC1 > C2 > C3,1,10,0\nC1,0,0,1\nC2 > C3,0,0,1\n"
     )
     (tmp_path / "job.toml").write_text('[input]\npaths = "p.csv"\n[[models]]\nmethod = "markov"\n')
     done = attrib("run", tmp_path / "job.toml")
     assert done.returncode == 0, done.stderr
     assert "journeys taken as independent" in " ".join(done.stdout.split())
-    credit = (
-        pl.read_parquet(tmp_path / "out" / "credit.parquet")
-        .filter(pl.col("kind") == "player")
-        .sort("channel")
-    )
+    credit = pl.read_parquet(tmp_path / "out" / "credit.parquet").filter(pl.col("kind") == "player").sort("channel")
     assert credit["share"].to_list() == pytest.approx([0.2, 0.4, 0.4])
     assert credit["effect"].to_list() == pytest.approx([0.5, 1, 1])
+
+
+def test_an_event_log_is_both_tables(tmp_path):
+    (tmp_path / "log.csv").write_text(
+        "user,event,timestamp\nann,ad,2026-01-01\nann,order,2026-01-02\nbob,ad,2026-01-01\n"
+    )
+    (tmp_path / "job.toml").write_text(
+        '[input]\ntouchpoints = "log.csv"\noutcomes = "log.csv"\n[journeys]\ntarget = "order"\n'
+        '[input.columns]\ncustomer_id = "user"\nchannel = "event"\noutcome = "event"\n'
+        '[[models]]\nmethod = "linear"\n'
+    )
+    done = attrib("run", "job.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "wrote to out: " in done.stdout
+    credit = pl.read_parquet(tmp_path / "out" / "credit.parquet").filter(pl.col("kind") == "player")
+    assert dict(credit.select("channel", "conversions").iter_rows()) == {"ad": 0.5, "order": 0.5}
+    change(tmp_path, 'customer_id = "user"', 'customer_id = "user"\nsequence = "user"')
+    done = attrib("run", "job.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "mapped to the same column" in done.stderr
 
 
 def test_stages_write_a_funnel_and_a_later_run_without_them_removes_it(folder):

@@ -5,6 +5,7 @@ import shutil
 
 import polars as pl
 import pytest
+
 from documents import run_guide
 
 FILES = ("digital_campaign_events.csv", "online_shop_clickstream.csv")

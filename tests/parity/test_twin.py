@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import event_tables, public, recipes, to_frames
 
 import attrib
+import reference
+from strategies import event_tables, public, recipes, to_frames
 
 METHODS: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "first": (attrib.FirstTouch(), "first_touch", {}),
@@ -78,7 +78,9 @@ def compare(touches: list[Any], outcomes: list[Any], recipe: dict[str, Any], nam
     frames = to_frames(touches, outcomes)
     arguments = {"target": "purchase", **public(recipe)}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", attrib.AttribWarning)  # refunds make some value credit null: the twin says so too
+        warnings.simplefilter(
+            "ignore", attrib.AttribWarning
+        )  # refunds make some value credit null: the twin says so too
         journeys = attrib.Journeys.from_events(*frames, **arguments)
         try:
             table = attrib.credit(journeys, {n: METHODS[n][0] for n in names}, intervals=None)
@@ -91,7 +93,9 @@ def compare(touches: list[Any], outcomes: list[Any], recipe: dict[str, Any], nam
         assert_same_funnel(journeys.funnel(), built)
 
 
-@given(tables=event_tables(), recipe=recipes(), names=st.lists(st.sampled_from(sorted(METHODS)), min_size=1, unique=True))
+@given(
+    tables=event_tables(), recipe=recipes(), names=st.lists(st.sampled_from(sorted(METHODS)), min_size=1, unique=True)
+)
 def test_plain_games_equal_the_twin(tables: Any, recipe: Any, names: list[str]) -> None:
     compare(*tables, recipe, names)
 
@@ -114,13 +118,16 @@ def test_partitioned_games_equal_the_twin(tables: Any, by: tuple[str, ...], reci
     compare(*tables, {**recipe, "by": by}, ["linear", "markov1", "markov2", "shapley"])
 
 
-@given(tables=event_tables(columns={"touchpoints": ["interaction"], "outcomes": ["value", "country"]}), recipe=recipes())
+@given(
+    tables=event_tables(columns={"touchpoints": ["interaction"], "outcomes": ["value", "country"]}), recipe=recipes()
+)
 def test_games_that_only_outcomes_name_equal_the_twin(tables: Any, recipe: Any) -> None:
     compare(*tables, {**recipe, "by": ("country",)}, ["last", "markov1", "shapley"])
 
 
 @given(
-    tables=event_tables(columns={"touchpoints": ["country", "interaction"], "outcomes": []}), recipe=recipes(stages=True)
+    tables=event_tables(columns={"touchpoints": ["country", "interaction"], "outcomes": []}),
+    recipe=recipes(stages=True),
 )
 def test_composed_players_equal_the_twin(tables: Any, recipe: Any) -> None:
     compare(*tables, {**recipe, "player": ("channel", "interaction")}, ["linear", "markov1", "markov2", "shapley"])

@@ -25,9 +25,7 @@ REGISTRY_HOSTS = [
 ]
 ABSOLUTE_HOMES = ["/ro" + "ot/", "/ho" + "me/", "/Us" + "ers/", "/wo" + "rk/", r"C:\Us" + "ers"]
 FORBIDDEN = re.compile(
-    "|".join(
-        [*map(re.escape, REGISTRY_HOSTS), *(rf"(?<![\w.)}}$]){re.escape(home)}" for home in ABSOLUTE_HOMES)]
-    )
+    "|".join([*map(re.escape, REGISTRY_HOSTS), *(rf"(?<![\w.)}}$]){re.escape(home)}" for home in ABSOLUTE_HOMES)])
 )
 
 
@@ -82,11 +80,7 @@ def test_the_search_for_hosts_and_homes_finds_them():
 def test_constraints_are_plain_pins():
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
-    odd = [
-        pin
-        for pin in pins
-        if not re.fullmatch(r'[a-z0-9-]+==[0-9][\w.]*(; python_version [<>=]+ "3\.\d+")?', pin)
-    ]
+    odd = [pin for pin in pins if not re.fullmatch(r'[a-z0-9-]+==[0-9][\w.]*(; python_version [<>=]+ "3\.\d+")?', pin)]
     assert pins
     assert odd == []
 
@@ -98,9 +92,7 @@ def test_every_dependency_is_pinned():
         wanted += extra
     names = {re.match(r"[A-Za-z0-9_-]+", requirement)[0].lower() for requirement in wanted} - {"attrib"}
     pinned = {
-        line.split("==")[0]
-        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-        if "==" in line
+        line.split("==")[0] for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if "==" in line
     }
     assert names - pinned == set()
 
@@ -156,9 +148,7 @@ def test_kernels_import_nothing_but_numpy_numba_and_themselves():
 
 def test_importing_attrib_is_light():
     heavy = "numba, pandas, pyarrow, scipy, typer"
-    loaded = run_python(
-        f"import sys, attrib\nprint([name for name in {heavy.split(', ')!r} if name in sys.modules])"
-    )
+    loaded = run_python(f"import sys, attrib\nprint([name for name in {heavy.split(', ')!r} if name in sys.modules])")
     assert loaded == "[]"
 
 

@@ -30,6 +30,19 @@ SLIPS = {
         "unknown_parameter",
         "job.toml: [[models]] no. 1 nam is not known; did you mean name?; parameters of linear: none",
     ),
+    "a parameter out of range": (
+        '[[models]]\nmethod = "markov"\norder = 9',
+        "bad_parameter",
+        "job.toml: [[models]] no. 1 markov: order = 9 is not a whole number from 1 to 5",
+    ),
+    "a parameter of another type": (
+        '[[models]]\nmethod = "time_decay"\nhalf_life = 7',
+        "bad_duration",
+        (
+            "job.toml: [[models]] no. 1 time_decay: half_life = 7 is not a duration; "
+            'write a whole number with s, m (minutes), h, d or w, such as "30d", or "unlimited"'
+        ),
+    ),
     "one model twice": (
         '[[models]]\nmethod = "linear"\n[[models]]\nmethod = "linear"',
         "duplicate_model",
@@ -72,10 +85,7 @@ def test_every_shipped_model_loads_and_has_a_card(tmp_path, folder):
 
 def test_every_method_has_a_model():
     methods = {
-        method
-        for path in MODELS.glob("*/model.toml")
-        for method in attrib.METHODS
-        if f'"{method}"' in path.read_text()
+        method for path in MODELS.glob("*/model.toml") for method in attrib.METHODS if f'"{method}"' in path.read_text()
     }
     assert methods == set(attrib.METHODS)
 

@@ -33,9 +33,7 @@ def record(recorder, **changes):
 
 def test_the_hash_of_the_credit_is_that_of_its_numbers(tmp_path):
     CREDIT.write_parquet(tmp_path / "credit.parquet")
-    again = (
-        pl.read_parquet(tmp_path / "credit.parquet").rechunk().with_columns(pl.col("stage").cast(pl.String))
-    )
+    again = pl.read_parquet(tmp_path / "credit.parquet").rechunk().with_columns(pl.col("stage").cast(pl.String))
     assert manifest.credit_hash(again) == manifest.credit_hash(CREDIT)
     # Held here so that no release changes the meaning of the hashes in old run.json files.
     assert manifest.credit_hash(CREDIT) == "8049b94dab1978a53d32daeb0cee7ed9bb90bb6baa474ea86f5e0e0a90c9cc17"

@@ -1,5 +1,4 @@
 """Bad job files, one slip each, with the whole message that its author reads."""
-# ruff: noqa: E501 - a message stays in one piece
 
 import re
 

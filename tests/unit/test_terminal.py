@@ -11,9 +11,7 @@ from attrib.io.manifest import CUSTOMER_BUCKETS, Intervals, Recorder
 from attrib.report import terminal
 
 METHODS = ["first_touch", "last_touch", "linear", "markov(order=1)", "shapley(worth=conversions)"]
-LEDGER = pl.DataFrame(
-    {"table": ["outcomes"] * 3, "entry": ["in", "credited", "rejected"], "rows": [1200, 1200, 0]}
-)
+LEDGER = pl.DataFrame({"table": ["outcomes"] * 3, "entry": ["in", "credited", "rejected"], "rows": [1200, 1200, 0]})
 
 
 def table(channels, methods=METHODS, intervals=True):
@@ -44,9 +42,7 @@ def drawn(credit, *, intervals=True, width=100, **journeys):
         "input": {"paths": None},
         "stages": {"stages": []},
     }
-    settings = (
-        Intervals(level=0.95, replicates=1000, seed=0, resampling=CUSTOMER_BUCKETS) if intervals else None
-    )
+    settings = Intervals(level=0.95, replicates=1000, seed=0, resampling=CUSTOMER_BUCKETS) if intervals else None
     manifest = Recorder().manifest(
         spec=spec, credit=credit, ledger=LEDGER, inputs=[], warnings=[], intervals=settings, files=[]
     )

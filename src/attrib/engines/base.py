@@ -124,18 +124,18 @@ BUCKETS = 256  # units of customers' journeys: what a fixed hash of the customer
 class Engine(Protocol):
     """Runs recipes; ``memory`` is the recipe's own, so that nothing is summed twice."""
 
-    def tally(self, recipe: Any, needs: Iterable[Need], *, units: bool, memory: dict[str, Any]) -> Tallies:
+    def tally(self, recipe: Any, needs: Iterable[Need], *, units: bool, memory: dict[Any, Any]) -> Tallies:
         """Sum the needs over all journeys."""
         ...
 
-    def ledger(self, recipe: Any, memory: dict[str, Any]) -> Ledger:
+    def ledger(self, recipe: Any, memory: dict[Any, Any]) -> Ledger:
         """Account for every row."""
         ...
 
-    def funnel(self, recipe: Any, memory: dict[str, Any]) -> Funnel:
+    def funnel(self, recipe: Any, memory: dict[Any, Any]) -> Funnel:
         """Count customers by stage."""
         ...
 
-    def journeys(self, recipe: Any, memory: dict[str, Any]) -> tuple[Any, list[tuple[Any, Ragged]]]:
+    def journeys(self, recipe: Any, memory: dict[Any, Any]) -> tuple[Any, list[tuple[Any, Ragged]]]:
         """List all journeys."""
         ...

@@ -114,15 +114,13 @@ class Dictionary:
         if nulls == len(series):
             self._remember(key, np.zeros(0, np.int64))
             return np.zeros(len(series), np.int32)
-        present = None
-        if nulls:
-            present = series.is_not_null().to_numpy()
-            w0, w1 = w0[present], w1[present]
-            rows = np.flatnonzero(present)
-        codes, fresh = self.encode_words(w0, w1)
-        self._remember(key, rows[fresh] if nulls else fresh)
-        if present is None:
+        if not nulls:
+            codes, fresh = self.encode_words(w0, w1)
+            self._remember(key, fresh)
             return codes + np.int32(1)
+        present = series.is_not_null().to_numpy()
+        codes, fresh = self.encode_words(w0[present], w1[present])
+        self._remember(key, np.flatnonzero(present)[fresh])
         out = np.zeros(len(series), np.int32)
         out[present] = codes + 1
         return out
@@ -194,7 +192,7 @@ class Kinds:
         columns = [d.encode(batch[d.name]) for d in self.dictionaries]
         zeros = np.zeros(batch.height, np.uint64)
         kinds = columns[0].astype(np.uint64)
-        fresh = np.zeros(0, np.int64)
+        coded, fresh = columns[0], np.zeros(0, np.int64)
         for codes, combine in zip(columns, self._combine, strict=True):
             # with one column the pair is (code, code): kinds are numbered by appearance like the codes
             coded, fresh = combine.encode_words(kinds, codes.astype(np.uint64) if len(columns) > 1 else zeros)

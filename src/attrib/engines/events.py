@@ -12,16 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from attrib.durations import in_ticks
 from attrib.engines.base import BUCKETS, Fates, Ledger, Progress, Recipe, Tallies, Units
-from attrib.engines.coding import Dictionary, Kinds, Words, unordered_float, unordered_int
+from attrib.engines.coding import Dictionary, Kinds, Words
+from attrib.engines.grouping import Grouping
 from attrib.engines.naming import Names
-from attrib.engines.reading import RowLayout, TableReader, hash_ordered_ids, mixed_zones
+from attrib.engines.reading import RowLayout, TableReader, mixed_zones
 from attrib.engines.store import PartitionStore
-from attrib.errors import DataError
 from attrib.io import checks
 from attrib.io.sources import Source
 from attrib.kernels import rows as kernel
@@ -31,10 +30,6 @@ from attrib.stages import StageColumn, StageModel
 from attrib.tally import Need, Tally, Totals, pair_to_float
 
 ROWS_OF_PARTITION = 1 << 18  # with three words 6 MB: sorted inside the cache
-
-
-Small = npt.NDArray[np.int32]
-Ranks = list[tuple[int, Words]]
 
 
 class NotSortedError(Exception):
@@ -52,7 +47,9 @@ class _Carry:
 class EventReader:
     """Reads a recipe's events once, by one route, and knows all names it met."""
 
-    def __init__(self, recipe: Recipe, *, by_id: bool, budget: int, spill: str | None, progress: Progress | None) -> None:
+    def __init__(
+        self, recipe: Recipe, *, by_id: bool, budget: int, spill: str | None, progress: Progress | None
+    ) -> None:
         self.recipe, self.by_id, self.budget, self.spill = recipe, by_id, budget, spill
         self.progress = progress or (lambda _stage, _done, _total: None)
         self._exponent = 0
@@ -83,7 +80,9 @@ class EventReader:
         self.ticks = max(checks.TICKS[t_types.unit], checks.TICKS[o_types.unit])
         identity = 2 if self.ids == "text" else 1
         t_parts = ["time", *([SEQUENCE] if SEQUENCE in optional else []), "kind"]
-        t_parts += [p for p, on in (("cluster", CLUSTER in optional), ("extra", bool(flag)), ("event", EVENT in optional)) if on]
+        t_parts += [
+            p for p, on in (("cluster", CLUSTER in optional), ("extra", bool(flag)), ("event", EVENT in optional)) if on
+        ]
         o_parts = ["time", *(["first_kind", "value", "kind"] if in_outcomes else ["kind", "value"])]
         o_parts += [p for p, on in (("cluster", CLUSTER in o_optional), ("event", EVENT in o_optional)) if on]
         shared = {c: Dictionary(c) for c in recipe.by}
@@ -104,6 +103,7 @@ class EventReader:
             source=outcome_source, types=o_types, kinds=o_kinds, layout=RowLayout.build(identity, o_parts), stages=(),
             player_columns=(), **{**common, "max_players": 1 << 30},
         )  # fmt: skip
+        self.grouping = Grouping(self.touches, self.outcomes, self.ids, self.by_id, recipe.duplicates == "drop")
         self.names = Names(recipe, t_kinds, o_kinds, in_touches, in_outcomes)
 
     # facts --------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ class EventReader:
         self._exponent = exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value)
         try:
             for part in range(parts):
-                yield self._later(stores[0].take(part), stores[1].take(part), skip=bits), 1.0 / parts
+                yield self.grouping.later(stores[0].take(part), stores[1].take(part), skip=bits), 1.0 / parts
                 self.progress("forming journeys", part + 1, parts)
         finally:
             for store in stores:
@@ -185,84 +185,6 @@ class EventReader:
             return 6
         largest = min(ROWS_OF_PARTITION, max(1, self.budget // (8 * self.touches.layout.width * 8)))
         return min(8, max(0, math.ceil(math.log2(max(1, rows / largest)))))
-
-    def _later(self, touch_rows: Words, outcome_rows: Words, skip: int) -> Callable[[], Events]:
-        """Group on the thread that calls; names are looked up now, since reading goes on meanwhile."""
-        orders = _order(self.touches.kinds.rank()), _order(self.outcomes.kinds.rank())
-        ranks = self._ranks(self.touches), self._ranks(self.outcomes)
-        return lambda: self._group(touch_rows, outcome_rows, skip, orders, ranks)
-
-    def _group(
-        self, touch_rows: Words, outcome_rows: Words, skip: int, orders: tuple[Small, Small], ranks: tuple[Ranks, Ranks]
-    ) -> Events:
-        """Sort the rows of some customers, drop duplicates, and match the two tables."""
-        t_layout, o_layout = self.touches.layout, self.outcomes.layout
-        for rows, pairs in ((touch_rows, ranks[0]), (outcome_rows, ranks[1])):
-            for word, rank in pairs:  # codes become ranks, so that rows sort by name
-                rows[:, word] = rank[rows[:, word].astype(np.int64)]
-        touch_rows = self._sort(touch_rows, t_layout.width, t_layout.identity, skip)
-        outcome_rows = self._sort(outcome_rows, o_layout.width, o_layout.identity, skip)
-        duplicates, repeated, repeated_value = 0, 0, 0.0
-        if self.recipe.duplicates == "drop":
-            # rows on the same date are not the same event: nothing tells when in the day they happened
-            if not self.touches.only_dates:
-                kept = kernel.drop_equal(touch_rows, t_layout.width)
-                duplicates = len(touch_rows) - kept
-                touch_rows = touch_rows[:kept]
-            if o_layout.event >= 0:
-                gone = np.zeros(len(outcome_rows), np.bool_)
-                values = unordered_float(outcome_rows[:, o_layout.value])
-                kept = kernel.drop_repeated_events(outcome_rows, o_layout.identity, o_layout.event, gone)
-                repeated, repeated_value = len(gone) - kept, float(values[gone].sum())
-                outcome_rows = outcome_rows[:kept]
-        room = len(touch_rows) + len(outcome_rows) + 1
-        t_offsets, o_offsets = np.empty(room, np.int64), np.empty(room, np.int64)
-        n = kernel.match_customers(touch_rows, outcome_rows, t_layout.identity, t_offsets, o_offsets)
-        t_offsets, o_offsets = t_offsets[: n + 1].copy(), o_offsets[: n + 1].copy()
-        identity = np.empty((n, t_layout.identity), np.uint64)
-        with_touch = np.diff(t_offsets) > 0
-        identity[with_touch] = touch_rows[t_offsets[:-1][with_touch], : t_layout.identity]
-        identity[~with_touch] = outcome_rows[o_offsets[:-1][~with_touch], : o_layout.identity]
-        if self.by_id and self.ids != "text":
-            identity = hash_ordered_ids(identity[:, 0], self.ids)[:, None]
-        cluster = self._clusters(touch_rows, t_offsets, outcome_rows, o_offsets, identity[:, 0])
-        t_kind, o_kind = touch_rows[:, t_layout.kind], outcome_rows[:, o_layout.kind]
-        return Events(
-            identity=identity, unit=(cluster >> np.uint64(56)).astype(np.int32),
-            t_offsets=t_offsets, t_time=unordered_int(touch_rows[:, t_layout.time]),
-            t_kind=orders[0][t_kind.astype(np.int64)],
-            o_offsets=o_offsets, o_time=unordered_int(outcome_rows[:, o_layout.time]),
-            o_kind=orders[1][o_kind.astype(np.int64)], o_value=unordered_float(outcome_rows[:, o_layout.value]),
-            duplicates=duplicates, repeated=repeated, repeated_value=repeated_value,
-        )  # fmt: skip
-
-    def _ranks(self, reader: TableReader) -> Ranks:
-        """Words of a row that hold a code, each with the rank of every code."""
-        pairs: Ranks = [(reader.layout.kind, reader.kinds.rank().astype(np.uint64))]
-        if reader.layout.first_kind >= 0:
-            pairs.append((reader.layout.first_kind, reader.kinds.dictionaries[0].rank().astype(np.uint64)))
-        return pairs
-
-    def _sort(self, rows: Words, keys: int, identity: int, skip: int) -> Words:
-        if self.by_id and self.ids != "text":
-            kernel.sort_runs(rows, identity, keys)
-            return rows
-        out = np.empty_like(rows)
-        kernel.sort_rows(rows, skip, keys, out)
-        return out
-
-    def _clusters(self, t_rows: Words, t_off: Any, o_rows: Words, o_off: Any, own: Words) -> Words:
-        """Hash that decides the bucket: the customer's first cluster, else the customer."""
-        unit = own.copy()
-        for rows, offsets, layout in ((o_rows, o_off, self.outcomes.layout), (t_rows, t_off, self.touches.layout)):
-            if layout.cluster < 0:
-                continue
-            words = rows[:, layout.cluster]
-            named = np.flatnonzero(words)
-            customer = np.searchsorted(offsets, named, side="right") - 1
-            first, at = np.unique(customer, return_index=True)
-            unit[first] = words[named[at]]
-        return unit
 
     def _in_order(self) -> Iterator[tuple[Callable[[], Events], float]]:
         self._exponent = exponent_of(largest_value(self.outcomes), has_value=self.outcomes.types.has_value)
@@ -290,13 +212,13 @@ class EventReader:
             if len(ready) or len(held):
                 share = min(1.0, self.touches.rows / total) - done if total else 0.0
                 done += share
-                yield self._later(ready, held, skip=0), share
+                yield self.grouping.later(ready, held, skip=0), share
         for rows, ids in outcome_batches:
             if len(ids):
                 outcomes.rows.append(rows)
                 outcomes.ids.append(ids)
         self._check_zones()
-        yield self._later(_all(touches, self.touches), _all(outcomes, self.outcomes), skip=0), 1.0 - done
+        yield self.grouping.later(_all(touches, self.touches), _all(outcomes, self.outcomes), skip=0), 1.0 - done
 
     # accounts -----------------------------------------------------------------------------------------------------
     def _check_zones(self) -> None:
@@ -333,7 +255,9 @@ class EventReader:
             ("outcomes", "duplicate"): (fates.repeated, math.fsum(fates.repeated_values)),
         }  # fmt: skip
         rejected = [*t.rejected, *o.rejected]
-        return Ledger(entries, tuple(self._warnings(fates)), pl.concat(rejected) if rejected else checks.empty_rejected())
+        return Ledger(
+            entries, tuple(self._warnings(fates)), pl.concat(rejected) if rejected else checks.empty_rejected()
+        )
 
     def _warnings(self, fates: Fates) -> Iterator[str]:
         t, o = self.touches, self.outcomes
@@ -343,7 +267,7 @@ class EventReader:
             if reader.future:
                 yield f"{reader.future:,} {reader.source.name} lie in the future"
         if t.only_dates and self.recipe.duplicates == "drop":
-            yield "touchpoints carry dates without a time of day: equal rows are kept, and order within a day is by name"
+            yield "touchpoints carry dates without a time of day: equal rows are kept, and a day is ordered by name"
         if fates.duplicates:
             yield f"{fates.duplicates:,} duplicate touchpoints were dropped"
         if fates.repeated:
@@ -371,13 +295,6 @@ def _count_rows(source: Source) -> int | None:
         packed = 4 if source.files[0].name.endswith(".gz") else 1
         return sum(file.stat().st_size for file in source.files) * packed // 40
     return None
-
-
-def _order(rank: Small) -> Small:
-    """Kind of every rank."""
-    order = np.empty(len(rank), np.int32)
-    order[rank] = np.arange(len(rank), dtype=np.int32)
-    return order
 
 
 def _as_shared_types(source: Source, other: Source, by: tuple[str, ...], columns: tuple[str, ...]) -> Source:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -18,6 +19,7 @@ from attrib.errors import ResourceError, SpecError
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, walk_funnel
 from attrib.tally import Need, Tally, Totals, Touches, Transitions, merge, tally_journeys
 
+Memory = dict[Any, Any]  # what an engine remembers of a recipe: partitions, tallies, ledger, funnel
 TALLY_FLOOR = 64 << 20  # bytes that tallies may take however small the limit for events is
 _SUFFIXES = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -103,9 +105,7 @@ class LocalEngine:
             return 2 << 30
 
     # what the recipe asks for -----------------------------------------------------------------------------------
-    def tally(
-        self, recipe: Recipe | PathRecipe, needs: Iterable[Need], *, units: bool, memory: dict[str, Any]
-    ) -> Tallies:
+    def tally(self, recipe: Recipe | PathRecipe, needs: Iterable[Need], *, units: bool, memory: Memory) -> Tallies:
         """Sum the needs over all journeys; what was summed before is taken from ``memory``.
 
         Raises
@@ -127,35 +127,37 @@ class LocalEngine:
             memory["tallies", units] = known = fresh
             memory.setdefault("ledger", reader.ledger(sums.fates, fresh))
             if sums.funnel:
-                memory.setdefault("funnel", _close_funnel(sums.funnel, reader))
+                memory.setdefault("funnel parts", (sums.funnel, reader))
         return known
 
-    def ledger(self, recipe: Recipe | PathRecipe, memory: dict[str, Any]) -> Ledger:
+    def ledger(self, recipe: Recipe | PathRecipe, memory: Memory) -> Ledger:
         """Account for every row."""
         if "ledger" not in memory:
             self.tally(recipe, (), units=False, memory=memory)
         ledger: Ledger = memory["ledger"]
         return ledger
 
-    def funnel(self, recipe: Recipe, memory: dict[str, Any]) -> Funnel:
+    def funnel(self, recipe: Recipe, memory: Memory) -> Funnel:
         """Count customers by stage (the recipe has a stage model)."""
         if "funnel" not in memory:
-            self.tally(recipe, (), units=False, memory=memory)
+            if "funnel parts" not in memory:
+                self.tally(recipe, (), units=False, memory=memory)
+            memory["funnel"] = _close_funnel(*memory.pop("funnel parts"))
         funnel: Funnel = memory["funnel"]
         return funnel
 
-    def journeys(self, recipe: Recipe | PathRecipe, memory: dict[str, Any]) -> tuple[Any, list[tuple[Any, Ragged]]]:
+    def journeys(self, recipe: Recipe | PathRecipe, memory: Memory) -> tuple[Any, list[tuple[Any, Ragged]]]:
         """List all journeys, for people who want to look: (reader, [(events, journeys) of each partition])."""
         reader, listing = self._run(recipe, memory, ListingPass)
         return reader, listing.parts
 
     # one pass over the partitions ---------------------------------------------------------------------------------
-    def _run(self, recipe: Recipe | PathRecipe, memory: dict[str, Any], build: Callable[[Any], Any]) -> tuple[Any, Any]:
+    def _run(self, recipe: Recipe | PathRecipe, memory: Memory, build: Callable[[Any], Any]) -> tuple[Any, Any]:
         """Feed every partition to a fresh consumer; partitions that fit the budget are kept for the next pass."""
         if "partitions" in memory:
             reader, kept = memory["partitions"]
             consumer = build(reader)
-            self._map((((lambda events=events: events), reader.plan(), 1.0) for events in kept), consumer)
+            self._map(((partial(_same, events), reader.plan(), 1.0) for events in kept), consumer)
             return reader, consumer
         for reader in self._routes(recipe):
             consumer = build(reader)
@@ -189,7 +191,7 @@ class LocalEngine:
             flying: dict[Future[Any], float] = {}
             try:
                 for load, plan, share in partitions:
-                    flying[pool.submit(lambda load=load, plan=plan: consumer.work(load(), plan))] = share
+                    flying[pool.submit(_load_and_work, load, consumer, plan)] = share
                     if len(flying) > workers:
                         done, _ = wait(flying, return_when=FIRST_COMPLETED)
                         for future in done:
@@ -201,6 +203,14 @@ class LocalEngine:
             finally:
                 for future in flying:
                     future.cancel()
+
+
+def _same(events: Any) -> Any:
+    return events
+
+
+def _load_and_work(load: Callable[[], Any], consumer: Any, plan: CutPlan) -> Any:
+    return consumer.work(load(), plan)
 
 
 class _Keeper:

@@ -12,7 +12,7 @@ from attrib.engines.base import Recipe, Tallies, Units
 from attrib.engines.coding import Kinds
 from attrib.errors import DataError, ResourceError
 from attrib.ragged import NEVER, REPEATS, CutPlan, Milestones
-from attrib.schemas import CHANNEL, STAGE
+from attrib.schemas import STAGE
 from attrib.stages import Milestone, StageColumn, StageModel
 from attrib.tally import FIRST_PLAYER, Layout, Need, Tally, Totals, bits_for
 
@@ -218,6 +218,4 @@ def _padded(codes: Ints, bits: int) -> Ints:
 def _no_target(what: str, found: list[str]) -> DataError:
     found = sorted(found)
     listed = ", ".join(repr(name) for name in found[:20]) or "none"
-    return DataError(
-        "no_target", f"{what} never occurs in outcomes", hint=f"outcomes that do: {listed}", found=found
-    )
+    return DataError("no_target", f"{what} never occurs in outcomes", hint=f"outcomes that do: {listed}", found=found)

@@ -99,7 +99,9 @@ class PathReader:
             raise DataError("no_rows", f"{source.name} has 0 rows", hint="check the path and any filter")
         for column in (CONVERSIONS, *optional):
             if not (table.schema[column].is_numeric() or table.schema[column] == pl.String):
-                raise DataError("wrong_type", f"{source.name}: column {column!r} is {table.schema[column]}, not a number")
+                raise DataError(
+                    "wrong_type", f"{source.name}: column {column!r} is {table.schema[column]}, not a number"
+                )
         numbers = table.select(
             pl.col(PATH).cast(pl.String),
             pl.col(CONVERSIONS, *optional).cast(pl.Float64, strict=False),
@@ -201,8 +203,8 @@ class PathReader:
             offsets=offsets, players=players + np.int32(FIRST_PLAYER), kinds=players,
             times=np.zeros(len(players), np.int64), game=np.zeros(n, np.int32),
             unit=(2 * row + is_null).astype(np.int32), customer=row, conversions=conversions,
-            nulls=np.where(is_null, rows.nulls[row], 0), rows=conversions, value=np.where(is_null, 0.0, rows.value[row]),
-            end=np.zeros(n, np.int64), status=status, ticks_per_second=1, channel_of_kind=values[1:].to_numpy(),
+            nulls=np.where(is_null, rows.nulls[row], 0), rows=conversions,
+            value=np.where(is_null, 0.0, rows.value[row]), end=np.zeros(n, np.int64), status=status, ticks_per_second=1, channel_of_kind=values[1:].to_numpy(),
         )  # fmt: skip
         outcomes = np.zeros((3, 3), np.int64)
         outcomes[0, 0] = int(rows.conversions.sum())
@@ -263,6 +265,6 @@ def _finite_sum(frame: pl.DataFrame, column: str) -> float:
 
 
 def _no_rejects() -> Any:
-    from attrib.io.checks import empty_rejected  # noqa: PLC0415
+    from attrib.io.checks import empty_rejected
 
     return empty_rejected()

@@ -11,13 +11,21 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.engines.coding import (
-    SIGN, Dictionary, Kinds, Words, check_players, hash_texts, integer_words, ordered_float, ordered_int,
+    SIGN,
+    Dictionary,
+    Kinds,
+    Words,
+    check_players,
+    hash_texts,
+    integer_words,
+    ordered_float,
+    ordered_int,
 )  # fmt: skip
 from attrib.errors import DataError, RejectedError
 from attrib.io import checks
 from attrib.io.sources import Source, read_error
 from attrib.kernels import words
-from attrib.schemas import CHANNEL, CLUSTER, CUSTOMER, EVENT, SEQUENCE, TIME, VALUE
+from attrib.schemas import CLUSTER, CUSTOMER, EVENT, SEQUENCE, TIME, VALUE
 
 BATCH = 1 << 19  # rows: 12 MB a batch of three words, small enough for the last-level cache to help
 LAST = np.uint64(2**64 - 1)
@@ -140,7 +148,7 @@ class TableReader:
 
     def _check_rejects(self) -> None:
         if self.rows == 0:
-            raise DataError("no_rows", f"{self.source.name} has 0 rows", hint="check the path and any filter")
+            raise DataError("no_rows", f"{self.source.name} has 0 rows", hint=self.source.if_empty)
         share = self.rejected_rows / self.rows
         if share > self.max_rejects:
             rules = pl.concat(self.rejected).group_by("rule").len().sort("len", descending=True)
@@ -156,7 +164,7 @@ class TableReader:
                 rules=dict(rules.iter_rows()),
             )
 
-    def _encode(self, batch: pl.DataFrame) -> tuple[Words, bool]:
+    def _encode(self, batch: pl.DataFrame) -> tuple[Words, bool]:  # noqa: C901, PLR0912 - one step a word
         """Fill the words of a batch; True if some text is blank after all."""
         layout, n = self.layout, batch.height
         rows = np.empty((n, layout.width), np.uint64)

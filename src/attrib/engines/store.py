@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import weakref
@@ -37,7 +36,9 @@ class SpillFolder:
             self._lock = (self.path / "lock").open("w")
         except OSError as error:
             raise ResourceError(
-                "spill_folder", f"the spill folder {self.parent} cannot be used: {error.strerror}", hint="set another one"
+                "spill_folder",
+                f"the spill folder {self.parent} cannot be used: {error.strerror}",
+                hint="set another one",
             ) from error
         if fcntl is not None:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -55,7 +56,8 @@ class SpillFolder:
         if free < wanted + RESERVE:
             raise ResourceError(
                 "no_space",
-                f"the spill folder {self.parent} has {free / 1e9:.1f} GB free, {(wanted + RESERVE) / 1e9:.1f} GB are needed",
+                f"the spill folder {self.parent} has {free / 1e9:.1f} GB free, "
+                f"{(wanted + RESERVE) / 1e9:.1f} GB are needed",
                 hint="set spill to a larger disk, or raise memory_limit",
                 free=free,
                 wanted=wanted,
@@ -121,7 +123,9 @@ class PartitionStore:
                             np.ascontiguousarray(piece).tofile(file)
                     pieces.clear()
         except OSError as error:
-            raise ResourceError("no_space", f"spilling failed: {error.strerror}", hint="set spill to a larger disk") from error
+            raise ResourceError(
+                "no_space", f"spilling failed: {error.strerror}", hint="set spill to a larger disk"
+            ) from error
         self._held = 0
 
     def _file(self, part: int) -> Path:
@@ -139,7 +143,7 @@ class PartitionStore:
         self._memory[part] = []
         if self._folder is not None and (file := self._file(part)).exists():
             pieces.insert(0, np.fromfile(file, np.uint64).reshape(-1, self.width))
-            os.unlink(file)
+            file.unlink()
         if not pieces:
             return np.empty((0, self.width), np.uint64)
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

@@ -181,7 +181,9 @@ def looks_clean(batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...])
     return not types.has_value or bool(batch[VALUE].is_finite().all())
 
 
-def split_rejected(batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...]) -> tuple[pl.DataFrame, pl.Series]:
+def split_rejected(  # noqa: C901 - one step a rule
+    batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...]
+) -> tuple[pl.DataFrame, pl.Series]:
     """Split a typed batch by the first rule each row breaks.
 
     Returns

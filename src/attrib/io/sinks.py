@@ -165,9 +165,7 @@ def write_set(outputs: Mapping[Path, Writer], *, obsolete: Iterable[Path] = ()) 
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
     >>> place = Path(folder.name)
-    >>> files = write_set(
-    ...     {place / "a.json": document({}), place / "run.json": document({"files": ["a.json"]})}
-    ... )
+    >>> files = write_set({place / "a.json": document({}), place / "run.json": document({"files": ["a.json"]})})
     >>> [file.name for file in files], sorted(file.name for file in place.iterdir())
     (['a.json', 'run.json'], ['a.json', 'run.json'])
     >>> folder.cleanup()
@@ -175,9 +173,7 @@ def write_set(outputs: Mapping[Path, Writer], *, obsolete: Iterable[Path] = ()) 
     waiting: list[_Temporary] = []
     try:
         for target, writer in outputs.items():
-            with _as_resource_error(
-                target, "make room or choose another [output] folder; no file was changed"
-            ):
+            with _as_resource_error(target, "make room or choose another [output] folder; no file was changed"):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _sweep(target)
                 waiting.append(_Temporary.open(target))

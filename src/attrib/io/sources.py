@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import gzip
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,10 @@ class InlineOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A lazy table in the caller's words, with attrib's column names.
+    """A lazy table with attrib's column names.
 
-    ``kind`` is ``memory``, ``lazy``, ``parquet`` or ``csv``; ``files`` is empty for frames.
+    ``kind`` is ``memory``, ``lazy``, ``parquet`` or ``csv``; ``files`` is empty for frames; ``theirs`` are the
+    caller's own column names; ``if_empty`` is the next step to name when there is no row.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Source:
     schema: pl.Schema
     kind: str
     files: tuple[Path, ...] = ()
+    theirs: tuple[str, ...] = ()
+    if_empty: str = "check the path and any filter"
 
     def fingerprint(self) -> dict[str, Any]:
         """Identify the input: files with size and SHA-256 (of 64 spread blocks where larger than 64 MiB)."""
@@ -104,8 +108,31 @@ def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -
         schema = frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(error, name, files) from error
+    theirs = tuple(schema)
     frame, schema = _rename(frame, schema, columns or {}, name)
-    return Source(name, frame, schema, kind, files)
+    return Source(name, frame, schema, kind, files, theirs)
+
+
+def check_mapping(columns: Mapping[str, str], sources: Sequence[Source]) -> None:
+    """Check that every mapped column is in one of the tables.
+
+    Raises
+    ------
+    DataError
+        ``missing_columns``, naming the columns that are in none.
+    """
+    found = list(dict.fromkeys(column for source in sources for column in source.theirs))
+    wrong = {ours: theirs for ours, theirs in columns.items() if theirs not in found}
+    if wrong:
+        named = ", ".join(f"{ours} = {theirs!r}" for ours, theirs in wrong.items())
+        near = difflib.get_close_matches(next(iter(wrong.values())), found, n=1)
+        raise DataError(
+            "missing_columns",
+            f"columns maps {named}, which {'is' if len(wrong) == 1 else 'are'} in no table; found: {', '.join(found)}",
+            hint=f"did you mean {near[0]!r}?" if near else "",
+            missing=list(wrong.values()),
+            found=found,
+        )
 
 
 def _from_other(data: Any, name: str) -> pl.LazyFrame:
@@ -129,8 +156,8 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
 def _rename(
     frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, str], name: str
 ) -> tuple[pl.LazyFrame, pl.Schema]:
-    foreign = {"touchpoints": OUTCOME, "outcomes": CHANNEL}.get(name)
-    if foreign in columns and list(columns.values()).count(columns[foreign]) > 1:
+    foreign = {"touchpoints": OUTCOME, "outcomes": CHANNEL}.get(name, "")
+    if list(columns.values()).count(columns.get(foreign, "")) > 1:
         # an event log: the same column names the channel of its touches and the outcome of its outcomes
         columns = {ours: theirs for ours, theirs in columns.items() if ours != foreign}
     renames = {theirs: ours for ours, theirs in columns.items() if theirs in schema and theirs != ours}
@@ -163,7 +190,8 @@ def find_files(where: str | Path, name: str) -> tuple[Path, ...]:
     elif path.is_dir():
         files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith((".", "_"))]
     else:
-        files = [Path(p) for p in sorted(glob.glob(str(where), recursive=True)) if Path(p).is_file()]
+        # an absolute pattern is one that Path.glob does not take
+        files = [Path(p) for p in sorted(glob.glob(str(where), recursive=True)) if Path(p).is_file()]  # noqa: PTH207
     if not files:
         raise DataError("no_file", f"{name}: no file at {str(where)!r}", hint="check the path", path=str(where))
     csv = [is_csv(p) for p in files]

@@ -15,11 +15,14 @@ arrives at conversion is u · r, for conversions and value alike. All players ru
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from attrib.kernels._jit import jit
 
+Floats = npt.NDArray[np.float64]
 
-def closed_form(steps, leaving, rewards):
+
+def closed_form(steps: Floats, leaving: Floats, rewards: Floats) -> Floats:
     """Loss of reward by removed player, order 1.
 
     steps float64 [R, n, n]: counts between players (self-steps are ignored); leaving float64 [R, n]: counts to
@@ -36,12 +39,13 @@ def closed_form(steps, leaving, rewards):
     matrix[:, diagonal, diagonal] = out
     inverse = np.linalg.inv(matrix)
     worth = inverse @ rewards
-    return worth / inverse[:, diagonal, diagonal][:, :, None]
+    losses: Floats = worth / inverse[:, diagonal, diagonal][:, :, None]
+    return losses
 
 
 @jit
 def _advance(x, row_start, target, rate, last, first, out):
-    """out = x − x Q with, in column j, the states that end in player first + j left out."""
+    """Out = x − x Q with, in column j, the states that end in player first + j left out."""
     states, m = x.shape
     for s in range(states):
         for j in range(m):
@@ -84,7 +88,7 @@ def removed_visits(start, row_start, target, rate, last, first, tolerance, max_s
         if 0 <= j < m:
             x[s, j] = 0.0
     fresh = True
-    for step in range(max_steps):
+    for _step in range(max_steps):
         if fresh:
             # (re)start from the true residual, which rounding lets the updated one drift away from
             _advance(x, row_start, target, rate, last, first, r)

@@ -10,7 +10,8 @@ import numpy as np
 
 from attrib.kernels._jit import inline, jit
 
-INSERTION_LIMIT = 24  # rows of a slot; beyond, merging is faster (a customer with 40,000 touches: 25 µs a row otherwise)
+# rows of a slot; beyond, merging is faster (a customer with 40,000 touches: 25 µs a row otherwise)
+INSERTION_LIMIT = 24
 
 
 @jit

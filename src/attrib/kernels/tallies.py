@@ -49,9 +49,13 @@ def rehash(slots, sums, new_slots, used, new_sums):
 
 
 @jit
-def sum_totals(offsets, game, unit, conversions, nulls, value, rows, status, scale, game_bits, start, slots, used, sums):
-    """Per (unit, game), columns: conversions, nulls, unattributed, value (2), unattributed value (2), rows,
-    unattributed rows, journeys."""  # fmt: skip
+def sum_totals(
+    offsets, game, unit, conversions, nulls, value, rows, status, scale, game_bits, start, slots, used, sums
+):  # fmt: skip
+    """Totals per (unit, game).
+
+    Columns: conversions, nulls, unattributed, value (2), unattributed value (2), rows, unattributed rows, journeys.
+    """
     for j in range(start, game.shape[0]):
         if _is_full(slots, used, 1):
             return j

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,10 @@ class Credits:
 class Draw(Protocol):
     """How sums are drawn: once as they are, or in replicates over the units."""
 
-    exact: bool
+    @property
+    def exact(self) -> bool:
+        """Whether the sums are those of the data."""
+        ...
 
     def keys(self, tally: Tally) -> Tally:
         """The tally without its unit axis, whose keys the sums are by."""
@@ -181,7 +184,9 @@ def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
             AttribWarning,
             stacklevel=2,
         )
-    return Credits(*(None if a is None else a[0] for a in (solved.conversions, solved.value, solved.effect, solved.error)))  # type: ignore[arg-type]
+    effect = None if solved.effect is None else solved.effect[0]
+    error = None if solved.error is None else solved.error[0]
+    return Credits(solved.conversions[0], solved.value[0], effect, error)
 
 
 def replace_sums(tallies: Tallies) -> Tallies:
@@ -294,7 +299,7 @@ def credit_frame(
         *(tallies.games[column][table["__game"]].alias(column) for column in tallies.games.columns),
         *(players[column][table["__cell"]].alias(column) for column in tallies.players.columns),
     )
-    numbers = [c for c in table.columns if c not in ("__game", "__cell", "__order", KIND, METHOD)]
+    shown = [c for c in table.columns if c not in ("__game", "__cell", "__order", KIND, METHOD)]
     by = [c for c in tallies.games.columns if c != STAGE]
     stage = [STAGE] if STAGE in named.columns else []
     player = [c for c in tallies.players.columns if c != STAGE]
@@ -302,6 +307,6 @@ def credit_frame(
     # games and players are numbered in the order of the table, so their codes sort like their names
     return (
         named.sort([*keys, KIND, "__order"], nulls_last=False, maintain_order=True)
-        .with_columns(pl.col(numbers).fill_nan(None))
-        .select([*keys, KIND, METHOD, *numbers])
+        .with_columns(pl.col(shown).fill_nan(None))
+        .select([*keys, KIND, METHOD, *shown])
     )

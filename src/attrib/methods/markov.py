@@ -50,11 +50,13 @@ class Markov(Method):
     Examples
     --------
     >>> import attrib, polars as pl
-    >>> paths = pl.DataFrame({
-    ...     "path": ["C1 > C2 > C3", "C1", "C2 > C3"],
-    ...     "total_conversions": [1, 0, 0],
-    ...     "total_null": [0, 1, 1],
-    ... })
+    >>> paths = pl.DataFrame(
+    ...     {
+    ...         "path": ["C1 > C2 > C3", "C1", "C2 > C3"],
+    ...         "total_conversions": [1, 0, 0],
+    ...         "total_null": [0, 1, 1],
+    ...     }
+    ... )
     >>> table = attrib.Markov(order=1).credit(attrib.Journeys.from_paths(paths)).filter(kind="player")
     >>> table.select("channel", "share", "effect").rows()
     [('C1', 0.2, 0.5), ('C2', 0.4, 1.0), ('C3', 0.4, 1.0)]
@@ -144,7 +146,7 @@ class Chain:
         return self._solved(counts, value, totals, tolerance), totals
 
     def _closed_form(self, counts: Floats, value: Floats) -> Floats:
-        from attrib.kernels import markov  # noqa: PLC0415 - numba costs a fifth of a second
+        from attrib.kernels import markov
 
         replicates, n = counts.shape[0], self.n
         inner = (self.source > 0) & (self.target > 0)
@@ -179,7 +181,7 @@ class Chain:
         self, players: Ints, counts: Floats, value: Floats, tolerance: float, guess: Floats | None
     ) -> tuple[Floats, Floats]:
         """Conversions and value that arrive without each of ``players``, and the visits (a guess for the next)."""
-        from attrib.kernels import markov  # noqa: PLC0415
+        from attrib.kernels import markov
 
         states = len(self.last)
         repeats = self.source == self.target
@@ -190,7 +192,7 @@ class Chain:
             worth = np.where(leaving[self.source] > 0, value / leaving[self.source], 0.0)
         moves = np.flatnonzero((self.target >= 0) & ~repeats & (self.source > 0))
         starts = np.flatnonzero((self.target >= 0) & (self.source == 0))
-        start = np.bincount(self.target[starts], rate[starts], states)
+        start = np.bincount(self.target[starts], rate[starts], states).astype(np.float64)
         row_start = np.searchsorted(self.source[moves], np.arange(states + 1))
         if guess is None:
             guess = np.repeat(start[:, None], len(players), axis=1)
@@ -207,8 +209,8 @@ class Chain:
 
     def _factorised(self, players: Ints, start: Floats, moves: Ints, rate: Floats) -> Floats:
         """The same visits by a sparse factorisation a player, for chains on which the iteration stalls."""
-        from scipy.sparse import csc_array, eye_array  # noqa: PLC0415
-        from scipy.sparse.linalg import splu  # noqa: PLC0415
+        from scipy.sparse import csc_array, eye_array
+        from scipy.sparse.linalg import splu
 
         states = len(self.last)
         out = np.empty((states, len(players)))

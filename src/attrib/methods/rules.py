@@ -33,7 +33,7 @@ class _Rule(Method):
 
 def add_up(need: RuleSums, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
     """Credit of a rule: its sums, placed into the cells."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     tally = tallies.get(need)
     conversions, value = draw.sums(tally, "conversions"), draw.sums(tally, "value")

@@ -87,9 +87,7 @@ def _place(folder: Path) -> Path:
     return folder.relative_to(here) if folder != here and folder.is_relative_to(here) else folder
 
 
-def credit_tables(
-    credit: pl.DataFrame, manifest: Manifest, width: int = MAX_WIDTH
-) -> Iterator[RenderableType]:
+def credit_tables(credit: pl.DataFrame, manifest: Manifest, width: int = MAX_WIDTH) -> Iterator[RenderableType]:
     """Draw the credit table, one table for each combination of ``by`` columns and stage.
 
     With one method its measures stand side by side, with several the share by each of them. The largest
@@ -162,16 +160,12 @@ def ledger_lines(ledger: pl.DataFrame) -> Iterator[str]:
 
     Examples
     --------
-    >>> ledger = pl.DataFrame(
-    ...     {"table": ["outcomes"] * 3, "entry": ["in", "credited", "rejected"], "rows": [5, 5, 0]}
-    ... )
+    >>> ledger = pl.DataFrame({"table": ["outcomes"] * 3, "entry": ["in", "credited", "rejected"], "rows": [5, 5, 0]})
     >>> list(ledger_lines(ledger))
     ['outcomes: 5 in, 5 credited']
     """
     for (table,), rows in ledger.partition_by("table", maintain_order=True, as_dict=True).items():
-        entries = [
-            f"{row['rows']:,} {row['entry'].replace('_', ' ')}" for row in rows.to_dicts() if row["rows"]
-        ]
+        entries = [f"{row['rows']:,} {row['entry'].replace('_', ' ')}" for row in rows.to_dicts() if row["rows"]]
         yield f"{table}: {', '.join(entries) or 'no rows'}"
 
 
@@ -277,7 +271,9 @@ def _game(title: str, game: pl.DataFrame, players: list[str], width: int) -> Ite
         columns = [column(_header(method), method, "share") for method in methods]
     first = _Column(" · ".join(clean(name, 30) for name in players), names)
     for number_, block in enumerate(_blocks(columns, width - first.width)):
-        yield _table(title if number_ == 0 else "(continued)", [first, *block])
+        # not as the title of the table: that would be broken to the table's width
+        yield Text(title if number_ == 0 else "(continued)", style="bold")
+        yield _table("", [first, *block])
 
 
 def _blocks(columns: list[_Column], room: int) -> Iterator[list[_Column]]:

@@ -1,0 +1,119 @@
+"""Rows of some customers in, ordered events of each customer out (semantics §1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attrib.engines.coding import Words, unordered_float, unordered_int
+from attrib.engines.reading import TableReader, hash_ordered_ids
+from attrib.kernels import rows as kernel
+from attrib.ragged import Events
+
+Small = npt.NDArray[np.int32]
+Ranks = list[tuple[int, Words]]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How rows become events: by sorting them, or, where they arrive customer by customer, inside each customer.
+
+    ``by_id``: the identity word sorts like the id and rows arrive in its order; ``drop``: drop duplicates.
+    """
+
+    touches: TableReader
+    outcomes: TableReader
+    ids: str
+    by_id: bool
+    drop: bool
+
+    def later(self, touch_rows: Words, outcome_rows: Words, skip: int) -> Callable[[], Events]:
+        """Group on the thread that calls; names are looked up now, since reading goes on meanwhile."""
+        orders = _order(self.touches), _order(self.outcomes)
+        ranks = _ranks(self.touches), _ranks(self.outcomes)
+        return lambda: self._group(touch_rows, outcome_rows, skip, orders, ranks)
+
+    def _group(
+        self, touch_rows: Words, outcome_rows: Words, skip: int, orders: tuple[Small, Small], ranks: tuple[Ranks, Ranks]
+    ) -> Events:
+        """Sort the rows of some customers, drop duplicates, and match the two tables."""
+        t_layout, o_layout = self.touches.layout, self.outcomes.layout
+        for rows, pairs in ((touch_rows, ranks[0]), (outcome_rows, ranks[1])):
+            for word, rank in pairs:  # codes become ranks, so that rows sort by name
+                rows[:, word] = rank[rows[:, word].astype(np.int64)]
+        touch_rows = self._sort(touch_rows, t_layout.width, t_layout.identity, skip)
+        outcome_rows = self._sort(outcome_rows, o_layout.width, o_layout.identity, skip)
+        duplicates, repeated, repeated_value = 0, 0, 0.0
+        if self.drop:
+            # rows on the same date are not the same event: nothing tells when in the day they happened
+            if not self.touches.only_dates:
+                kept = kernel.drop_equal(touch_rows, t_layout.width)
+                duplicates = len(touch_rows) - kept
+                touch_rows = touch_rows[:kept]
+            if o_layout.event >= 0:
+                gone = np.zeros(len(outcome_rows), np.bool_)
+                values = unordered_float(outcome_rows[:, o_layout.value])
+                kept = kernel.drop_repeated_events(outcome_rows, o_layout.identity, o_layout.event, gone)
+                repeated, repeated_value = len(gone) - kept, float(values[gone].sum())
+                outcome_rows = outcome_rows[:kept]
+        room = len(touch_rows) + len(outcome_rows) + 1
+        t_offsets, o_offsets = np.empty(room, np.int64), np.empty(room, np.int64)
+        n = kernel.match_customers(touch_rows, outcome_rows, t_layout.identity, t_offsets, o_offsets)
+        t_offsets, o_offsets = t_offsets[: n + 1].copy(), o_offsets[: n + 1].copy()
+        identity = np.empty((n, t_layout.identity), np.uint64)
+        with_touch = np.diff(t_offsets) > 0
+        identity[with_touch] = touch_rows[t_offsets[:-1][with_touch], : t_layout.identity]
+        identity[~with_touch] = outcome_rows[o_offsets[:-1][~with_touch], : o_layout.identity]
+        if self.by_id and self.ids != "text":
+            identity = hash_ordered_ids(identity[:, 0], self.ids)[:, None]
+        cluster = self._clusters(touch_rows, t_offsets, outcome_rows, o_offsets, identity[:, 0])
+        t_kind, o_kind = touch_rows[:, t_layout.kind], outcome_rows[:, o_layout.kind]
+        return Events(
+            identity=identity, unit=(cluster >> np.uint64(56)).astype(np.int32),
+            t_offsets=t_offsets, t_time=unordered_int(touch_rows[:, t_layout.time]),
+            t_kind=orders[0][t_kind.astype(np.int64)],
+            o_offsets=o_offsets, o_time=unordered_int(outcome_rows[:, o_layout.time]),
+            o_kind=orders[1][o_kind.astype(np.int64)], o_value=unordered_float(outcome_rows[:, o_layout.value]),
+            duplicates=duplicates, repeated=repeated, repeated_value=repeated_value,
+        )  # fmt: skip
+
+    def _sort(self, rows: Words, keys: int, identity: int, skip: int) -> Words:
+        if self.by_id and self.ids != "text":
+            kernel.sort_runs(rows, identity, keys)
+            return rows
+        out = np.empty_like(rows)
+        kernel.sort_rows(rows, skip, keys, out)
+        return out
+
+    def _clusters(self, t_rows: Words, t_off: Any, o_rows: Words, o_off: Any, own: Words) -> Words:
+        """Hash that decides the bucket: the customer's first cluster, else the customer."""
+        unit = own.copy()
+        for rows, offsets, layout in ((o_rows, o_off, self.outcomes.layout), (t_rows, t_off, self.touches.layout)):
+            if layout.cluster < 0:
+                continue
+            words = rows[:, layout.cluster]
+            named = np.flatnonzero(words)
+            customer = np.searchsorted(offsets, named, side="right") - 1
+            first, at = np.unique(customer, return_index=True)
+            unit[first] = words[named[at]]
+        return unit
+
+
+def _ranks(reader: TableReader) -> Ranks:
+    """Words of a row that hold a code, each with the rank of every code."""
+    pairs: Ranks = [(reader.layout.kind, reader.kinds.rank().astype(np.uint64))]
+    if reader.layout.first_kind >= 0:
+        pairs.append((reader.layout.first_kind, reader.kinds.dictionaries[0].rank().astype(np.uint64)))
+    return pairs
+
+
+def _order(reader: TableReader) -> Small:
+    """Kind of every rank."""
+    rank = reader.kinds.rank()
+    order = np.empty(len(rank), np.int32)
+    order[rank] = np.arange(len(rank), dtype=np.int32)
+    return order
