@@ -91,7 +91,7 @@ def check(
     """Validate a job and its data; write nothing."""
     with _errors(as_json):
         from attrib import job
-        from attrib.report.terminal import ledger_lines
+        from attrib.report.terminal import ledger_lines, rejected_lines
 
         with _progress(quiet or as_json) as progress:
             found = job.check(job.load(job_file), threads=threads, memory_limit=memory, progress=progress)
@@ -99,7 +99,7 @@ def check(
         if as_json:
             _say_json({"status": "ok", "ledger": found.ledger.to_dicts(), "warnings": found.warnings})
         elif not quiet:
-            for line in ledger_lines(found.ledger):
+            for line in (*ledger_lines(found.ledger), *rejected_lines(found.rejected)):
                 _say(line)
             _say(f"{job_file} can be run")
 
@@ -247,7 +247,14 @@ def _show(result: Result, quiet: bool, as_json: bool) -> None:
 
     console = _console()
     console.width = width = terminal.usable_width(console)
-    pieces = (result.credit, result.funnel, result.ledger, result.manifest, result.files)
+    pieces = (
+        result.credit,
+        result.funnel,
+        result.ledger,
+        result.rejected,
+        result.manifest,
+        result.files,
+    )
     for part in terminal.result_parts(*pieces, width):
         console.print(part)
 

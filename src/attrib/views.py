@@ -137,7 +137,7 @@ def _event_rows(
     columns: dict[str, Any] = {f"__id{i}": identity[:, i] for i in range(identity.shape[1])}
     columns |= {name: games[name][ragged.game.astype(np.int64)] for name in games.columns}
     columns |= {
-        "status": [STATUSES[s] for s in ragged.status],
+        "status": pl.Series([STATUSES[s] for s in ragged.status], dtype=pl.String),  # a partition may be empty
         "path": _texts(ragged, labels),
         "timestamps": times["time"].fill_null(pl.Series([[]], dtype=pl.List(time))),
         CONVERSIONS: ragged.conversions,

@@ -12,6 +12,7 @@ from attrib.report import terminal
 
 METHODS = ["first_touch", "last_touch", "linear", "markov(order=1)", "shapley(worth=conversions)"]
 LEDGER = pl.DataFrame({"table": ["outcomes"] * 3, "entry": ["in", "credited", "rejected"], "rows": [1200, 1200, 0]})
+REJECTED = pl.DataFrame({"table": ["outcomes"], "rule": ["null value"]})
 
 
 def table(channels, methods=METHODS, intervals=True):
@@ -47,7 +48,7 @@ def drawn(credit, *, intervals=True, width=100, **journeys):
         spec=spec, credit=credit, ledger=LEDGER, inputs=[], warnings=[], intervals=settings, files=[]
     )
     console = Console(width=min(width, 100), file=io.StringIO(), record=True)
-    for part in terminal.result_parts(credit, None, LEDGER, manifest, [], width):
+    for part in terminal.result_parts(credit, None, LEDGER, REJECTED, manifest, [], width):
         console.print(part)
     return console.export_text()
 
@@ -58,6 +59,7 @@ def test_one_table_a_stage_with_intervals():
     assert "50.0 45.0–55.0" in text
     assert "(unattributed)" in text
     assert "outcomes: 1,200 in, 1,200 credited" in text
+    assert "rejected outcomes: 1 null value" in text
     flowing = " ".join(text.split())
     assert "95 % intervals, 1,000 replicates, 256 customer buckets" in flowing
     assert "not a causal effect" in flowing

@@ -22,7 +22,7 @@ from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks
-from attrib.io.sources import Source
+from attrib.io.sources import Source, read_error
 from attrib.kernels import rows as kernel
 from attrib.ragged import Cut, CutPlan, Events, cut
 from attrib.schemas import CHANNEL, CLUSTER, CUSTOMER, EVENT, OUTCOME, SEQUENCE, STAGE, TIME, VALUE, require_columns
@@ -284,13 +284,19 @@ def largest_value(reader: TableReader) -> float:
     if not reader.types.has_value:
         return 1.0
     value = pl.col(VALUE).cast(pl.Float64, strict=False)
-    found = reader.source.frame.select(value.filter(value.is_finite()).abs().max()).collect().item()
-    return float(found or 0.0)
+    return float(_scan(reader.source, value.filter(value.is_finite()).abs().max()) or 0.0)
+
+
+def _scan(source: Source, number: pl.Expr) -> Any:
+    try:
+        return source.frame.select(number).collect().item()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise read_error(error, source) from error
 
 
 def _count_rows(source: Source) -> int | None:
     if source.kind in ("parquet", "memory"):
-        return int(source.frame.select(pl.len()).collect().item())
+        return int(_scan(source, pl.len()))
     if source.kind == "csv":
         packed = 4 if source.files[0].name.endswith(".gz") else 1
         return sum(file.stat().st_size for file in source.files) * packed // 40

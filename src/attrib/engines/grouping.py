@@ -86,7 +86,7 @@ class Grouping:
             kernel.sort_runs(rows, identity, keys)
             return rows
         out = np.empty_like(rows)
-        kernel.sort_rows(rows, skip, keys, out)
+        kernel.sort_rows(rows, skip, identity, keys, out)
         return out
 
     def _clusters(self, t_rows: Words, t_off: Any, o_rows: Words, o_off: Any, own: Words) -> Words:

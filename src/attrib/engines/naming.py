@@ -97,6 +97,7 @@ class Names:
         at = [names.index(column) for column in recipe.player]
         for row in codes[len(self._base_of_kind) :, at]:
             self._base_of_kind.append(self._bases.setdefault(tuple(row.tolist()), len(self._bases)))
+        self._check_players()
         target = [Milestone(recipe.target)] if recipe.target else []
         stages = stage_of_kind = None
         if isinstance(model, StageModel):
@@ -123,6 +124,21 @@ class Names:
             channel_of_kind=channels.to_numpy(allow_copy=True)[codes[:, 0]] if len(codes) else np.zeros(0, object),
             intern_games=self.intern_games,
         )  # fmt: skip
+
+    def _check_players(self) -> None:
+        """Stop at more players than allowed; while reading, only the values of each column were counted."""
+        limit, columns = self.recipe.max_players, self.recipe.player
+        if len(self._bases) > limit:
+            sizes = {d.name: len(d) - 1 for d in self.touches.dictionaries if d.name in columns}
+            raise DataError(
+                "too_many_players",
+                f"more than {limit:,} distinct players: combinations of "
+                f"{' and '.join(f'{column} ({sizes[column]:,} values)' for column in columns)}",
+                hint=f"group their values, or raise max_players above {limit:,}",
+                column=max(columns, key=sizes.__getitem__),
+                limit=limit,
+                found=len(self._bases),
+            )
 
     def check_outcomes(self) -> None:
         """Check that what ends journeys occurs.

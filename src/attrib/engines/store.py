@@ -33,15 +33,17 @@ class SpillFolder:
             self.parent.mkdir(parents=True, exist_ok=True)
             sweep(self.parent)
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.parent))
-            self._lock = (self.path / "lock").open("w")
+            # the lock gets its name only when it is held, so that no sweep can take a folder being made for a stale one
+            self._lock = (self.path / "lock.new").open("w")
+            if fcntl is not None:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (self.path / "lock.new").rename(self.path / "lock")
         except OSError as error:
             raise ResourceError(
                 "spill_folder",
                 f"the spill folder {self.parent} cannot be used: {error.strerror}",
                 hint="set another one",
             ) from error
-        if fcntl is not None:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._finalizer = weakref.finalize(self, _remove, self.path, self._lock)
 
     def check_free(self, wanted: int) -> None:

@@ -58,6 +58,7 @@ def result_parts(
     credit: pl.DataFrame,
     funnel: pl.DataFrame | None,
     ledger: pl.DataFrame,
+    rejected: pl.DataFrame,
     manifest: Manifest,
     files: Sequence[Path],
     width: int = MAX_WIDTH,
@@ -74,7 +75,7 @@ def result_parts(
         yield Text()
     yield from credit_tables(credit, manifest, width)
     yield Text()
-    for line in ledger_lines(ledger):
+    for line in (*ledger_lines(ledger), *rejected_lines(rejected)):
         yield Text(line)
     if files:
         names = ", ".join(clean(file.name) for file in files)
@@ -167,6 +168,21 @@ def ledger_lines(ledger: pl.DataFrame) -> Iterator[str]:
     for (table,), rows in ledger.partition_by("table", maintain_order=True, as_dict=True).items():
         entries = [f"{row['rows']:,} {row['entry'].replace('_', ' ')}" for row in rows.to_dicts() if row["rows"]]
         yield f"{table}: {', '.join(entries) or 'no rows'}"
+
+
+def rejected_lines(rejected: pl.DataFrame) -> Iterator[str]:
+    """Sum up the rejected rows by the rule they broke, a line for each input table that has some.
+
+    Examples
+    --------
+    >>> rejected = pl.DataFrame({"table": ["outcomes"] * 3, "rule": ["value_missing", "value_empty", "value_missing"]})
+    >>> list(rejected_lines(rejected))
+    ['rejected outcomes: 2 value missing, 1 value empty']
+    """
+    counts = rejected.group_by("table", "rule", maintain_order=True).len().sort("len", descending=True)
+    for (table,), rows in counts.partition_by("table", maintain_order=True, as_dict=True).items():
+        rules = [f"{count:,} {clean(rule, 60).replace('_', ' ')}" for _, rule, count in rows.iter_rows()]
+        yield f"rejected {table}: {', '.join(rules)}"
 
 
 def frame_table(frame: pl.DataFrame, title: str, columns: Sequence[str]) -> Table:
