@@ -1,0 +1,269 @@
+"""Compiled loops against plain Python: hashes that are fixed for ever, exact sums, sorting."""
+
+from __future__ import annotations
+
+import math
+import random
+from fractions import Fraction
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attrib.engines.coding import Dictionary, hash_texts, ordered_float, ordered_int, unordered_float, unordered_int
+from attrib.engines.reading import hash_customers
+from attrib.kernels import fixed, rows, words
+from attrib.tally import pair_to_float
+
+MASK = (1 << 64) - 1
+SPLITMIX_STEP = 0x9E3779B97F4A7C15
+
+# --- hashes ---
+
+
+def murmur(data: bytes) -> tuple[int, int]:
+    """MurmurHash3 x64 128 with seed 0, from the published description."""
+
+    def rotate(x: int, r: int) -> int:
+        return (x << r | x >> (64 - r)) & MASK
+
+    def finish(k: int) -> int:
+        k = (k ^ k >> 33) * 0xFF51AFD7ED558CCD & MASK
+        k = (k ^ k >> 33) * 0xC4CEB9FE1A85EC53 & MASK
+        return k ^ k >> 33
+
+    c1, c2 = 0x87C37B91114253D5, 0x4CF5AD432745937F
+    h1 = h2 = 0
+    whole = len(data) // 16 * 16
+    for at in range(0, whole, 16):
+        k1, k2 = (int.from_bytes(data[at + i : at + i + 8], "little") for i in (0, 8))
+        h1 ^= rotate(k1 * c1 & MASK, 31) * c2 & MASK
+        h1 = ((rotate(h1, 27) + h2) * 5 + 0x52DCE729) & MASK
+        h2 ^= rotate(k2 * c2 & MASK, 33) * c1 & MASK
+        h2 = ((rotate(h2, 31) + h1) * 5 + 0x38495AB5) & MASK
+    tail = data[whole:].ljust(16, b"\0")
+    h2 ^= rotate(int.from_bytes(tail[8:], "little") * c2 & MASK, 33) * c1 & MASK
+    h1 ^= rotate(int.from_bytes(tail[:8], "little") * c1 & MASK, 31) * c2 & MASK
+    h1, h2 = h1 ^ len(data), h2 ^ len(data)
+    h1 = (h1 + h2) & MASK
+    h2 = (h2 + h1) & MASK
+    h1, h2 = finish(h1), finish(h2)
+    h1 = (h1 + h2) & MASK
+    return h1, (h2 + h1) & MASK
+
+
+def hashed(texts: list[str]) -> list[tuple[int, int]]:
+    h0, h1, _ = hash_texts(pl.Series(texts, dtype=pl.String))
+    return list(zip(h0.tolist(), h1.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "words_of"),
+    [
+        ("", (0, 0)),
+        ("hello", (0xCBD8A7B341BD9B02, 0x5B1E906A48AE1D19)),
+        ("The quick brown fox jumps over the lazy dog", (0xE34BBC7BBC071B6C, 0x7A433CA9C49A9347)),
+    ],
+)
+def test_published_vectors_of_murmurhash(text, words_of):
+    assert murmur(text.encode()) == words_of
+    assert hashed([text]) == [words_of]
+
+
+def test_texts_of_every_length_hash_as_published():
+    texts = ["".join(chr(97 + (i * 7 + n) % 26) for i in range(n)) for n in range(70)]  # views end at 12, blocks at 16
+    assert hashed(texts) == [murmur(text.encode()) for text in texts]
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_any_texts_hash_as_published(texts):
+    assert hashed(texts) == [murmur(text.encode()) for text in texts]
+    blank = hash_texts(pl.Series(texts, dtype=pl.String))[2]
+    spaces = " \t\n\v\f\r"
+    assert blank.tolist() == [text.strip(spaces) == "" for text in texts]
+
+
+def test_published_vectors_of_splitmix():
+    """The generator adds a constant to its state and finalises it: outputs for the seeds 0 and 1234567."""
+    states = [SPLITMIX_STEP, (1234567 + SPLITMIX_STEP) & MASK, (1234567 + 2 * SPLITMIX_STEP) & MASK]
+    out = np.empty(3, np.uint64)
+    words.hash_integers(np.array(states, np.uint64).view(np.int64), out)
+    assert out.tolist() == [0xE220A8397B1DCDAF, 6457827717110365317, 3203168211198807973]
+
+
+def test_customers_stay_in_their_buckets():
+    """Golden: another bucket for anybody would be another interval for everybody."""
+    integers = hash_customers(pl.Series([0, 1, 2, 3, 1_000_000, -1]), "integer")[0]
+    texts = hash_customers(pl.Series(["", "c1", "ann", "customer-0001", "é"]), "text")[0]
+    assert (integers >> np.uint64(56)).tolist() == BUCKETS_OF_INTEGERS
+    assert (texts >> np.uint64(56)).tolist() == BUCKETS_OF_TEXTS
+    assert hash_customers(pl.Series([7], dtype=pl.UInt64), "unsigned")[0] == hash_customers(pl.Series([7]), "integer")[0]
+
+
+BUCKETS_OF_INTEGERS = [0, 86, 177, 224, 93, 184]
+BUCKETS_OF_TEXTS = [0, 0, 0, 0, 0]
+
+
+def test_buckets_are_even():
+    buckets = hash_customers(pl.Series(range(256_000)), "integer")[0] >> np.uint64(56)
+    counts = np.bincount(buckets.astype(np.int64), minlength=256)
+    chi_square = ((counts - 1000) ** 2 / 1000).sum()
+    assert 150 < chi_square < 380  # 255 degrees of freedom: mean 255, five standard deviations 113
+
+
+# --- words that sort ---
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2))
+def test_words_of_integers_sort_like_them(values):
+    array = np.array(values, np.int64)
+    coded = ordered_int(array)
+    assert [array[i] for i in np.argsort(coded, kind="stable")] == sorted(values)
+    assert unordered_int(coded).tolist() == values
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2))
+def test_words_of_floats_sort_like_them(values):
+    array = np.array(values)
+    coded = ordered_float(array)
+    assert [array[i] for i in np.argsort(coded, kind="stable")] == sorted(values)
+    assert unordered_float(coded).tolist() == values
+
+
+@given(st.lists(st.lists(st.none() | st.text(max_size=20), max_size=30), min_size=1, max_size=4))
+def test_dictionaries_code_texts_by_first_appearance_and_rank_them_in_byte_order(batches):
+    dictionary = Dictionary("x")
+    codes = [c for batch in batches for c in dictionary.encode(pl.Series("x", batch, dtype=pl.String)).tolist()]
+    texts = [text for batch in batches for text in batch]
+    order = list(dict.fromkeys(text for text in texts if text is not None))
+    assert codes == [0 if text is None else order.index(text) + 1 for text in texts]
+    ranked = sorted(range(len(order)), key=lambda i: order[i].encode())
+    assert dictionary.rank().tolist() == [len(order), *(ranked.index(i) for i in range(len(order)))]
+
+
+def test_a_dictionary_of_many_values():
+    values = [f"value number {i % 20_011}" for i in range(60_000)]
+    dictionary = Dictionary("x")
+    codes = dictionary.encode(pl.Series("x", values))
+    assert len(dictionary) == 20_012
+    assert codes.tolist() == [i % 20_011 + 1 for i in range(60_000)]
+
+
+# --- exact sums ---
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-1, 1), st.integers(0, 2**40 - 1) | st.sampled_from([1, 2**20, 2**20 - 1])), min_size=1, max_size=20
+    )
+)
+def test_sums_are_exact_in_any_order(terms):
+    terms = [(x, times % 2**38) for x, times in terms]
+    totals = []
+    for order in (terms, terms[::-1]):
+        sums = np.zeros((1, 2), np.int64)
+        for x, times in order:
+            high, low = split(x)
+            fixed.add_times(sums, 0, 0, high, low, times)
+        assert 0 <= sums[0, 1] < 2**42
+        totals.append(sums.tolist())
+    assert totals[0] == totals[1]
+    exact = sum(rounded(x) * times for x, times in terms)
+    ((high, low),) = totals[0]
+    assert Fraction(high, 2**20) + Fraction(low, 2**62) == exact
+    assert pair_to_float(np.array([high]), np.array([low]), 0)[0] == pytest.approx(float(exact), rel=1e-15, abs=1e-18)
+
+
+def rounded(x: float) -> Fraction:
+    """The multiple of 2^-62 that a term is rounded to, once."""
+    high = math.floor(x * 2**20)
+    return Fraction(high, 2**20) + Fraction(round((Fraction(x) * 2**20 - high) * 2**42), 2**62)
+
+
+def split(x: float) -> tuple[int, int]:
+    high = math.floor(x * 2**20)
+    return high, round((Fraction(x) * 2**20 - high) * 2**42)
+
+
+def test_thirds_add_up_to_ones():
+    sums = np.zeros((1, 2), np.int64)
+    for _ in range(3):
+        fixed.add_times(sums, 0, 0, *split(1 / 3), 10**12)
+    assert pair_to_float(sums[:, 0], sums[:, 1], 0)[0] == pytest.approx(1e12, rel=1e-15)
+
+
+# --- sorting ---
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 23, 24, 25, 500, 4000])
+@pytest.mark.parametrize("distinct", [1, 3, 10**9])
+def test_rows_sort_like_lists(n, distinct):
+    rng = random.Random(n + distinct)
+    table = [[rng.randrange(distinct) << rng.choice([0, 40]), rng.randrange(4), rng.randrange(2**64), i] for i in range(n)]
+    given = np.array(table, np.uint64).reshape(-1, 4)
+    out = np.empty_like(given)
+    rows.sort_rows(given, 0, 3, out)
+    wanted = sorted(table, key=lambda row: row[:3])
+    assert [row[:3] for row in out.tolist()] == [row[:3] for row in wanted]
+    assert sorted(out[:, 3].tolist()) == list(range(n))
+    rows.sort_runs(given, 4, 4)  # every row a customer of its own: nothing moves
+    assert given.tolist() == table
+
+
+@pytest.mark.parametrize("length", [1, 5, 24, 25, 300])
+def test_rows_sort_within_the_runs_of_a_customer(length):
+    rng = random.Random(length)
+    table = [[customer, rng.randrange(50), i] for customer in (7, 3, 9) for i in range(length)]
+    given = np.array(table, np.uint64)
+    rows.sort_runs(given, 1, 2)
+    assert [row[0] for row in given.tolist()] == [row[0] for row in table]  # customers stay where they are
+    for customer in (7, 3, 9):
+        assert [r[1] for r in given.tolist() if r[0] == customer] == sorted(r[1] for r in table if r[0] == customer)
+
+
+@pytest.mark.parametrize("bits", [0, 1, 4, 8])
+def test_rows_are_partitioned_by_the_top_bits_in_their_order(bits):
+    rng = random.Random(bits)
+    given = np.array([[rng.randrange(2**64), i] for i in range(1000)], np.uint64)
+    out, offsets = np.empty_like(given), np.zeros((1 << bits) + 1, np.int64)
+    rows.partition_rows(given, bits, out, offsets)
+    wanted = sorted(given.tolist(), key=lambda row: row[0] >> (64 - bits))
+    assert out.tolist() == wanted
+    assert offsets[-1] == 1000
+    for part in range(1 << bits):
+        assert all(row[0] >> (64 - bits) == part for row in out[offsets[part] : offsets[part + 1]].tolist())
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=20))
+def test_neighbours_that_are_equal_are_dropped(table):
+    table = sorted(table)
+    given = np.array([[*row, i] for i, row in enumerate(table)], np.uint64).reshape(-1, 3)
+    kept = rows.drop_equal(given, 2)
+    assert [tuple(row[:2]) for row in given[:kept].tolist()] == sorted(set(table))
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 2)), max_size=20))
+def test_repeated_event_ids_of_a_customer_are_dropped(table):
+    table = sorted(table, key=lambda row: row[0])
+    given = np.array([[c, event, 1 if event else 0, i] for i, (c, event) in enumerate(table)], np.uint64).reshape(-1, 4)
+    gone = np.zeros(len(table), np.bool_)
+    kept = rows.drop_repeated_events(given, 1, 1, gone)
+    first = [event == 0 or table.index((c, event)) == i for i, (c, event) in enumerate(table)]
+    assert gone.tolist() == [not f for f in first]
+    assert given[:kept, 3].tolist() == [i for i, f in enumerate(first) if f]
+
+
+@given(st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9)))
+def test_two_tables_are_matched_by_customer(one, other):
+    one, other = sorted(one), sorted(other)
+    room = len(one) + len(other) + 1
+    t, o = np.empty(room, np.int64), np.empty(room, np.int64)
+    arrays = [np.array(ids, np.uint64).reshape(-1, 1) for ids in (one, other)]
+    n = rows.match_customers(*arrays, 1, t, o)
+    people = sorted({*one, *other})
+    assert n == len(people)
+    for c, person in enumerate(people):
+        assert one[t[c] : t[c + 1]] == [person] * one.count(person)
+        assert other[o[c] : o[c + 1]] == [person] * other.count(person)
