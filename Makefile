@@ -26,8 +26,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## the main job on generated data: the per-stage table and where its files are
 	$(BIN)/attrib demo --out $(DEMO_OUT)
 
-test: $(STAMP)  ## all tests but the doctests
+# The second run allows about one bucket of events in memory: everything larger goes through the spill folder.
+test: $(STAMP)  ## all tests but the doctests, in memory and out of it
 	$(BIN)/python -m pytest --durations=10 $(ARGS)
+	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest --quiet $(ARGS)
 
 test-all: test  ## the tests on the other Pythons too, where present
 	@for version in $(OTHER_PYTHONS); do \

@@ -58,9 +58,7 @@ def assert_credit_table(
     --------
     >>> import attrib, polars as pl
     >>> from attrib.testing import assert_credit_table
-    >>> paths = pl.DataFrame(
-    ...     {"path": ["ad > mail", "mail"], "total_conversions": [4, 2], "total_null": [6, 2]}
-    ... )
+    >>> paths = pl.DataFrame({"path": ["ad > mail", "mail"], "total_conversions": [4, 2], "total_null": [6, 2]})
     >>> journeys = attrib.Journeys.from_paths(paths)
     >>> table = attrib.credit(journeys, [attrib.Linear(), attrib.Markov()], replicates=20)
     >>> assert_credit_table(table, journeys, methods=["linear", "markov(order=1)"])
@@ -202,17 +200,13 @@ def _check_shares(rows: pl.DataFrame, conversions: float, where: str) -> None:
             raise AssertionError(f"{where}: there are no conversions, yet {rows.height - nulls} shares")
         return
     if nulls != 0:
-        raise AssertionError(
-            f"{where}: {nulls} of {rows.height} shares are null, conversions are {conversions!r}"
-        )
+        raise AssertionError(f"{where}: {nulls} of {rows.height} shares are null, conversions are {conversions!r}")
     total, size = _sum(rows[SHARE])
     if not _close(total, 1.0, size):
         raise AssertionError(f"{where}: shares sum to {total!r}, not 1")
     off = rows.filter((pl.col(SHARE) - pl.col(CONVERSIONS) / conversions).abs() > TOLERANCE * size)
     if not off.is_empty():
-        raise AssertionError(
-            f"{where}: share {off[SHARE][0]!r} is not {off[CONVERSIONS][0]!r} of {conversions!r}"
-        )
+        raise AssertionError(f"{where}: share {off[SHARE][0]!r} is not {off[CONVERSIONS][0]!r} of {conversions!r}")
 
 
 def _totals_of(journeys: Journeys, columns: list[str]) -> dict[tuple[Any, ...], tuple[float, float]]:
@@ -239,9 +233,7 @@ def _check_ledger(table: pl.DataFrame, journeys: Journeys) -> None:
             for number in (CONVERSIONS, VALUE):
                 if not rows[number].null_count() and line[number] is not None:
                     found, size = _sum(rows[number])
-                    _compare(
-                        found, line[number], size, f"{method}: {entry} {number} sum to", "in the ledger:"
-                    )
+                    _compare(found, line[number], size, f"{method}: {entry} {number} sum to", "in the ledger:")
 
 
 def _groups(table: pl.DataFrame, columns: Iterable[str]) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:

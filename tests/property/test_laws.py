@@ -41,9 +41,7 @@ NUMBERS = ("conversions", "value", "share", "effect")
 
 def form(tables: Any, *, engine: Any = ONE, **recipe: Any) -> attrib.Journeys:
     """Form journeys towards a purchase."""
-    return attrib.Journeys.from_events(
-        *to_frames(*tables), engine=engine, **{"target": "purchase", **public(recipe)}
-    )
+    return attrib.Journeys.from_events(*to_frames(*tables), engine=engine, **{"target": "purchase", **public(recipe)})
 
 
 def credit(journeys: attrib.Journeys, methods: Mapping[str, Any] = METHODS, draws: int = 0) -> pl.DataFrame:
@@ -94,7 +92,8 @@ def test_law_1_holds_in_every_game(tables, recipe, partitioned):
     try:
         table = credit(journeys)
     except attrib.DataError as error:
-        assert error.key == "no_target"  # drawn outcomes may hold no milestone
+        if error.key != "no_target":  # drawn outcomes may hold no milestone
+            raise
         return
     assert_credit_table(table, journeys, methods=list(METHODS))
 
@@ -126,9 +125,7 @@ def test_law_2_who_is_on_no_converting_journey_gets_nothing(tables, recipe, time
     touched, reached = tables
     columns = dict.fromkeys({name for row in touched for name in row})
     bystander = {**columns, "customer_id": "nobody", "channel": "never"}
-    table = credit(
-        form(([*touched, *({**bystander, "timestamp": t} for t in times)], reached), **recipe), ADDITIVE
-    )
+    table = credit(form(([*touched, *({**bystander, "timestamp": t} for t in times)], reached), **recipe), ADDITIVE)
     for method in ADDITIVE:
         row = players(table, method).get("never")  # absent where it is open
         assert row is None or (row["conversions"], row["value"]) == (0.0, 0.0)
@@ -168,8 +165,7 @@ def test_law_3_breaks_at_a_tie():
 @given(event_tables(), recipes(), st.integers(2, 4))
 def test_law_4_copies_of_every_customer_multiply_credit(tables, recipe, k):
     copied = tuple(
-        [{**row, "customer_id": f"{row['customer_id']}-{i}"} for row in rows for i in range(k)]
-        for rows in tables
+        [{**row, "customer_id": f"{row['customer_id']}-{i}"} for row in rows for i in range(k)] for rows in tables
     )
     once = credit(form(tables, **recipe)).with_columns(pl.col("conversions", "value") * k)
     assert_close(credit(form(copied, **recipe)), once)
@@ -195,9 +191,7 @@ def test_law_5_tallies_of_disjoint_customers_add_up(tables, recipe, side, units)
     whole, *parts = (form(half, **recipe).tallies(needs, units=units) for half in (tables, *halves))
     for need in needs:
         wanted = whole.get(need)
-        found = merge(
-            [_in_the_terms_of(wanted, whole.players, part.get(need), part.players) for part in parts]
-        )
+        found = merge([_in_the_terms_of(wanted, whole.players, part.get(need), part.players) for part in parts])
         assert found.keys.tolist() == wanted.keys.tolist()
         assert found.sums.tolist() == wanted.sums.tolist()
 
@@ -305,9 +299,7 @@ def test_law_8_closed_forms_are_their_definitions(rows, order):
     for channel, row in players(table, "chain").items():
         wanted = solved[channel,]
         for number, exact in zip(("conversions", "value", "effect"), wanted, strict=True):
-            assert row[number] == (
-                None if exact is None else pytest.approx(float(exact), rel=1e-9, abs=1e-11)
-            )
+            assert row[number] == (None if exact is None else pytest.approx(float(exact), rel=1e-9, abs=1e-11))
     for channel, row in players(table, "shapley").items():
         assert row["conversions"] == pytest.approx(float(shared[channel,][0]), rel=1e-12)
         assert row["value"] == pytest.approx(float(shared[channel,][1]), rel=1e-12, abs=1e-12)
@@ -339,9 +331,7 @@ def test_law_9_routes_threads_and_order_of_rows_do_not_matter(spill, tables, rec
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "BATCH", batch)
         patch.setattr(events, "ROWS_OF_PARTITION", batch)
-        found = {
-            name: _everything(frames, engine, recipe, draws=7) for name, (frames, engine) in runs.items()
-        }
+        found = {name: _everything(frames, engine, recipe, draws=7) for name, (frames, engine) in runs.items()}
     first = found["in order"]
     for name, frames in found.items():
         for one, other in zip(first, frames, strict=True):
@@ -389,9 +379,7 @@ def test_law_9_the_small_limit_does_spill(tmp_path, monkeypatch):
 @given(event_tables(), recipes(stages=True), st.integers(-(10**6), 10**6))
 def test_law_10_shifting_all_times_changes_nothing(tables, recipe, shift):
     moved = tuple([{**row, "timestamp": row["timestamp"] + shift} for row in rows] for rows in tables)
-    here, there = (
-        _everything(to_frames(*t), ONE, {"target": "purchase", **public(recipe)}) for t in (tables, moved)
-    )
+    here, there = (_everything(to_frames(*t), ONE, {"target": "purchase", **public(recipe)}) for t in (tables, moved))
     for one, other in zip(here, there, strict=True):
         assert one.equals(other)
 
@@ -400,10 +388,7 @@ def test_law_10_shifting_all_times_changes_nothing(tables, recipe, shift):
 def test_law_10_another_zone_changes_nothing(tables, recipe, zone):
     recipe = {"target": "purchase", **public(recipe), "stages": None}
     frames = to_frames(*tables)
-    zoned = [
-        f.with_columns(pl.col("timestamp").dt.replace_time_zone("UTC").dt.convert_time_zone(zone))
-        for f in frames
-    ]
+    zoned = [f.with_columns(pl.col("timestamp").dt.replace_time_zone("UTC").dt.convert_time_zone(zone)) for f in frames]
     for one, other in zip(_everything(frames, ONE, recipe), _everything(zoned, ONE, recipe), strict=True):
         assert one.equals(other)
 

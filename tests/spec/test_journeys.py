@@ -9,7 +9,6 @@ from notation import outcomes, touches
 from stories import credited, form, ledger, seen, tell
 from strategies import to_frames
 
-
 # --- where a journey begins and ends ---
 
 

@@ -124,7 +124,11 @@ def test_resolved_credits_one_outcome_to_stages_and_channels():
     assert seen(journeys) == ["ann: aware: tv > decide: ad > decide: ad -> converting"]
     table = attrib.Linear().credit(journeys)
     assert credited(table) == {None: 0.0, ("aware", "tv"): pytest.approx(1 / 3), ("decide", "ad"): pytest.approx(2 / 3)}
-    assert credited(table, "value") == {None: 0.0, ("aware", "tv"): pytest.approx(4), ("decide", "ad"): pytest.approx(8)}
+    assert credited(table, "value") == {
+        None: 0.0,
+        ("aware", "tv"): pytest.approx(4),
+        ("decide", "ad"): pytest.approx(8),
+    }
 
 
 def test_stages_may_stand_in_a_column():

@@ -119,7 +119,9 @@ def ledger(journeys: attrib.Journeys, name: str) -> dict[str, int]:
     ],
 )
 def test_times_that_cannot_be_read_keep_their_text(text, rule):
-    (row,) = form(as_text(touches()).vstack(as_text(touches(n=1)).with_columns(timestamp=pl.lit(text)))).rejected().rows()
+    (row,) = (
+        form(as_text(touches()).vstack(as_text(touches(n=1)).with_columns(timestamp=pl.lit(text)))).rejected().rows()
+    )
     assert row[:5] == ("touchpoints", 40, rule, "c0", text)
 
 
@@ -202,7 +204,9 @@ def test_the_allowed_share_can_be_set():
 
 
 def test_all_rows_may_be_bad():
-    assert fails(attrib.RejectedError, "too_many_rejected", touches().with_columns(channel=pl.lit(""))).facts["rows"] == 40
+    assert (
+        fails(attrib.RejectedError, "too_many_rejected", touches().with_columns(channel=pl.lit(""))).facts["rows"] == 40
+    )
     assert fails(attrib.RejectedError, "too_many_rejected", touches().with_columns(channel=None)).facts["rows"] == 40
     all_bad = touches().with_columns(channel=pl.lit(""))
     table = attrib.Linear().credit(form(all_bad, max_rejects=1.0))
@@ -213,7 +217,9 @@ def test_all_rows_may_be_bad():
 
 
 def test_missing_columns_name_what_is_there_and_the_nearest():
-    error = fails(attrib.DataError, "missing_columns", touches().rename({"customer_id": "customerid", "channel": "media"}))
+    error = fails(
+        attrib.DataError, "missing_columns", touches().rename({"customer_id": "customerid", "channel": "media"})
+    )
     assert str(error) == (
         "2 of 3 required columns are missing from touchpoints: customer_id, channel; "
         'found: customerid, timestamp, media; map your names to ours, e.g. columns={"customer_id": "customerid"}'
@@ -514,7 +520,9 @@ def test_hostile_outcomes_in_messages_are_quoted():
 @pytest.mark.parametrize("size", [1e-300, 1e-12, 1.0, 1e12, 1e300])
 def test_huge_and_tiny_values(size):
     value = pl.Series("value", [size * (1 + i) for i in range(40)])
-    table = attrib.credit(form(None, outcomes().with_columns(value)), [attrib.Linear(), attrib.Markov()], intervals=None)
+    table = attrib.credit(
+        form(None, outcomes().with_columns(value)), [attrib.Linear(), attrib.Markov()], intervals=None
+    )
     for (_,), rows in table.group_by("method"):
         assert rows["value"].sum() == pytest.approx(size * 820, rel=1e-12)
 

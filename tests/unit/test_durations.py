@@ -12,7 +12,15 @@ from attrib.durations import in_ticks, parse_duration
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0s", 0), ("1s", 1), ("90m", 5_400), ("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600), (" 30 d ", 2_592_000)],
+    [
+        ("0s", 0),
+        ("1s", 1),
+        ("90m", 5_400),
+        ("12h", 43_200),
+        ("30d", 2_592_000),
+        ("2w", 1_209_600),
+        (" 30 d ", 2_592_000),
+    ],
 )
 def test_whole_numbers_with_a_unit(text, seconds):
     assert parse_duration(text) == timedelta(seconds=seconds)
@@ -37,9 +45,9 @@ def test_anything_else_is_an_error_that_says_how(text):
 
 
 def test_negative_and_endless_durations():
-    with pytest.raises(SpecError, match="max_gap = .* is negative"):
+    with pytest.raises(SpecError, match=r"max_gap = .* is negative"):
         parse_duration(timedelta(seconds=-1), "max_gap")
-    with pytest.raises(SpecError, match="is too long; write \"unlimited\""):
+    with pytest.raises(SpecError, match="is too long"):
         parse_duration("99999999999w")
 
 

@@ -126,7 +126,11 @@ def test_a_stage_file(tmp_path):
         ("stage = 1", "bad_stages", "has no \\[\\[stage\\]\\] table"),
         ("stage = [1]", "bad_stages", "has no \\[\\[stage\\]\\] table"),
         (FILE + "\n[stages]\nx = 1", "unknown_key", "unknown key 'stages'; did you mean 'stage'\\?"),
-        (FILE.replace("milestone =", "milestones ="), "unknown_key", "unknown key 'milestones'; did you mean 'milestone'"),
+        (
+            FILE.replace("milestone =", "milestones ="),
+            "unknown_key",
+            "unknown key 'milestones'; did you mean 'milestone'",
+        ),
         (FILE.replace("objective", "zzz"), "unknown_key", "unknown key 'zzz'; known: actions, "),
         (FILE.replace('milestone = "purchase"', ""), "bad_stages", "stage 'buy' has nth but no milestone"),
         (FILE.replace("nth = 2", 'nth = "2"'), "bad_stages", "nth = .2. is no"),

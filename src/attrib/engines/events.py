@@ -101,7 +101,7 @@ class EventReader:
         )  # fmt: skip
         self.outcomes = TableReader(
             source=outcome_source, types=o_types, kinds=o_kinds, layout=RowLayout.build(identity, o_parts), stages=(),
-            player_columns=(), **{**common, "max_players": 1 << 30},
+            player_columns=(), **common,
         )  # fmt: skip
         self.grouping = Grouping(self.touches, self.outcomes, self.ids, self.by_id, recipe.duplicates == "drop")
         self.names = Names(recipe, t_kinds, o_kinds, in_touches, in_outcomes)

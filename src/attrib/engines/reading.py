@@ -199,9 +199,7 @@ class TableReader:
         rows[:, layout.kind] = kinds
         first = self.kinds.dictionaries[0]
         assert first.values is not None
-        if len(first) - 1 > self.max_players or any(
-            len(d) - 1 > self.max_players for d in self.kinds.dictionaries if d.name in self.player_columns
-        ):
+        if any(len(d) - 1 > self.max_players for d in self.kinds.dictionaries if d.name in self.player_columns):
             self._stop_at_cap(batch)
         blank = blank or self._has_blank(first)
         if layout.first_kind >= 0:
@@ -228,8 +226,7 @@ class TableReader:
         return int(blank) > seen
 
     def _stop_at_cap(self, batch: pl.DataFrame) -> None:
-        players = [d for d in self.kinds.dictionaries if d.name in self.player_columns] or self.kinds.dictionaries[:1]
-        worst = max(players, key=len)
+        worst = max((d for d in self.kinds.dictionaries if d.name in self.player_columns), key=len)
         counts = np.bincount(worst.encode(batch[worst.name]), minlength=len(worst))
         check_players([worst], self.max_players, counts)
 
