@@ -105,9 +105,7 @@ def solve(matrix: list[list[Fraction]], right: list[list[Fraction]]) -> list[lis
     return [row[n:] for row in rows]
 
 
-def chain_worth(
-    journeys: Iterable[Journey], order: int, removed: Player | None = None
-) -> tuple[Fraction, Fraction]:
+def chain_worth(journeys: Iterable[Journey], order: int, removed: Player | None = None) -> tuple[Fraction, Fraction]:
     """Probability of, and expected value on, reaching *conversion* from start (5).
 
     A step into the removed player leads to *null*, which is worth nothing.
@@ -184,9 +182,7 @@ def _shares(total: Fraction, effects: dict[Player, Fraction | None]) -> dict[Pla
 # --- Shapley (semantics 6) --------------------------------------------------------------------
 
 
-def shapley(
-    players: Sequence[Player], worth: Callable[[frozenset[Player]], Fraction]
-) -> dict[Player, Fraction]:
+def shapley(players: Sequence[Player], worth: Callable[[frozenset[Player]], Fraction]) -> dict[Player, Fraction]:
     """Shapley value by enumeration of all coalitions (6)."""
     n = len(players)
     sets = [frozenset(some) for size in range(n + 1) for some in combinations(players, size)]

@@ -84,8 +84,7 @@ def event_tables(
         else:
             optional[table] = list(columns.get(table, ()))
     strategies = {
-        table: {name: OPTIONAL[table][name] for name in SCHEMAS[table] if name in optional[table]}
-        for table in OPTIONAL
+        table: {name: OPTIONAL[table][name] for name in SCHEMAS[table] if name in optional[table]} for table in OPTIONAL
     }
     if "value" in strategies["outcomes"]:
         strategies["outcomes"]["value"] = st.sampled_from(list(values))
@@ -182,9 +181,7 @@ def _frame(rows: Sequence[Row], schema: Mapping[str, Any]) -> pl.DataFrame:
         EPOCH + dt.timedelta(seconds=time) if isinstance(time, int) else time for time in data["timestamp"]
     ]
     further = {name: [row.get(name) for row in rows] for name in sorted(present - set(known))}
-    return pl.DataFrame(data, schema=known).with_columns(
-        pl.Series(name, cells) for name, cells in further.items()
-    )
+    return pl.DataFrame(data, schema=known).with_columns(pl.Series(name, cells) for name, cells in further.items())
 
 
 def random_tables(

@@ -127,12 +127,15 @@ def bounds_of(
         part, some = _restrict(tallies, cells, first, stop)
         low, high = cells.starts[first], cells.starts[stop]
         place = np.concatenate([np.arange(low, high), len(cells.game) + np.arange(first, stop)])
-        for bounds, drawn in zip(out, _solve_all(methods, part, some, slice(first, stop), plan), strict=True):
+
+        def tick(share: float, done: int = done) -> None:
+            if progress is not None:
+                progress("drawing intervals", done + share, len(blocks))
+
+        for bounds, drawn in zip(out, _solve_all(methods, part, some, slice(first, stop), plan, tick), strict=True):
             for name, values in drawn.items():
                 at = place[: values.shape[1]]  # effects have no unattributed row
                 bounds[name][0][at], bounds[name][1][at] = _percentiles(values, tail)
-        if progress is not None:
-            progress("drawing intervals", done + 1, len(blocks))
     return out
 
 
@@ -164,7 +167,7 @@ def _restrict(tallies: Tallies, cells: Cells, first: int, stop: int) -> tuple[Ta
 
 
 def _solve_all(
-    methods: list[Method], tallies: Tallies, cells: Cells, games: slice, plan: _Plan
+    methods: list[Method], tallies: Tallies, cells: Cells, games: slice, plan: _Plan, tick: Callable[[float], None]
 ) -> list[dict[str, Floats]]:
     """Replicate credit of every method: number → [R, cells, then games]."""
     rows = len(cells.game) + games.stop - games.start
@@ -201,12 +204,9 @@ def _solve_all(
                 numbers[EFFECT][some] = credit.effect
 
     starts = range(0, plan.replicates, chunk)
-    if plan.threads == 1 or len(starts) == 1:
-        for first in starts:
-            run(first)
-    else:
-        with ThreadPoolExecutor(plan.threads) as pool:
-            list(pool.map(run, starts))
+    with ThreadPoolExecutor(plan.threads) as pool:
+        for done, _ in enumerate(pool.map(run, starts), start=1):
+            tick(done / len(starts))
     return out
 
 

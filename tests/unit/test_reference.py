@@ -208,9 +208,7 @@ def test_stages_in_between_are_skipped_and_earlier_milestones_move_nobody():
 
 
 def test_of_several_milestones_at_one_instant_the_furthest_counts_with_its_rows_only():
-    built = build(
-        touches("x", "1a"), outcomes("x", "2visit=10 2intent=20 2intent=30 2other=40"), stages=THREE
-    )
+    built = build(touches("x", "1a"), outcomes("x", "2visit=10 2intent=20 2intent=30 2other=40"), stages=THREE)
     assert staged(built) == [("awareness", "converting", "1a", 1, 50)]
     assert built.ledger["outcomes", "credited"] == (2, 50)
     assert built.ledger["outcomes", "without_effect"] == (1, 10)
@@ -260,9 +258,7 @@ def test_nth_counts_rows_over_the_whole_history():
 
 def test_lookback_gap_and_maturity_work_within_a_stage():
     rows = touches("x", "1a 3b 9c 10d 15e 16f 20g")
-    built = build(
-        rows, outcomes("x", "4visit 12intent 21other"), stages=THREE, lookback=4, max_gap=3, maturity=2
-    )
+    built = build(rows, outcomes("x", "4visit 12intent 21other"), stages=THREE, lookback=4, max_gap=3, maturity=2)
     assert staged(built) == [
         ("awareness", "converting", "1a 3b", 1, 1),
         ("consideration", "converting", "9c 10d", 1, 1),

@@ -58,9 +58,7 @@ def test_time_decay_is_stable_for_any_span():
 
 
 def test_credit_of_a_rule():
-    built = build(
-        touches("x", "1a 2b 5a") + touches("y", "1c"), outcomes("x", "3purchase=10 6purchase=-4 6purchase")
-    )
+    built = build(touches("x", "1a 2b 5a") + touches("y", "1c"), outcomes("x", "3purchase=10 6purchase=-4 6purchase"))
     assert credit_rule(built, "linear") == {
         (): {("a",): (F(5, 2), 2), ("b",): (F(1, 2), 5), ("c",): (0, 0)},
     }
@@ -84,9 +82,7 @@ def test_the_known_numbers():
 
 
 def test_order_two_remembers_how_a_touch_was_reached():
-    built = build_paths(
-        [{"path": "A > B", "conversions": 1}, {"path": "C > B", "conversions": 0, "nulls": 1}]
-    )
+    built = build_paths([{"path": "A > B", "conversions": 1}, {"path": "C > B", "conversions": 0, "nulls": 1}])
     assert effects(built, 1) == {"A": F(1, 2), "B": 1, "C": F(1, 2)}
     assert effects(built, 2) == {"A": 1, "B": 1, "C": 0}
 
@@ -172,7 +168,5 @@ def test_table_with_stages_and_games():
 
 def test_share_counts_the_unattributed():
     built = build(touches("x", "1a"), outcomes("x", "2purchase 3purchase 4purchase 5purchase"))
-    rows = {
-        row["channel"]: (row["conversions"], row["share"], row["effect"]) for row in table(built, "markov")
-    }
+    rows = {row["channel"]: (row["conversions"], row["share"], row["effect"]) for row in table(built, "markov")}
     assert rows == {None: (3.0, 0.75, None), "a": (1.0, 0.25, 1.0)}

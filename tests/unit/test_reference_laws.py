@@ -61,8 +61,7 @@ def test_markov_laws(tables, order):
     if attributed:
         assert all(0 <= row[2] <= 1 for row in solved["players"].values())
         containing = {
-            player: sum(j.conversions for j in built.journeys if player in j.players)
-            for player in solved["players"]
+            player: sum(j.conversions for j in built.journeys if player in j.players) for player in solved["players"]
         }
         longest = max(len(j.players) for j in built.journeys)
         for player, (_, _, effect) in markov(built, longest)[()]["players"].items():
@@ -112,10 +111,7 @@ def test_resolved_credit_summed_over_stages_is_the_credit_of_the_plain_game(tabl
 
 @given(event_tables(), st.integers(1, 3))
 def test_copies_of_every_customer_multiply_credit(tables, copies):
-    many = [
-        [{**row, "customer_id": (row["customer_id"], i)} for row in rows for i in range(copies)]
-        for rows in tables
-    ]
+    many = [[{**row, "customer_id": (row["customer_id"], i)} for row in rows for i in range(copies)] for rows in tables]
     once, often = build(*tables), build(*many)
     for rule, params in RULES:
         for game, players in credit_rule(once, rule, **params).items():

@@ -51,9 +51,7 @@ def test_more_customers_leave_the_first_ones_alone(data):
 
 
 def test_another_seed_gives_other_customers(data):
-    assert not synth.generate(500, seed=2).touchpoints.equals(
-        data.touchpoints.filter(pl.col("customer_id") < 500)
-    )
+    assert not synth.generate(500, seed=2).touchpoints.equals(data.touchpoints.filter(pl.col("customer_id") < 500))
     assert synth.generate(500, seed=-3).touchpoints.height > 0
 
 
@@ -106,9 +104,7 @@ def test_string_ids_name_the_same_customers_in_the_same_order(data):
 def test_campaigns_are_one_a_quarter():
     touchpoints = synth.generate(2_000, campaign=True).touchpoints
     assert touchpoints["campaign"].n_unique() == 48
-    named = pl.format(
-        "{}-{}", "channel", pl.col("timestamp").dt.ordinal_day().sub(1).mul(4).floordiv(365) + 1
-    )
+    named = pl.format("{}-{}", "channel", pl.col("timestamp").dt.ordinal_day().sub(1).mul(4).floordiv(365) + 1)
     assert touchpoints.select((named == pl.col("campaign")).mean()).item() > 0.99
 
 
@@ -137,9 +133,7 @@ def test_rates_are_plausible(data):
 
 
 def test_some_purchases_are_organic(data):
-    first_purchase = (
-        data.outcomes.filter(outcome="purchase").group_by("customer_id").agg(pl.col("timestamp").min())
-    )
+    first_purchase = data.outcomes.filter(outcome="purchase").group_by("customer_id").agg(pl.col("timestamp").min())
     touched = first_purchase.join(data.touchpoints, on="customer_id", suffix="_touch").filter(
         pl.col("timestamp_touch") <= pl.col("timestamp"),
         pl.col("timestamp_touch") > pl.col("timestamp") - pl.duration(days=30),
@@ -185,26 +179,22 @@ def test_referred_customers_come_after_their_referrers_purchase_and_referral(dat
     referred = outcomes.filter(pl.col("referrer_id").is_not_null())
     assert 0.005 < referred["customer_id"].n_unique() / SIZE < 0.1
     assert (referred["referrer_id"] < referred["customer_id"]).all()
-    assert referred.group_by("customer_id").agg(pl.col("referrer_id").n_unique())[
-        "referrer_id"
-    ].unique().to_list() == [1]
+    assert referred.group_by("customer_id").agg(pl.col("referrer_id").n_unique())["referrer_id"].unique().to_list() == [
+        1
+    ]
 
     begins = referred.group_by("customer_id", "referrer_id").agg(pl.col("timestamp").min().alias("begins"))
     first = data.touchpoints.group_by("customer_id", maintain_order=True).first()
     begins = begins.join(first, on="customer_id", how="left")
     assert begins["channel"].unique().to_list() == ["word_of_mouth"]
     referral = outcomes.filter(outcome="referral").select(referrer_id="customer_id", referral="timestamp")
-    earliest = begins.join(
-        referral.group_by("referrer_id").agg(pl.col("referral").min()), on="referrer_id", how="left"
-    )
+    earliest = begins.join(referral.group_by("referrer_id").agg(pl.col("referral").min()), on="referrer_id", how="left")
     assert earliest["referral"].null_count() == 0
     assert (earliest["timestamp"] >= earliest["referral"]).all()
     assert (earliest["begins"] >= earliest["timestamp"]).all()
 
     purchase = (
-        outcomes.filter(outcome="purchase")
-        .group_by("customer_id")
-        .agg(pl.col("timestamp").min().alias("bought"))
+        outcomes.filter(outcome="purchase").group_by("customer_id").agg(pl.col("timestamp").min().alias("bought"))
     )
     referral = referral.join(purchase, left_on="referrer_id", right_on="customer_id", how="left")
     assert referral["bought"].null_count() == 0
@@ -226,14 +216,9 @@ def test_switching_off_a_channel_that_works_costs_purchases_and_keeps_the_others
     data = synth.generate(5_000, seed=4)
     replay = synth.generate(5_000, seed=4, off=frozenset({"comparison_site", "email", "store"}))
     assert not set(replay.touchpoints["channel"]) & {"comparison_site", "email", "store"}
-    assert (
-        replay.outcomes.filter(outcome="purchase").height
-        < 0.95 * data.outcomes.filter(outcome="purchase").height
-    )
+    assert replay.outcomes.filter(outcome="purchase").height < 0.95 * data.outcomes.filter(outcome="purchase").height
     # Who never met one of them (nor was brought by somebody who did) lives the same life.
-    met = data.touchpoints.filter(pl.col("channel").is_in(["comparison_site", "email", "store"]))[
-        "customer_id"
-    ]
+    met = data.touchpoints.filter(pl.col("channel").is_in(["comparison_site", "email", "store"]))["customer_id"]
     came = data.outcomes.filter(pl.col("referrer_id").is_not_null())["customer_id"]
     others = ~pl.col("customer_id").is_in(met.implode()) & ~pl.col("customer_id").is_in(came.implode())
     unreferred = data.touchpoints.filter(others)

@@ -150,7 +150,10 @@ class EventReader:
 
     # routes -------------------------------------------------------------------------------------------------------
     def partitions(self) -> Iterator[tuple[Callable[[], Events], float]]:
-        """Partitions of customers, to be sorted by whoever calls them, and the share of all units in each."""
+        """Partitions of customers, to be sorted by whoever calls them, with the share of all units they complete.
+
+        In order, every partition has customers of all units, so that later ones bring few new sums: share 1.
+        """
         yield from self._in_order() if self.by_id else self._in_any_order()
         self.names.check_outcomes()
 
@@ -193,7 +196,6 @@ class EventReader:
         outcome_batches = _checked_order(self.outcomes)
         touches, outcomes = _Carry([], []), _Carry([], [])
         outcomes_done = False
-        done = 0.0
         for rows, ids in touch_batches:
             touches.rows.append(rows)
             touches.ids.append(ids)
@@ -210,15 +212,13 @@ class EventReader:
             ready, held = _split(touches, cutoff, self.touches), _split(outcomes, cutoff, self.outcomes)
             self.progress("reading touchpoints", self.touches.rows, total or None)
             if len(ready) or len(held):
-                share = min(1.0, self.touches.rows / total) - done if total else 0.0
-                done += share
-                yield self.grouping.later(ready, held, skip=0), share
+                yield self.grouping.later(ready, held, skip=0), 1.0
         for rows, ids in outcome_batches:
             if len(ids):
                 outcomes.rows.append(rows)
                 outcomes.ids.append(ids)
         self._check_zones()
-        yield self.grouping.later(_all(touches, self.touches), _all(outcomes, self.outcomes), skip=0), 1.0 - done
+        yield self.grouping.later(_all(touches, self.touches), _all(outcomes, self.outcomes), skip=0), 1.0
 
     # accounts -----------------------------------------------------------------------------------------------------
     def _check_zones(self) -> None:
@@ -331,7 +331,7 @@ def _checked_order(reader: TableReader) -> Iterator[tuple[Words, pl.Series]]:
 
 def _split(carry: _Carry, cutoff: Any, reader: TableReader) -> Words:
     """Take the rows of customers before ``cutoff`` out of a carry."""
-    if not carry.ids:
+    if not carry.ids or carry.ids[0][0] >= cutoff:  # one customer over several batches: nothing to copy yet
         return np.empty((0, reader.layout.width), np.uint64)
     rows = np.concatenate(carry.rows) if len(carry.rows) > 1 else carry.rows[0]
     ids = pl.concat(carry.ids) if len(carry.ids) > 1 else carry.ids[0]

@@ -267,8 +267,7 @@ class Accumulator:
         if self._rows > merged + (1 << 18):
             self.total()
         size = (self._rows + (0 if self._merged is None else len(self._merged.keys))) * 8 * (1 + tally.need.width)
-        # Parts are done in any order: while little is seen (the last part alone has no share), nothing is foretold.
-        expected = size if share is None or share < 0.01 else size / share
+        expected = size if share is None else size / share
         if expected > self.budget:
             raise ResourceError(
                 "unit_axis_too_large",

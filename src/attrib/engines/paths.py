@@ -204,7 +204,8 @@ class PathReader:
             times=np.zeros(len(players), np.int64), game=np.zeros(n, np.int32),
             unit=(2 * row + is_null).astype(np.int32), customer=row, conversions=conversions,
             nulls=np.where(is_null, rows.nulls[row], 0), rows=conversions,
-            value=np.where(is_null, 0.0, rows.value[row]), end=np.zeros(n, np.int64), status=status, ticks_per_second=1, channel_of_kind=values[1:].to_numpy(),
+            value=np.where(is_null, 0.0, rows.value[row]), end=np.zeros(n, np.int64), status=status,
+            ticks_per_second=1, channel_of_kind=values[1:].to_numpy(),
         )  # fmt: skip
         outcomes = np.zeros((3, 3), np.int64)
         outcomes[0, 0] = int(rows.conversions.sum())

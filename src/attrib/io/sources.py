@@ -274,10 +274,13 @@ def _hash_file(path: Path) -> str:
 def _unreadable(error: BaseException, name: str, files: tuple[Path, ...]) -> DataError:
     where = f" ({files[0].name}{' and others' if len(files) > 1 else ''})" if files else ""
     first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    hint = "the file is damaged, cut off, or not what its ending says"
+    if len(files) > 1 and isinstance(error, (pl.exceptions.SchemaError, pl.exceptions.ColumnNotFoundError)):
+        hint = "all files of one table must have the same columns"
     return DataError(
         "unreadable_file",
         f"{name}{where} cannot be read: {first}",
-        hint="the file is damaged, cut off, or not what its ending says",
+        hint=hint,
         table=name,
     )
 

@@ -145,9 +145,7 @@ CHANNELS = (
         digital=0.2,
         cost=0.8,
     ),
-    Channel(
-        "direct", "visit", (0.08, 0.3, 0.5, 0.12, 0.1), (0.0, 0.0, 0.0, 0.0, 0.0), intent=0.7, digital=0.1
-    ),
+    Channel("direct", "visit", (0.08, 0.3, 0.5, 0.12, 0.1), (0.0, 0.0, 0.0, 0.0, 0.0), intent=0.7, digital=0.1),
     Channel(
         "store",
         "store",

@@ -121,9 +121,7 @@ def write(
     pilot = recipe.simulate(0, _PILOT if customers is None else min(customers, _PILOT))
     if customers is None:
         if pilot.customer.size == 0:
-            raise SpecError(
-                "bad_argument", "the channels of this population reach nobody", argument="touchpoints"
-            )
+            raise SpecError("bad_argument", "the channels of this population reach nobody", argument="touchpoints")
         customers = round(cast(int, touchpoints) * _PILOT / pilot.customer.size)
     folder = Path(out)
     sizes = {"touchpoints": pilot.customer.size, "outcomes": pilot.outcome_customer.size}

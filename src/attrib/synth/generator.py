@@ -173,10 +173,7 @@ class Recipe:
         def pick(column: NDArray[Any]) -> NDArray[Any]:
             return column if whole else column[rows]
 
-        if table == "touchpoints":
-            frame = self._touchpoints(events, pick)
-        else:
-            frame = self._outcomes(events, pick, rows)
+        frame = self._touchpoints(events, pick) if table == "touchpoints" else self._outcomes(events, pick, rows)
         return frame if fault is None else spoil(frame, fault, self.kinds(table))
 
     def _timestamp(self, time: NDArray[np.int64]) -> pl.Series:
