@@ -181,9 +181,7 @@ def _solve_all(
         for _ in methods
     ]
     keys = max(len(tally.keys) for tally in tallies.sums.values())
-    for method in methods:  # lower orders become sums of their own, and every index is there before threads need it
-        for need in method._needs():  # noqa: SLF001
-            tallies.find(need)
+    # every index is there before threads need it
     index = {id(tally): UnitIndex(tally, len(tallies.units)) for tally in tallies.sums.values()}
     chunk = max(1, min(100, MEMORY // (16 * (keys + len(tallies.units)))))
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from attrib.durations import parse_duration
-from attrib.engines.base import Recipe, Tallies
+from attrib.engines.base import Engine, Memory, Recipe, Tallies
 from attrib.engines.local import LocalEngine
 from attrib.engines.paths import PathRecipe
 from attrib.errors import DataError, SpecError
 from attrib.io.sources import InlineOutcome, Source, check_mapping, open_table
+from attrib.kernels.codes import REPEATS
 from attrib.schemas import (
     CHANNEL,
     CONVERSIONS,
@@ -38,8 +39,6 @@ from attrib.views import funnel_frame, journeys_frame
 
 if TYPE_CHECKING:
     from attrib.engines.base import Ledger
-
-REPEATS = ("keep", "collapse", "first", "last")
 
 
 class Journeys:
@@ -65,10 +64,10 @@ class Journeys:
     [(1, 'converting', 'ad > mail'), (2, 'null', 'ad')]
     """
 
-    def __init__(self, recipe: Recipe | PathRecipe, engine: LocalEngine, sources: Sequence[Source]) -> None:
+    def __init__(self, recipe: Recipe | PathRecipe, engine: Engine, sources: Sequence[Source]) -> None:
         self._recipe = recipe
         self._sources = tuple(sources)
-        self._memory: dict[Any, Any] = {}
+        self._memory = Memory()
         self.engine = engine
 
     @classmethod

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from attrib.kernels.codes import FIRST_PLAYER, WORDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,10 +21,6 @@ Small = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 
-CONVERTING, NULL, OPEN, UNATTRIBUTED = range(4)
-STATUSES = ("converting", "null", "open", "unattributed")
-REPEATS = ("keep", "collapse", "first", "last")
-FIRST_PLAYER = 3
 NEVER = np.iinfo(np.int64).max
 
 
@@ -132,7 +130,7 @@ class Ragged:
 class Cut:
     """Journeys of a partition and what did not become part of one.
 
-    ``touches`` int64 [3]: used, outside the window, open; ``outcomes`` int64 [3, 3]: rows and value (two words) of
+    ``touches`` int64 [3]: used, outside the window, open; ``outcomes`` int64 [3, 5]: rows and value (four words) of
     credited or unattributed, without effect, and other outcomes.
     """
 
@@ -158,7 +156,7 @@ def _boundaries(events: Events, goal: Milestones, scale: float) -> tuple[tuple[A
     time, stage, to, count, kind, rows = ints
     value = np.empty(n, np.float64)
     offsets = np.zeros(len(events.o_offsets), np.int64)
-    ledger = np.zeros((3, 3), np.int64)
+    ledger = np.zeros((3, 1 + WORDS), np.int64)
     found = walk.find_boundaries(
         events.o_offsets, events.o_time, events.o_kind, events.o_value, scale, goal.type_of_kind, goal.stage_type,
         goal.stage_nth, goal.types, (offsets, time, stage, to, count, value, kind, rows), ledger,
@@ -172,7 +170,7 @@ def cut(events: Events, plan: CutPlan) -> Cut:
     from attrib.kernels import walk
 
     (b_offsets, time, stage, to, count, value, kind, rows), outcomes = _boundaries(
-        events, plan.goal, 2.0**-plan.exponent
+        events, plan.goal, float(np.ldexp(1.0, -plan.exponent))
     )
     customers = len(events.unit)
     n_touches = len(events.t_time)

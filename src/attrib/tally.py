@@ -1,6 +1,6 @@
 """The additive statistics: sums over journeys, from which every method computes its credit.
 
-A tally is a set of keys with integer sums (fractions as pairs of words, see ``kernels/fixed.py``), so the
+A tally is a set of keys with integer sums (real numbers as four words, see ``kernels/fixed.py``), so the
 tallies of disjoint customers add up exactly, in any order: threads, files, partitions and machines do not matter.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attrib.errors import ResourceError
+from attrib.kernels.codes import DECAY, FIRST_PLAYER, HIGH_BITS, LOW_BITS, LOW_MASK, WORDS
 
 if TYPE_CHECKING:
     from attrib.ragged import Ragged
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 DENSE = 1 << 20  # rows of a dense table: with three columns about 24 MiB, mostly untouched
-LOW_MASK = (1 << 42) - 1
-FIRST_PLAYER = 3  # codes below are reserved: 0 padding or start, 1 conversion, 2 null
 KEY_BITS = 62
 
 
@@ -30,17 +29,17 @@ KEY_BITS = 62
 class Totals:
     """Conversions, nulls and value of each game, and what no touch can be credited with.
 
-    Of every need: ``players`` fields of a key, ``columns`` name → (first word, whether it is a pair of words),
+    Of every need: ``players`` fields of a key, ``columns`` name → (first word, whether it is a sum of four words),
     ``width`` words in all, ``marks`` the words of which some are not 0 in every row in use.
     """
 
     players: ClassVar[int] = 0
     columns: ClassVar[dict[str, tuple[int, bool]]] = {
-        "conversions": (0, False), "nulls": (1, False), "unattributed": (2, False), "value": (3, True),
-        "unattributed_value": (5, True), "rows": (7, False), "unattributed_rows": (8, False), "journeys": (9, False),
+        "conversions": (0, False), "nulls": (1, False), "unattributed": (2, False), "rows": (3, False),
+        "unattributed_rows": (4, False), "journeys": (5, False), "value": (6, True), "unattributed_value": (10, True),
     }  # fmt: skip
-    width: ClassVar[int] = 10
-    marks: ClassVar[tuple[int, ...]] = (9,)
+    width: ClassVar[int] = 14
+    marks: ClassVar[tuple[int, ...]] = (5,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,9 @@ class RuleSums:
     b: float = 0.0
     direct: tuple[str, ...] = ()
     players: ClassVar[int] = 1
-    columns: ClassVar[dict[str, tuple[int, bool]]] = {"conversions": (0, True), "value": (2, True)}
-    width: ClassVar[int] = 4
-    marks: ClassVar[tuple[int, ...]] = (0, 1)
+    columns: ClassVar[dict[str, tuple[int, bool]]] = {"conversions": (0, True), "value": (4, True)}
+    width: ClassVar[int] = 8
+    marks: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class Transitions:
     order: int
 
     columns: ClassVar[dict[str, tuple[int, bool]]] = {"count": (0, False), "value": (1, True)}
-    width: ClassVar[int] = 3
+    width: ClassVar[int] = 5
     marks: ClassVar[tuple[int, ...]] = (0,)
 
     @property
@@ -142,15 +141,15 @@ class Tally:
 
     def column(self, name: str) -> Floats:
         """Sums of one column as floats."""
-        at, is_pair = self.need.columns[name]
-        if not is_pair:
+        at, is_real = self.need.columns[name]
+        if not is_real:
             return self.sums[:, at].astype(np.float64)
-        return pair_to_float(self.sums[:, at], self.sums[:, at + 1], self.exponent if "value" in name else 0)
+        return to_float(self.sums[:, at : at + WORDS], self.exponent if "value" in name else 0)
 
     def counts(self, name: str) -> Ints:
         """Sums of a counted column, exact."""
-        at, is_pair = self.need.columns[name]
-        assert not is_pair
+        at, is_real = self.need.columns[name]
+        assert not is_real
         return self.sums[:, at]
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Tally:
@@ -185,21 +184,30 @@ class Tally:
         return _compact(replace(self, layout=layout), keys)
 
 
-def pair_to_float(high: Ints, low: Ints, exponent: int) -> Floats:
-    """Real numbers of the two words of order-free sums."""
-    return np.ldexp(high * 2.0**-20 + low * 2.0**-62, exponent)
+def to_float(words: Ints, exponent: int) -> Floats:
+    """Real numbers of order-free sums; words int64 [n, 4] (see ``kernels/fixed.py``)."""
+    real = np.zeros(len(words))
+    for word in range(WORDS - 1, -1, -1):  # smallest first
+        real += words[:, word] * 2.0 ** -(HIGH_BITS + word * LOW_BITS)
+    return np.ldexp(real, exponent)
+
+
+def carry(words: Ints) -> None:
+    """Bring the lower words of order-free sums back below 2^42, in place."""
+    for word in range(WORDS - 1, 0, -1):
+        words[:, word - 1] += words[:, word] >> LOW_BITS
+        words[:, word] &= LOW_MASK
 
 
 def _compact(tally: Tally, keys: Ints) -> Tally:
-    """Sort by key and sum what is equal, carrying the low words of pairs."""
+    """Sort by key and sum what is equal, carrying the lower words."""
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, np.int64)
     sums = np.add.reduceat(tally.sums[order], starts, axis=0) if len(keys) else tally.sums
-    for at, is_pair in tally.need.columns.values():
-        if is_pair:
-            sums[:, at] += sums[:, at + 1] >> 42
-            sums[:, at + 1] &= LOW_MASK
+    for at, is_real in tally.need.columns.values():
+        if is_real:
+            carry(sums[:, at : at + WORDS])
     return replace(tally, keys=keys[starts], sums=sums)
 
 
@@ -275,7 +283,7 @@ def tally_journeys(ragged: Ragged, need: Need, *, players: int, games: int, expo
     slots = np.zeros(0, np.int64) if dense else np.full(1 << 16, -1, np.int64)
     used = np.zeros(1, np.int64)
     sums = np.zeros(((1 << total_bits) if dense else len(slots), need.width), np.int64)
-    scale = 2.0**-exponent
+    scale = float(np.ldexp(1.0, -exponent))
     r, bits, gb = ragged, layout.bits, layout.game_bits
     common: tuple[Any, ...]
     if isinstance(need, Totals):
@@ -287,7 +295,7 @@ def tally_journeys(ragged: Ragged, need: Need, *, players: int, games: int, expo
     elif isinstance(need, RuleSums):
         run = kernel.sum_rule
         direct = r.is_direct(need.direct)
-        a = need.a * r.ticks_per_second if need.rule == kernel.DECAY else need.a
+        a = need.a * r.ticks_per_second if need.rule == DECAY else need.a
         common = (
             need.rule, a, need.b, r.offsets, r.players, r.times, direct, r.game, unit, r.conversions, r.value, scale,
             gb, bits,

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.engines.paths import PathRecipe
-from attrib.ragged import FIRST_PLAYER, STATUSES, Events, Ragged
+from attrib.kernels.codes import FIRST_PLAYER, STATUSES
+from attrib.ragged import Events, Ragged
 from attrib.schemas import CONVERSIONS, CUSTOMER, NULLS, STAGE, VALUE
 
 if TYPE_CHECKING:

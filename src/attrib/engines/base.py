@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +13,7 @@ from attrib.tally import Transitions
 
 if TYPE_CHECKING:
     from attrib.io.sources import InlineOutcome, Source
-    from attrib.ragged import Ints, Ragged
+    from attrib.ragged import FunnelPart, Ints, Ragged
     from attrib.stages import StageColumn, StageModel
     from attrib.tally import Need, Tally
 
@@ -54,7 +54,7 @@ class Ledger:
 class Fates:
     """What became of rows after they were read, summed over the partitions.
 
-    ``touches`` int64 [3]: used, outside the window, open; ``outcomes`` int64 [3, 3]: rows and value (two words) of
+    ``touches`` int64 [3]: used, outside the window, open; ``outcomes`` int64 [3, 5]: rows and value (four words) of
     credited or unattributed, without effect, other outcomes.
     """
 
@@ -103,39 +103,71 @@ class Tallies:
     no_nulls: tuple[str, ...] = ()
     has_times: bool = True
 
-    def find(self, need: Need) -> Tally | None:
-        """Sum of a need, also as the marginal of a higher order; None where it was not summed."""
-        if need not in self.sums and isinstance(need, Transitions):
-            higher = [n for n in self.sums if isinstance(n, Transitions) and n.order > need.order]
-            if higher:
-                self.sums[need] = self.sums[min(higher, key=lambda n: n.order)].marginal(need.order)
-        return self.sums.get(need)
-
     def get(self, need: Need) -> Tally:
         """Sum of a need that was asked for."""
-        tally = self.find(need)
-        assert tally is not None
-        return tally
+        return self.sums[need]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What an engine remembers of one recipe, so that nothing is read or summed twice.
+
+    ``sums`` by (need, whether it keeps the unit axis); ``names``: players, games and units of the sums;
+    ``partitions``: reader and partitions, where all of them fit; ``funnel_parts`` become ``funnel`` when asked for.
+    """
+
+    sums: dict[tuple[Need, bool], Tally] = field(default_factory=dict)
+    names: Tallies | None = None
+    ledger: Ledger | None = None
+    funnel_parts: tuple[list[FunnelPart], Any] | None = None
+    funnel: Funnel | None = None
+    partitions: tuple[Any, list[Any]] | None = None
+
+    def find(self, need: Need, *, units: bool) -> Tally | None:
+        """Sum of a need: as it was summed, as the marginal of a higher order, or summed over its units."""
+        found = self.sums.get((need, units))
+        if found is None and isinstance(need, Transitions):
+            orders = [
+                n.order for n, u in self.sums if u == units and isinstance(n, Transitions) and n.order > need.order
+            ]
+            if orders:
+                found = self.sums[Transitions(min(orders)), units].marginal(need.order)
+        if found is None and not units:
+            with_units = self.find(need, units=True)
+            found = None if with_units is None else with_units.without_units()
+        if found is not None:
+            self.sums[need, units] = found
+        return found
 
 
 BUCKETS = 256  # units of customers' journeys: what a fixed hash of the customer gives
 
 
 class Engine(Protocol):
-    """Runs recipes; ``memory`` is the recipe's own, so that nothing is summed twice."""
+    """Runs recipes; ``memory`` is the recipe's own."""
 
-    def tally(self, recipe: Any, needs: Iterable[Need], *, units: bool, memory: dict[Any, Any]) -> Tallies:
+    @property
+    def workers(self) -> int:
+        """Threads that solving may use."""
+        ...
+
+    @property
+    def progress(self) -> Progress | None:
+        """Whom to tell of progress."""
+        ...
+
+    def tally(self, recipe: Any, needs: Iterable[Need], *, units: bool, memory: Memory) -> Tallies:
         """Sum the needs over all journeys."""
         ...
 
-    def ledger(self, recipe: Any, memory: dict[Any, Any]) -> Ledger:
+    def ledger(self, recipe: Any, memory: Memory) -> Ledger:
         """Account for every row."""
         ...
 
-    def funnel(self, recipe: Any, memory: dict[Any, Any]) -> Funnel:
+    def funnel(self, recipe: Any, memory: Memory) -> Funnel:
         """Count customers by stage."""
         ...
 
-    def journeys(self, recipe: Any, memory: dict[Any, Any]) -> tuple[Any, list[tuple[Any, Ragged]]]:
+    def journeys(self, recipe: Any, memory: Memory) -> tuple[Any, list[tuple[Any, Ragged]]]:
         """List all journeys."""
         ...

@@ -27,7 +27,7 @@ from attrib.kernels import rows as kernel
 from attrib.ragged import Cut, CutPlan, Events, cut
 from attrib.schemas import CHANNEL, CLUSTER, CUSTOMER, EVENT, OUTCOME, SEQUENCE, STAGE, TIME, VALUE, require_columns
 from attrib.stages import StageColumn, StageModel
-from attrib.tally import Need, Tally, Totals, pair_to_float
+from attrib.tally import Need, Tally, carry, to_float
 
 ROWS_OF_PARTITION = 1 << 18  # with three words 6 MB: sorted inside the cache
 
@@ -225,17 +225,17 @@ class EventReader:
         if (self.touches.aware and self.outcomes.naive) or (self.touches.naive and self.outcomes.aware):
             raise mixed_zones("touchpoints", "outcomes")
 
-    def tallies(self, sums: dict[Need, Tally], *, units: bool) -> Tallies:
+    def tallies(self, sums: dict[Need, Tally]) -> Tallies:
         """Put players and games into the order of the credit table."""
-        return self.names.tallies(sums, units=units, resampled=Units("buckets", np.ones(BUCKETS, np.int64)))
+        return self.names.tallies(sums, Units("buckets", np.ones(BUCKETS, np.int64)))
 
-    def ledger(self, fates: Fates, tallies: Tallies) -> Ledger:
+    def ledger(self, fates: Fates, totals: Tally) -> Ledger:
         """Account for every row of both tables."""
         t, o = self.touches, self.outcomes
-        totals = tallies.get(Totals())
         unattributed = int(totals.counts("unattributed_rows").sum())
         unattributed_value = math.fsum(totals.column("unattributed_value"))
-        value = pair_to_float(fates.outcomes[:, 1], fates.outcomes[:, 2], self._exponent)
+        carry(fates.outcomes[:, 1:])
+        value = to_float(fates.outcomes[:, 1:], self._exponent)
         outcomes, touches = fates.outcomes[:, 0], fates.touches
         entries: dict[tuple[str, str], tuple[int, float | None]] = {
             ("touchpoints", "in"): (t.rows, None),

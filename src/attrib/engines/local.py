@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from attrib.engines.base import Fates, Funnel, Ledger, Progress, Recipe, Tallies
+from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies
 from attrib.engines.events import EventReader, NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
 from attrib.errors import ResourceError, SpecError
+from attrib.kernels.codes import WORDS
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, walk_funnel
 from attrib.tally import Need, Tally, Totals, Touches, Transitions, merge, tally_journeys
 
-Memory = dict[Any, Any]  # what an engine remembers of a recipe: partitions, tallies, ledger, funnel
 TALLY_FLOOR = 64 << 20  # bytes that tallies may take however small the limit for events is
 _SUFFIXES = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -111,40 +111,42 @@ class LocalEngine:
         Raises
         ------
         ResourceError
-            ``unit_axis_too_large`` when the sums by resampling unit do not fit into the budget.
+            ``tally_too_large`` when the sums do not fit into the budget.
         """
-        needs = list(dict.fromkeys(needs))
-        known: Tallies | None = memory.get(("tallies", units)) or (None if units else memory.get(("tallies", True)))
-        wanted = [need for need in needs if known is None or known.find(need) is None]
-        if known is None or wanted:
+        asked = list(dict.fromkeys((Totals(), Touches(), *needs)))
+        # players' touches decide who is in a game; no interval needs them by unit
+        keeps = {need: units and not isinstance(need, Touches) for need in asked}
+        missing = [need for need in asked if memory.find(need, units=keeps[need]) is None]
+        if missing or memory.names is None:
             budget = max(self.budget, TALLY_FLOOR)
             reader, sums = self._run(
-                recipe, memory, lambda reader: TallyPass(reader, _highest_order(wanted), units=units, budget=budget)
+                recipe, memory, lambda reader: TallyPass(reader, _highest_order(missing), units=units, budget=budget)
             )
-            fresh = reader.tallies(sums.totals(), units=units)
-            if known is not None:
-                fresh.sums = {**known.sums, **fresh.sums}
-            memory["tallies", units] = known = fresh
-            memory.setdefault("ledger", reader.ledger(sums.fates, fresh))
-            if sums.funnel:
-                memory.setdefault("funnel parts", (sums.funnel, reader))
-        return known
+            memory.names = reader.tallies(sums.totals())
+            for need, tally in memory.names.sums.items():
+                memory.sums[need, units and not isinstance(need, Touches)] = tally
+            if memory.ledger is None:
+                memory.ledger = reader.ledger(sums.fates, memory.find(Totals(), units=False))
+            if sums.funnel and memory.funnel is None:
+                memory.funnel_parts = (sums.funnel, reader)
+        found = {need: memory.find(need, units=keeps[need]) for need in asked}
+        return replace(memory.names, sums=found, with_units=units)
 
     def ledger(self, recipe: Recipe | PathRecipe, memory: Memory) -> Ledger:
         """Account for every row."""
-        if "ledger" not in memory:
+        if memory.ledger is None:
             self.tally(recipe, (), units=False, memory=memory)
-        ledger: Ledger = memory["ledger"]
-        return ledger
+        assert memory.ledger is not None
+        return memory.ledger
 
     def funnel(self, recipe: Recipe, memory: Memory) -> Funnel:
         """Count customers by stage (the recipe has a stage model)."""
-        if "funnel" not in memory:
-            if "funnel parts" not in memory:
+        if memory.funnel is None:
+            if memory.funnel_parts is None:
                 self.tally(recipe, (), units=False, memory=memory)
-            memory["funnel"] = _close_funnel(*memory.pop("funnel parts"))
-        funnel: Funnel = memory["funnel"]
-        return funnel
+            assert memory.funnel_parts is not None
+            memory.funnel, memory.funnel_parts = _close_funnel(*memory.funnel_parts), None
+        return memory.funnel
 
     def journeys(self, recipe: Recipe | PathRecipe, memory: Memory) -> tuple[Any, list[tuple[Any, Ragged]]]:
         """List all journeys, for people who want to look: (reader, [(events, journeys) of each partition])."""
@@ -154,8 +156,8 @@ class LocalEngine:
     # one pass over the partitions ---------------------------------------------------------------------------------
     def _run(self, recipe: Recipe | PathRecipe, memory: Memory, build: Callable[[Any], Any]) -> tuple[Any, Any]:
         """Feed every partition to a fresh consumer; partitions that fit the budget are kept for the next pass."""
-        if "partitions" in memory:
-            reader, kept = memory["partitions"]
+        if memory.partitions is not None:
+            reader, kept = memory.partitions
             consumer = build(reader)
             self._map(((partial(_same, events), reader.plan(), 1.0) for events in kept), consumer)
             return reader, consumer
@@ -167,7 +169,7 @@ class LocalEngine:
             except NotSortedError:
                 continue  # the rows do not come customer by customer after all: the hash route orders them
             if keeper.held <= keeper.budget:
-                memory["partitions"] = (reader, keeper.kept)
+                memory.partitions = (reader, keeper.kept)
             return reader, consumer
         raise AssertionError("the hash route takes any order")
 
@@ -259,7 +261,7 @@ class Accumulator:
         Raises
         ------
         ResourceError
-            ``unit_axis_too_large``.
+            ``tally_too_large``.
         """
         self._waiting.append(tally)
         self._rows += len(tally.keys)
@@ -269,11 +271,12 @@ class Accumulator:
         size = (self._rows + (0 if self._merged is None else len(self._merged.keys))) * 8 * (1 + tally.need.width)
         expected = size if share is None else size / share
         if expected > self.budget:
+            by_unit = " by resampling unit" if share is not None else ""
             raise ResourceError(
-                "unit_axis_too_large",
-                f"the sums of {tally.need} by resampling unit need about {expected / 1e9:.1f} GB, "
+                "tally_too_large",
+                f"the sums of {tally.need}{by_unit} need about {expected / 1e9:.1f} GB, "
                 f"{self.budget / 1e9:.1f} GB are allowed",
-                hint="lower the order, raise memory_limit, or use intervals=None",
+                hint="lower the order, raise memory_limit" + (", or use intervals=None" if by_unit else ""),
                 expected=int(expected),
                 budget=self.budget,
             )
@@ -291,7 +294,7 @@ class TallyPass:
     def __init__(self, reader: Any, needs: Iterable[Need], *, units: bool, budget: int) -> None:
         self.reader, self.units = reader, units
         self.sums: dict[Need, Accumulator] = {n: Accumulator(budget) for n in (Totals(), Touches(), *needs)}
-        self.fates = Fates(np.zeros(3, np.int64), np.zeros((3, 3), np.int64), 0, 0, [])
+        self.fates = Fates(np.zeros(3, np.int64), np.zeros((3, 1 + WORDS), np.int64), 0, 0, [])
         self.funnel: list[FunnelPart] = []
         self._share = 0.0
 

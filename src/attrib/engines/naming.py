@@ -11,10 +11,11 @@ import polars as pl
 from attrib.engines.base import Recipe, Tallies, Units
 from attrib.engines.coding import Kinds
 from attrib.errors import DataError, ResourceError
-from attrib.ragged import NEVER, REPEATS, CutPlan, Milestones
+from attrib.kernels.codes import FIRST_PLAYER, REPEATS
+from attrib.ragged import NEVER, CutPlan, Milestones
 from attrib.schemas import STAGE
 from attrib.stages import Milestone, StageColumn, StageModel
-from attrib.tally import FIRST_PLAYER, Layout, Need, Tally, Totals, bits_for
+from attrib.tally import Layout, Need, Tally, Totals, bits_for
 
 Ints = npt.NDArray[np.int64]
 GAME_KEY_BITS = 62
@@ -178,7 +179,6 @@ class Names:
         """By-values and stage of every game, in the order of their codes."""
         keys = np.array(list(self._games), np.int64)
         shared = {d.name: d for d in (*self.touches.dictionaries[1:], *self.outcomes.dictionaries[1:])}
-        shared |= {d.name: d for d in self.touches.dictionaries[:1] if d.name in self.recipe.by}
         by_keys = keys >> self.stage_bits
         columns = {}
         for place, column in enumerate(self.recipe.by):
@@ -197,7 +197,7 @@ class Names:
         """Games with a journey that counts: one met in open journeys only is no game."""
         return np.unique(totals.games) if self.recipe.by else None
 
-    def tallies(self, sums: dict[Need, Tally], *, units: bool, resampled: Units) -> Tallies:
+    def tallies(self, sums: dict[Need, Tally], resampled: Units) -> Tallies:
         """Rename codes so that players and games count up in the order of the credit table."""
         players, player_codes = _in_order(self.player_frame())
         games, game_codes = _in_order(self.game_frame(), len(self._games), self._seen_games(sums[Totals()]))
@@ -210,7 +210,7 @@ class Names:
         totals = named[Totals()]
         absent = tuple(c for c in self.recipe.by if c not in self.in_touches)
         has_nulls = bool(totals.counts("nulls").sum())
-        return Tallies(players, games, resampled, named, units, absent if has_nulls else ())
+        return Tallies(players, games, resampled, named, with_units=False, no_nulls=absent if has_nulls else ())
 
 
 def _in_order(frame: pl.DataFrame, height: int = 1, seen: Ints | None = None) -> tuple[pl.DataFrame, Ints]:

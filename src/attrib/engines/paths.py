@@ -16,9 +16,10 @@ from attrib.engines.coding import Dictionary, check_players
 from attrib.engines.events import exponent_of
 from attrib.errors import DataError, RejectedError
 from attrib.io.sources import Source, read_error
-from attrib.ragged import CONVERTING, NULL, UNATTRIBUTED, Cut, Ragged
+from attrib.kernels.codes import CONVERTING, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
+from attrib.ragged import Cut, Ragged
 from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH, TIME, VALUE, require_columns
-from attrib.tally import FIRST_PLAYER, Layout, Need, Tally, Totals, bits_for, merge  # noqa: F401
+from attrib.tally import Layout, Need, Tally, bits_for
 
 Ints = npt.NDArray[np.int64]
 
@@ -207,11 +208,11 @@ class PathReader:
             value=np.where(is_null, 0.0, rows.value[row]), end=np.zeros(n, np.int64), status=status,
             ticks_per_second=1, channel_of_kind=values[1:].to_numpy(),
         )  # fmt: skip
-        outcomes = np.zeros((3, 3), np.int64)
+        outcomes = np.zeros((3, 1 + WORDS), np.int64)
         outcomes[0, 0] = int(rows.conversions.sum())
         return Cut(ragged, np.array([int(offsets[-1]), 0, 0], np.int64), outcomes)
 
-    def tallies(self, sums: dict[Need, Tally], *, units: bool) -> Tallies:
+    def tallies(self, sums: dict[Need, Tally]) -> Tallies:
         """Put players into the order of the credit table."""
         assert self.rows is not None
         assert self.channels.values is not None
@@ -228,14 +229,13 @@ class PathReader:
             named[need] = tally.recode(Layout(need.players, bits, tally.layout.game_bits), padded)
         counts = np.stack([self.rows.conversions, self.rows.nulls], axis=1).reshape(-1)
         return Tallies(
-            names.gather(order).alias(CHANNEL).to_frame(), pl.DataFrame(), Units("paths", counts), named, units,
-            has_times=False,
+            names.gather(order).alias(CHANNEL).to_frame(), pl.DataFrame(), Units("paths", counts), named,
+            with_units=False, has_times=False,
         )  # fmt: skip
 
-    def ledger(self, _fates: Fates, tallies: Tallies) -> Ledger:
+    def ledger(self, _fates: Fates, totals: Tally) -> Ledger:
         """Account for every row, conversion and value."""
         assert self.rows is not None
-        totals = tallies.get(Totals())
         counted, value_in, rejected, value_rejected, bad_rows = self._counts_in
         unattributed = int(totals.counts("unattributed").sum())
         unattributed_value = math.fsum(totals.column("unattributed_value"))

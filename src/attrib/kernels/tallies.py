@@ -12,10 +12,17 @@ from __future__ import annotations
 import numpy as np
 
 from attrib.kernels._jit import inline, jit
-from attrib.kernels.fixed import add, add_times, split
-
-PAD, CONVERSION, NULL_STATE, FIRST_PLAYER = 0, 1, 2, 3
-FIRST_TOUCH, LAST_TOUCH, LAST_NON_DIRECT, LINEAR, POSITION, DECAY, SHAPLEY = 0, 1, 2, 3, 4, 5, 6
+from attrib.kernels.codes import (
+    CONVERSION,
+    DECAY,
+    FIRST_TOUCH,
+    LAST_NON_DIRECT,
+    LINEAR,
+    NULL_STATE,
+    OPEN,
+    POSITION,
+)  # fmt: skip
+from attrib.kernels.fixed import add, add_times
 
 
 @inline
@@ -54,25 +61,24 @@ def sum_totals(
 ):  # fmt: skip
     """Totals per (unit, game).
 
-    Columns: conversions, nulls, unattributed, value (2), unattributed value (2), rows, unattributed rows, journeys.
+    Columns: conversions, nulls, unattributed, rows, unattributed rows, journeys, value (4 words), unattributed value (4).
     """
     for j in range(start, game.shape[0]):
         if _is_full(slots, used, 1):
             return j
-        if status[j] == 2:  # open
+        if status[j] == OPEN:
             continue
         r = _row(slots, used, (np.int64(unit[j]) << game_bits) | game[j])
-        high, low = split(value[j] * scale)
         sums[r, 1] += nulls[j]
-        sums[r, 9] += 1
+        sums[r, 5] += 1
         if offsets[j + 1] == offsets[j]:
             sums[r, 2] += conversions[j]
-            add(sums, r, 5, high, low)
-            sums[r, 8] += rows[j]
+            add(sums, r, 10, value[j] * scale)
+            sums[r, 4] += rows[j]
         else:
             sums[r, 0] += conversions[j]
-            add(sums, r, 3, high, low)
-            sums[r, 7] += rows[j]
+            add(sums, r, 6, value[j] * scale)
+            sums[r, 3] += rows[j]
     return game.shape[0]
 
 
@@ -82,7 +88,7 @@ def count_touches(offsets, players, game, status, bits, start, slots, used, sums
     for j in range(start, game.shape[0]):
         if _is_full(slots, used, offsets[j + 1] - offsets[j]):
             return j
-        if status[j] == 2:
+        if status[j] == OPEN:
             continue
         for i in range(offsets[j], offsets[j + 1]):
             sums[_row(slots, used, (np.int64(game[j]) << bits) | players[i]), 0] += 1
@@ -162,7 +168,7 @@ def sum_rule(
     rule, a, b, offsets, players, times, direct, game, unit, conversions, value, scale, game_bits, bits,
     start, slots, used, sums, weights,
 ):  # fmt: skip
-    """Credit of a rule per (unit, game, player), columns: conversions (2 words), value (2 words)."""
+    """Credit of a rule per (unit, game, player), columns: conversions (4 words), value (4 words)."""
     for j in range(start, game.shape[0]):
         low, high = offsets[j], offsets[j + 1]
         if conversions[j] == 0 or low == high:
@@ -172,19 +178,15 @@ def sum_rule(
         above = ((np.int64(unit[j]) << game_bits) | game[j]) << bits
         if rule <= LAST_NON_DIRECT:
             r = _row(slots, used, above | players[_chosen(rule, low, high, direct)])
-            high_word, low_word = split(1.0)
-            add_times(sums, r, 0, high_word, low_word, conversions[j])
-            high_word, low_word = split(value[j] * scale)
-            add(sums, r, 2, high_word, low_word)
+            add_times(sums, r, 0, 1.0, conversions[j])
+            add(sums, r, 4, value[j] * scale)
             continue
         _weigh(rule, a, b, low, high, players, times, weights)
         for i in range(high - low):
             if weights[i] != 0.0:
                 r = _row(slots, used, above | players[low + i])
-                high_word, low_word = split(weights[i])
-                add_times(sums, r, 0, high_word, low_word, conversions[j])
-                high_word, low_word = split(value[j] * weights[i] * scale)
-                add(sums, r, 2, high_word, low_word)
+                add_times(sums, r, 0, weights[i], conversions[j])
+                add(sums, r, 4, value[j] * weights[i] * scale)
     return game.shape[0]
 
 
@@ -193,14 +195,14 @@ def sum_transitions(
     order, offsets, players, game, unit, conversions, nulls, value, status, scale, game_bits, bits,
     start, slots, used, sums,
 ):  # fmt: skip
-    """Weighted steps per (unit, game, last k players, next), columns: count, value (2 words; to conversion only).
+    """Weighted steps per (unit, game, last k players, next), columns: count, value (4 words; to conversion only).
 
     The context starts as padding (code 0), so that lower orders are marginals of the highest.
     """
     context_mask = (np.int64(1) << (order * bits)) - 1
     for j in range(start, game.shape[0]):
         low, high = offsets[j], offsets[j + 1]
-        if low == high or status[j] == 2:
+        if low == high or status[j] == OPEN:
             continue
         if _is_full(slots, used, high - low + 2):
             return j
@@ -213,8 +215,7 @@ def sum_transitions(
         if conversions[j] > 0:
             r = _row(slots, used, above | (context << bits) | CONVERSION)
             sums[r, 0] += conversions[j]
-            high_word, low_word = split(value[j] * scale)
-            add(sums, r, 1, high_word, low_word)
+            add(sums, r, 1, value[j] * scale)
         if nulls[j] > 0:
             sums[_row(slots, used, above | (context << bits) | NULL_STATE), 0] += nulls[j]
     return game.shape[0]

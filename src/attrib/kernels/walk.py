@@ -9,15 +9,20 @@ from __future__ import annotations
 import numpy as np
 
 from attrib.kernels._jit import jit
-from attrib.kernels.fixed import add, split
+from attrib.kernels.codes import (
+    COLLAPSE,
+    CONVERTING,
+    CREDITED,
+    FIRST,
+    KEEP,
+    NO_EFFECT,
+    NULL,
+    OPEN,
+    OTHER,
+    UNATTRIBUTED,
+)  # fmt: skip
+from attrib.kernels.fixed import add
 
-# statuses of a journey
-CONVERTING, NULL, OPEN, UNATTRIBUTED = 0, 1, 2, 3
-# fates of an outcome row, rows of the outcome ledger
-CREDITED, NO_EFFECT, OTHER = 0, 1, 2
-# repeats
-KEEP, COLLAPSE, FIRST, LAST = 0, 1, 2, 3
-# columns of the per-instant counts
 NO_GAP = -1
 
 
@@ -28,7 +33,7 @@ def find_boundaries(o_offsets, times, kinds, values, scale, type_of_kind, stage_
     type_of_kind int64 [K]: milestone type of an outcome kind, -1 if no stage asks for it.
     stage_type, stage_nth int64 [S]: milestone of each stage, type -1 for a last stage without one.
     out: tuple (b_offsets [C+1], time, stage, to, count, value, kind, rows), each [O] but the first.
-    ledger int64 [3, 3]: rows, value high, value low for credited, without effect and other outcomes.
+    ledger int64 [3, 5]: rows and value (4 words) of credited, without effect and other outcomes.
     Returns the number of boundaries.
     """
     b_offsets, b_time, b_stage, b_to, b_count, b_value, b_kind, b_rows = out
@@ -76,8 +81,7 @@ def find_boundaries(o_offsets, times, kinds, values, scale, type_of_kind, stage_
                         if first_kind < 0:
                             first_kind = kinds[r]
                 ledger[fate, 0] += 1
-                high, low = split(values[r] * scale)
-                add(ledger, fate, 1, high, low)
+                add(ledger, fate, 1, values[r] * scale)
             if furthest >= 0:
                 b_time[n] = times[i]
                 b_stage[n] = stage

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import AttribWarning, SpecError
+from attrib.kernels.codes import FIRST_PLAYER
 from attrib.schemas import CONVERSIONS, EFFECT, ERROR, KIND, KINDS, METHOD, SHARE, STAGE, VALUE
-from attrib.tally import FIRST_PLAYER, Need, Tally, Totals, Touches
+from attrib.tally import Need, Tally, Totals, Touches
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from attrib.errors import SolveError, SpecError
+from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, NULL_STATE
 from attrib.methods.base import Cells, Credits, Draw, Method, n_games
-from attrib.tally import FIRST_PLAYER, Transitions
+from attrib.tally import Transitions
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 MAX_ORDER = 5
-CONVERSION, NULL_STATE = 1, 2
 STACK = 1 << 24  # numbers in a stack of replicate matrices: 128 MB
 COLUMNS = 1 << 22  # numbers in a block of right-hand sides: 32 MB, of which the solver holds seven
 TOLERANCE = 1e-13

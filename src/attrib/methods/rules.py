@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 
 from attrib.durations import parse_duration
 from attrib.errors import SolveError, SpecError
+from attrib.kernels.codes import (
+    DECAY,
+    FIRST_PLAYER,
+    FIRST_TOUCH,
+    LAST_NON_DIRECT,
+    LAST_TOUCH,
+    LINEAR,
+    POSITION,
+)  # fmt: skip
 from attrib.methods.base import Cells, Credits, Draw, Method
-from attrib.tally import FIRST_PLAYER, RuleSums
+from attrib.tally import RuleSums
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
-
-# codes of kernels/tallies.py, repeated here because importing it would load numba
-_FIRST, _LAST, _LAST_NON_DIRECT, _LINEAR, _POSITION, _DECAY, _SHAPLEY = range(7)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class FirstTouch(_Rule):
     """
 
     def _sum(self) -> RuleSums:
-        return RuleSums(_FIRST)
+        return RuleSums(FIRST_TOUCH)
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class LastTouch(_Rule):
     """
 
     def _sum(self) -> RuleSums:
-        return RuleSums(_LAST)
+        return RuleSums(LAST_TOUCH)
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ class LastNonDirect(_Rule):
         object.__setattr__(self, "direct", tuple(self.direct))
 
     def _sum(self) -> RuleSums:
-        return RuleSums(_LAST_NON_DIRECT, direct=self.direct)
+        return RuleSums(LAST_NON_DIRECT, direct=self.direct)
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ class Linear(_Rule):
     """
 
     def _sum(self) -> RuleSums:
-        return RuleSums(_LINEAR)
+        return RuleSums(LINEAR)
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ class PositionBased(_Rule):
             raise SpecError("bad_parameter", f"first + last = {self.first + self.last:g} is above 1")
 
     def _sum(self) -> RuleSums:
-        return RuleSums(_POSITION, a=float(self.first), b=float(self.last))
+        return RuleSums(POSITION, a=float(self.first), b=float(self.last))
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,7 @@ class TimeDecay(_Rule):
 
     def _sum(self) -> RuleSums:
         half_life = parse_duration(self.half_life)
-        return RuleSums(_LINEAR) if half_life is None else RuleSums(_DECAY, a=half_life.total_seconds())
+        return RuleSums(LINEAR) if half_life is None else RuleSums(DECAY, a=half_life.total_seconds())
 
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
         if not tallies.has_times:

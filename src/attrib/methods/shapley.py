@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from attrib.errors import SpecError
+from attrib.kernels.codes import SHAPLEY
 from attrib.methods.base import Cells, Credits, Draw, Method
-from attrib.methods.rules import _SHAPLEY, add_up
+from attrib.methods.rules import add_up
 from attrib.tally import RuleSums
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Shapley(Method):
             raise SpecError("bad_parameter", f"worth = {self.worth!r} is not one of {', '.join(WORTHS)}")
 
     def _needs(self) -> tuple[RuleSums, ...]:
-        return (RuleSums(_SHAPLEY),)
+        return (RuleSums(SHAPLEY),)
 
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
-        return add_up(RuleSums(_SHAPLEY), tallies, cells, draw)
+        return add_up(RuleSums(SHAPLEY), tallies, cells, draw)

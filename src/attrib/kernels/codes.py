@@ -1,0 +1,24 @@
+"""Codes that kernels and their callers share; no numba here, so that reading them costs nothing."""
+
+# player fields of a key: 0 pads a context (and stands for start), then conversion and null; players follow, so that no
+# name can collide with a state
+PAD, CONVERSION, NULL_STATE, FIRST_PLAYER = 0, 1, 2, 3
+
+# statuses of a journey
+CONVERTING, NULL, OPEN, UNATTRIBUTED = 0, 1, 2, 3
+STATUSES = ("converting", "null", "open", "unattributed")
+
+# fates of an outcome row
+CREDITED, NO_EFFECT, OTHER = 0, 1, 2
+
+# what `repeats` does
+REPEATS = ("keep", "collapse", "first", "last")
+KEEP, COLLAPSE, FIRST, LAST = 0, 1, 2, 3
+
+# rules; those up to LAST_NON_DIRECT choose one touch
+FIRST_TOUCH, LAST_TOUCH, LAST_NON_DIRECT, LINEAR, POSITION, DECAY, SHAPLEY = range(7)
+
+# words of an order-free sum, see fixed.py
+WORDS = 4
+HIGH_BITS, LOW_BITS = 20, 42
+LOW_MASK = (1 << LOW_BITS) - 1
