@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from attrib.errors import SpecError
 
+LONGEST = 2**62  # ticks: longer than any data, and still a 64-bit integer when added to a time
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _PATTERN = re.compile(r"(\d+)\s*([smhdw])")
 
@@ -69,4 +70,4 @@ def in_ticks(duration: timedelta | None, ticks_per_second: int) -> int:
     if duration is None:
         return -1
     microseconds = duration // timedelta(microseconds=1)
-    return microseconds * ticks_per_second // 1_000_000
+    return min(microseconds * ticks_per_second // 1_000_000, LONGEST)

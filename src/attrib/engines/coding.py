@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
+from attrib.io.checks import BLANKS
 from attrib.kernels import words
 
 Codes = npt.NDArray[np.int32]
@@ -92,10 +93,11 @@ def _as_key(series: pl.Series) -> pl.Series:
 
 @dataclass(slots=True)
 class Dictionary:
-    """Codes of one column in order of first appearance; code 0 is null."""
+    """Codes of one column in order of first appearance; code 0 is null. ``blanks`` are codes of white space."""
 
     name: str
     values: pl.Series | None = None
+    blanks: list[int] = field(default_factory=list)
     _words0: list[Words] = field(default_factory=list)
     _words1: list[Words] = field(default_factory=list)
     _keys0: Words = field(default_factory=lambda: np.zeros(256, np.uint64))
@@ -109,11 +111,11 @@ class Dictionary:
     def encode(self, series: pl.Series) -> Codes:
         """Code a column; new values are remembered."""
         key = _as_key(series)
-        w0, w1 = text_words(key) if key.dtype in (pl.String, pl.Null) else integer_words(key)
         nulls = series.null_count()
         if nulls == len(series):
             self._remember(key, np.zeros(0, np.int64))
             return np.zeros(len(series), np.int32)
+        w0, w1 = text_words(key) if key.dtype == pl.String else integer_words(key)
         if not nulls:
             codes, fresh = self.encode_words(w0, w1)
             self._remember(key, fresh)
@@ -132,6 +134,9 @@ class Dictionary:
             new = key.gather(fresh).alias(self.name)
             if self.values.dtype == pl.Null:
                 self.values = self.values.cast(new.dtype)
+            if new.dtype == pl.String:
+                blank = (new.str.strip_chars(BLANKS).str.len_bytes() == 0).arg_true()
+                self.blanks += [len(self.values) + int(i) for i in blank]
             self.values = pl.concat([self.values, new.cast(self.values.dtype)])
 
     def encode_words(self, w0: Words, w1: Words) -> tuple[Codes, npt.NDArray[np.int64]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from attrib.engines.base import BUCKETS, Fates, Ledger, Progress, Recipe, Tallie
 from attrib.engines.coding import Dictionary, Kinds, Words
 from attrib.engines.grouping import Grouping
 from attrib.engines.naming import Names
-from attrib.engines.reading import RowLayout, TableReader, mixed_zones
+from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks
 from attrib.io.sources import Source, read_error
@@ -38,10 +38,26 @@ class NotSortedError(Exception):
 
 @dataclass(slots=True)
 class _Carry:
-    """Rows read but not yet handed on, with the customers they belong to."""
+    """Rows read but not yet handed on, with the customers they belong to, in order."""
 
-    rows: list[Words]
-    ids: list[pl.Series]
+    rows: list[Words] = field(default_factory=list)
+    ids: list[pl.Series] = field(default_factory=list)
+
+    def add(self, rows: Words, ids: pl.Series) -> None:
+        """Put a batch behind."""
+        self.rows.append(rows)
+        self.ids.append(ids)
+
+    def take(self, cutoff: Any, reader: TableReader) -> Words:
+        """Take out the rows of customers before ``cutoff``, or all of them."""
+        if not self.ids or (cutoff is not None and self.ids[0][0] >= cutoff):
+            return _no_rows(reader)  # one customer over several batches: nothing to copy yet
+        rows = np.concatenate(self.rows) if len(self.rows) > 1 else self.rows[0]
+        ids = pl.concat(self.ids) if len(self.ids) > 1 else self.ids[0]
+        at = len(ids) if cutoff is None else int(ids.search_sorted(cutoff, side="left"))
+        left = at < len(ids)
+        self.rows, self.ids = ([rows[at:]], [ids[at:]]) if left else ([], [])
+        return rows[:at]
 
 
 class EventReader:
@@ -101,7 +117,7 @@ class EventReader:
         )  # fmt: skip
         self.outcomes = TableReader(
             source=outcome_source, types=o_types, kinds=o_kinds, layout=RowLayout.build(identity, o_parts), stages=(),
-            player_columns=(), **common,
+            player_columns=(), counted=_counted(recipe), **common,
         )  # fmt: skip
         self.grouping = Grouping(self.touches, self.outcomes, self.ids, self.by_id, recipe.duplicates == "drop")
         self.names = Names(recipe, t_kinds, o_kinds, in_touches, in_outcomes)
@@ -183,42 +199,39 @@ class EventReader:
 
     def _partition_bits(self) -> int:
         """Enough partitions for the cache and the budget, at most one a bucket."""
-        rows = _count_rows(self.touches.source)
+        counted = [_count_rows(reader.source) for reader in (self.touches, self.outcomes)]
+        rows = None if None in counted else sum(n or 0 for n in counted)
         if rows is None:
             return 6
         largest = min(ROWS_OF_PARTITION, max(1, self.budget // (8 * self.touches.layout.width * 8)))
         return min(8, max(0, math.ceil(math.log2(max(1, rows / largest)))))
 
     def _in_order(self) -> Iterator[tuple[Callable[[], Events], float]]:
-        self._exponent = exponent_of(largest_value(self.outcomes), has_value=self.outcomes.types.has_value)
-        total = _count_rows(self.touches.source) or 0
-        touch_batches = _checked_order(self.touches)
+        if self.outcomes.types.has_value:
+            largest = _scan(self.outcomes.source, largest_value(self.outcomes.counted, self.ids))
+            self._exponent = exponent_of(float(largest or 0.0), has_value=True)
+        total = _count_rows(self.touches.source)
         outcome_batches = _checked_order(self.outcomes)
-        touches, outcomes = _Carry([], []), _Carry([], [])
-        outcomes_done = False
-        for rows, ids in touch_batches:
-            touches.rows.append(rows)
-            touches.ids.append(ids)
-            cutoff = ids[-1] if len(ids) else None
-            if cutoff is None:
-                continue
-            while not outcomes_done and (not outcomes.ids or outcomes.ids[-1][-1] < cutoff):
-                batch = next(outcome_batches, None)
-                if batch is None:
-                    outcomes_done = True
-                elif len(batch[1]):
-                    outcomes.rows.append(batch[0])
-                    outcomes.ids.append(batch[1])
-            ready, held = _split(touches, cutoff, self.touches), _split(outcomes, cutoff, self.outcomes)
-            self.progress("reading touchpoints", self.touches.rows, total or None)
-            if len(ready) or len(held):
-                yield self.grouping.later(ready, held, skip=0), 1.0
-        for rows, ids in outcome_batches:
-            if len(ids):
-                outcomes.rows.append(rows)
-                outcomes.ids.append(ids)
+        touches, outcomes = _Carry(), _Carry()
+        for touch_rows, ids in _checked_order(self.touches):
+            touches.add(touch_rows, ids)
+            cutoff = ids[-1]  # this customer may go on in the next batch
+            for outcome_rows, outcome_ids in _until(outcome_batches, outcomes, cutoff):
+                outcomes.add(outcome_rows, outcome_ids)
+                if len(outcomes.rows) > 2:  # many customers without a touch: they need not wait for one
+                    alone = outcomes.take(min(touches.ids[0][0], outcome_ids[-1]), self.outcomes)
+                    yield self.grouping.later(_no_rows(self.touches), alone, skip=0), 1.0
+            ready, theirs = touches.take(cutoff, self.touches), outcomes.take(cutoff, self.outcomes)
+            self.progress("reading touchpoints", self.touches.rows, total)
+            if len(ready) or len(theirs):
+                yield self.grouping.later(ready, theirs, skip=0), 1.0
+        for outcome_rows, outcome_ids in outcome_batches:
+            outcomes.add(outcome_rows, outcome_ids)
+            if len(outcomes.rows) > 2 and not (touches.ids and touches.ids[0][0] >= outcome_ids[-1]):
+                last = touches.take(outcome_ids[-1], self.touches)
+                yield self.grouping.later(last, outcomes.take(outcome_ids[-1], self.outcomes), skip=0), 1.0
         self._check_zones()
-        yield self.grouping.later(_all(touches, self.touches), _all(outcomes, self.outcomes), skip=0), 1.0
+        yield self.grouping.later(touches.take(None, self.touches), outcomes.take(None, self.outcomes), skip=0), 1.0
 
     # accounts -----------------------------------------------------------------------------------------------------
     def _check_zones(self) -> None:
@@ -265,26 +278,26 @@ class EventReader:
             yield f"{o.negative:,} outcomes have a negative value (taken as refunds)"
         for reader in (t, o):
             if reader.future:
-                yield f"{reader.future:,} {reader.source.name} lie in the future"
+                at_the_end = (
+                    " (the data end with the latest of them: nothing counts as open)" if self.recipe.maturity else ""
+                )
+                yield f"{reader.future:,} {reader.source.name} lie in the future{at_the_end}"
         if t.only_dates and self.recipe.duplicates == "drop":
             yield "touchpoints carry dates without a time of day: equal rows are kept, and a day is ordered by name"
         if fates.duplicates:
-            yield f"{fates.duplicates:,} duplicate touchpoints were dropped"
+            still = (
+                "; flagged ones among them remain outcomes, which only an event_id tells apart"
+                if self.recipe.inline
+                else ""
+            )
+            yield f"{fates.duplicates:,} duplicate touchpoints were dropped{still}"
         if fates.repeated:
             yield f"{fates.repeated:,} outcomes with a repeated event_id were dropped"
 
 
 def exponent_of(largest: float, *, has_value: bool) -> int:
     """Power of two just above the largest value: values are summed in units of it."""
-    return math.frexp(largest)[1] if has_value and largest > 0 else 0
-
-
-def largest_value(reader: TableReader) -> float:
-    """Largest absolute finite value of a table, from a scan of that column alone."""
-    if not reader.types.has_value:
-        return 1.0
-    value = pl.col(VALUE).cast(pl.Float64, strict=False)
-    return float(_scan(reader.source, value.filter(value.is_finite()).abs().max()) or 0.0)
+    return max(-1000, math.frexp(largest)[1]) if has_value and largest > 0 else 0
 
 
 def _scan(source: Source, number: pl.Expr) -> Any:
@@ -303,17 +316,30 @@ def _count_rows(source: Source) -> int | None:
     return None
 
 
+def _counted(recipe: Recipe) -> tuple[str, ...]:
+    """Outcomes that end journeys."""
+    if isinstance(recipe.stages, StageModel) and recipe.view == "advance":
+        return recipe.stages.outcomes
+    return (recipe.target,) if recipe.target else ()
+
+
 def _as_shared_types(source: Source, other: Source, by: tuple[str, ...], columns: tuple[str, ...]) -> Source:
-    """Select the columns read; a by-column that the other table has with another type is read as text."""
-    differs = [c for c in by if c in source.schema and c in other.schema and source.schema[c] != other.schema[c]]
-    frame = source.frame.select(columns)
-    if differs:
-        frame = frame.with_columns(pl.col(differs).cast(pl.String))
-    return replace(source, frame=frame)
+    """Select the columns read; a by-column that the other table has with another type is read as their common one."""
+    shared = [c for c in by if c in source.schema and c in other.schema and source.schema[c] != other.schema[c]]
+    casts = [pl.col(c).cast(_common_type(source.schema[c], other.schema[c])) for c in shared]
+    return replace(source, frame=source.frame.select(columns).with_columns(casts))
+
+
+def _common_type(one: pl.DataType, other: pl.DataType) -> pl.DataType:
+    """Type that holds the values of both: 1 and 1.0 are one value, and so are a text and its category."""
+    try:
+        return pl.concat([pl.Series([], dtype=one), pl.Series([], dtype=other)], how="vertical_relaxed").dtype
+    except (pl.exceptions.PolarsError, TypeError):
+        return pl.String()
 
 
 def _checked_order(reader: TableReader) -> Iterator[tuple[Words, pl.Series]]:
-    """Batches, as long as customers come in order.
+    """Batches that are not empty, as long as customers come in order.
 
     Raises
     ------
@@ -326,21 +352,17 @@ def _checked_order(reader: TableReader) -> Iterator[tuple[Words, pl.Series]]:
             if not ids.is_sorted() or (last is not None and ids[0] < last):
                 raise NotSortedError
             last = ids[-1]
-        yield rows, ids
+            yield rows, ids
 
 
-def _split(carry: _Carry, cutoff: Any, reader: TableReader) -> Words:
-    """Take the rows of customers before ``cutoff`` out of a carry."""
-    if not carry.ids or carry.ids[0][0] >= cutoff:  # one customer over several batches: nothing to copy yet
-        return np.empty((0, reader.layout.width), np.uint64)
-    rows = np.concatenate(carry.rows) if len(carry.rows) > 1 else carry.rows[0]
-    ids = pl.concat(carry.ids) if len(carry.ids) > 1 else carry.ids[0]
-    at = int(ids.search_sorted(cutoff, side="left"))
-    carry.rows, carry.ids = [rows[at:]], [ids[at:]]
-    if at == len(ids):
-        carry.rows, carry.ids = [], []
-    return rows[:at]
+def _until(batches: Iterator[tuple[Words, pl.Series]], carry: _Carry, cutoff: Any) -> Iterator[tuple[Words, pl.Series]]:
+    """Batches until the carry reaches the customer ``cutoff``."""
+    while not carry.ids or carry.ids[-1][-1] < cutoff:
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
-def _all(carry: _Carry, reader: TableReader) -> Words:
-    return np.concatenate(carry.rows) if carry.rows else np.empty((0, reader.layout.width), np.uint64)
+def _no_rows(reader: TableReader) -> Words:
+    return np.empty((0, reader.layout.width), np.uint64)

@@ -22,6 +22,7 @@ from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH,
 from attrib.tally import Layout, Need, Tally, bits_for
 
 Ints = npt.NDArray[np.int64]
+COUNT_LIMIT = 2.0**40  # journeys of a table: what sums of counts can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,9 @@ class PathReader:
         numbers = table.select(
             pl.col(PATH).cast(pl.String),
             pl.col(CONVERSIONS, *optional).cast(pl.Float64, strict=False),
-        ).with_columns(pl.col(PATH).str.split(self.recipe.separator).alias("__touches"))
+        ).with_columns(
+            pl.col(PATH).str.split(self.recipe.separator).list.eval(pl.element().str.strip_chars()).alias("__touches")
+        )
         good = self._split(numbers, table)
         touches = good["__touches"]
         empty = (good[PATH].str.strip_chars().str.len_bytes() == 0).to_numpy()
@@ -117,7 +120,11 @@ class PathReader:
             check_players([self.channels], self.recipe.max_players, np.bincount(players + 1))
         conversions = good[CONVERSIONS].to_numpy().astype(np.int64)
         nulls = good[NULLS].to_numpy().astype(np.int64) if NULLS in optional else np.zeros(good.height, np.int64)
-        value = good[VALUE].to_numpy().copy() if VALUE in optional else conversions.astype(np.float64)
+        if float(conversions.sum(dtype=np.float64) + nulls.sum(dtype=np.float64)) >= COUNT_LIMIT:
+            raise DataError(
+                "too_many_journeys", f"{source.name} counts more than 2^40 journeys", hint="check the counts"
+            )
+        value = good[VALUE].fill_null(0.0).to_numpy().copy() if VALUE in optional else conversions.astype(np.float64)
         self._exponent = exponent_of(float(np.abs(value).max(initial=0.0)), has_value=VALUE in optional)
         self.rows = PathRows(offsets, players, conversions, nulls, value)
         return self.rows
@@ -127,7 +134,7 @@ class PathReader:
 
         def whole(column: str) -> pl.Expr:
             c = pl.col(column)
-            return c.is_finite() & (c >= 0) & (c == c.floor()) & (c < 2.0**40)
+            return c.is_finite() & (c >= 0) & (c == c.floor()) & (c < COUNT_LIMIT)
 
         rules = [
             pl.when(pl.col(PATH).is_null()).then(pl.lit("path_missing")),
@@ -136,7 +143,7 @@ class PathReader:
         if NULLS in numbers.columns:
             rules.append(pl.when(~whole(NULLS).fill_null(value=False)).then(pl.lit("nulls_not_a_count")))
         if VALUE in numbers.columns:
-            finite = pl.col(VALUE).is_finite().fill_null(value=False)
+            finite = pl.col(VALUE).is_finite().fill_null(pl.col(CONVERSIONS) == 0)
             rules.append(pl.when(~finite).then(pl.lit("value_not_finite")))
             rules.append(
                 pl.when((pl.col(CONVERSIONS) == 0) & (pl.col(VALUE) != 0)).then(pl.lit("value_without_conversions"))

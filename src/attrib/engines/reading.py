@@ -12,7 +12,6 @@ import polars as pl
 
 from attrib.engines.coding import (
     SIGN,
-    Dictionary,
     Kinds,
     Words,
     check_players,
@@ -25,7 +24,7 @@ from attrib.errors import DataError, RejectedError
 from attrib.io import checks
 from attrib.io.sources import Source, read_error
 from attrib.kernels import words
-from attrib.schemas import CLUSTER, CUSTOMER, EVENT, SEQUENCE, TIME, VALUE
+from attrib.schemas import CLUSTER, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE
 
 BATCH = 1 << 19  # rows: 12 MB a batch of three words, small enough for the last-level cache to help
 LAST = np.uint64(2**64 - 1)
@@ -80,6 +79,7 @@ class TableReader:
     value_in: list[float] = field(default_factory=list)
     value_rejected: list[float] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
+    counted: tuple[str, ...] = ()
     largest: float = 0.0
     latest: int = np.iinfo(np.int64).min
     earliest: int = np.iinfo(np.int64).max
@@ -89,7 +89,6 @@ class TableReader:
     naive: bool = False
     only_dates: bool = True
     by_id: bool = False
-    _blanks_seen: int = 0
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Batches of the source's columns."""
@@ -99,7 +98,7 @@ class TableReader:
                 yield from frame.collect().iter_slices(BATCH)
             else:
                 yield from frame.collect_batches(chunk_size=BATCH, maintain_order=True)
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except Exception as error:  # a lazy frame may run anybody's code
             raise read_error(error, self.source) from error
 
     def batches(self) -> Iterator[tuple[Words, pl.Series]]:
@@ -121,7 +120,6 @@ class TableReader:
             finite = batch[VALUE].fill_null(0.0).to_numpy()
             finite = finite[np.isfinite(finite)]
             self.value_in.append(float(finite.sum()))
-            self.largest = max(self.largest, float(np.abs(finite).max(initial=0.0)))
         full = batch
         clean = checks.looks_clean(batch, self.types, self.stages)
         if not clean:
@@ -130,6 +128,9 @@ class TableReader:
         if blank:
             batch = self._reject(full, first_row)
             rows, _ = self._encode(batch)
+        if self.types.has_value:
+            counted = batch.lazy().select(largest_value(self.counted, self.ids)).collect().item()
+            self.largest = max(self.largest, float(counted or 0.0))
         negative, future = checks.count_oddities(batch, self.types)
         self.negative += negative
         self.future += future
@@ -201,7 +202,8 @@ class TableReader:
         assert first.values is not None
         if any(len(d) - 1 > self.max_players for d in self.kinds.dictionaries if d.name in self.player_columns):
             self._stop_at_cap(batch)
-        blank = blank or self._has_blank(first)
+        if first.blanks:
+            blank = blank or bool(np.isin(self.kinds.codes[kinds, 0], first.blanks).any())
         if layout.first_kind >= 0:
             rows[:, layout.first_kind] = self.kinds.codes[kinds, 0]
         if layout.value >= 0:
@@ -216,19 +218,19 @@ class TableReader:
             rows[:, layout.event], rows[:, layout.event + 1] = w0, w1
         return rows, blank
 
-    def _has_blank(self, first: Dictionary) -> bool:
-        """Whether the newest names are blank, which the cheap test cannot see (white space)."""
-        assert first.values is not None
-        if first.values.dtype != pl.String:
-            return False
-        blank = (first.values.str.strip_chars().str.len_bytes() == 0).sum() if len(first) < 100_000 else 0
-        seen, self._blanks_seen = self._blanks_seen, int(blank)
-        return int(blank) > seen
-
     def _stop_at_cap(self, batch: pl.DataFrame) -> None:
         worst = max((d for d in self.kinds.dictionaries if d.name in self.player_columns), key=len)
         counts = np.bincount(worst.encode(batch[worst.name]), minlength=len(worst))
         check_players([worst], self.max_players, counts)
+
+
+def largest_value(outcomes: tuple[str, ...], ids: str) -> pl.Expr:
+    """Expression: largest absolute value of accepted rows of the outcomes that count."""
+    value = pl.col(VALUE).cast(pl.Float64, strict=False)
+    accepted = pl.col(CUSTOMER).is_not_null() & pl.col(TIME).is_not_null() & value.is_finite()
+    if ids == "text":
+        accepted &= pl.col(CUSTOMER).cast(pl.String).str.strip_chars(checks.BLANKS).str.len_bytes() > 0
+    return value.filter(accepted & pl.col(OUTCOME).cast(pl.String).is_in(list(outcomes))).abs().max()
 
 
 def mixed_zones(one: str, other: str) -> DataError:

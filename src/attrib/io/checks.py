@@ -18,6 +18,7 @@ RAW = "__raw_"
 FLAG = "__flag"  # whether a touch is an outcome too, read from the caller's flag column
 _AWARE = r"\d\d:?\d\d.*([zZ]|[+-]\d\d:?\d\d)$"
 TICKS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+BLANKS = " \t\n\v\f\r"  # white space as kernels know it; a name of other spaces is odd, but a name
 YES, NO = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n", "")
 
 
@@ -125,10 +126,17 @@ def parse_times(texts: pl.Series) -> tuple[pl.Series, bool, bool]:
     return times, some_aware, some_naive
 
 
+def is_blank(column: str) -> pl.Expr:
+    """Expression: a text is empty or white space."""
+    return pl.col(column).str.strip_chars(BLANKS).str.len_bytes() == 0
+
+
 def read_flag(name: str, dtype: pl.DataType) -> pl.Expr:
     """Expression that reads a flag column as a truth value; null where it says neither yes nor no."""
     if dtype == pl.Boolean:
         return pl.col(name)
+    if dtype.is_float():
+        return pl.when(pl.col(name).is_finite()).then(pl.col(name) != 0)
     if dtype.is_numeric():
         return pl.col(name) != 0
     text = pl.col(name).cast(pl.String).str.strip_chars().str.to_lowercase()
@@ -198,26 +206,25 @@ def split_rejected(  # noqa: C901 - one step a rule
 
     add(pl.col(CUSTOMER).is_null(), "customer_missing")
     if batch.schema[CUSTOMER] == pl.String:
-        add(pl.col(CUSTOMER).str.strip_chars().str.len_bytes() == 0, "customer_empty")
+        add(is_blank(CUSTOMER), "customer_empty")
     if RAW + TIME in batch.columns:
-        blank = pl.col(RAW + TIME).is_null() | (pl.col(RAW + TIME).str.strip_chars().str.len_bytes() == 0)
+        blank = pl.col(RAW + TIME).is_null() | is_blank(RAW + TIME)
         add(blank, "timestamp_missing")
         add(pl.col(TIME).is_null(), "timestamp_unparseable")
     add(pl.col(TIME).is_null(), "timestamp_missing")
     for name in (CHANNEL, OUTCOME):
         if name in types.names:
             add(pl.col(name).is_null(), f"{name}_missing")
-            add(pl.col(name).str.strip_chars().str.len_bytes() == 0, f"{name}_empty")
+            add(is_blank(name), f"{name}_empty")
     if types.has_value:
         if batch.schema.get(RAW + VALUE) == pl.String:
-            blank = pl.col(RAW + VALUE).is_null() | (pl.col(RAW + VALUE).str.strip_chars().str.len_bytes() == 0)
+            blank = pl.col(RAW + VALUE).is_null() | is_blank(RAW + VALUE)
             add(blank, "value_missing")
             add(pl.col(VALUE).is_null(), "value_unparseable")
         add(pl.col(VALUE).is_null(), "value_missing")
         add(~pl.col(VALUE).is_finite(), "value_not_finite")
     if batch.schema.get(RAW + SEQUENCE) == pl.String:
-        text = pl.col(RAW + SEQUENCE).str.strip_chars()
-        add(pl.col(SEQUENCE).is_null() & (text.str.len_bytes() > 0), "sequence_unparseable")
+        add(pl.col(SEQUENCE).is_null() & ~is_blank(RAW + SEQUENCE), "sequence_unparseable")
     if FLAG in types.names:
         add(pl.col(FLAG).is_null(), "flag_unreadable")
     if stages:

@@ -1,10 +1,10 @@
 """Order-free sums: a real number as four integers, so that adding is exact and commutes.
 
-x = (w0 · 2^-20 + w1 · 2^-62 + w2 · 2^-104 + w3 · 2^-146) · 2^exponent with 0 ≤ w1, w2, w3 < 2^42. Where 2^exponent is just
-above the largest value, a term down to 2^-93 of it is split without any rounding, and one down to 2^-106 of it keeps 1e-12
-of itself; after that every sum is an integer sum. Results are therefore bit-identical for any number of threads, any
-batches, any order of the rows and any engine. The range is 2^43 terms of the largest value. Most terms fill two words, and
-the rest costs nothing.
+x = (w0 · 2^-20 + w1 · 2^-62 + w2 · 2^-104 + w3 · 2^-146) · 2^exponent with 0 ≤ w1, w2, w3 < 2^42. Where 2^exponent is
+just above the largest value, a term down to 2^-93 of it is split without any rounding, and one down to 2^-106 of it
+keeps 1e-12 of itself; after that every sum is an integer sum. Results are therefore bit-identical for any number of
+threads, any batches, any order of the rows and any engine. The range is 2^43 terms of the largest value. Most terms
+fill two words, and the rest costs nothing.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ def sum_totals(
 ):  # fmt: skip
     """Totals per (unit, game).
 
-    Columns: conversions, nulls, unattributed, rows, unattributed rows, journeys, value (4 words), unattributed value (4).
+    Columns: conversions, nulls, unattributed, rows, unattributed rows, journeys, value (4 words), unattributed
+    value (4 words).
     """
     for j in range(start, game.shape[0]):
         if _is_full(slots, used, 1):
