@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _EPILOG = f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}."
 
+_MEMORY = 'Memory that events may take before they go to disk, such as "4GB" (results do not depend on it).'
+
 app = typer.Typer(
     name="attrib",
     help="From raw touchpoints to a per-stage channel-credit table.",
@@ -38,11 +40,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_LONGEST = 500  # characters of one line of a message: more is a file that is not what it seems
+
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job file.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor table; warnings and errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="A summary as JSON on standard output in place of the table.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores by default.")]
-Memory = Annotated[str | None, typer.Option(metavar="SIZE", help='Memory to keep to, such as "4GB".')]
+Memory = Annotated[str | None, typer.Option(metavar="SIZE", help=_MEMORY)]
 Seed = Annotated[int, typer.Option(min=0, help="Which customers to draw.")]
 
 
@@ -88,7 +92,7 @@ def check(
     threads: Threads = None,
     memory: Memory = None,
 ) -> None:
-    """Validate a job and its data; write nothing."""
+    """Validate a job, its data and its models; write nothing."""
     with _errors(as_json):
         from attrib import job
         from attrib.report.terminal import ledger_lines, rejected_lines
@@ -246,6 +250,7 @@ def _show(result: Result, quiet: bool, as_json: bool) -> None:
     from attrib.report import terminal
 
     console = _console()
+    lines = nullcontext() if console.is_terminal else console.capture()
     console.width = width = terminal.usable_width(console)
     pieces = (
         result.credit,
@@ -255,8 +260,11 @@ def _show(result: Result, quiet: bool, as_json: bool) -> None:
         result.manifest,
         result.files,
     )
-    for part in terminal.result_parts(*pieces, width):
-        console.print(part)
+    with lines as captured:
+        for part in terminal.result_parts(*pieces, width):
+            console.print(part)
+    if captured is not None:  # rich fills tables up with blanks, which files and diffs do not want
+        sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _console(stderr: bool = False) -> Console:
@@ -280,7 +288,7 @@ def _complain(line: str, style: str | None = None) -> None:
 
     from attrib.io.text import clean_lines
 
-    _console(stderr=True).print(Text(clean_lines(line), style=style or ""), soft_wrap=True)
+    _console(stderr=True).print(Text(clean_lines(line, _LONGEST), style=style or ""), soft_wrap=True)
 
 
 def _say(line: str) -> None:

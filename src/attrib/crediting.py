@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrib.errors import SpecError
 from attrib.intervals import bounds_of, check_interval
-from attrib.methods.base import Method, cells_of, check_unique, credit_frame, observe
+from attrib.methods.base import Method, cells_of, check_journeys, check_unique, credit_frame, observe
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,6 +66,7 @@ def credit(
     >>> table.pivot("method", index="channel", values="conversions").rows()
     [('ad', 0.0, 25.0), ('mail', 60.0, 35.0)]
     """
+    check_journeys(journeys)
     named = _named(methods)
     check_interval(intervals, replicates, seed)
     needs = tuple(dict.fromkeys(need for method in named.values() for need in method._needs()))  # noqa: SLF001
@@ -82,7 +83,7 @@ def credit(
 
 
 def _named(methods: Method | Sequence[Method] | Mapping[str, Method]) -> dict[str, Method]:
-    if isinstance(methods, Method):
+    if isinstance(methods, (Method, type)):
         methods = [methods]
     if isinstance(methods, Mapping):
         pairs = list(methods.items())

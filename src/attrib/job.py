@@ -14,6 +14,7 @@ import polars as pl
 
 from attrib.crediting import credit
 from attrib.engines.base import Progress
+from attrib.errors import SpecError
 from attrib.io import manifest, sinks
 from attrib.loading import Job, load
 from attrib.schemas import validate_credit
@@ -63,11 +64,12 @@ def check(
     memory_limit: int | str | None = None,
     progress: Progress | None = None,
 ) -> Checked:
-    """Validate the data of a job without computing credit or writing anything; see :func:`run`."""
-    sinks.ensure_writable(job.output)
+    """Find out whether a job can be run: everything that :func:`run` does but intervals and files."""
+    _ensure_output(job)
     recorder = manifest.Recorder()
-    with recorder.phase("journeys"):
+    with recorder.phase("check"):
         journeys = job.journeys(threads=threads, memory_limit=memory_limit, progress=progress)
+        credit(journeys, job.methods, intervals=None)  # not every method has an answer for every input
         ledger, rejected = journeys.reconcile(), journeys.rejected()
     return Checked(ledger, rejected, recorder.warnings(journeys.warnings))
 
@@ -105,15 +107,17 @@ def run(
     recorder, settings = manifest.Recorder(), job.spec.intervals
     wanted = settings.replicates > 0
     if write:
-        sinks.ensure_writable(job.output)  # hours of work should not end at a folder that was never writable
+        _ensure_output(job)
 
     with recorder.phase("journeys"):
         journeys = job.journeys(threads=threads, memory_limit=memory_limit, progress=progress)
-        ledger, rejected = journeys.reconcile(), journeys.rejected()
     with recorder.phase("credit"):
         level = settings.level if wanted else None
         table = credit(journeys, job.methods, intervals=level, replicates=settings.replicates, seed=settings.seed)
         validate_credit(table)  # a fault of ours should stop here, not in somebody's report
+    # After credit, which knows what to sum: these ride on its pass over the events.
+    with recorder.phase("ledger"):
+        ledger, rejected = journeys.reconcile(), journeys.rejected()
     with recorder.phase("funnel"):
         funnel = journeys.funnel() if isinstance(job.stages, StageModel) else None
 
@@ -135,6 +139,20 @@ def run(
         outputs[job.output / "run.json"] = sinks.document(record.model_dump())
         files = sinks.write_set(outputs, obsolete=_obsolete(job.output, record.files))
     return Result(table, funnel, rejected, ledger, record, files, tuple(record.warnings))
+
+
+def _ensure_output(job: Job) -> None:
+    """Refuse early an output folder that cannot work: hours of computing should not end at it."""
+    fed = job.feeds_on_itself()
+    if fed is not None:
+        raise SpecError(
+            "output_in_input",
+            f"the results in {job.output} would become input: touchpoints, outcomes or paths name {fed}",
+            hint="choose another [output] folder",
+            output=str(job.output),
+            input=fed,
+        )
+    sinks.ensure_writable(job.output)
 
 
 def _obsolete(folder: Path, files: list[str]) -> list[Path]:

@@ -10,26 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from attrib.arguments import (
+    check_choice,
+    check_engine,
+    check_limits,
+    check_names,
+    check_roles,
+    column_names,
+    open_events,
+)  # fmt: skip
 from attrib.durations import parse_duration
 from attrib.engines.base import Engine, Memory, Recipe, Tallies
+from attrib.engines.events import check_recipe
 from attrib.engines.local import LocalEngine
 from attrib.engines.paths import PathRecipe
 from attrib.errors import DataError, SpecError
-from attrib.io.sources import InlineOutcome, Source, check_mapping, open_table
+from attrib.io.sources import MORE, InlineOutcome, Source, open_table
 from attrib.kernels.codes import REPEATS
 from attrib.schemas import (
     CHANNEL,
     CONVERSIONS,
-    CUSTOMER,
-    EVENT,
     LEDGER_COLUMNS,
     NULLS,
-    OUTCOME,
     PATH,
-    RESERVED,
-    SEQUENCE,
     STAGE,
-    TIME,
     VALUE,
     require_columns,
 )  # fmt: skip
@@ -86,7 +90,7 @@ class Journeys:
         view: str = "advance",
         by: str | Sequence[str] = (),
         player: str | Sequence[str] = (CHANNEL,),
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str | Mapping[str, str]] | None = None,
         max_players: int = 10_000,
         max_rejects: float = 0.05,
         engine: LocalEngine | None = None,
@@ -121,7 +125,7 @@ class Journeys:
         player : str or sequence of str
             Touchpoint columns that make up who gets credit.
         columns : mapping of str to str, optional
-            Our names to yours, for both tables.
+            Our names to yours, for both tables; under the keys ``touchpoints`` and ``outcomes`` for one of them.
         max_players : int
             Most distinct players allowed.
         max_rejects : float
@@ -141,33 +145,35 @@ class Journeys:
             If a table lacks columns or has columns of the wrong type.
         """
         resolved = resolve_stages(stages)
-        _check_choice("repeats", repeats, REPEATS)
-        _check_choice("duplicates", duplicates, ("drop", "keep"))
-        _check_choice("view", view, ("advance", "resolved"))
-        by, player = _names("by", by), _names("player", player)
-        _check_columns(by, player)
+        check_choice("repeats", repeats, REPEATS)
+        check_choice("duplicates", duplicates, ("drop", "keep"))
+        check_choice("view", view, ("advance", "resolved"))
+        by, player = column_names("by", by), column_names("player", player)
+        check_roles(by, player)
         if isinstance(resolved, StageColumn) and view == "advance":
             raise SpecError(
                 "stage_column_view", "stages from a column have no milestones to advance by", hint='view="resolved"'
             )
         if target is None and (resolved is None or view == "resolved"):
             raise SpecError("no_target", "target is missing", hint='name the outcome that ends a journey: "purchase"')
-        if not 0 <= max_rejects <= 1:
-            raise SpecError("bad_value", f"max_rejects = {max_rejects!r} is not a share from 0 to 1")
-        columns = dict(columns or {})
+        if resolved is None and view == "resolved":
+            raise SpecError("no_stages", 'view = "resolved" needs stages', hint='e.g. stages="five"')
+        max_players, max_rejects = check_limits(max_players, max_rejects)
+        mapping = check_names(columns, (*by, *player))
         if isinstance(resolved, StageColumn) and resolved.column != STAGE:
-            columns[STAGE] = resolved.column
-        touch_source, outcome_source, inline = _open(touchpoints, outcomes, columns, by)
+            mapping[STAGE] = resolved.column
+        touch_source, outcome_source, inline = open_events(touchpoints, outcomes, mapping, by)
         for column in by:
             if column not in touch_source.schema and column not in outcome_source.schema:
                 require_columns("touchpoints and outcomes", [*touch_source.schema, *outcome_source.schema], [column])
         recipe = Recipe(
             touch_source, outcome_source, inline, target, parse_duration(lookback, "lookback"),
             parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), repeats, duplicates, resolved,
-            view, by, player, int(max_players), float(max_rejects),
+            view, by, player, max_players, max_rejects,
         )  # fmt: skip
+        check_recipe(recipe)
         sources = (touch_source,) if inline else (touch_source, outcome_source)
-        return cls(recipe, engine or LocalEngine(), sources)
+        return cls(recipe, check_engine(engine), sources)
 
     @classmethod
     def from_paths(
@@ -212,6 +218,9 @@ class Journeys:
         """
         if not isinstance(sep, str) or not sep:
             raise SpecError("bad_separator", f"sep = {sep!r} separates nothing")
+        if not isinstance(path, str) or not isinstance(conversions, str):
+            raise SpecError("bad_value", "path and conversions are names of columns")
+        max_players, max_rejects = check_limits(max_players, max_rejects)
         source = open_table(table, "paths")
         optional = ((VALUE, value, "total_conversion_value"), (NULLS, nulls, "total_null"))
         wanted = {PATH: path, CONVERSIONS: conversions} | {
@@ -222,10 +231,22 @@ class Journeys:
         require_columns("paths", source.schema, list(wanted.values()))
         if len(set(wanted.values())) < len(wanted):
             raise SpecError("bad_columns", "two of path, conversions, value and nulls name the same column")
+        if MORE in source.schema:
+            wanted[MORE] = MORE
         frame = source.frame.select(pl.col(theirs).alias(ours) for ours, theirs in wanted.items())
         schema = pl.Schema({ours: source.schema[theirs] for ours, theirs in wanted.items()})
         named = replace(source, frame=frame, schema=schema)
-        return cls(PathRecipe(named, sep, int(max_players), float(max_rejects)), engine or LocalEngine(), (source,))
+        return cls(PathRecipe(named, sep, max_players, max_rejects), check_engine(engine), (source,))
+
+    def __repr__(self) -> str:
+        """Where the journeys come from, and their counts once they are known."""
+        where = " + ".join(f"{s.name} ({s.files[0].name if s.files else s.kind})" for s in self._sources)
+        known = self._memory.sums.get((Totals(), False))
+        if known is None:
+            return f"<Journeys from {where}, not read yet>"
+        totals = {name: int(known.counts(name).sum()) for name in ("conversions", "nulls", "unattributed")}
+        counts = ", ".join(f"{count:,} {name}" for name, count in totals.items())
+        return f"<Journeys from {where}: {counts}>"
 
     # what methods ask for -----------------------------------------------------------------------------------------
     def tallies(self, needs: tuple[Need, ...], *, units: bool = False) -> Tallies:
@@ -309,57 +330,6 @@ class Journeys:
     def fingerprints(self) -> list[dict[str, Any]]:
         """Identify the inputs: files with size and hash, frames with their columns."""
         return [source.fingerprint() for source in self._sources]
-
-
-def _open(
-    touchpoints: Any, outcomes: Any, columns: Mapping[str, str], by: tuple[str, ...]
-) -> tuple[Source, Source, InlineOutcome | None]:
-    from attrib.io.checks import FLAG, read_flag
-
-    source = open_table(touchpoints, "touchpoints", columns)
-    if not isinstance(outcomes, InlineOutcome):
-        other = open_table(outcomes, "outcomes", columns)
-        check_mapping(columns, (source, other))
-        return source, other, None
-    check_mapping(columns, (source,))
-    require_columns("touchpoints", source.schema, [outcomes.flag, *([outcomes.value] if outcomes.value else [])])
-    require_columns("touchpoints", source.schema, [CUSTOMER, TIME, CHANNEL])
-    frame = source.frame.with_columns(read_flag(outcomes.flag, source.schema[outcomes.flag]).alias(FLAG))
-    touches = replace(source, frame=frame, schema=pl.Schema({**source.schema, FLAG: pl.Boolean()}))
-    kept = [CUSTOMER, TIME, *(c for c in (*by, EVENT) if c in source.schema)]
-    exprs = [*(pl.col(c) for c in dict.fromkeys(kept)), pl.lit(outcomes.outcome).alias(OUTCOME)]
-    schema: dict[str, pl.DataType] = {c: source.schema[c] for c in kept} | {OUTCOME: pl.String()}
-    if outcomes.value:
-        exprs.append(pl.col(outcomes.value).alias(VALUE))
-        schema[VALUE] = source.schema[outcomes.value]
-    flagged = replace(
-        source, name="outcomes", frame=frame.filter(pl.col(FLAG)).select(exprs), schema=pl.Schema(schema),
-        if_empty=f"no row of touchpoints has a true {outcomes.flag!r}",
-    )  # fmt: skip
-    return touches, flagged, outcomes
-
-
-def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise SpecError("bad_value", f"{name} = {value!r} is not one of {', '.join(known)}", name=name, found=value)
-
-
-def _names(name: str, columns: str | Sequence[str]) -> tuple[str, ...]:
-    found = (columns,) if isinstance(columns, str) else tuple(columns)
-    if len(set(found)) != len(found) or not all(isinstance(column, str) and column for column in found):
-        raise SpecError("bad_value", f"{name} = {columns!r} is not a list of distinct column names")
-    return found
-
-
-def _check_columns(by: tuple[str, ...], player: tuple[str, ...]) -> None:
-    if not player:
-        raise SpecError("bad_value", "player names no column")
-    both = sorted(set(by) & set(player))
-    if both:
-        raise SpecError("bad_value", f"{', '.join(both)}: a column cannot both partition journeys and get credit")
-    taken = sorted((RESERVED | {CUSTOMER, TIME, OUTCOME, SEQUENCE, EVENT}) & set(by + player))
-    if taken:
-        raise SpecError("bad_value", f"{', '.join(taken)}: the credit table or the events use that name already")
 
 
 __all__ = ["DataError", "InlineOutcome", "Journeys"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from attrib.methods import METHODS
 from attrib.methods.base import Method
 from attrib.spec import JobSpec, ModelSpec, nearest, read_job, read_model
 from attrib.stages import StageColumn, StageModel, resolve_stages
+
+OUTPUTS = ("credit.parquet", "rejected.parquet", "funnel.parquet", "credit.csv", "run.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,24 @@ class Job:
             self.path(str(source.touchpoints)),
             outcomes,
             **self.spec.journeys.model_dump() | {"stages": self.stages},
-            columns=source.columns or None,
+            columns=source.columns.mapping() or None,
             engine=engine,
         )
+
+    def feeds_on_itself(self) -> str | None:
+        """Name the input that would hold the files of ``output``: overwritten, or read by the next run."""
+        output = self.output.resolve()
+        source = self.spec.input
+        for written in filter(None, (source.touchpoints, source.outcomes, source.paths)):
+            place = Path(self.path(written)).resolve()
+            if place.is_dir() and output.is_relative_to(place):
+                return written
+            pattern = str(place)
+            for file in (output / name for name in OUTPUTS):
+                # only ** reaches through folders, and Path.match does not know it
+                if fnmatch.fnmatchcase(str(file), pattern) if "**" in pattern else file.match(pattern):
+                    return written
+        return None
 
     def full_spec(self) -> dict[str, Any]:
         """Spell out the job with its defaults, and the content of the model and stage files it names."""

@@ -32,7 +32,14 @@ REJECTED_COLUMNS = ("table", "row", "rule", CUSTOMER, TIME, CHANNEL, OUTCOME, VA
 LEDGER_COLUMNS = ("table", "entry", "rows", CONVERSIONS, VALUE)
 
 
-def require_columns(table: str, found: Iterable[str], required: Sequence[str], mapped: Iterable[str] = ()) -> None:
+def separator_hint(names: Sequence[str]) -> str:
+    """Next step where the only column looks like a whole line of a file; empty otherwise."""
+    if len(names) == 1 and any(separator in names[0] for separator in ";\t|"):
+        return "the file seems to be separated by another character than a comma: write it with commas, or as parquet"
+    return ""
+
+
+def require_columns(table: str, found: Iterable[str], required: Sequence[str]) -> None:
     """Check that a table has the columns it needs.
 
     Raises
@@ -46,20 +53,19 @@ def require_columns(table: str, found: Iterable[str], required: Sequence[str], m
     Traceback (most recent call last):
     ...
     attrib.errors.DataError: 1 of 2 required columns is missing from outcomes: timestamp; found: customer_id, time; \
-map your names to ours, e.g. columns={"timestamp": "time"}
+map your names to ours with columns (in a job: [input.columns]), e.g. timestamp = "time"
     """
     names = list(found)
     missing = [column for column in required if column not in names]
     if not missing:
         return
-    near = {column: difflib.get_close_matches(column, names, n=1, cutoff=0.5) for column in missing}
-    example = next(((c, n[0]) for c, n in near.items() if n), (missing[0], names[0] if names else "yours"))
-    hint = f'map your names to ours, e.g. columns={{"{example[0]}": "{example[1]}"}}'
-    if len(names) == 1 and any(separator in names[0] for separator in ";\t|"):
-        hint = "the file seems to be separated by another character than a comma: write it with commas, or as parquet"
-    wrong = [c for c in mapped if c in missing]
-    if wrong:
-        hint = f"the mapping of {', '.join(wrong)} names a column that is not there"
+    names = [name for name in names if not name.startswith("__")]
+    free = [name for name in names if name not in required]
+    near = {column: difflib.get_close_matches(column, free, n=1, cutoff=0.5) for column in missing}
+    example = next(((ours, theirs[0]) for ours, theirs in near.items() if theirs), None)
+    hint = separator_hint(names) or "map your names to ours with columns (in a job: [input.columns])"
+    if example and not separator_hint(names):
+        hint += f', e.g. {example[0]} = "{example[1]}"'
     verb = "is" if len(missing) == 1 else "are"
     raise DataError(
         "missing_columns",

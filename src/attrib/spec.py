@@ -57,6 +57,21 @@ class OutcomeSpec(_Strict):
     outcome: Text = "purchase"
 
 
+class ColumnsSpec(_Strict):
+    """``[input.columns]``: ours = theirs for both tables, and a table of such pairs for only one of them."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Text] = Field(init=False)
+
+    touchpoints: dict[str, Text] = Field(default_factory=dict)
+    outcomes: dict[str, Text] = Field(default_factory=dict)
+
+    def mapping(self) -> dict[str, str | dict[str, str]]:
+        """Spell the pairs as ``attrib.Journeys.from_events`` takes them."""
+        tables = {"touchpoints": self.touchpoints, "outcomes": self.outcomes}
+        return {**self.__pydantic_extra__, **{name: pairs for name, pairs in tables.items() if pairs}}
+
+
 class InputSpec(_Strict):
     """``[input]``: event tables (touchpoints with outcomes), or one path table."""
 
@@ -69,7 +84,7 @@ class InputSpec(_Strict):
     conversions: Text = "total_conversions"
     value: Text | None = "total_conversion_value"
     nulls: Text | None = "total_null"
-    columns: dict[str, Text] = Field(default_factory=dict)
+    columns: ColumnsSpec = ColumnsSpec()
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -85,6 +100,8 @@ class InputSpec(_Strict):
                     "missing_key",
                     "needs either outcomes (a file) or the table [input.outcome] (flagged rows)",
                 )
+            if self.outcome is not None and self.columns.outcomes:
+                _exclude(("columns.outcomes",), ("columns.outcomes",), "outcomes are rows of the touchpoints")
         return self
 
 
@@ -363,6 +380,7 @@ def _allowed(model: type[BaseModel], steps: list[str | int]) -> list[str]:
 
 _TABLES: tuple[type[BaseModel], ...] = (
     OutcomeSpec,
+    ColumnsSpec,
     InputSpec,
     StageColumnSpec,
     JourneysSpec,

@@ -89,7 +89,11 @@ class StageModel:
 
     stages: Sequence[Any] = field(default_factory=tuple)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self) -> None:  # noqa: C901 - one step a rule
+        if isinstance(self.stages, (str, StageModel)) or not isinstance(self.stages, Sequence):
+            raise SpecError(
+                "bad_stages", f"{self.stages!r} is not a list of stages", hint='write [("awareness", "visit")]'
+            )
         stages = tuple(_as_stage(item) for item in self.stages)
         object.__setattr__(self, "stages", stages)
         if not stages:
@@ -264,6 +268,8 @@ def resolve_stages(stages: str | Path | StageModel | StageColumn | None) -> Stag
     """
     if stages is None or isinstance(stages, (StageModel, StageColumn)):
         return stages
+    if isinstance(stages, (list, tuple)):
+        return StageModel(stages)
     if isinstance(stages, Path) or (isinstance(stages, str) and stages.endswith(".toml")):
         return load_stages(stages)
     if isinstance(stages, str):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from attrib.engines.events import EventReader
 
 Ints = npt.NDArray[np.int64]
+OWN = frozenset((CUSTOMER, "status", "path", "timestamps", CONVERSIONS, VALUE, "end"))  # columns of to_frame itself
 UNITS = {1_000: "ms", 1_000_000: "us", 1_000_000_000: "ns"}
 
 
@@ -136,7 +137,9 @@ def _event_rows(
     )
     identity = events.identity[ragged.customer]
     columns: dict[str, Any] = {f"__id{i}": identity[:, i] for i in range(identity.shape[1])}
-    columns |= {name: games[name][ragged.game.astype(np.int64)] for name in games.columns}
+    columns |= {
+        f"by_{name}" if name in OWN else name: games[name][ragged.game.astype(np.int64)] for name in games.columns
+    }
     columns |= {
         "status": pl.Series([STATUSES[s] for s in ragged.status], dtype=pl.String),  # a partition may be empty
         "path": _texts(ragged, labels),

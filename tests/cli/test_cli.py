@@ -12,6 +12,8 @@ import time
 import polars as pl
 import pytest
 
+from attrib import job
+from attrib.engines.local import LocalEngine
 from attrib.errors import EXIT_CODES
 
 TOUCHPOINTS = """customer_id,timestamp,channel
@@ -123,7 +125,7 @@ def test_the_manifest_tells_what_was_done(folder):
     assert entries["in"] == 3 == sum(rows for entry, rows in entries.items() if entry != "in")
     assert record["files"] == ["credit.parquet", "rejected.parquet", "credit.csv"]
     assert len(record["inputs"]) >= 2
-    assert set(record["timings"]) == {"journeys", "credit", "funnel"}
+    assert set(record["timings"]) == {"journeys", "credit", "ledger", "funnel"}
 
 
 def test_two_runs_give_the_same_hash(folder):
@@ -174,6 +176,69 @@ def test_an_event_log_is_both_tables(tmp_path):
     done = attrib("run", "job.toml", cwd=tmp_path)
     assert done.returncode == 2
     assert "mapped to the same column" in done.stderr
+
+
+def test_a_column_may_have_another_name_in_each_table(folder):
+    change(folder, "customer_id,timestamp,", "user,timestamp,", "touchpoints.csv")
+    change(folder, "customer_id,timestamp,", "user,Bestelldatum,", "outcomes.csv")
+    columns = '[input.columns]\ncustomer_id = "user"\n[input.columns.outcomes]\ntimestamp = "Bestelldatum"\n'
+    change(folder, "[intervals]", f"{columns}[intervals]")
+    done = attrib("run", folder / "job.toml", "--json")
+    assert done.returncode == 0, done.stderr
+    ledger = json.loads(done.stdout)["ledger"]
+    assert {row["entry"]: row["rows"] for row in ledger if row["table"] == "outcomes"}["credited"] == 2
+
+
+def test_check_refuses_what_run_refuses(tmp_path):
+    (tmp_path / "p.csv").write_text("path,total_conversions\nC1 > C2,1\n")
+    (tmp_path / "job.toml").write_text(
+        '[input]\npaths = "p.csv"\n[[models]]\nmethod = "time_decay"\nhalf_life = "7d"\n'
+    )
+    ran, checked = (attrib(command, tmp_path / "job.toml") for command in ("run", "check"))
+    assert ran.returncode == checked.returncode == 5
+    assert ran.stderr == checked.stderr
+    assert checked.stdout == ""
+
+
+def test_results_among_the_input_are_refused(folder):
+    (folder / "events").mkdir()
+    (folder / "touchpoints.csv").rename(folder / "events" / "touchpoints.csv")
+    (folder / "job.toml").write_text(JOB.replace('"touchpoints.csv"', '"events"') + '[output]\nfolder = "events/out"\n')
+    for command in ("check", "run"):
+        done = attrib(command, folder / "job.toml")
+        assert done.returncode == 2
+        assert "would become input" in done.stderr
+        assert "choose another [output] folder" in done.stderr
+    assert [file.name for file in (folder / "events").iterdir()] == ["touchpoints.csv"]
+
+
+def test_everything_rides_on_one_pass_over_the_events(folder, monkeypatch):
+    (folder / "stages.toml").write_text('[[stage]]\nname = "all"\nmilestone = "purchase"\n')
+    change(folder, "[intervals]", '[journeys]\nstages = "stages.toml"\n[intervals]')
+    passes, real = [], LocalEngine._run
+
+    def count(self, *arguments):
+        passes.append(arguments)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(LocalEngine, "_run", count)
+    result = job.run(job.load(folder / "job.toml"), write=False)
+    assert len(passes) == 1
+    assert list(result.manifest.timings) == ["journeys", "credit", "ledger", "funnel"]
+
+
+def test_a_binary_file_that_is_called_csv_leaves_the_terminal_in_peace(folder):
+    (folder / "touchpoints.csv").write_bytes(bytes(range(1, 256)) * 40 + b"\nx\n")
+    done = attrib("run", folder / "job.toml")
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert not set(done.stderr) & {chr(code) for code in (*range(10), *range(11, 32), *range(127, 160))}
+    assert max(map(len, done.stderr.splitlines())) < 520
+
+
+def test_piped_output_has_no_blanks_at_line_ends(folder):
+    done = attrib("run", folder / "job.toml")
+    assert all(line == line.rstrip() for line in done.stdout.splitlines())
 
 
 def test_stages_write_a_funnel_and_a_later_run_without_them_removes_it(folder):

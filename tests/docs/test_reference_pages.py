@@ -11,6 +11,7 @@ from attrib.errors import EXIT_CODES
 
 TABLES = {
     "`[input]`": spec.InputSpec,
+    "`[input.columns]`": spec.ColumnsSpec,
     "`[input.outcome]`": spec.OutcomeSpec,
     "`[journeys]`": spec.JourneysSpec,
     "`[[models]]`": spec.ModelSpec,
@@ -37,7 +38,7 @@ def test_every_key_stands_with_its_default(jobs, heading):
             found = tomllib.loads(f"x = {text.strip('`')}")["x"]
             assert found == (list(default) if isinstance(default, tuple) else default), key
         else:
-            assert not default, key
+            assert not default or default == spec.ColumnsSpec(), key
 
 
 def test_the_keys_of_a_stage_column(jobs):
@@ -52,6 +53,13 @@ def test_the_example_is_a_job(jobs):
 
 def test_every_stage_preset_is_named(jobs):
     assert all(f"`{name}`" in jobs for name in attrib.STAGES)
+
+
+def test_every_rule_of_rejection_is_named(jobs, root):
+    source = "".join((root / "src" / "attrib" / file).read_text() for file in ("io/checks.py", "engines/paths.py"))
+    rules = set(re.findall(r'pl\.lit\("([a-z_]+)"\)\)', source)) | set(re.findall(r'\badd\(.*, "([a-z_]+)"\)', source))
+    assert len(rules) > 15
+    assert {rule for rule in rules if f"`{rule}`" not in jobs} == set()
 
 
 def test_the_exit_codes(jobs):

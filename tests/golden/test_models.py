@@ -61,7 +61,10 @@ def test_a_model_gives_its_golden_credit(folder, request):
     assert head == provenance(), "the golden table is of other data or settings"
     assert version.startswith("# version: attrib ")
     golden = pl.read_csv(io.BytesIO(file.read_bytes()), comment_prefix="#", schema=dict(table.schema))
-    assert_frame_equal(table, golden, check_exact=False, rel_tol=1e-12, abs_tol=1e-12)
+    bounds = [c for c in golden.columns if c.endswith(("_low", "_high"))]
+    assert_frame_equal(table.drop(bounds), golden.drop(bounds), check_exact=False, rel_tol=1e-12, abs_tol=1e-12)
+    # replicates of higher orders are solved to 1e-8 of the total: their own spread is some percent
+    assert_frame_equal(table.select(bounds), golden.select(bounds), check_exact=False, rel_tol=1e-6, abs_tol=1e-6)
 
 
 def test_every_golden_table_belongs_to_a_model():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from fractions import Fraction
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from attrib.engines.coding import Dictionary, hash_texts, ordered_float, ordered_int, unordered_float, unordered_int
 from attrib.engines.reading import hash_customers
 from attrib.kernels import fixed, rows, words
-from attrib.tally import pair_to_float
+from attrib.tally import to_float
 
 MASK = (1 << 64) - 1
 SPLITMIX_STEP = 0x9E3779B97F4A7C15
@@ -158,47 +157,52 @@ def test_a_dictionary_of_many_values():
 
 @given(
     st.lists(
-        st.tuples(st.floats(-1, 1), st.integers(0, 2**40 - 1) | st.sampled_from([1, 2**20, 2**20 - 1])),
+        st.tuples(st.floats(-1, 1), st.integers(0, 2**38 - 1) | st.sampled_from([1, 2**20, 2**20 - 1])),
         min_size=1,
         max_size=20,
     )
 )
 def test_sums_are_exact_in_any_order(terms):
-    terms = [(x, times % 2**38) for x, times in terms]
     totals = []
     for order in (terms, terms[::-1]):
-        sums = np.zeros((1, 2), np.int64)
+        sums = np.zeros((1, 4), np.int64)
         for x, times in order:
-            high, low = split(x)
-            fixed.add_times(sums, 0, 0, high, low, times)
-        assert 0 <= sums[0, 1] < 2**42
+            fixed.add_times(sums, 0, 0, x, times)
+        assert (sums[0, 1:] >= 0).all()
+        assert (sums[0, 1:] < 2**42).all()
         totals.append(sums.tolist())
     assert totals[0] == totals[1]
     exact = sum(rounded(x) * times for x, times in terms)
-    ((high, low),) = totals[0]
-    assert Fraction(high, 2**20) + Fraction(low, 2**62) == exact
-    assert pair_to_float(np.array([high]), np.array([low]), 0)[0] == pytest.approx(float(exact), rel=1e-15, abs=1e-18)
+    assert real(totals[0][0]) == exact
+    assert to_float(np.array(totals[0]), 0)[0] == pytest.approx(float(exact), rel=1e-15, abs=1e-40)
+
+
+def real(sums: list[int]) -> Fraction:
+    return sum(Fraction(word, 2 ** (20 + 42 * place)) for place, word in enumerate(sums))
 
 
 def rounded(x: float) -> Fraction:
-    """The multiple of 2^-62 that a term is rounded to, once."""
-    high = math.floor(x * 2**20)
-    return Fraction(high, 2**20) + Fraction(round((Fraction(x) * 2**20 - high) * 2**42), 2**62)
+    """The multiple of 2^-146 that a term is rounded to, once; terms above 2^-93 are exact."""
+    nearest = Fraction(round(Fraction(x) * 2**146), 2**146)
+    assert abs(x) < 2.0**-93 or nearest == Fraction(x)
+    return nearest
 
 
-def split(x: float) -> tuple[int, int]:
-    high = math.floor(x * 2**20)
-    return high, round((Fraction(x) * 2**20 - high) * 2**42)
+@pytest.mark.parametrize("small", [19.99, 1e-9, 1e-19])
+def test_small_values_survive_beside_large_ones(small):
+    """2^-106 of the largest value still counts to 1e-12 of itself."""
+    scale = 2.0**-40
+    sums = np.zeros((1, 4), np.int64)
+    for _ in range(1000):
+        fixed.add(sums, 0, 0, small * scale)
+    assert to_float(sums, 40)[0] == pytest.approx(1000 * small, rel=1e-12)
 
 
 def test_thirds_add_up_to_ones():
-    sums = np.zeros((1, 2), np.int64)
+    sums = np.zeros((1, 4), np.int64)
     for _ in range(3):
-        fixed.add_times(sums, 0, 0, *split(1 / 3), 10**12)
-    assert pair_to_float(sums[:, 0], sums[:, 1], 0)[0] == pytest.approx(1e12, rel=1e-15)
-
-
-# --- sorting ---
+        fixed.add_times(sums, 0, 0, 1 / 3, 10**11)
+    assert to_float(sums, 0)[0] == pytest.approx(1e11, rel=1e-15)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 23, 24, 25, 500, 4000])

@@ -100,6 +100,37 @@ def test_relative_paths_start_at_the_job_file(tmp_path, monkeypatch):
     assert found.path("s3://bucket/t.parquet") == "s3://bucket/t.parquet"
 
 
+def test_columns_may_differ_between_the_tables(tmp_path):
+    columns = '[input.columns]\ncustomer_id = "user"\n[input.columns.outcomes]\ntimestamp = "Bestelldatum"\n'
+    found = load(job(tmp_path, columns + '[[models]]\nmethod = "linear"')).spec.input.columns
+    assert found.mapping() == {"customer_id": "user", "outcomes": {"timestamp": "Bestelldatum"}}
+
+
+@pytest.mark.parametrize(
+    ("touchpoints", "outcomes", "folder", "refused"),
+    [
+        ("data", "o.csv", "data", True),
+        ("data", "o.csv", "data/deep/out", True),
+        ("data", "o.csv", "data/../out", False),
+        ("t.csv", "data", "data/out", True),
+        ("data/*.parquet", "o.csv", "data", True),
+        ("data/*.parquet", "o.csv", "data/out", False),
+        ("data/t*.parquet", "o.csv", "data", False),
+        ("data/**/*.parquet", "o.csv", "data/out", True),
+        ("t.csv", "credit.csv", ".", True),
+        ("t.csv", "o.csv", ".", False),
+        ("s3://bucket/t.parquet", "o.csv", "out", False),
+    ],
+)
+def test_results_must_not_become_input(tmp_path, touchpoints, outcomes, folder, refused):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "job.toml").write_text(
+        f'[input]\ntouchpoints = "{touchpoints}"\noutcomes = "{outcomes}"\n'
+        f'[[models]]\nmethod = "linear"\n[output]\nfolder = "{folder}"\n'
+    )
+    assert (load(tmp_path / "job.toml").feeds_on_itself() is not None) == refused
+
+
 def test_the_full_spec_holds_the_content_of_the_files_it_names(tmp_path):
     text = f'[[models]]\nfile = "{MODELS.as_posix()}/markov-2/model.toml"\n[journeys]\nstages = "three"\n'
     spec = load(job(tmp_path, text)).full_spec()

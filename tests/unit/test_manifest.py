@@ -74,6 +74,15 @@ def test_phases_are_timed_and_our_warnings_kept_once():
     assert set(written.timings) == {"credit"}
 
 
+def test_a_warning_of_the_data_that_was_also_given_aloud_is_listed_once():
+    recorder = manifest.Recorder()
+    for phase in ("credit", "ledger"):
+        with recorder.phase(phase):
+            warnings.warn("future dates", AttribWarning, stacklevel=1)
+    assert record(recorder).warnings == ["future dates"]
+    assert recorder.warnings(("future dates",)) == ("future dates",)
+
+
 def test_warnings_of_others_go_on():
     recorder = manifest.Recorder()
     with pytest.warns(FutureWarning, match="theirs"), recorder.phase("credit"):

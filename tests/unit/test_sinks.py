@@ -196,3 +196,4 @@ def test_names_are_harmless_in_a_terminal(name, shown):
 def test_long_names_are_cut_and_lines_may_stay():
     assert clean("abcdef", width=4) == "abc…"
     assert clean_lines("a\nb\x07") == "a\nb\ufffd"
+    assert clean_lines("a\nbcdef", 3) == "a\nbc…"

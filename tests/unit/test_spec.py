@@ -315,6 +315,37 @@ def test_a_whole_job_is_read(tmp_path):
     assert JobSpec.model_fields.keys() == spec.model_dump().keys()
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("[input.columns]\ntimestamp = 3", "job.toml: [input.columns] timestamp must be text in quotes, not 3"),
+        (
+            '[input.columns]\noutcomes = "o"',
+            'job.toml: [input.columns] outcomes must be a table, not "o"',
+        ),
+        (
+            '[input.columns.orders]\ntimestamp = "t"',
+            "job.toml: [input.columns] orders must be text in quotes, not a table",
+        ),
+        (
+            "[input.columns.outcomes]\ntimestamp = 3",
+            "job.toml: [input.columns.outcomes] timestamp must be text in quotes, not 3",
+        ),
+        (
+            '[input.outcome]\n[input.columns.outcomes]\ntimestamp = "t"',
+            "job.toml: [input] columns.outcomes does not belong here: outcomes are rows of the touchpoints",
+        ),
+    ],
+)
+def test_a_slip_in_the_columns_is_named_where_it_stands(tmp_path, columns, message):
+    file = tmp_path / "job.toml"
+    outcomes = "" if "outcome]" in columns else 'outcomes = "o.csv"\n'
+    file.write_text(f'[input]\ntouchpoints = "t.csv"\n{outcomes}{columns}\n[[models]]\nmethod = "linear"\n')
+    with pytest.raises(SpecError) as caught:
+        read_job(file)
+    assert str(caught.value) == message
+
+
 def test_a_spec_cannot_be_changed(tmp_path):
     file = tmp_path / "job.toml"
     file.write_text(GOOD)

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import attrib
-from attrib.tally import Layout, RuleSums, Tally, Totals, Transitions, bits_for, check_key_width, merge, pair_to_float
+from attrib.tally import Layout, RuleSums, Tally, Totals, Transitions, bits_for, check_key_width, merge, to_float
 
 LOW = 1 << 42
+# words that these tests fill: of a real number the upper two, the lower two stay 0
+FILLED = {RuleSums: [0, 1, 4, 5], Transitions: [0, 1, 2], Totals: list(range(14))}
 
 
 def tally(need, layout, sums: dict[tuple[int, ...], list[int]], exponent=0) -> Tally:
@@ -23,14 +25,17 @@ def tally(need, layout, sums: dict[tuple[int, ...], list[int]], exponent=0) -> T
             key = key << layout.bits | player
         keys.append(key)
     order = np.argsort(keys)
-    values = np.array(list(sums.values()), np.int64).reshape(-1, need.width)
+    values = np.zeros((len(sums), need.width), np.int64)
+    values[:, FILLED[type(need)]] = np.array(list(sums.values()), np.int64).reshape(-1, len(FILLED[type(need)]))
     return Tally(need, layout, exponent, np.array(keys, np.int64)[order], values[order])
 
 
 def as_dict(found: Tally) -> dict[tuple[int, ...], list[int]]:
     players = [found.player(f).tolist() for f in range(found.layout.players)]
     keys = zip(found.units.tolist(), found.games.tolist(), *players, strict=True)
-    return dict(zip(keys, found.sums.tolist(), strict=True))
+    filled = FILLED[type(found.need)]
+    assert not np.delete(found.sums, filled, axis=1).any()
+    return dict(zip(keys, found.sums[:, filled].tolist(), strict=True))
 
 
 RULE = RuleSums(3)
@@ -107,8 +112,8 @@ def test_recoding_to_one_name_adds():
 
 
 def test_leaving_out_the_units():
-    one = tally(Totals(), Layout(0, 2, 1), {(u, g): [u, *[0] * 9] for u in range(5) for g in (0, 1)})
-    assert as_dict(one.without_units()) == {(0, 0): [10, *[0] * 9], (0, 1): [10, *[0] * 9]}
+    one = tally(Totals(), Layout(0, 2, 1), {(u, g): [u, *[0] * 13] for u in range(5) for g in (0, 1)})
+    assert as_dict(one.without_units()) == {(0, 0): [10, *[0] * 13], (0, 1): [10, *[0] * 13]}
 
 
 def test_a_lower_order_is_the_marginal_of_a_higher():
@@ -122,9 +127,10 @@ def test_a_lower_order_is_the_marginal_of_a_higher():
     assert journeys.tallies((Transitions(1),)).get(Transitions(1)).need == Transitions(1)
 
 
-def test_pairs_are_real_numbers():
-    assert pair_to_float(np.array([1 << 20, -(1 << 20)]), np.array([0, 0]), 3).tolist() == [8.0, -8.0]
-    assert pair_to_float(np.array([0]), np.array([1]), 0)[0] == 2.0**-62
+def test_words_are_real_numbers():
+    assert to_float(np.array([[1 << 20, 0, 0, 0], [-(1 << 20), 0, 0, 0]]), 3).tolist() == [8.0, -8.0]
+    for word, size in enumerate((-20, -62, -104, -146)):
+        assert to_float(np.eye(4, dtype=np.int64)[[word]], 0)[0] == 2.0**size
 
 
 def test_keys_that_do_not_fit_are_an_error_before_anything_is_summed():

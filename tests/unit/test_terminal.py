@@ -2,6 +2,7 @@
 
 import io
 from datetime import timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -114,6 +115,32 @@ def test_a_game_without_conversions_is_one_line():
     assert "seo" not in text
 
 
+def framed(frame, width):
+    console = Console(width=width, file=io.StringIO(), record=True)
+    for part in terminal.frame_tables(frame, "customers by stage", terminal.FUNNEL, width):
+        console.print(part)
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_no_heading_of_the_funnel_is_broken_inside_a_word(width):
+    counts = {name: [1_234_567] for name in terminal.FUNNEL[1:6]}
+    times = {"median_time": [timedelta(hours=36)], "touches_per_customer": [3.25]}
+    text = framed(pl.DataFrame({"stage": ["consideration"], **counts, "rate": [0.25], **times}), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert {"entered", "advanced", "skipped", "stalled", "median", "customer"} <= set(text.split())
+    assert text.count("consideration") == 1 + text.count("(continued)")
+
+
+def test_the_place_of_the_files_is_named_from_here_or_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert terminal._place(tmp_path / "a" / "out") == Path("a/out")
+    assert terminal._place(tmp_path.parent / "out") == tmp_path.parent / "out"
+    assert terminal._place(tmp_path) == tmp_path
+    monkeypatch.chdir(tmp_path.anchor)
+    assert terminal._place(tmp_path) == tmp_path
+
+
 def test_the_funnel_leaves_out_what_is_nowhere_and_speaks_of_days():
     funnel = pl.DataFrame(
         {
@@ -124,10 +151,7 @@ def test_the_funnel_leaves_out_what_is_nowhere_and_speaks_of_days():
             "median_time": [timedelta(hours=36)],
         }
     )
-    shown = terminal.frame_table(funnel, "customers by stage", terminal.FUNNEL)
-    console = Console(width=100, file=io.StringIO(), record=True)
-    console.print(shown)
-    text = console.export_text()
+    text = framed(funnel, 100)
     assert "skipped" not in text
     assert text.split()[-4:] == ["1,200", "25.0%", "1.5", "d"]
 

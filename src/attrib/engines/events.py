@@ -6,6 +6,7 @@ In any order: rows are scattered by customer hash, in memory or to disk, and eac
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks
-from attrib.io.sources import Source, read_error
+from attrib.io.sources import MORE, Source, read_error
 from attrib.kernels import rows as kernel
 from attrib.ragged import Cut, CutPlan, Events, cut
 from attrib.schemas import CHANNEL, CLUSTER, CUSTOMER, EVENT, OUTCOME, SEQUENCE, STAGE, TIME, VALUE, require_columns
@@ -83,11 +84,11 @@ class EventReader:
         optional = tuple(c for c in (SEQUENCE, CLUSTER, EVENT) if c in touches.schema)
         flag = (checks.FLAG,) if recipe.inline else ()
         value = (recipe.inline.value,) if recipe.inline and recipe.inline.value else ()
-        t_columns = tuple(dict.fromkeys((CUSTOMER, TIME, CHANNEL, *further, *optional, *flag, *value)))
-        require_columns("touchpoints", touches.schema, [c for c in t_columns if c != checks.FLAG])
+        t_columns = tuple(dict.fromkeys((CUSTOMER, TIME, CHANNEL, *further, *optional, *flag, *value, *_more(touches))))
+        require_columns("touchpoints", touches.schema, [c for c in t_columns if not c.startswith("__")])
         o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT) if c in outcomes.schema)
-        o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional)))
-        require_columns("outcomes", outcomes.schema, o_columns)
+        o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional, *_more(outcomes))))
+        require_columns("outcomes", outcomes.schema, [c for c in o_columns if not c.startswith("__")])
 
         t_types, o_types = checks.read_types(touches, t_columns), checks.read_types(outcomes, o_columns)
         self.ids = checks.common_ids([t_types, o_types])
@@ -269,10 +270,12 @@ class EventReader:
         }  # fmt: skip
         rejected = [*t.rejected, *o.rejected]
         return Ledger(
-            entries, tuple(self._warnings(fates)), pl.concat(rejected) if rejected else checks.empty_rejected()
+            entries,
+            tuple(self._warnings(fates, int(fates.outcomes[0, 0]) - unattributed)),
+            pl.concat(rejected) if rejected else checks.empty_rejected(),
         )
 
-    def _warnings(self, fates: Fates) -> Iterator[str]:
+    def _warnings(self, fates: Fates, credited: int) -> Iterator[str]:
         t, o = self.touches, self.outcomes
         if o.negative:
             yield f"{o.negative:,} outcomes have a negative value (taken as refunds)"
@@ -291,8 +294,28 @@ class EventReader:
                 else ""
             )
             yield f"{fates.duplicates:,} duplicate touchpoints were dropped{still}"
+        for outcome in self.names.absent:
+            occurring = [str(v) for v in self.outcomes.kinds.dictionaries[0].values[1:]]  # type: ignore[index]
+            near = difflib.get_close_matches(outcome, occurring, n=1)
+            yield f"milestone {outcome!r} never occurs in outcomes" + (f"; did you mean {near[0]!r}?" if near else "")
+        if fates.outcomes[0, 0] and not credited:
+            yield (
+                f"none of {int(fates.outcomes[0, 0]):,} conversions has a touch before it in its window: "
+                "do both tables name customers alike?"
+            )
         if fates.repeated:
             yield f"{fates.repeated:,} outcomes with a repeated event_id were dropped"
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Check columns and types of both tables, without reading a row.
+
+    Raises
+    ------
+    DataError
+        ``missing_columns``, ``wrong_type`` or ``mixed_zones``.
+    """
+    EventReader(recipe, by_id=False, budget=0, spill=None, progress=None)
 
 
 def exponent_of(largest: float, *, has_value: bool) -> int:
@@ -314,6 +337,11 @@ def _count_rows(source: Source) -> int | None:
         packed = 4 if source.files[0].name.endswith(".gz") else 1
         return sum(file.stat().st_size for file in source.files) * packed // 40
     return None
+
+
+def _more(source: Source) -> tuple[str, ...]:
+    """The column of cells beyond the header, which CSV sources have."""
+    return (MORE,) if MORE in source.schema else ()
 
 
 def _counted(recipe: Recipe) -> tuple[str, ...]:

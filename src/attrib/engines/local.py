@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -15,16 +17,17 @@ import numpy as np
 from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies
 from attrib.engines.events import EventReader, NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
-from attrib.errors import ResourceError, SpecError
+from attrib.errors import AttribWarning, ResourceError, SpecError
 from attrib.kernels.codes import WORDS
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, walk_funnel
 from attrib.tally import Need, Tally, Totals, Touches, Transitions, merge, tally_journeys
 
 TALLY_FLOOR = 64 << 20  # bytes that tallies may take however small the limit for events is
-_SUFFIXES = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?")
+_SUFFIXES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-def parse_memory(text: str | int | None) -> int | None:
+def parse_memory(text: str | float | None) -> int | None:
     """Read a memory size such as ``"2GB"`` or ``"512M"``, in bytes.
 
     Raises
@@ -37,14 +40,12 @@ def parse_memory(text: str | int | None) -> int | None:
     >>> parse_memory("2GB"), parse_memory(4096)
     (2147483648, 4096)
     """
-    if text is None or isinstance(text, int):
-        return text
-    cleaned = text.strip().upper().removesuffix("IB").removesuffix("B") or text
-    digits, suffix = (cleaned[:-1], cleaned[-1]) if cleaned[-1] in _SUFFIXES else (cleaned, "B")
-    try:
-        return int(float(digits) * _SUFFIXES[suffix])
-    except ValueError:
-        raise SpecError("bad_memory", f"{text!r} is not a memory size", hint='write "2GB" or "512MB"') from None
+    if text is None:
+        return None
+    match = _MEMORY.fullmatch(str(text).strip().upper())
+    if match is None or isinstance(text, bool) or float(match[1]) <= 0:
+        raise SpecError("bad_memory", f"{text!r} is not a memory size", hint='write "2GB" or "512MB"')
+    return int(float(match[1]) * _SUFFIXES[match[2]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ class LocalEngine:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise SpecError("bad_threads", f"threads = {self.threads} is below 1")
+        if self.threads is not None and (type(self.threads) is not int or self.threads < 1):
+            raise SpecError("bad_threads", f"threads = {self.threads!r} is not a whole number from 1")
         parse_memory(self.memory_limit)
 
     @property
@@ -127,6 +128,8 @@ class LocalEngine:
                 memory.sums[need, units and not isinstance(need, Touches)] = tally
             if memory.ledger is None:
                 memory.ledger = reader.ledger(sums.fates, memory.find(Totals(), units=False))
+                for text in memory.ledger.warnings:
+                    warnings.warn(text, AttribWarning, stacklevel=2)
             if sums.funnel and memory.funnel is None:
                 memory.funnel_parts = (sums.funnel, reader)
         found = {need: memory.find(need, units=keeps[need]) for need in asked}

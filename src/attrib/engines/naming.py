@@ -37,6 +37,7 @@ class Names:
         self._base_of_kind: list[int] = []
         self._games: dict[int, int] = {}
         self._lock = Lock()
+        self.absent: list[str] = []
         model = recipe.stages
         self.resolved = model is not None and (isinstance(model, StageColumn) or recipe.view == "resolved")
         self.n_stages = len(model.names) if model is not None else 1
@@ -152,11 +153,13 @@ class Names:
         values = self.outcomes.dictionaries[0].values
         found = [] if values is None else [str(v) for v in values[1:]]
         model = self.recipe.stages
+        if isinstance(model, StageModel):
+            self.absent = [outcome for outcome in model.outcomes if outcome not in found]
         if isinstance(model, StageModel) and not self.resolved:
             if not set(model.outcomes) & set(found):
-                raise _no_target(f"none of the milestones ({', '.join(model.outcomes)})", found)
+                raise _no_target(f"no milestone ({', '.join(model.outcomes)}) occurs in outcomes", found)
         elif self.recipe.target not in found:
-            raise _no_target(f"the target {self.recipe.target!r}", found)
+            raise _no_target(f"the target {self.recipe.target!r} never occurs in outcomes", found)
 
     # names in order -----------------------------------------------------------------------------------------------
     def player_frame(self) -> pl.DataFrame:
@@ -234,4 +237,4 @@ def _padded(codes: Ints, bits: int) -> Ints:
 def _no_target(what: str, found: list[str]) -> DataError:
     found = sorted(found)
     listed = ", ".join(repr(name) for name in found[:20]) or "none"
-    return DataError("no_target", f"{what} never occurs in outcomes", hint=f"outcomes that do: {listed}", found=found)
+    return DataError("no_target", what, hint=f"outcomes that do: {listed}", found=found)

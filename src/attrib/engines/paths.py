@@ -15,7 +15,7 @@ from attrib.engines.base import Fates, Ledger, Tallies, Units
 from attrib.engines.coding import Dictionary, check_players
 from attrib.engines.events import exponent_of
 from attrib.errors import DataError, RejectedError
-from attrib.io.sources import Source, read_error
+from attrib.io.sources import MORE, Source, read_error
 from attrib.kernels.codes import CONVERTING, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
 from attrib.ragged import Cut, Ragged
 from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH, TIME, VALUE, require_columns
@@ -93,8 +93,9 @@ class PathReader:
         source = self.recipe.source
         require_columns(source.name, source.schema, (PATH, CONVERSIONS))
         optional = [c for c in (VALUE, NULLS) if c in source.schema]
+        more = [MORE] if MORE in source.schema else []
         try:
-            table = source.frame.select(PATH, CONVERSIONS, *optional).collect()
+            table = source.frame.select(PATH, CONVERSIONS, *optional, *more).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise read_error(error, source) from error
         if table.height == 0:
@@ -107,6 +108,7 @@ class PathReader:
         numbers = table.select(
             pl.col(PATH).cast(pl.String),
             pl.col(CONVERSIONS, *optional).cast(pl.Float64, strict=False),
+            *more,
         ).with_columns(
             pl.col(PATH).str.split(self.recipe.separator).list.eval(pl.element().str.strip_chars()).alias("__touches")
         )
@@ -136,7 +138,9 @@ class PathReader:
             c = pl.col(column)
             return c.is_finite() & (c >= 0) & (c == c.floor()) & (c < COUNT_LIMIT)
 
+        more = [pl.when(pl.col(MORE).is_not_null()).then(pl.lit("too_many_cells"))] if MORE in numbers.columns else []
         rules = [
+            *more,
             pl.when(pl.col(PATH).is_null()).then(pl.lit("path_missing")),
             pl.when(~whole(CONVERSIONS).fill_null(value=False)).then(pl.lit("conversions_not_a_count")),
         ]

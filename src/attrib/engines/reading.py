@@ -152,13 +152,15 @@ class TableReader:
             raise DataError("no_rows", f"{self.source.name} has 0 rows", hint=self.source.if_empty)
         share = self.rejected_rows / self.rows
         if share > self.max_rejects:
-            rules = pl.concat(self.rejected).group_by("rule").len().sort("len", descending=True)
+            listed = pl.concat(self.rejected)
+            rules = listed.group_by("rule").len().sort("len", "rule", descending=[True, False])
             named = ", ".join(f"{rule} {count:,}" for rule, count in rules.iter_rows())
             raise RejectedError(
                 "too_many_rejected",
                 f"{self.rejected_rows:,} of {self.rows:,} rows of {self.source.name} are rejected "
-                f"({share:.1%}; allowed {self.max_rejects:.1%}): {named}",
-                hint="mend the source, or raise max_rejects",
+                f"({share:.1%}; allowed {self.max_rejects:.1%}): {named}; {checks.describe_row(listed)}",
+                hint=checks.EXPECTED.get(rules["rule"][0], "mend the source, or raise max_rejects"),
+                examples=listed.head(5).to_dicts(),
                 table=self.source.name,
                 rejected=self.rejected_rows,
                 rows=self.rows,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from attrib.errors import DataError
-from attrib.io.sources import Source
+from attrib.io.sources import MORE, Source
 from attrib.schemas import CHANNEL, CUSTOMER, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
 RAW = "__raw_"
@@ -186,6 +186,8 @@ def looks_clean(batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...])
         return False
     if FLAG in types.names and batch[FLAG].null_count():
         return False
+    if MORE in types.names and batch[MORE].null_count() < batch.height:
+        return False
     return not types.has_value or bool(batch[VALUE].is_finite().all())
 
 
@@ -204,6 +206,8 @@ def split_rejected(  # noqa: C901 - one step a rule
     def add(broken: pl.Expr, rule: str) -> None:
         rules.append(pl.when(broken.fill_null(value=False)).then(pl.lit(rule)))
 
+    if MORE in types.names:
+        add(pl.col(MORE).is_not_null(), "too_many_cells")
     add(pl.col(CUSTOMER).is_null(), "customer_missing")
     if batch.schema[CUSTOMER] == pl.String:
         add(is_blank(CUSTOMER), "customer_empty")
@@ -254,6 +258,23 @@ def list_rejected(batch: pl.DataFrame, broken: pl.Series, table: str, first_row:
             *(text(name) for name in (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)),
         )
     )
+
+
+EXPECTED = {
+    "timestamp_unparseable": "timestamps are ISO 8601, e.g. 2024-03-20, 2024-03-20 08:00 or 2024-03-20T08:00:00+01:00",
+    "value_unparseable": "values are numbers with a decimal point, such as 1234.50, without signs of currency",
+    "too_many_cells": "quote cells that hold a comma, or write the file as parquet",
+}
+
+
+def describe_row(listed: pl.DataFrame) -> str:
+    """Show the first rejected row: its number and what stands in the column that its rule is about."""
+    first = listed.row(0, named=True)
+    column = next(
+        (c for c in (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE) if first["rule"].startswith(c.split("_")[0])), None
+    )
+    shown = f" has {column} {first[column]!r}" if column else f" breaks {first['rule']}"
+    return f"e.g. row {first['row']:,}{shown}"
 
 
 def empty_rejected() -> pl.DataFrame:

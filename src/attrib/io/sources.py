@@ -15,8 +15,9 @@ from typing import Any
 import polars as pl
 
 from attrib.errors import DataError, SpecError
-from attrib.schemas import CHANNEL, OUTCOME
+from attrib.schemas import CHANNEL, OUTCOME, separator_hint
 
+MORE = "__more"  # column for cells beyond the header of a CSV file
 SAMPLE = 1 << 20  # bytes of one fingerprint block
 WHOLE = 64  # files up to this many blocks are fingerprinted whole
 
@@ -108,9 +109,22 @@ def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -
         schema = frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(error, name, files) from error
-    theirs = tuple(schema)
+    theirs = tuple(column for column in schema if column != MORE)
     frame, schema = _rename(frame, schema, columns or {}, name)
     return Source(name, frame, schema, kind, files, theirs)
+
+
+def mapping_for(table: str, columns: Mapping[str, str | Mapping[str, str]]) -> dict[str, str]:
+    """Our names to theirs for one table: what holds for both, and what is said for this one.
+
+    Examples
+    --------
+    >>> mapping_for("outcomes", {"customer_id": "user", "outcomes": {"timestamp": "ordered_at"}})
+    {'customer_id': 'user', 'timestamp': 'ordered_at'}
+    """
+    shared = {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, str)}
+    own = columns.get(table, {})
+    return {**shared, **own} if isinstance(own, Mapping) else shared
 
 
 def check_mapping(columns: Mapping[str, str], sources: Sequence[Source]) -> None:
@@ -129,7 +143,7 @@ def check_mapping(columns: Mapping[str, str], sources: Sequence[Source]) -> None
         raise DataError(
             "missing_columns",
             f"columns maps {named}, which {'is' if len(wrong) == 1 else 'are'} in no table; found: {', '.join(found)}",
-            hint=f"did you mean {near[0]!r}?" if near else "",
+            hint=separator_hint(found) or (f"did you mean {near[0]!r}?" if near else ""),
             missing=list(wrong.values()),
             found=found,
         )
@@ -217,8 +231,36 @@ def _scan(files: tuple[Path, ...], kind: str, name: str) -> pl.LazyFrame:
             _check_end(file, name)
     if kind == "parquet":
         return pl.scan_parquet(list(files), glob=False)
-    separator = "\t" if ".tsv" in files[0].name.lower() else ","
-    return pl.scan_csv(list(files), infer_schema=False, separator=separator, glob=False)
+    by_header: dict[tuple[str, ...], list[Path]] = {}
+    for file in files:
+        by_header.setdefault(_csv_columns(file, name), []).append(file)
+    if len(by_header) == 1:
+        return _scan_csv(list(files), next(iter(by_header)))
+    # files of one table may have other columns, or the same in another order: names decide
+    return pl.concat([_scan_csv(some, header) for header, some in by_header.items()], how="diagonal")
+
+
+def _separator(file: Path) -> str:
+    return "\t" if ".tsv" in file.name.lower() else ","
+
+
+def _csv_columns(file: Path, name: str) -> tuple[str, ...]:
+    try:
+        return tuple(pl.scan_csv(file, infer_schema=False, separator=_separator(file), glob=False).collect_schema())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(error, name, (file,)) from error
+
+
+def _scan_csv(files: list[Path], columns: tuple[str, ...]) -> pl.LazyFrame:
+    """Scan CSV files with one column more than the header: what stands in it are cells too many.
+
+    Without it, a row with an unquoted comma would shift its cells unseen wherever the last column is not read.
+    """
+    schema = dict.fromkeys((*columns, MORE), pl.String)
+    return pl.scan_csv(
+        files, schema=schema, truncate_ragged_lines=True, missing_columns="insert", separator=_separator(files[0]),
+        glob=False,
+    )  # fmt: skip
 
 
 def _check_end(file: Path, name: str) -> None:
@@ -274,7 +316,11 @@ def _hash_file(path: Path) -> str:
 def _unreadable(error: BaseException, name: str, files: tuple[Path, ...]) -> DataError:
     where = f" ({files[0].name}{' and others' if len(files) > 1 else ''})" if files else ""
     first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    hint = "the file is damaged, cut off, or not what its ending says"
+    if isinstance(error, pl.exceptions.NoDataError):
+        return DataError("empty_file", f"{name}{where} has no rows and no header", hint="check the path", table=name)
+    hint = "the file is damaged, cut off, or not what its ending says" if files else "the frame raised it when it ran"
+    if "utf-8" in first.lower() or "utf8" in first.lower():
+        hint = "save the file in the encoding UTF-8"
     if len(files) > 1 and isinstance(error, (pl.exceptions.SchemaError, pl.exceptions.ColumnNotFoundError)):
         hint = "all files of one table must have the same columns"
     return DataError(

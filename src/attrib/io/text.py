@@ -41,12 +41,12 @@ def clean(text: object, width: int | None = None) -> str:
     return line if width is None or len(line) <= width else line[: max(width - 1, 0)] + "…"
 
 
-def clean_lines(text: object) -> str:
-    r"""Like :func:`clean`, but line feeds stay: for messages of several lines.
+def clean_lines(text: object, width: int | None = None) -> str:
+    r"""Like :func:`clean`, but line feeds stay: for messages of several lines, each cut to ``width``.
 
     Examples
     --------
     >>> clean_lines("two\nlines\x07")
     'two\nlines�'
     """
-    return "\n".join(clean(line) for line in str(text).split("\n"))
+    return "\n".join(clean(line, width) for line in str(text).split("\n"))

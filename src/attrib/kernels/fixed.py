@@ -31,16 +31,17 @@ def _carry(sums, row, column, word):
 @jit
 def add(sums, row, column, x):
     """Add x · 2^-exponent (already scaled) to the words at sums[row, column:column + 4]."""
-    rest = x * HIGH
+    sign = -1 if x < 0 else 1  # the magnitude is split: 1 - tiny would round
+    rest = abs(x) * HIGH
     whole = np.floor(rest)
-    sums[row, column] += np.int64(whole)
+    sums[row, column] += sign * np.int64(whole)
     rest -= whole
     last = 0
     while rest != 0.0 and last < WORDS - 1:
         last += 1
         rest *= LOW
         whole = np.floor(rest) if last < WORDS - 1 else np.rint(rest)
-        sums[row, column + last] += np.int64(whole)
+        sums[row, column + last] += sign * np.int64(whole)
         rest -= whole
     _carry(sums, row, column, last)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -160,9 +160,26 @@ class Method:
         SolveError
             If the method has no answer for them.
         """
+        check_journeys(journeys)
         tallies = journeys.tallies(self._needs())
         cells = cells_of(tallies)
         return credit_frame([(self.label, self, observe(self, tallies, cells))], tallies, cells)
+
+
+def check_journeys(journeys: Any) -> None:
+    """Check that somebody passed journeys, and not a table.
+
+    Raises
+    ------
+    SpecError
+        ``bad_journeys``.
+    """
+    if not callable(getattr(journeys, "tallies", None)):
+        raise SpecError(
+            "bad_journeys",
+            f"journeys is a {type(journeys).__name__}",
+            hint="make them with attrib.Journeys.from_events(…) or from_paths(…) first",
+        )
 
 
 def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:

@@ -175,6 +175,9 @@ class Chain:
             for r in range(counts.shape[0]):
                 kept, guess = self._kept_without(players, counts[r], value[r], tolerance, guess)
                 out[r, players] = totals[r] - kept
+        # what the iteration leaves of nothing is nothing: no player earns, or costs, less than its accuracy
+        scale = np.stack([totals[:, 0], np.abs(value).sum(axis=1)], axis=1)[:, None, :]
+        out[np.abs(out) <= 10 * tolerance * scale] = 0.0
         return out
 
     def _kept_without(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrib.durations import parse_duration
@@ -99,7 +101,8 @@ class LastNonDirect(_Rule):
     direct: tuple[str, ...] = ("direct",)
 
     def __post_init__(self) -> None:
-        if isinstance(self.direct, str) or not all(isinstance(name, str) for name in self.direct):
+        wrong = isinstance(self.direct, str) or not isinstance(self.direct, Iterable)
+        if wrong or not all(isinstance(name, str) for name in self.direct):
             raise SpecError("bad_parameter", f"direct = {self.direct!r} is not a list of channel names")
         object.__setattr__(self, "direct", tuple(self.direct))
 
@@ -174,6 +177,8 @@ class TimeDecay(_Rule):
 
     def __post_init__(self) -> None:
         half_life = parse_duration(self.half_life, "half_life")
+        if isinstance(self.half_life, timedelta):
+            object.__setattr__(self, "half_life", f"{self.half_life // timedelta(seconds=1)}s")
         if half_life is not None and not half_life:
             raise SpecError("bad_parameter", f"half_life = {self.half_life!r} must be longer than nothing")
 

@@ -71,7 +71,7 @@ def result_parts(
         The funnel, the credit tables and what they mean, the ledger, and where the files are.
     """
     if funnel is not None:
-        yield frame_table(funnel, "customers by stage", FUNNEL)
+        yield from frame_tables(funnel, "customers by stage", FUNNEL, width)
         yield Text()
     yield from credit_tables(credit, manifest, width)
     yield Text()
@@ -85,7 +85,8 @@ def result_parts(
 def _place(folder: Path) -> Path:
     """Name a folder as seen from where the command was started."""
     here = Path.cwd()
-    return folder.relative_to(here) if folder != here and folder.is_relative_to(here) else folder
+    below = folder != here and folder.is_relative_to(here) and here != Path(here.anchor)
+    return folder.relative_to(here) if below else folder.absolute()
 
 
 def credit_tables(credit: pl.DataFrame, manifest: Manifest, width: int = MAX_WIDTH) -> Iterator[RenderableType]:
@@ -185,7 +186,9 @@ def rejected_lines(rejected: pl.DataFrame) -> Iterator[str]:
         yield f"rejected {table}: {', '.join(rules)}"
 
 
-def frame_table(frame: pl.DataFrame, title: str, columns: Sequence[str]) -> Table:
+def frame_tables(
+    frame: pl.DataFrame, title: str, columns: Sequence[str], width: int = MAX_WIDTH
+) -> Iterator[RenderableType]:
     """Draw the named columns of a small frame, those that it has and that are not all 0."""
     shown = [
         name
@@ -193,7 +196,8 @@ def frame_table(frame: pl.DataFrame, title: str, columns: Sequence[str]) -> Tabl
         if name in frame.columns and not (frame[name].dtype.is_integer() and frame[name].eq(0).all())
     ]
     cells = {name: [_percent(v) if name == "rate" else _plain(v) for v in frame[name]] for name in shown}
-    return _table(title, [_Column(name.replace("_", "\n"), cells[name]) for name in shown])
+    first, *rest = [_Column(name.replace("_", "\n"), cells[name]) for name in shown]
+    yield from _tables(title, first, rest, width)
 
 
 def number(value: float | None, scale: float | None = None) -> str:
@@ -286,10 +290,15 @@ def _game(title: str, game: pl.DataFrame, players: list[str], width: int) -> Ite
     else:
         columns = [column(_header(method), method, "share") for method in methods]
     first = _Column(" · ".join(clean(name, 30) for name in players), names)
+    yield from _tables(title, first, columns, width)
+
+
+def _tables(title: str, first: _Column, columns: list[_Column], width: int) -> Iterator[RenderableType]:
+    """Draw as many tables below each other as the columns need, each with the first column."""
     for number_, block in enumerate(_blocks(columns, width - first.width)):
         # not as the title of the table: that would be broken to the table's width
         yield Text(title if number_ == 0 else "(continued)", style="bold")
-        yield _table("", [first, *block])
+        yield _table([first, *block])
 
 
 def _blocks(columns: list[_Column], room: int) -> Iterator[list[_Column]]:
@@ -304,10 +313,8 @@ def _blocks(columns: list[_Column], room: int) -> Iterator[list[_Column]]:
         yield block
 
 
-def _table(title: str, columns: list[_Column]) -> Table:
+def _table(columns: list[_Column]) -> Table:
     table = Table(
-        title=Text(title, style="bold") if title else None,
-        title_justify="left",
         box=SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,

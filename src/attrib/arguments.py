@@ -1,0 +1,128 @@
+"""What callers pass to Journeys, checked before anything is read: one clear error each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from attrib.engines.base import Engine
+from attrib.engines.local import LocalEngine
+from attrib.errors import SpecError
+from attrib.io.checks import FLAG, read_flag
+from attrib.io.sources import MORE, InlineOutcome, Source, check_mapping, mapping_for, open_table
+from attrib.schemas import (
+    CHANNEL,
+    CLUSTER,
+    CUSTOMER,
+    EVENT,
+    OUTCOME,
+    RESERVED,
+    SEQUENCE,
+    STAGE,
+    TIME,
+    VALUE,
+    require_columns,
+)  # fmt: skip
+
+TABLES = ("touchpoints", "outcomes")
+OURS = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE, SEQUENCE, EVENT, CLUSTER, STAGE)
+
+
+def open_events(
+    touchpoints: Any, outcomes: Any, columns: Mapping[str, str | Mapping[str, str]], by: tuple[str, ...]
+) -> tuple[Source, Source, InlineOutcome | None]:
+    """Open both tables, or the one that holds both, under our column names."""
+    own = mapping_for("touchpoints", columns)
+    source = open_table(touchpoints, "touchpoints", own)
+    if not isinstance(outcomes, InlineOutcome):
+        theirs = mapping_for("outcomes", columns)
+        other = open_table(outcomes, "outcomes", theirs)
+        check_mapping(mapping_for("", columns), (source, other))
+        for table, mapping in ((source, columns.get("touchpoints")), (other, columns.get("outcomes"))):
+            check_mapping(mapping if isinstance(mapping, Mapping) else {}, (table,))
+        return source, other, None
+    check_mapping(own, (source,))
+    require_columns("touchpoints", source.schema, [outcomes.flag, *([outcomes.value] if outcomes.value else [])])
+    require_columns("touchpoints", source.schema, [CUSTOMER, TIME, CHANNEL])
+    frame = source.frame.with_columns(read_flag(outcomes.flag, source.schema[outcomes.flag]).alias(FLAG))
+    touches = replace(source, frame=frame, schema=pl.Schema({**source.schema, FLAG: pl.Boolean()}))
+    kept = [CUSTOMER, TIME, *(c for c in (*by, EVENT, MORE) if c in source.schema)]
+    exprs = [*(pl.col(c) for c in dict.fromkeys(kept)), pl.lit(outcomes.outcome).alias(OUTCOME)]
+    schema: dict[str, pl.DataType] = {c: source.schema[c] for c in kept} | {OUTCOME: pl.String()}
+    if outcomes.value:
+        exprs.append(pl.col(outcomes.value).alias(VALUE))
+        schema[VALUE] = source.schema[outcomes.value]
+    flagged = replace(
+        source, name="outcomes", frame=frame.filter(pl.col(FLAG)).select(exprs), schema=pl.Schema(schema),
+        if_empty=f"no row of touchpoints has a true {outcomes.flag!r}",
+    )  # fmt: skip
+    return touches, flagged, outcomes
+
+
+def check_engine(engine: Any) -> Engine:
+    """Return the engine, or the default one."""
+    if engine is None:
+        return LocalEngine()
+    if not callable(getattr(engine, "tally", None)):
+        raise SpecError(
+            "bad_engine", f"engine = {engine!r} is not an engine", hint="e.g. attrib.LocalEngine(threads=2)"
+        )
+    return engine  # type: ignore[no-any-return]
+
+
+def check_limits(max_players: Any, max_rejects: Any) -> tuple[int, float]:
+    """Check the cap on players and the share of rejects."""
+    if isinstance(max_players, bool) or not isinstance(max_players, int) or max_players < 1:
+        raise SpecError("bad_value", f"max_players = {max_players!r} is not a whole number from 1")
+    if isinstance(max_rejects, bool) or not isinstance(max_rejects, (int, float)) or not 0 <= max_rejects <= 1:
+        raise SpecError("bad_value", f"max_rejects = {max_rejects!r} is not a share from 0 to 1", hint="e.g. 0.05")
+    return max_players, float(max_rejects)
+
+
+def check_names(columns: Any, used: tuple[str, ...]) -> dict[str, Any]:
+    """Check the keys of ``columns``: ours, or columns that ``by`` and ``player`` name."""
+    if columns is None:
+        return {}
+    if not isinstance(columns, Mapping):
+        raise SpecError("bad_columns", f"columns = {columns!r} maps nothing", hint='e.g. {"customer_id": "user"}')
+    tables = {key: value for key, value in columns.items() if key in TABLES and isinstance(value, Mapping)}
+    for part in ({k: v for k, v in columns.items() if k not in tables}, *tables.values()):
+        for ours, theirs in part.items():
+            if not isinstance(ours, str) or not isinstance(theirs, str):
+                raise SpecError("bad_columns", f"columns: {ours!r} = {theirs!r} is not one name for another")
+            near = difflib.get_close_matches(ours, OURS, n=1, cutoff=0.8)
+            if ours not in (*OURS, *used) and near:
+                raise SpecError("unknown_key", f"columns: unknown column {ours!r}", hint=f"did you mean {near[0]!r}?")
+    return dict(columns)
+
+
+def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Check that a word is one of those known."""
+    if value not in known:
+        raise SpecError("bad_value", f"{name} = {value!r} is not one of {', '.join(known)}", name=name, found=value)
+
+
+def column_names(name: str, columns: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that ``by`` or ``player`` name; one may stand alone."""
+    if not isinstance(columns, (str, Sequence)):
+        raise SpecError("bad_value", f"{name} = {columns!r} is not a list of column names")
+    found = (columns,) if isinstance(columns, str) else tuple(columns)
+    if len(set(found)) != len(found) or not all(isinstance(column, str) and column for column in found):
+        raise SpecError("bad_value", f"{name} = {columns!r} is not a list of distinct column names")
+    return found
+
+
+def check_roles(by: tuple[str, ...], player: tuple[str, ...]) -> None:
+    """Check that no column is asked to be two things."""
+    if not player:
+        raise SpecError("bad_value", "player names no column")
+    both = sorted(set(by) & set(player))
+    if both:
+        raise SpecError("bad_value", f"{', '.join(both)}: a column cannot both partition journeys and get credit")
+    taken = sorted((RESERVED | {CUSTOMER, TIME, OUTCOME, SEQUENCE, EVENT}) & set(by + player))
+    if taken:
+        raise SpecError("bad_value", f"{', '.join(taken)}: the credit table or the events use that name already")
