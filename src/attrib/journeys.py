@@ -156,8 +156,6 @@ class Journeys:
             )
         if target is None and (resolved is None or view == "resolved"):
             raise SpecError("no_target", "target is missing", hint='name the outcome that ends a journey: "purchase"')
-        if resolved is None and view == "resolved":
-            raise SpecError("no_stages", 'view = "resolved" needs stages', hint='e.g. stages="five"')
         max_players, max_rejects = check_limits(max_players, max_rejects)
         mapping = check_names(columns, (*by, *player))
         if isinstance(resolved, StageColumn) and resolved.column != STAGE:

@@ -607,3 +607,26 @@ def test_too_many_bad_paths():
 def test_missing_columns_of_paths():
     with pytest.raises(attrib.DataError, match="1 of 2 required columns is missing from paths: total_conversions"):
         attrib.Journeys.from_paths(pl.DataFrame({"path": ["a"]}))
+
+
+def test_a_blank_channel_is_rejected_in_every_batch(monkeypatch):
+    """Also where it was met before: a dictionary knows it by then."""
+    monkeypatch.setattr("attrib.engines.reading.BATCH", 10)
+    frame = touches().with_columns(
+        channel=pl.when(pl.int_range(40).is_in([3, 25])).then(pl.lit(" ")).otherwise(pl.col("channel"))
+    )
+    assert form(frame, max_rejects=0.5).rejected()["row"].to_list() == [3, 25]
+
+
+def test_an_absurd_value_on_a_rejected_row_spoils_nothing():
+    reached = outcomes({"customer_id": None, "value": 1e300}, n=30)
+    table = attrib.Linear().credit(form(None, reached, max_rejects=0.5))
+    assert table["value"].sum() == pytest.approx(outcomes(n=30)["value"].sum(), rel=1e-12)
+
+
+def test_values_far_apart_each_keep_their_digits():
+    ends = pl.DataFrame(
+        {"path": ["small", "large"], "total_conversions": [1, 1], "total_conversion_value": [19.99, 1e12]}
+    )
+    table = attrib.Linear().credit(attrib.Journeys.from_paths(ends)).filter(kind="player")
+    assert table["value"].to_list() == [1e12, 19.99]

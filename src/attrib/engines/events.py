@@ -361,7 +361,7 @@ def _as_shared_types(source: Source, other: Source, by: tuple[str, ...], columns
 def _common_type(one: pl.DataType, other: pl.DataType) -> pl.DataType:
     """Type that holds the values of both: 1 and 1.0 are one value, and so are a text and its category."""
     try:
-        return pl.concat([pl.Series([], dtype=one), pl.Series([], dtype=other)], how="vertical_relaxed").dtype
+        return pl.concat([pl.DataFrame(schema={"x": t}) for t in (one, other)], how="vertical_relaxed").schema["x"]
     except (pl.exceptions.PolarsError, TypeError):
         return pl.String()
 
