@@ -194,7 +194,7 @@ def test_small_values_survive_beside_large_ones(small):
     scale = 2.0**-40
     sums = np.zeros((1, 4), np.int64)
     for _ in range(1000):
-        fixed.add(sums, 0, 0, small * scale)
+        fixed.add_times(sums, 0, 0, small * scale, 1)
     assert to_float(sums, 40)[0] == pytest.approx(1000 * small, rel=1e-12)
 
 

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 import attrib
 from attrib import synth
@@ -52,7 +53,7 @@ def test_answers_do_not_depend_on_what_was_asked_before(calls, capped):
         wanted = expected(method, intervals=intervals)
         exact = [c for c in found.columns if not c.endswith(("_low", "_high"))]
         assert found.select(exact).equals(wanted.select(exact))
-        pl.testing.assert_frame_equal(found, wanted, rel_tol=1e-6, abs_tol=1e-6)  # higher orders are iterated
+        assert_frame_equal(found, wanted, rel_tol=1e-6, abs_tol=1e-6)  # higher orders are iterated
 
 
 def test_events_are_read_once(monkeypatch):

@@ -28,22 +28,28 @@ def _carry(sums, row, column, word):
         sums[row, column + w - 1] += total >> LOW_BITS
 
 
-@jit
+@inline
 def add(sums, row, column, x):
     """Add x · 2^-exponent (already scaled) to the words at sums[row, column:column + 4]."""
     sign = -1 if x < 0 else 1  # the magnitude is split: 1 - tiny would round
     rest = abs(x) * HIGH
+    top = np.floor(rest)
+    rest = (rest - top) * LOW
     whole = np.floor(rest)
-    sums[row, column] += sign * np.int64(whole)
-    rest -= whole
-    last = 0
-    while rest != 0.0 and last < WORDS - 1:
-        last += 1
-        rest *= LOW
-        whole = np.floor(rest) if last < WORDS - 1 else np.rint(rest)
-        sums[row, column + last] += sign * np.int64(whole)
-        rest -= whole
-    _carry(sums, row, column, last)
+    total = sums[row, column + 1] + sign * np.int64(whole)
+    sums[row, column] += sign * np.int64(top) + (total >> LOW_BITS)
+    sums[row, column + 1] = total & LOW_MASK
+    if rest != whole:
+        _add_below(sums, row, column, sign, (rest - whole) * LOW)
+
+
+@jit
+def _add_below(sums, row, column, sign, rest):
+    """Add what two words do not hold."""
+    whole = np.floor(rest)
+    sums[row, column + 2] += sign * np.int64(whole)
+    sums[row, column + 3] += sign * np.int64(np.rint((rest - whole) * LOW))
+    _carry(sums, row, column, WORDS - 1)
 
 
 @jit

@@ -180,14 +180,16 @@ def sum_rule(
         if rule <= LAST_NON_DIRECT:
             r = _row(slots, used, above | players[_chosen(rule, low, high, direct)])
             add_times(sums, r, 0, 1.0, conversions[j])
-            add(sums, r, 4, value[j] * scale)
+            if value[j] != 0.0:
+                add(sums, r, 4, value[j] * scale)
             continue
         _weigh(rule, a, b, low, high, players, times, weights)
         for i in range(high - low):
             if weights[i] != 0.0:
                 r = _row(slots, used, above | players[low + i])
                 add_times(sums, r, 0, weights[i], conversions[j])
-                add(sums, r, 4, value[j] * weights[i] * scale)
+                if value[j] != 0.0:
+                    add(sums, r, 4, value[j] * weights[i] * scale)
     return game.shape[0]
 
 
