@@ -166,3 +166,10 @@ def test_the_credit_table_in_full():
     ]
     for row, (*names, conversions, share, effect) in zip(table.drop("value").rows(), wanted, strict=True):
         assert row == (*names, pytest.approx(conversions), pytest.approx(share), pytest.approx(effect), None)
+
+
+def test_last_non_direct_says_when_nothing_is_direct():
+    frame = pl.DataFrame({"path": ["ad > mail"], "total_conversions": [1]})
+    with pytest.warns(attrib.AttribWarning, match="none of 'direct' is a channel"):
+        table = attrib.LastNonDirect().credit(attrib.Journeys.from_paths(frame))
+    assert table.filter(channel="mail")["conversions"].item() == 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -121,6 +122,10 @@ class Method:
         """Credit of every cell, shapes [R, n], from the sums that ``draw`` gives."""
         raise NotImplementedError
 
+    def _remarks(self, _tallies: Tallies) -> Iterator[str]:
+        """What the reader of the credit should know, beside the numbers."""
+        return iter(())
+
     @property
     def label(self) -> str:
         """Name in the ``method`` column: order and worth always, other parameters where not default.
@@ -192,6 +197,8 @@ def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
             AttribWarning,
             stacklevel=2,
         )
+    for remark in method._remarks(tallies):  # noqa: SLF001
+        warnings.warn(remark, AttribWarning, stacklevel=2)
     summed = replace_sums(tallies)
     solved = method._solve(summed, cells, Observed())  # noqa: SLF001
     null = np.isnan(solved.value[0]).any()

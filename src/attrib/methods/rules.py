@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from attrib.kernels.codes import (
     POSITION,
 )  # fmt: skip
 from attrib.methods.base import Cells, Credits, Draw, Method
+from attrib.schemas import CHANNEL
 from attrib.tally import RuleSums
 
 if TYPE_CHECKING:
@@ -108,6 +109,10 @@ class LastNonDirect(_Rule):
 
     def _sum(self) -> RuleSums:
         return RuleSums(LAST_NON_DIRECT, direct=self.direct)
+
+    def _remarks(self, tallies: Tallies) -> Iterator[str]:
+        if CHANNEL in tallies.players.columns and not tallies.players[CHANNEL].is_in(list(self.direct)).any():
+            yield f"{self.label}: none of {', '.join(map(repr, self.direct))} is a channel, so it equals last_touch"
 
 
 @dataclass(frozen=True)
