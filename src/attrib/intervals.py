@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from attrib.tally import Tally
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Bounds = dict[str, tuple[Floats, Floats]]
 MIN_REPLICATES = 2
 MEMORY = 128 << 20  # bytes of drawn sums, and of replicate credit, held at a time
@@ -36,7 +37,18 @@ class UnitIndex:
         below = tally.keys & ((1 << tally.layout.unit_shift) - 1)
         keys, self.at = np.unique(below, return_inverse=True)
         self.keys = replace(tally, keys=keys, sums=np.zeros((len(keys), tally.sums.shape[1]), np.int64))
-        self.starts = np.searchsorted(tally.units, np.arange(units + 1))
+        self._tally_units = tally.units
+        self._units = np.arange(units + 1)
+        self._columns: dict[str, tuple[Floats, Ints, Ints]] = {}
+
+    def column(self, tally: Tally, name: str) -> tuple[Floats, Ints, Ints]:
+        """Sums of a column that are not 0, the first of each unit, and their keys (most steps carry no value)."""
+        if name not in self._columns:
+            values = tally.column(name)
+            some = np.flatnonzero(values)
+            starts = np.searchsorted(self._tally_units[some], self._units)
+            self._columns[name] = (values[some], starts, self.at[some])
+        return self._columns[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +86,9 @@ class Replicates:
         from attrib.kernels import replicates
 
         index = self._indexed(tally)
-        out = np.zeros((self.weights.shape[0], len(index.keys.keys)))
-        replicates.weigh(self.weights, index.starts, index.at, tally.column(name), out)
+        out = np.empty((self.weights.shape[0], len(index.keys.keys)))
+        values, starts, at = index.column(tally, name)
+        replicates.weigh(self.weights, starts, at, values, out)
         return out
 
 
@@ -183,6 +196,9 @@ def _solve_all(
     keys = max(len(tally.keys) for tally in tallies.sums.values())
     # every index is there before threads need it
     index = {id(tally): UnitIndex(tally, len(tallies.units)) for tally in tallies.sums.values()}
+    for tally in tallies.sums.values():
+        for name in tally.need.columns:
+            index[id(tally)].column(tally, name)
     chunk = max(1, min(100, MEMORY // (16 * (keys + len(tallies.units)))))
 
     def run(first: int) -> None:
