@@ -12,14 +12,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 CUSTOMER, TIME, CHANNEL = "customer_id", "timestamp", "channel"
-OUTCOME, VALUE, EVENT, REFERRER = "outcome", "value", "event_id", "referrer_id"
-SEQUENCE, CLUSTER, STAGE, INTERACTION = "sequence", "cluster", "stage", "interaction"
+OUTCOME, VALUE, EVENT = "outcome", "value", "event_id"
+SEQUENCE, CLUSTER, STAGE = "sequence", "cluster", "stage"
 KIND, METHOD, CONVERSIONS, SHARE, EFFECT, ERROR = (
     "kind", "method", "conversions", "share", "effect", "conversions_se",
 )  # fmt: skip
 
-TOUCHPOINT_COLUMNS = (CUSTOMER, TIME, CHANNEL)
-OUTCOME_COLUMNS = (CUSTOMER, TIME, OUTCOME)
 PATH, NULLS = "path", "nulls"
 
 KINDS = ("player", "unattributed", "baseline")
@@ -28,7 +26,6 @@ FIXED_COLUMNS = (KIND, METHOD, CONVERSIONS, VALUE, SHARE, EFFECT, ERROR)
 INTERVALS = tuple(f"{number}_{side}" for number in NUMBERS for side in ("low", "high"))
 RESERVED = frozenset((*FIXED_COLUMNS, *INTERVALS, STAGE, "customers"))
 
-REJECTED_COLUMNS = ("table", "row", "rule", CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)
 LEDGER_COLUMNS = ("table", "entry", "rows", CONVERSIONS, VALUE)
 
 
