@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
-from attrib.io.checks import BLANKS
+from attrib.io.checks import is_blank
 from attrib.kernels import words
 
 Codes = npt.NDArray[np.int32]
@@ -135,7 +135,7 @@ class Dictionary:
             if self.values.dtype == pl.Null:
                 self.values = self.values.cast(new.dtype)
             if new.dtype == pl.String:
-                blank = (new.str.strip_chars(BLANKS).str.len_bytes() == 0).arg_true()
+                blank = new.to_frame().select(is_blank(self.name)).to_series().arg_true()
                 self.blanks += [len(self.values) + int(i) for i in blank]
             self.values = pl.concat([self.values, new.cast(self.values.dtype)])
 

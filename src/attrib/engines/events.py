@@ -268,11 +268,10 @@ class EventReader:
             ),
             ("outcomes", "duplicate"): (fates.repeated, math.fsum(fates.repeated_values)),
         }  # fmt: skip
-        rejected = [*t.rejected, *o.rejected]
         return Ledger(
             entries,
             tuple(self._warnings(fates, int(fates.outcomes[0, 0]) - unattributed)),
-            pl.concat(rejected) if rejected else checks.empty_rejected(),
+            checks.join_rejected([*t.rejected, *o.rejected]),
         )
 
     def _warnings(self, fates: Fates, credited: int) -> Iterator[str]:

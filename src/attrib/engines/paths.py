@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,8 @@ import polars as pl
 from attrib.engines.base import Fates, Ledger, Tallies, Units
 from attrib.engines.coding import Dictionary, check_players
 from attrib.engines.events import exponent_of
-from attrib.errors import DataError, RejectedError
+from attrib.errors import DataError
+from attrib.io.checks import check_rejects, join_rejected
 from attrib.io.sources import MORE, Source, read_error
 from attrib.kernels.codes import CONVERTING, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
 from attrib.ragged import Cut, Ragged
@@ -179,20 +179,7 @@ class PathReader:
                     (pl.col(VALUE).cast(pl.String) if VALUE in table.columns else null).alias(VALUE),
                 )
             )
-            share = bad.height / numbers.height
-            if share > self.recipe.max_rejects:
-                counts = broken.drop_nulls().value_counts(sort=True)
-                named = ", ".join(f"{rule} {count:,}" for rule, count in counts.iter_rows())
-                raise RejectedError(
-                    "too_many_rejected",
-                    f"{bad.height:,} of {numbers.height:,} rows of paths are rejected ({share:.1%}; allowed "
-                    f"{self.recipe.max_rejects:.1%}): {named}",
-                    hint="mend the source, or raise max_rejects",
-                    table="paths",
-                    rejected=bad.height,
-                    rows=numbers.height,
-                    rules=dict(counts.iter_rows()),
-                )
+            check_rejects("paths", numbers.height, self._rejected, self.recipe.max_rejects)
         return numbers.filter(broken.is_null())
 
     def cut(self, rows: PathRows, _plan: PathPlan) -> Cut:
@@ -259,7 +246,7 @@ class PathReader:
             ("outcomes", "unattributed"): (unattributed, unattributed_value),
             ("outcomes", "rejected"): (rejected, value_rejected),
         }
-        return Ledger(entries, tuple(self._warnings()), pl.concat(self._rejected) if self._rejected else _no_rejects())
+        return Ledger(entries, tuple(self._warnings()), join_rejected(self._rejected))
 
     def _warnings(self) -> Iterator[str]:
         assert self.channels.values is not None
@@ -274,9 +261,3 @@ class PathReader:
 def _finite_sum(frame: pl.DataFrame, column: str) -> float:
     values = frame[column].fill_null(0.0).to_numpy()
     return math.fsum(values[np.isfinite(values)])
-
-
-def _no_rejects() -> Any:
-    from attrib.io.checks import empty_rejected
-
-    return empty_rejected()

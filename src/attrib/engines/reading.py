@@ -20,7 +20,7 @@ from attrib.engines.coding import (
     ordered_float,
     ordered_int,
 )  # fmt: skip
-from attrib.errors import DataError, RejectedError
+from attrib.errors import DataError
 from attrib.io import checks
 from attrib.io.sources import Source, read_error
 from attrib.kernels import words
@@ -150,22 +150,7 @@ class TableReader:
     def _check_rejects(self) -> None:
         if self.rows == 0:
             raise DataError("no_rows", f"{self.source.name} has 0 rows", hint=self.source.if_empty)
-        share = self.rejected_rows / self.rows
-        if share > self.max_rejects:
-            listed = pl.concat(self.rejected)
-            rules = listed.group_by("rule").len().sort("len", "rule", descending=[True, False])
-            named = ", ".join(f"{rule} {count:,}" for rule, count in rules.iter_rows())
-            raise RejectedError(
-                "too_many_rejected",
-                f"{self.rejected_rows:,} of {self.rows:,} rows of {self.source.name} are rejected "
-                f"({share:.1%}; allowed {self.max_rejects:.1%}): {named}; {checks.describe_row(listed)}",
-                hint=checks.EXPECTED.get(rules["rule"][0], "mend the source, or raise max_rejects"),
-                examples=listed.head(5).to_dicts(),
-                table=self.source.name,
-                rejected=self.rejected_rows,
-                rows=self.rows,
-                rules=dict(rules.iter_rows()),
-            )
+        checks.check_rejects(self.source.name, self.rows, self.rejected, self.max_rejects)
 
     def _encode(self, batch: pl.DataFrame) -> tuple[Words, bool]:  # noqa: C901, PLR0912 - one step a word
         """Fill the words of a batch; True if some text is blank after all."""
@@ -231,7 +216,7 @@ def largest_value(outcomes: tuple[str, ...], ids: str) -> pl.Expr:
     value = pl.col(VALUE).cast(pl.Float64, strict=False)
     accepted = pl.col(CUSTOMER).is_not_null() & pl.col(TIME).is_not_null() & value.is_finite()
     if ids == "text":
-        accepted &= pl.col(CUSTOMER).cast(pl.String).str.strip_chars(checks.BLANKS).str.len_bytes() > 0
+        accepted &= ~checks.is_blank(CUSTOMER)
     return value.filter(accepted & pl.col(OUTCOME).cast(pl.String).is_in(list(outcomes))).abs().max()
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from attrib.errors import DataError
+from attrib.errors import DataError, RejectedError
 from attrib.io.sources import MORE, Source
 from attrib.schemas import CHANNEL, CUSTOMER, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
@@ -127,8 +127,8 @@ def parse_times(texts: pl.Series) -> tuple[pl.Series, bool, bool]:
 
 
 def is_blank(column: str) -> pl.Expr:
-    """Expression: a text is empty or white space."""
-    return pl.col(column).str.strip_chars(BLANKS).str.len_bytes() == 0
+    """Expression: a text (or the name of a category) is empty or white space."""
+    return pl.col(column).cast(pl.String).str.strip_chars(BLANKS).str.len_bytes() == 0
 
 
 def read_flag(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -277,10 +277,38 @@ def describe_row(listed: pl.DataFrame) -> str:
     return f"e.g. row {first['row']:,}{shown}"
 
 
-def empty_rejected() -> pl.DataFrame:
-    """Return a rejected table without rows."""
+def check_rejects(table: str, rows: int, rejected: list[pl.DataFrame], allowed: float) -> None:
+    """Stop where more rows of a table were rejected than allowed.
+
+    Raises
+    ------
+    RejectedError
+        ``too_many_rejected`` with the numbers, the rules, the first row, and what was expected.
+    """
+    count = sum(listed.height for listed in rejected)
+    if not rows or count / rows <= allowed:
+        return
+    listed = pl.concat(rejected)
+    rules = listed.group_by("rule").len().sort("len", "rule", descending=[True, False])
+    named = ", ".join(f"{rule} {n:,}" for rule, n in rules.iter_rows())
+    raise RejectedError(
+        "too_many_rejected",
+        f"{count:,} of {rows:,} rows of {table} are rejected ({count / rows:.1%}; allowed {allowed:.1%}): {named}; "
+        f"{describe_row(listed)}",
+        hint=EXPECTED.get(rules["rule"][0], "mend the source, or raise max_rejects"),
+        examples=listed.head(5).to_dicts(),
+        table=table,
+        rejected=count,
+        rows=rows,
+        rules=dict(rules.iter_rows()),
+    )
+
+
+def join_rejected(rejected: list[pl.DataFrame]) -> pl.DataFrame:
+    """One rejected table of all batches; without rows where there are none."""
     text = dict.fromkeys((CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE), pl.String)
-    return pl.DataFrame(schema={"table": pl.String, "row": pl.Int64, "rule": pl.String, **text})
+    empty = pl.DataFrame(schema={"table": pl.String, "row": pl.Int64, "rule": pl.String, **text})
+    return pl.concat([empty, *rejected])
 
 
 def count_oddities(batch: pl.DataFrame, types: TableTypes) -> tuple[int, int]:
