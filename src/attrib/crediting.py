@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrib.errors import SpecError
-from attrib.intervals import bounds_of, check_interval
+from attrib.intervals import Resampling, bounds_of, check_interval
 from attrib.methods.base import Method, cells_of, check_journeys, check_unique, credit_frame, observe
 
 if TYPE_CHECKING:
@@ -75,10 +75,8 @@ def credit(
     answers = [(label, method, observe(method, tallies, cells)) for label, method in named.items()]
     bounds = None
     if intervals is not None:
-        bounds = bounds_of(
-            list(named.values()), tallies, cells, level=intervals, replicates=replicates, seed=seed,
-            threads=journeys.engine.workers, progress=journeys.engine.progress,
-        )  # fmt: skip
+        resampling = Resampling(intervals, replicates, seed, journeys.engine.workers, journeys.engine.progress)
+        bounds = bounds_of(list(named.values()), tallies, cells, resampling)
     return credit_frame(answers, tallies, cells, bounds)
 
 

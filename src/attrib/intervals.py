@@ -1,13 +1,14 @@
-"""Intervals for any method: units are drawn anew, the method is solved again (semantics §7).
+"""Intervals for any number that is computed from tallies: units are drawn anew, it is computed again (semantics §7).
 
 Customers' journeys: the 256 buckets are drawn with replacement. Path tables: counts are drawn from Poisson
 distributions, which takes journeys as independent. Percentile intervals; their estimand is what the method itself
-would say of a very large sample, not a causal effect.
+would say of a very large sample, not a causal effect. Where one solution takes too long to repeat it a thousand
+times, each of 20 groups of units is left out once (delete-a-group jackknife).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -20,13 +21,14 @@ from attrib.methods.base import Cells, Credits, Method, n_games, totals_by_game
 from attrib.schemas import CONVERSIONS, EFFECT, SHARE, VALUE
 
 if TYPE_CHECKING:
-    from attrib.engines.base import Tallies, Units
+    from attrib.engines.base import Progress, Tallies, Units
     from attrib.tally import Tally
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bounds = dict[str, tuple[Floats, Floats]]
 MIN_REPLICATES = 2
+GROUPS = 20  # of units, for the jackknife
 MEMORY = 128 << 20  # bytes of drawn sums, and of replicate credit, held at a time
 
 
@@ -71,6 +73,23 @@ class Replicates:
                 weights[row] = random.poisson(units.counts) / np.maximum(units.counts, 1)
         return Replicates(weights, {} if index is None else index)
 
+    @staticmethod
+    def leave_out(units: Units, seed: int) -> Replicates:
+        """Leave out each of 20 groups of units once; what is left is scaled up to the whole."""
+        group = np.arange(GROUPS)[:, None]
+        if units.kind == "buckets":
+            kept = (np.arange(len(units)) % GROUPS != group).astype(np.float64)
+        else:  # the journeys of a path, dealt to the groups at random
+            random = np.random.Generator(np.random.Philox(key=[seed, 0]))
+            dealt = random.multinomial(units.counts, np.full(GROUPS, 1 / GROUPS)).T
+            kept = 1 - dealt / np.maximum(units.counts, 1)
+        return Replicates(kept * (GROUPS / (GROUPS - 1)), {})
+
+    @staticmethod
+    def whole(units: Units) -> Replicates:
+        """Count every unit once."""
+        return Replicates(np.ones((1, len(units))), {})
+
     def _indexed(self, tally: Tally) -> UnitIndex:
         known = self.index.get(id(tally))
         if known is None:
@@ -92,18 +111,86 @@ class Replicates:
         return out
 
 
-def bounds_of(
-    methods: list[Method],
-    tallies: Tallies,
-    cells: Cells,
-    *,
-    level: float,
-    replicates: int,
-    seed: int,
-    threads: int = 1,
-    progress: Callable[[str, float, float | None], None] | None = None,
-) -> list[Bounds]:
-    """Percentile bounds of every number of the credit table.
+Solve = Callable[[Replicates], Sequence[Floats]]
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How to draw: coverage, draws of the bootstrap, their seed; threads change no number.
+
+    ``progress`` is called as ``progress("drawing intervals", done, total)``.
+    """
+
+    level: float = 0.95
+    replicates: int = 1000
+    seed: int = 0
+    threads: int = 1
+    progress: Progress | None = None
+
+    def draws(self, tallies: Tallies, solve: Solve, tick: Callable[[float], None] | None = None) -> list[Floats]:
+        """Solve every replicate of the bootstrap.
+
+        Parameters
+        ----------
+        tallies : Tallies
+            With the unit axis; ``solve`` reads them.
+        solve : callable
+            From draws to arrays of shape [draws, …].
+        tick : callable, optional
+            Told of the share done.
+
+        Returns
+        -------
+        list of ndarray
+            The arrays of ``solve``, of shape [replicates, …].
+        """
+        tick = tick or self._tick
+        keys = max((len(tally.keys) for tally in tallies.sums.values()), default=0)
+        # every index is there before threads need it
+        index = {id(tally): UnitIndex(tally, len(tallies.units)) for tally in tallies.sums.values()}
+        for tally in tallies.sums.values():
+            for name in tally.need.columns:
+                index[id(tally)].column(tally, name)
+        chunk = max(1, min(100, MEMORY // (16 * (keys + len(tallies.units)))))
+        out: list[Floats] = []
+
+        def run(first: int) -> tuple[int, Sequence[Floats]]:
+            n = min(chunk, self.replicates - first)
+            return first, solve(Replicates.draw(tallies.units, self.seed, first, n, index))
+
+        starts = range(0, self.replicates, chunk)
+        with ThreadPoolExecutor(self.threads) as pool:
+            for done, (first, arrays) in enumerate(pool.map(run, starts), start=1):
+                out = out or [np.empty((self.replicates, *a.shape[1:])) for a in arrays]
+                for whole, part in zip(out, arrays, strict=True):
+                    whole[first : first + len(part)] = part
+                tick(done / len(starts))
+        return out
+
+    def _tick(self, done: float) -> None:
+        if self.progress is not None:
+            self.progress("drawing intervals", done, 1.0)
+
+    def percentiles(self, values: Floats) -> tuple[Floats, Floats]:
+        """Bounds of each column of bootstrap replicates [R, n]; NaN where no replicate has the number."""
+        return _percentiles(values, (1 - self.level) / 2)
+
+    def jackknife(self, tallies: Tallies, solve: Solve) -> list[tuple[Floats, Floats]]:
+        """Bounds of each array of ``solve`` by leaving out each group of units once, with Student's t."""
+        from scipy.special import stdtrit
+
+        points = solve(Replicates.whole(tallies.units))
+        left = solve(Replicates.leave_out(tallies.units, self.seed))
+        t = float(stdtrit(GROUPS - 1, (1 + self.level) / 2))
+        out = []
+        for point, values in zip(points, left, strict=True):
+            error = np.sqrt((GROUPS - 1) * values.var(axis=0))
+            out.append((point[0] - t * error, point[0] + t * error))
+        return out
+
+
+def bounds_of(methods: list[Method], tallies: Tallies, cells: Cells, resampling: Resampling) -> list[Bounds]:
+    """Bounds of every number of the credit table.
 
     Parameters
     ----------
@@ -113,50 +200,44 @@ def bounds_of(
         With the unit axis.
     cells : Cells
         Rows of the table.
-    level : float
-        Coverage, such as 0.95.
-    replicates, seed : int
-        How many draws, and which.
-    threads : int
-        Chunks of replicates run side by side; the result does not depend on it.
-    progress : callable, optional
-        Called as ``progress("drawing intervals", done, total)``.
+    resampling : Resampling
+        How to draw.
 
     Returns
     -------
     list of dict
         By method: number → (low, high) of the cells, then of each game's unattributed row; NaN for null.
     """
-    plan = _Plan(replicates, seed, threads)
     games = n_games(tallies)
     rows = len(cells.game) + games
-    tail = (1 - level) / 2
     out: list[Bounds] = [
         {name: (np.full(rows, np.nan), np.full(rows, np.nan)) for name in (CONVERSIONS, VALUE, SHARE, EFFECT)}
         for _ in methods
     ]
-    blocks = _blocks(cells, games, max(1, MEMORY // (32 * replicates * len(methods))))
+    slow = [at for at, method in enumerate(methods) if method._jackknife(tallies, cells)]  # noqa: SLF001
+    fast = [at for at in range(len(methods)) if at not in slow]
+    blocks = _blocks(cells, games, max(1, MEMORY // (32 * resampling.replicates * len(methods))))
     for done, (first, stop) in enumerate(blocks):
         part, some = _restrict(tallies, cells, first, stop)
         low, high = cells.starts[first], cells.starts[stop]
         place = np.concatenate([np.arange(low, high), len(cells.game) + np.arange(first, stop)])
+        limits: list[tuple[int, list[tuple[Floats, Floats]]]] = []
+        if fast:
 
-        def tick(share: float, done: int = done) -> None:
-            if progress is not None:
-                progress("drawing intervals", done + share, len(blocks))
+            def tick(share: float, done: int = done) -> None:
+                if resampling.progress is not None:
+                    resampling.progress("drawing intervals", done + share, len(blocks))
 
-        for bounds, drawn in zip(out, _solve_all(methods, part, some, slice(first, stop), plan, tick), strict=True):
-            for name, values in drawn.items():
-                at = place[: values.shape[1]]  # effects have no unattributed row
-                bounds[name][0][at], bounds[name][1][at] = _percentiles(values, tail)
+            drawn = resampling.draws(part, _numbers([methods[at] for at in fast], part, some, slice(first, stop)), tick)
+            found = [resampling.percentiles(values) for values in drawn]
+            limits += [(at, found[4 * i : 4 * i + 4]) for i, at in enumerate(fast)]
+        for at in slow:
+            limits.append((at, resampling.jackknife(part, _numbers([methods[at]], part, some, slice(first, stop)))))
+        for at, numbers in limits:
+            for name, (lower, upper) in zip((CONVERSIONS, VALUE, SHARE, EFFECT), numbers, strict=True):
+                rows_of = place[: len(lower)]  # effects have no unattributed row
+                out[at][name][0][rows_of], out[at][name][1][rows_of] = lower, upper
     return out
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    replicates: int
-    seed: int
-    threads: int
 
 
 def _blocks(cells: Cells, games: int, largest: int) -> list[tuple[int, int]]:
@@ -179,49 +260,26 @@ def _restrict(tallies: Tallies, cells: Cells, first: int, stop: int) -> tuple[Ta
     return replace(tallies, sums=sums), some
 
 
-def _solve_all(
-    methods: list[Method], tallies: Tallies, cells: Cells, games: slice, plan: _Plan, tick: Callable[[float], None]
-) -> list[dict[str, Floats]]:
-    """Replicate credit of every method: number → [R, cells, then games]."""
-    rows = len(cells.game) + games.stop - games.start
-    out = [
-        {
-            CONVERSIONS: np.empty((plan.replicates, rows)),
-            VALUE: np.empty((plan.replicates, rows)),
-            SHARE: np.empty((plan.replicates, rows)),
-            EFFECT: np.full((plan.replicates, len(cells.game)), np.nan),
-        }
-        for _ in methods
-    ]
-    keys = max(len(tally.keys) for tally in tallies.sums.values())
-    # every index is there before threads need it
-    index = {id(tally): UnitIndex(tally, len(tallies.units)) for tally in tallies.sums.values()}
-    for tally in tallies.sums.values():
-        for name in tally.need.columns:
-            index[id(tally)].column(tally, name)
-    chunk = max(1, min(100, MEMORY // (16 * (keys + len(tallies.units)))))
+def _numbers(methods: list[Method], tallies: Tallies, cells: Cells, games: slice) -> Solve:
+    """Function from draws to conversions, value, share [R, cells, then games] and effect [R, cells], by method."""
+    game = np.concatenate([cells.game - games.start, np.arange(games.stop - games.start)])
 
-    def run(first: int) -> None:
-        some = slice(first, min(first + chunk, plan.replicates))
-        draw = Replicates.draw(tallies.units, plan.seed, first, some.stop - first, index)
+    def solve(draw: Replicates) -> list[Floats]:
         unattributed = totals_by_game(tallies, "unattributed", draw)[:, games]
         unattributed_value = totals_by_game(tallies, "unattributed_value", draw)[:, games]
-        whole = totals_by_game(tallies, "conversions", draw)[:, games] + unattributed
-        game = np.concatenate([cells.game - games.start, np.arange(games.stop - games.start)])
-        for method, numbers in zip(methods, out, strict=True):
+        whole = (totals_by_game(tallies, "conversions", draw)[:, games] + unattributed)[:, game]
+        out = []
+        for method in methods:
             credit: Credits = method._solve(tallies, cells, draw)  # noqa: SLF001 - the protected part of Method
-            numbers[CONVERSIONS][some] = np.concatenate([credit.conversions, unattributed], axis=1)
-            numbers[VALUE][some] = np.concatenate([credit.value, unattributed_value], axis=1)
+            conversions = np.concatenate([credit.conversions, unattributed], axis=1)
+            value = np.concatenate([credit.value, unattributed_value], axis=1)
             with np.errstate(divide="ignore", invalid="ignore"):
-                numbers[SHARE][some] = np.where(whole[:, game] > 0, numbers[CONVERSIONS][some] / whole[:, game], np.nan)
-            if credit.effect is not None:
-                numbers[EFFECT][some] = credit.effect
+                share = np.where(whole > 0, conversions / whole, np.nan)
+            effect = np.full(credit.conversions.shape, np.nan) if credit.effect is None else credit.effect
+            out += [conversions, value, share, effect]
+        return out
 
-    starts = range(0, plan.replicates, chunk)
-    with ThreadPoolExecutor(plan.threads) as pool:
-        for done, _ in enumerate(pool.map(run, starts), start=1):
-            tick(done / len(starts))
-    return out
+    return solve
 
 
 def _percentiles(values: Floats, tail: float) -> tuple[Floats, Floats]:

@@ -122,6 +122,10 @@ class Method:
         """Credit of every cell, shapes [R, n], from the sums that ``draw`` gives."""
         raise NotImplementedError
 
+    def _jackknife(self, _tallies: Tallies, _cells: Cells) -> bool:
+        """Whether one solution takes so long that intervals come from 20 of them."""
+        return False
+
     def _remarks(self, _tallies: Tallies) -> Iterator[str]:
         """What the reader of the credit should know, beside the numbers."""
         return iter(())

@@ -1,0 +1,1 @@
+"""Questions beyond the credit table; one file a question."""
