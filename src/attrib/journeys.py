@@ -27,6 +27,7 @@ from attrib.engines.paths import PathRecipe
 from attrib.errors import DataError, SpecError
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
 from attrib.kernels.codes import REPEATS
+from attrib.needs import Need, Totals
 from attrib.schemas import (
     CHANNEL,
     CONVERSIONS,
@@ -38,7 +39,6 @@ from attrib.schemas import (
     require_columns,
 )  # fmt: skip
 from attrib.stages import StageColumn, StageModel, resolve_stages
-from attrib.tally import Need, Totals
 from attrib.views import funnel_frame, journeys_frame
 
 if TYPE_CHECKING:

@@ -8,85 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from attrib.errors import ResourceError
-from attrib.kernels.codes import DECAY, FIRST_PLAYER, HIGH_BITS, LOW_BITS, LOW_MASK, WORDS
-
-if TYPE_CHECKING:
-    from attrib.ragged import Ragged
+from attrib.kernels.codes import FIRST_PLAYER, HIGH_BITS, LOW_BITS, LOW_MASK, WORDS
+from attrib.needs import Need, Transitions
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-DENSE = 1 << 20  # rows of a dense table: with three columns about 24 MiB, mostly untouched
 KEY_BITS = 62
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Conversions, nulls and value of each game, and what no touch can be credited with.
-
-    Of every need: ``players`` fields of a key, ``columns`` name → (first word, whether it is a sum of four words),
-    ``width`` words in all, ``marks`` the words of which some are not 0 in every row in use.
-    """
-
-    players: ClassVar[int] = 0
-    columns: ClassVar[dict[str, tuple[int, bool]]] = {
-        "conversions": (0, False), "nulls": (1, False), "unattributed": (2, False), "rows": (3, False),
-        "unattributed_rows": (4, False), "journeys": (5, False), "value": (6, True), "unattributed_value": (10, True),
-    }  # fmt: skip
-    width: ClassVar[int] = 14
-    marks: ClassVar[tuple[int, ...]] = (5,)
-
-
-@dataclass(frozen=True, slots=True)
-class Touches:
-    """Touches of each player in each game."""
-
-    players: ClassVar[int] = 1
-    columns: ClassVar[dict[str, tuple[int, bool]]] = {"touches": (0, False)}
-    width: ClassVar[int] = 1
-    marks: ClassVar[tuple[int, ...]] = (0,)
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSums:
-    """Credit of a rule: weights over the touches of a journey that sum to 1.
-
-    ``rule`` is a code of ``kernels.tallies``; a and b are its parameters (position: ends; decay: half-life in
-    seconds); ``direct`` the channels that ``last_non_direct`` passes over.
-    """
-
-    rule: int
-    a: float = 0.0
-    b: float = 0.0
-    direct: tuple[str, ...] = ()
-    players: ClassVar[int] = 1
-    columns: ClassVar[dict[str, tuple[int, bool]]] = {"conversions": (0, True), "value": (4, True)}
-    width: ClassVar[int] = 8
-    marks: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Transitions:
-    """Steps from the last ``order`` players to the next one, to conversion or to null."""
-
-    order: int
-
-    columns: ClassVar[dict[str, tuple[int, bool]]] = {"count": (0, False), "value": (1, True)}
-    width: ClassVar[int] = 5
-    marks: ClassVar[tuple[int, ...]] = (0,)
-
-    @property
-    def players(self) -> int:
-        """Player fields of a key: the context and the next player."""
-        return self.order + 1
-
-
-Need = Totals | Touches | RuleSums | Transitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,81 +186,3 @@ def check_key_width(need: Need, layout: Layout, units: int) -> None:
 def bits_for(codes: int) -> int:
     """Bits that hold the codes 0 … codes-1."""
     return max(1, (codes - 1).bit_length())
-
-
-def tally_journeys(ragged: Ragged, need: Need, *, players: int, games: int, exponent: int, units: bool) -> Tally:
-    """Sum one need over the journeys of a partition.
-
-    Parameters
-    ----------
-    ragged : Ragged
-        Journeys of some customers.
-    need : Need
-        What to sum.
-    players, games : int
-        Number of distinct players and games so far.
-    exponent : int
-        Values are counted in 2^exponent.
-    units : bool
-        Keep the unit axis (for intervals).
-    """
-    from attrib.kernels import tallies as kernel
-
-    layout = Layout(need.players, bits_for(players + FIRST_PLAYER), bits_for(games))
-    unit = ragged.unit if units else np.zeros(len(ragged.game), np.int32)
-    n_units = int(unit.max()) + 1 if len(unit) else 1
-    check_key_width(need, layout, n_units)
-    total_bits = layout.unit_shift + (n_units - 1).bit_length()
-    dense = (1 << total_bits) <= min(DENSE, max(4096, 4 * len(ragged.players)))
-    slots = np.zeros(0, np.int64) if dense else np.full(1 << 16, -1, np.int64)
-    used = np.zeros(1, np.int64)
-    sums = np.zeros(((1 << total_bits) if dense else len(slots), need.width), np.int64)
-    scale = float(np.ldexp(1.0, -exponent))
-    r, bits, gb = ragged, layout.bits, layout.game_bits
-    common: tuple[Any, ...]
-    if isinstance(need, Totals):
-        run = kernel.sum_totals
-        common = (r.offsets, r.game, unit, r.conversions, r.nulls, r.value, r.rows, r.status, scale, gb)
-    elif isinstance(need, Touches):
-        run = kernel.count_touches
-        common = (r.offsets, r.players, r.game, r.status, bits)
-    elif isinstance(need, RuleSums):
-        run = kernel.sum_rule
-        direct = r.is_direct(need.direct)
-        a = need.a * r.ticks_per_second if need.rule == DECAY else need.a
-        common = (
-            need.rule, a, need.b, r.offsets, r.players, r.times, direct, r.game, unit, r.conversions, r.value, scale,
-            gb, bits,
-        )  # fmt: skip
-    else:
-        run = kernel.sum_transitions
-        common = (
-            need.order, r.offsets, r.players, r.game, unit, r.conversions, r.nulls, r.value, r.status, scale, gb, bits,
-        )  # fmt: skip
-    weights = np.empty(r.longest, np.float64) if isinstance(need, RuleSums) else None
-    at = 0
-    while True:
-        tail = (at, slots, used, sums) if weights is None else (at, slots, used, sums, weights)
-        at = run(*common, *tail)
-        if at == len(r.game):
-            break
-        slots, sums = _grow(slots, sums, used, r.longest, kernel)
-    if dense:
-        in_use = sums[:, need.marks[0]] != 0
-        for column in need.marks[1:]:
-            in_use |= sums[:, column] != 0
-        keys = np.flatnonzero(in_use)
-        return Tally(need, layout, exponent, keys, sums[keys])
-    rows = np.flatnonzero(slots >= 0)
-    rows = rows[np.argsort(slots[rows], kind="stable")]
-    return Tally(need, layout, exponent, slots[rows], sums[rows])
-
-
-def _grow(slots: Ints, sums: Ints, used: Ints, longest: int, kernel: Any) -> tuple[Ints, Ints]:
-    size = 4 * len(slots)
-    while size < 4 * (longest + 2):
-        size *= 2
-    new_slots, new_sums = np.full(size, -1, np.int64), np.zeros((size, sums.shape[1]), np.int64)
-    used[0] = 0
-    kernel.rehash(slots, sums, new_slots, used, new_sums)
-    return new_slots, new_sums

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
-from attrib.tally import Transitions
+from attrib.needs import Transitions
 
 if TYPE_CHECKING:
     from attrib.io.sources import InlineOutcome, Source
+    from attrib.needs import Need
     from attrib.ragged import FunnelPart, Ints, Ragged
     from attrib.stages import StageColumn, StageModel
-    from attrib.tally import Need, Tally
+    from attrib.tally import Tally
 
 Progress = Callable[[str, float, float | None], None]
 

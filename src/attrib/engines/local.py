@@ -19,8 +19,10 @@ from attrib.engines.events import EventReader, NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
 from attrib.errors import AttribWarning, ResourceError, SpecError
 from attrib.kernels.codes import WORDS
+from attrib.needs import Need, Totals, Touches, Transitions
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, walk_funnel
-from attrib.tally import Need, Tally, Totals, Touches, Transitions, merge, tally_journeys
+from attrib.summing import tally_journeys
+from attrib.tally import Tally, merge
 
 TALLY_FLOOR = 64 << 20  # bytes that tallies may take however small the limit for events is
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?")

@@ -12,10 +12,11 @@ from attrib.engines.base import Recipe, Tallies, Units
 from attrib.engines.coding import Kinds
 from attrib.errors import DataError, ResourceError
 from attrib.kernels.codes import FIRST_PLAYER, REPEATS
+from attrib.needs import Need, Totals
 from attrib.ragged import NEVER, CutPlan, Milestones
 from attrib.schemas import STAGE
 from attrib.stages import Milestone, StageColumn, StageModel
-from attrib.tally import Layout, Need, Tally, Totals, bits_for
+from attrib.tally import Layout, Tally, bits_for
 
 Ints = npt.NDArray[np.int64]
 GAME_KEY_BITS = 62

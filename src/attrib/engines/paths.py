@@ -17,9 +17,10 @@ from attrib.errors import DataError
 from attrib.io.checks import check_rejects, join_rejected
 from attrib.io.sources import MORE, Source, read_error
 from attrib.kernels.codes import CONVERTING, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
+from attrib.needs import Need
 from attrib.ragged import Cut, Ragged
 from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH, TIME, VALUE, require_columns
-from attrib.tally import Layout, Need, Tally, bits_for
+from attrib.tally import Layout, Tally, bits_for
 
 Ints = npt.NDArray[np.int64]
 COUNT_LIMIT = 2.0**40  # journeys of a table: what sums of counts can hold

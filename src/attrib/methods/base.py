@@ -14,8 +14,9 @@ import polars as pl
 
 from attrib.errors import AttribWarning, SpecError
 from attrib.kernels.codes import FIRST_PLAYER
+from attrib.needs import Need, Totals, Touches
 from attrib.schemas import CONVERSIONS, EFFECT, ERROR, KIND, KINDS, METHOD, SHARE, STAGE, VALUE
-from attrib.tally import Need, Tally, Totals, Touches
+from attrib.tally import Tally
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies

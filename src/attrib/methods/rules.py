@@ -19,8 +19,8 @@ from attrib.kernels.codes import (
     POSITION,
 )  # fmt: skip
 from attrib.methods.base import Cells, Credits, Draw, Method
+from attrib.needs import RuleSums
 from attrib.schemas import CHANNEL
-from attrib.tally import RuleSums
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies

@@ -9,7 +9,7 @@ from attrib.errors import SpecError
 from attrib.kernels.codes import SHAPLEY
 from attrib.methods.base import Cells, Credits, Draw, Method
 from attrib.methods.rules import add_up
-from attrib.tally import RuleSums
+from attrib.needs import RuleSums
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
