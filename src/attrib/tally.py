@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from attrib.errors import ResourceError
 from attrib.kernels.codes import FIRST_PLAYER, HIGH_BITS, LOW_BITS, LOW_MASK, WORDS
-from attrib.needs import Need, Transitions
+from attrib.needs import PATH, Need, Patterns, Transitions
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -23,23 +23,41 @@ KEY_BITS = 62
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a key packs unit | game | player fields; player fields are ``bits`` wide."""
+    """How a key packs unit | game | player fields | tail; player fields are ``bits`` wide."""
 
     players: int
     bits: int
     game_bits: int
+    tail_bits: int = 0
+
+    @property
+    def game_shift(self) -> int:
+        """Bits below the game."""
+        return self.players * self.bits + self.tail_bits
 
     @property
     def unit_shift(self) -> int:
         """Bits below the unit."""
-        return self.game_bits + self.players * self.bits
+        return self.game_bits + self.game_shift
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Lists of players that the tail of a key numbers: list i has the players offsets[i] to offsets[i + 1] (from 3)."""
+
+    offsets: Ints
+    players: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """Sums by key.
 
-    ``keys`` int64 [n], sorted and distinct; ``sums`` int64 [n, need.width]; values count in 2^exponent.
+    ``keys`` int64 [n], sorted and distinct; ``sums`` int64 [n, need.width]; values count in 2^exponent; ``lists`` is
+    what the tails stand for, where they number lists of players.
     """
 
     need: Need
@@ -47,6 +65,7 @@ class Tally:
     exponent: int
     keys: Ints
     sums: Ints
+    lists: Lists | None = None
 
     def __add__(self, other: Tally) -> Tally:
         return merge([self, other])
@@ -59,11 +78,16 @@ class Tally:
     @property
     def games(self) -> Ints:
         """Game of every key."""
-        return (self.keys >> (self.layout.players * self.layout.bits)) & ((1 << self.layout.game_bits) - 1)
+        return (self.keys >> self.layout.game_shift) & ((1 << self.layout.game_bits) - 1)
+
+    @property
+    def tails(self) -> Ints:
+        """Tail of every key: a position, a length, or the number of a list."""
+        return self.keys & ((1 << self.layout.tail_bits) - 1)
 
     def player(self, field: int) -> Ints:
         """Code of player field ``field`` (0 = the oldest of the context, or the player); players begin at 3."""
-        shift = (self.layout.players - 1 - field) * self.layout.bits
+        shift = (self.layout.players - 1 - field) * self.layout.bits + self.layout.tail_bits
         return (self.keys >> shift) & ((1 << self.layout.bits) - 1)
 
     @property
@@ -108,12 +132,19 @@ class Tally:
         """Repack the keys; optionally rename players (by code) and games."""
         if layout == self.layout and players is None and games is None:
             return self
+        tails, lists = self.tails, self.lists
+        if lists is not None and players is not None:
+            lists, number = renumber(
+                Lists(lists.offsets, players[lists.players].astype(np.int32)),
+                in_order=isinstance(self.need, Patterns) and self.need.of == PATH,
+            )
+            tails = number[tails]
         keys = self.units << layout.game_bits
         keys |= self.games if games is None else games[self.games]
         for f in range(layout.players):
             code = self.player(f)
             keys = (keys << layout.bits) | (code if players is None else players[code])
-        return _compact(replace(self, layout=layout), keys)
+        return _compact(replace(self, layout=layout, lists=lists), (keys << layout.tail_bits) | tails)
 
 
 def to_float(words: Ints, exponent: int) -> Floats:
@@ -143,6 +174,46 @@ def _compact(tally: Tally, keys: Ints) -> Tally:
     return replace(tally, keys=keys[starts], sums=sums)
 
 
+def renumber(lists: Lists, *, in_order: bool) -> tuple[Lists, Ints]:
+    """Give lists numbers that do not depend on where they were met; also the new number of every old one.
+
+    ``in_order``: the order within a list counts, else its players are sorted.
+    """
+    from attrib.kernels import patterns
+
+    if not in_order:
+        lists = Lists(lists.offsets, patterns.sort_lists(lists.offsets, lists.players))
+    order = np.argsort(patterns.hash_lists(lists.offsets, lists.players), kind="stable")
+    offsets, players = patterns.take_lists(lists.offsets, lists.players, order)
+    number = np.empty(len(order), np.int64)
+    number[order] = np.arange(len(order))
+    return Lists(offsets, players), number
+
+
+def _share_lists(parts: list[Tally]) -> list[Tally]:
+    """The same parts, with tails that number the lists of all of them."""
+    from attrib.kernels import patterns
+
+    own = [part.lists for part in parts if part.lists is not None]
+    if not own:
+        return parts
+    starts = np.cumsum([0, *(len(lists) for lists in own)])
+    shifts = np.cumsum([0, *(len(lists.players) for lists in own)])
+    offsets = np.concatenate(
+        [[0], *(lists.offsets[1:] + shift for lists, shift in zip(own, shifts[:-1], strict=True))]
+    ).astype(np.int64)
+    players = np.concatenate([lists.players for lists in own])
+    number, first = patterns.number_lists(offsets, players)
+    whole = Lists(*patterns.take_lists(offsets, players, first))
+    tail_bits = bits_for(len(whole))
+    renamed = []
+    for part, start in zip(parts, starts, strict=False):
+        above = part.keys >> part.layout.tail_bits
+        keys = (above << tail_bits) | number[start + part.tails]
+        renamed.append(replace(part, layout=replace(part.layout, tail_bits=tail_bits), keys=keys, lists=whole))
+    return renamed
+
+
 def merge(tallies: Iterable[Tally]) -> Tally:
     """Add tallies of disjoint journeys.
 
@@ -154,9 +225,12 @@ def merge(tallies: Iterable[Tally]) -> Tally:
     parts = list(tallies)
     if len(parts) == 1:
         return parts[0]
+    units = max((int(p.units[-1]) for p in parts if len(p.keys)), default=0) + 1
+    parts = _share_lists(parts)
     first = parts[0]
-    layout = Layout(first.layout.players, max(p.layout.bits for p in parts), max(p.layout.game_bits for p in parts))
-    check_key_width(first.need, layout, max((int(p.units[-1]) for p in parts if len(p.keys)), default=0) + 1)
+    widest = [max(getattr(p.layout, name) for p in parts) for name in ("bits", "game_bits", "tail_bits")]
+    layout = Layout(first.layout.players, *widest)
+    check_key_width(first.need, layout, units)
     parts = [p.recode(layout) for p in parts]
     joined = replace(
         parts[0], keys=np.concatenate([p.keys for p in parts]), sums=np.concatenate([p.sums for p in parts])
