@@ -25,16 +25,8 @@ from reference_credit import (
     unattributed,
 )
 from reference_events import Row
-from reference_journeys import (
-    ENTRIES,
-    Built,
-    Journey,
-    build,
-    build_paths,
-    kaplan_meier,
-    stage_at,
-    walk,
-)
+from reference_journeys import ENTRIES, Built, Journey, build, build_paths
+from reference_stages import kaplan_meier, stage_at, walk
 
 __all__ = [
     "ENTRIES",
