@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -41,7 +41,7 @@ class Journey:
     customer: Any
     game: Game  # the values of `by`, then the stage in the advance view
     status: str  # "converting", "null", "open" or "unattributed"
-    touches: tuple[Row, ...]  # after the window and `repeats`
+    touches: tuple[Row, ...]  # after the window, `prefer` and `repeats`
     players: tuple[Player, ...]  # one per touch
     times: tuple[Any, ...]  # one per touch
     conversions: int = 0
@@ -70,6 +70,16 @@ class Built:
         return dict(games)
 
 
+def nulls_first(value: Any) -> tuple[bool, Any]:
+    return (value is not None, 0 if value is None else value)
+
+
+def players_of(journeys: Iterable[Journey]) -> list[Player]:
+    """Every player with a touch in the game (10), in order (nulls first)."""
+    found = {player for journey in journeys for player in journey.players}
+    return sorted(found, key=lambda player: [nulls_first(part) for part in player])
+
+
 # --- journeys (semantics 2) -------------------------------------------------------------------
 
 
@@ -82,9 +92,13 @@ def _targets(outcomes: list[Row], target: str) -> list[Move]:
 
 
 def _within(touch: Row, time: Any, lookback: Any) -> bool:
-    """Is the touch within the lookback of a time? A mapping gives one lookback per interaction (2)."""
+    """Is the touch within the lookback of a time? A mapping gives one lookback per interaction (2).
+
+    Its key "*" stands for all others, null among them.
+    """
     if isinstance(lookback, Mapping):
-        lookback = lookback[touch["interaction"]]
+        interaction = touch["interaction"]
+        lookback = lookback[interaction] if interaction in lookback else lookback["*"]
     return lookback is None or time - touch["timestamp"] <= lookback
 
 
@@ -98,6 +112,15 @@ def _split(touches: list[Row], max_gap: Any) -> list[list[Row]]:
             parts.append([])
         parts[-1].append(after)
     return parts
+
+
+def _preferred(touches: list[Row], prefer: Sequence[str]) -> list[Row]:
+    """`prefer`, after the window and before `repeats`: only the first preferred interaction that there is (2)."""
+    for interaction in prefer:
+        kept = [touch for touch in touches if touch["interaction"] == interaction]
+        if kept:
+            return kept
+    return touches
 
 
 def _repeats(pairs: list[tuple[Row, Player]], repeats: str) -> list[tuple[Row, Player]]:
@@ -124,6 +147,7 @@ class _Recipe:
     lookback: Any
     max_gap: Any
     maturity: Any
+    prefer: tuple[str, ...]
     repeats: str
     by: tuple[str, ...]
     player: tuple[str, ...]
@@ -166,7 +190,8 @@ def _journeys(
 
     def add(window: list[Row], status: str, stage: int, move: Move | None = None) -> None:
         rows = move.rows if move else []
-        pairs = _repeats([(touch, recipe.who(touch, person.moves)) for touch in window], recipe.repeats)
+        preferred = _preferred(window, recipe.prefer)
+        pairs = _repeats([(touch, recipe.who(touch, person.moves)) for touch in preferred], recipe.repeats)
         journey = Journey(
             person.customer,
             recipe.game(window, rows, stage),
@@ -179,7 +204,12 @@ def _journeys(
             move.time if move else None,
         )
         journeys.append(journey)
-        enter("touchpoints", "open" if status == "open" else "used", window)
+        if status == "open":
+            enter("touchpoints", "open", window)
+        else:
+            enter("touchpoints", "used", preferred)
+            if recipe.prefer:
+                enter("touchpoints", "not_preferred", minus(window, preferred))
         enter("outcomes", "credited" if status == "converting" else "unattributed", rows)
 
     def add_nulls(parts: list[list[Row]], stage: int) -> None:
@@ -214,6 +244,7 @@ def build(
     lookback: Any = None,
     max_gap: Any = None,
     maturity: Any = None,
+    prefer: Sequence[str] = (),
     repeats: str = "keep",
     duplicates: str = "drop",
     stages: Any = None,
@@ -234,7 +265,7 @@ def build(
 
     # The columns that are read: these order touches, and duplicates are equal in all of them.
     read = {"event_id", *by, *player, *([carried] if carried else [])}
-    if isinstance(lookback, Mapping):
+    if isinstance(lookback, Mapping) or prefer:
         read.add("interaction")
     rest = sorted(read - {"customer_id", "timestamp", "sequence", "channel"})
     accepted, valued = accept(touches, outcomes)
@@ -248,6 +279,8 @@ def build(
         counted = drop_outcomes(valued)
 
     ledger = {(kind, entry): (0, Fraction(0)) for kind, entries in ENTRIES.items() for entry in entries}
+    if prefer:
+        ledger["touchpoints", "not_preferred"] = (0, Fraction(0))
 
     def enter(kind: str, entry: str, rows: Sequence[Row]) -> None:
         count, value = ledger[kind, entry]
@@ -264,6 +297,7 @@ def build(
         lookback,
         max_gap,
         maturity,
+        tuple(prefer),
         repeats,
         tuple(by),
         tuple(player),
@@ -286,7 +320,7 @@ def build(
         for row in minus(history, [row for move in conversions for row in move.rows]):
             effectless = advance and row["outcome"] in {milestone for _, milestone, _ in model}
             enter("outcomes", "without_effect" if effectless else "other_outcome", [row])
-    seen = ledger["touchpoints", "used"][0] + ledger["touchpoints", "open"][0]
+    seen = sum(ledger.get(("touchpoints", entry), (0, 0))[0] for entry in ("used", "open", "not_preferred"))
     ledger["touchpoints", "outside_window"] = (len(kept) - seen, Fraction(0))
     return Built(tuple(journeys), ledger, tuple(funnel(people, recipe)), recipe.by, recipe.player, names, view)
 
