@@ -68,9 +68,12 @@ def worths(journeys: Sequence[Journey], worth: str) -> tuple[Worth, Worth]:
     return (lambda some: both(some)[0]), (lambda some: both(some)[1])
 
 
-def _scale(total: Fraction, worth: Worth, players: Sequence[Player]) -> Fraction:
-    """From the worth of all players to the game's total; 0 where there is nothing to share."""
-    return total / worth(frozenset(players)) if total else Fraction(0)
+def _scale(journeys: Sequence[Journey], worth: str) -> Fraction:
+    """From a worth per journey to the game's total: the number of journeys, also where the total is 0."""
+    if worth == "conversions":
+        return Fraction(1)
+    counted = in_chain(journeys)
+    return totals(counted)[0] + sum(journey.status == "null" for journey in counted)
 
 
 def shapley_credit(built: Built, worth: str = "conversions") -> Credit:
@@ -79,9 +82,8 @@ def shapley_credit(built: Built, worth: str = "conversions") -> Credit:
     for game, journeys in built.games().items():
         players = players_of(journeys)
         parts = []
-        for total, coalition in zip(totals(journeys), worths(journeys, worth), strict=True):
-            # The conversions of all players are the total already, and shares of a total of 0 may be other than 0.
-            scale = Fraction(1) if worth == "conversions" else _scale(total, coalition, players)
+        for coalition in worths(journeys, worth):
+            scale = _scale(journeys, worth)
             parts.append({player: scale * part for player, part in shapley(players, coalition).items()})
         credit[game] = {player: (parts[0][player], parts[1][player]) for player in players}
     return credit
@@ -117,8 +119,8 @@ def interactions(
     for game, journeys in built.games().items():
         players = players_of(journeys)
         parts = []
-        for total, coalition in zip(totals(journeys), worths(journeys, worth), strict=True):
-            scale = Fraction(1) if worth == "conversions" else _scale(total, coalition, players)
+        for coalition in worths(journeys, worth):
+            scale = _scale(journeys, worth)
             parts.append({pair: scale * index for pair, index in interaction(players, coalition).items()})
         result[game] = {pair: (index, parts[1][pair]) for pair, index in parts[0].items()}
     return result

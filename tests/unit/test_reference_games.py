@@ -68,8 +68,14 @@ def test_worth_conversions_is_as_before():
 @pytest.mark.parametrize("worth", ["rate", "markov"])
 def test_nothing_to_share(worth):
     assert game([{"path": "A > B", "conversions": 0, "nulls": 2}], worth) == {"A": (0, 0), "B": (0, 0)}
+
+
+@pytest.mark.parametrize("worth", ["rate", "markov"])
+def test_shares_of_a_total_of_0_may_be_other_than_0(worth):
+    # v(A) = 3 and v(B) = -3 a journey (half of that in the chain, where the other's start is lost); the sum stays 0.
     refunds = [{"path": "A", "conversions": 1, "value": 3}, {"path": "B", "conversions": 1, "value": -3}]
-    assert {value for _, value in game(refunds, worth).values()} == {0}
+    values = {player: value for player, (_, value) in game(refunds, worth).items()}
+    assert values == ({"A": 6, "B": -6} if worth == "rate" else {"A": 3, "B": -3})
 
 
 def test_unattributed_conversions_are_in_no_game():
