@@ -1,8 +1,8 @@
 """Tables of coalitions: sums over subsets, Shapley values and interactions (semantics §6).
 
-n = players, S = a coalition, s = its size. A table float64 [2^n] holds one number for every coalition, bit i of the row
-= player i. Tables are walked in blocks that fit the cache: a block is all subsets L of the low players together with one
-set H of high players, its rows are H · size + L.
+n = players, S = a coalition, s = its size. A table float64 [2^n] holds one number for every coalition, bit i of the
+row = player i. Tables are walked in blocks that fit the cache: a block is all subsets L of the low players together
+with one set H of high players, its rows are H · size + L.
 
 References: Shapley (1953), A value for n-person games. Grabisch & Roubens (1999), An axiomatic approach to the concept
 of interaction among players. Yates (1937), The design and analysis of factorial experiments, for sums over subsets.
@@ -187,11 +187,12 @@ def _weighted_sums(v: Floats, having: Floats, every: Floats) -> Floats:
     levels = np.zeros(sizes.shape)
     blocks = np.empty((v.shape[0] >> low, 1))
     _fold(v, having[sizes], levels, blocks)
-    scratch = np.empty(max(levels.shape[1], blocks.shape[0]))
+    scratch = np.empty(max(1 << low, v.shape[0] >> low))
     sums = np.empty(n)
     _player_sums((having[sizes] * levels).sum(axis=0), scratch, sums[:low])
     _player_sums(blocks[:, 0].copy(), scratch, sums[low:])
-    return sums + (every[sizes] * levels).sum()
+    sums += (every[sizes] * levels).sum()
+    return sums
 
 
 def shapley_of(v: Floats) -> Floats:
@@ -224,7 +225,7 @@ def interactions_of(v: Floats) -> Floats:
     levels = np.zeros(sizes.shape)
     blocks = np.empty((v.shape[0] >> low, low + 1))
     _fold(v, weights, levels, blocks)
-    scratch = np.empty(max(weights.shape[1], blocks.shape[0]))
+    scratch = np.empty(max(1 << low, v.shape[0] >> low))
     _pair_sums((weights * levels).sum(axis=0), scratch, pairs[:low, :low])
     _pair_sums(blocks[:, low].copy(), scratch, pairs[low:, low:])
     for player in range(low):
