@@ -11,15 +11,14 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from attrib.errors import SpecError
 from attrib.io import sinks
 from attrib.kernels.codes import FIRST_PLAYER
-from attrib.methods.base import Method, check_journeys
+from attrib.methods.base import Method, check_journeys, touch_rule_of
 from attrib.methods.rules import check_times
 from attrib.needs import RuleSums
 from attrib.schemas import CONVERSIONS, CUSTOMER, TIME, VALUE
 from attrib.summing import touch_weights
-from attrib.views import column_names_beside, customers_of, time_type
+from attrib.views.listing import customers_of, time_type
 
 if TYPE_CHECKING:
     from attrib.journeys import Journeys
@@ -66,14 +65,7 @@ def journey_credit(journeys: Journeys, method: Method, to: str | Path | None = N
     [('a', 1, 0.333, 1.0), ('b', 2, 0.333, 1.0), ('a', 3, 0.333, 1.0)]
     """
     check_journeys(journeys)
-    rule = method._touch_rule() if isinstance(method, Method) else None  # noqa: SLF001 - the protected part of Method
-    if rule is None:
-        what = method.label if isinstance(method, Method) else repr(method)
-        raise SpecError(
-            "no_touch_shares",
-            f"{what} credits players of the whole game and has no share for a touch",
-            hint="use a rule, or Shapley(worth='conversions')",
-        )
+    rule = touch_rule_of(method)
     check_times(rule, has_times=journeys.tallies(()).has_times)
     if to is None:
         return pl.concat(_frames(journeys, rule))
@@ -110,9 +102,7 @@ def _weigh(rule: RuleSums, reader: Any, events: Any, ragged: Ragged) -> tuple[Ra
     return ragged, weights, events.identity if reader.has_times else None
 
 
-def _rows(
-    reader: Any, ragged: Ragged, weights: Any, identity: Any, customers: pl.DataFrame | None
-) -> pl.DataFrame:
+def _rows(reader: Any, ragged: Ragged, weights: Any, identity: Any, customers: pl.DataFrame | None) -> pl.DataFrame:
     """Rows of a partition's converting journeys."""
     lengths = np.diff(ragged.offsets)
     chosen = np.flatnonzero((ragged.conversions > 0) & (lengths > 0))

@@ -26,7 +26,12 @@ Floats = npt.NDArray[np.float64]
 
 
 class Game(Protocol):
-    """One game, its players numbered from 0 in the order of its cells."""
+    """One game, its ``n`` players numbered from 0 in the order of its cells."""
+
+    @property
+    def n(self) -> int:
+        """Players."""
+        ...
 
     def worths(self, replicate: int, threads: int) -> tuple[Floats, Floats]:
         """Conversions and value per journey of every coalition, float64 [2^n] each; bit i stands for player i."""
