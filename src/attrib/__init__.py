@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attrib import synth
+    from attrib.analyses.spend import spend
     from attrib.crediting import credit
     from attrib.engines.local import LocalEngine
     from attrib.errors import AttribError, AttribWarning, DataError, RejectedError, ResourceError, SolveError, SpecError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from attrib.stages import STAGES, Milestone, Stage, StageColumn, StageModel
 
 _HOMES = {
+    "attrib.analyses.spend": ("spend",),
     "attrib.crediting": ("credit",),
     "attrib.engines.local": ("LocalEngine",),
     "attrib.errors": (
@@ -71,6 +73,7 @@ __all__ = [
     "StageModel",
     "TimeDecay",
     "credit",
+    "spend",
     "synth",
 ]
 
