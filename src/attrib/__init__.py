@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from attrib import synth
     from attrib.analyses.interactions import interactions
     from attrib.analyses.positions import positions
+    from attrib.analyses.spend import spend
     from attrib.analyses.touches import journey_credit
     from attrib.crediting import credit
     from attrib.engines.local import LocalEngine
@@ -36,6 +37,7 @@ _HOMES = {
     "attrib.analyses.interactions": ("interactions",),
     "attrib.analyses.positions": ("positions",),
     "attrib.analyses.touches": ("journey_credit",),
+    "attrib.analyses.spend": ("spend",),
     "attrib.crediting": ("credit",),
     "attrib.engines.local": ("LocalEngine",),
     "attrib.errors": (
@@ -82,6 +84,7 @@ __all__ = [
     "interactions",
     "journey_credit",
     "positions",
+    "spend",
     "synth",
 ]
 
