@@ -72,7 +72,7 @@ def interactions(
     ...     {"path": ["ad", "mail", "ad > mail"], "total_conversions": [1, 1, 8], "total_null": [9, 9, 2]}
     ... )
     >>> pairs = attrib.interactions(attrib.Journeys.from_paths(paths), intervals=None)
-    >>> pairs.select("channel_a", "channel_b", "conversions").rows()
+    >>> pairs.select("channel_a", "channel_b", pl.col("conversions").round(6)).rows()
     [('ad', 'mail', 4.0)]
     """
     check_journeys(journeys)
