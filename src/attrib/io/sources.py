@@ -103,7 +103,7 @@ def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -
     --------
     >>> import pandas as pd
     >>> open_table(pd.DataFrame({"path": ["a > b"], "total_conversions": [2]}), "paths").schema
-    Schema({'path': String, 'total_conversions': Int64})
+    Schema([('path', String), ('total_conversions', Int64)])
     """
     files: tuple[Path, ...] = ()
     if type(data).__module__.partition(".")[0] == "narwhals":
