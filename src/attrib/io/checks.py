@@ -64,9 +64,9 @@ def read_types(source: Source, names: tuple[str, ...]) -> TableTypes:
     for name in names:
         if name in (CHANNEL, OUTCOME, STAGE) and not _is_text(schema[name]):
             raise _wrong_type(source.name, name, schema[name], "text", f"cast it: pl.col({name!r}).cast(pl.String)")
-    if VALUE in names and not (schema[VALUE].is_numeric() or schema[VALUE] == pl.String):
+    if VALUE in names and not (schema[VALUE].is_numeric() or schema[VALUE] in (pl.String, pl.Null)):
         raise _wrong_type(source.name, VALUE, schema[VALUE], "a number", "")
-    if SEQUENCE in names and not (schema[SEQUENCE].is_integer() or schema[SEQUENCE] == pl.String):
+    if SEQUENCE in names and not (schema[SEQUENCE].is_integer() or schema[SEQUENCE] in (pl.String, pl.Null)):
         raise _wrong_type(source.name, SEQUENCE, schema[SEQUENCE], "a whole number", "")
     return TableTypes(source.name, ids, times, unit, aware, names, VALUE in names)
 
