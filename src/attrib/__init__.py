@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attrib import synth
+    from attrib.analyses.compare import Comparison, compare
     from attrib.analyses.interactions import interactions
     from attrib.analyses.positions import positions
     from attrib.analyses.spend import spend
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from attrib.stages import STAGES, Milestone, Stage, StageColumn, StageModel
 
 _HOMES = {
+    "attrib.analyses.compare": ("Comparison", "compare"),
     "attrib.analyses.interactions": ("interactions",),
     "attrib.analyses.positions": ("positions",),
     "attrib.analyses.touches": ("journey_credit",),
@@ -59,6 +61,7 @@ __all__ = [
     "STAGES",
     "AttribError",
     "AttribWarning",
+    "Comparison",
     "CustomWeights",
     "DataError",
     "FirstTouch",
@@ -80,6 +83,7 @@ __all__ = [
     "StageColumn",
     "StageModel",
     "TimeDecay",
+    "compare",
     "credit",
     "interactions",
     "journey_credit",

@@ -67,7 +67,7 @@ def credit(
     [('ad', 0.0, 25.0), ('mail', 60.0, 35.0)]
     """
     check_journeys(journeys)
-    named = _named(methods)
+    named = named_methods(methods)
     check_interval(intervals, replicates, seed)
     needs = tuple(dict.fromkeys(need for method in named.values() for need in method._needs()))  # noqa: SLF001
     tallies = journeys.tallies(needs, units=intervals is not None)
@@ -80,7 +80,14 @@ def credit(
     return credit_frame(answers, tallies, cells, bounds)
 
 
-def _named(methods: Method | Sequence[Method] | Mapping[str, Method]) -> dict[str, Method]:
+def named_methods(methods: Method | Sequence[Method] | Mapping[str, Method]) -> dict[str, Method]:
+    """Methods by the name that the ``method`` column has for them.
+
+    Raises
+    ------
+    SpecError
+        ``bad_methods`` or ``duplicate_method``.
+    """
     if isinstance(methods, (Method, type)):
         methods = [methods]
     if isinstance(methods, Mapping):

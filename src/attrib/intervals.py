@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attrib.errors import SpecError
-from attrib.methods.base import Cells, Credits, Method, n_games, totals_by_game
+from attrib.methods.base import Cells, Credits, Draw, Method, n_games, totals_by_game
 from attrib.schemas import CONVERSIONS, EFFECT, SHARE, VALUE
 
 if TYPE_CHECKING:
@@ -175,18 +175,24 @@ class Resampling:
         """Bounds of each column of bootstrap replicates [R, n]; NaN where no replicate has the number."""
         return _percentiles(values, (1 - self.level) / 2)
 
-    def jackknife(self, tallies: Tallies, solve: Solve) -> list[tuple[Floats, Floats]]:
-        """Bounds of each array of ``solve`` by leaving out each group of units once, with Student's t."""
+    def left_out(self, tallies: Tallies, solve: Solve) -> list[Floats]:
+        """Solve without each group of units once: arrays of shape [20, …]."""
+        return list(solve(Replicates.leave_out(tallies.units, self.seed)))
+
+    def student(self, point: Floats, left_out: Floats) -> tuple[Floats, Floats]:
+        """Bounds of each number by the jackknife: the point and its values with a group left out, by Student's t."""
         from scipy.special import stdtrit
 
-        points = solve(Replicates.whole(tallies.units))
-        left = solve(Replicates.leave_out(tallies.units, self.seed))
         t = float(stdtrit(GROUPS - 1, (1 + self.level) / 2))
-        out = []
-        for point, values in zip(points, left, strict=True):
-            error = np.sqrt((GROUPS - 1) * values.var(axis=0))
-            out.append((point[0] - t * error, point[0] + t * error))
-        return out
+        error = np.sqrt((GROUPS - 1) * left_out.var(axis=0))
+        return point - t * error, point + t * error
+
+    def jackknife(self, tallies: Tallies, solve: Solve) -> list[tuple[Floats, Floats]]:
+        """Bounds of each array of ``solve`` by leaving out each group of units once."""
+        points = solve(Replicates.whole(tallies.units))
+        return [
+            self.student(point[0], values) for point, values in zip(points, self.left_out(tallies, solve), strict=True)
+        ]
 
 
 def bounds_of(methods: list[Method], tallies: Tallies, cells: Cells, resampling: Resampling) -> list[Bounds]:
@@ -230,12 +236,12 @@ def bounds_of(methods: list[Method], tallies: Tallies, cells: Cells, resampling:
 
             alone = replace(part, workers=1)  # replicates run side by side
             drawn = resampling.draws(
-                part, _numbers([methods[at] for at in fast], alone, some, slice(first, stop)), tick
+                part, numbers_of([methods[at] for at in fast], alone, some, slice(first, stop)), tick
             )
             found = [resampling.percentiles(values) for values in drawn]
             limits += [(at, found[4 * i : 4 * i + 4]) for i, at in enumerate(fast)]
         for at in slow:
-            limits.append((at, resampling.jackknife(part, _numbers([methods[at]], part, some, slice(first, stop)))))
+            limits.append((at, resampling.jackknife(part, numbers_of([methods[at]], part, some, slice(first, stop)))))
         for at, numbers in limits:
             for name, (lower, upper) in zip((CONVERSIONS, VALUE, SHARE, EFFECT), numbers, strict=True):
                 rows_of = place[: len(lower)]  # effects have no unattributed row
@@ -263,11 +269,11 @@ def _restrict(tallies: Tallies, cells: Cells, first: int, stop: int) -> tuple[Ta
     return replace(tallies, sums=sums), some
 
 
-def _numbers(methods: list[Method], tallies: Tallies, cells: Cells, games: slice) -> Solve:
+def numbers_of(methods: list[Method], tallies: Tallies, cells: Cells, games: slice) -> Callable[[Draw], list[Floats]]:
     """Function from draws to conversions, value, share [R, cells, then games] and effect [R, cells], by method."""
     game = np.concatenate([cells.game - games.start, np.arange(games.stop - games.start)])
 
-    def solve(draw: Replicates) -> list[Floats]:
+    def solve(draw: Draw) -> list[Floats]:
         unattributed = totals_by_game(tallies, "unattributed", draw)[:, games]
         unattributed_value = totals_by_game(tallies, "unattributed_value", draw)[:, games]
         whole = (totals_by_game(tallies, "conversions", draw)[:, games] + unattributed)[:, game]

@@ -1,0 +1,329 @@
+"""attrib.compare: what methods, periods or segments agree on, and where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.crediting import named_methods
+from attrib.errors import ResourceError, SpecError
+from attrib.intervals import Resampling, check_interval, numbers_of
+from attrib.methods.base import Cells, Method, Observed, cells_of, check_journeys, n_games, replace_sums
+from attrib.needs import Need
+from attrib.schemas import CONVERSIONS, METHOD, SHARE, STAGE
+
+if TYPE_CHECKING:
+    from attrib.engines.base import Tallies
+    from attrib.journeys import Journeys
+
+Floats = npt.NDArray[np.float64]
+LARGEST = 1 << 28  # replicate shares held at once: 2 GB
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What :func:`compare` found; every frame begins with the ``by`` columns and ``stage``.
+
+    Attributes
+    ----------
+    table : polars.DataFrame
+        One row a player: the player's columns, its share of the game's conversions by each method (one column a
+        method), and ``spread``, the largest less the smallest of them.
+    agreement : polars.DataFrame
+        One row a pair of methods: ``method``, ``other``, ``rank_correlation`` (Spearman, of the players' shares; null
+        below two players or where all shares are equal) and ``distance`` = ½ Σ |difference of shares|, the part of all
+        conversions that the two credit to other players.
+    disagreements : polars.DataFrame
+        One row a player and pair of methods, the largest first: ``method``, ``other``, ``share``, ``share_other``,
+        ``difference`` = share − share_other; with intervals ``difference_low``, ``difference_high``. All methods see
+        the same draws, so that an interval without 0 is a difference that resampling does not explain.
+    differences : polars.DataFrame or None
+        With ``against`` or ``between``: one row a player and method: ``share``, ``share_other``, ``difference``,
+        ``conversions``, ``conversions_other``, ``conversions_difference``, and intervals of both differences. A player
+        that one side does not know has 0 there. In the order of the credit table.
+    """
+
+    table: pl.DataFrame
+    agreement: pl.DataFrame
+    disagreements: pl.DataFrame
+    differences: pl.DataFrame | None = None
+
+
+def compare(
+    journeys: Journeys,
+    methods: Method | Sequence[Method] | Mapping[str, Method],
+    *,
+    against: Journeys | None = None,
+    between: tuple[str, Any, Any] | None = None,
+    intervals: float | None = 0.95,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Set methods side by side, and two periods or segments against each other.
+
+    Parameters
+    ----------
+    journeys : Journeys
+        What to credit.
+    methods : Method, sequence of Method, or mapping of str to Method
+        As for :func:`attrib.credit`.
+    against : Journeys, optional
+        Other journeys with the same ``by`` columns, stages and players, such as those of another period; differences
+        are ``journeys`` less ``against``. A customer of both is in the same bucket of both.
+    between : (column, value, other value), optional
+        Two segments of the same journeys: a ``by`` column and the two values to compare.
+    intervals : float or None
+        Level of intervals, or None for none.
+    replicates, seed : int
+        Draws of the bootstrap. Where a method takes long to solve, all intervals come from the jackknife over 20
+        groups of buckets.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    SpecError
+        ``bad_comparison`` where the two sides do not fit together.
+    ResourceError
+        ``too_many_rows`` where the replicates of all rows do not fit into memory.
+
+    Examples
+    --------
+    >>> import attrib, polars as pl
+    >>> paths = pl.DataFrame({"path": ["ad > mail", "mail"], "total_conversions": [40, 20], "total_null": [60, 20]})
+    >>> found = attrib.compare(
+    ...     attrib.Journeys.from_paths(paths), [attrib.FirstTouch(), attrib.LastTouch()], intervals=None
+    ... )
+    >>> found.agreement.select("method", "other", pl.col("distance").round(3)).rows()
+    [('first_touch', 'last_touch', 0.667)]
+    """
+    check_journeys(journeys)
+    named = named_methods(methods)
+    check_interval(intervals, replicates, seed)
+    if against is not None and between is not None:
+        raise SpecError("bad_comparison", "against and between are two comparisons", hint="ask for one at a time")
+    resampling = None
+    if intervals is not None:
+        resampling = Resampling(intervals, replicates, seed, journeys.engine.workers, journeys.engine.progress)
+    one = _Side.read(journeys, named, resampling)
+    differences = None
+    if against is not None:
+        check_journeys(against)
+        theirs = resampling
+        if resampling is not None and against.tallies(()).units.kind == "paths":
+            theirs = replace(resampling, seed=seed + 1)  # journeys of two path tables have nothing in common
+        other = _Side.read(against, named, theirs, jackknife=one.jackknife)
+        stages = [side.keys.schema.get(STAGE) for side in (one, other)]
+        if one.keys.columns != other.keys.columns or stages[0] != stages[1]:
+            raise SpecError(
+                "bad_comparison",
+                f"one side has {_spell(one.keys)}, the other {_spell(other.keys)}",
+                hint="form both with the same by, stages and player",
+            )
+        if one.jackknife != other.jackknife:
+            one = _Side.read(journeys, named, resampling, jackknife=True)
+        differences = _differences(one, other, list(named), resampling)
+    elif between is not None:
+        differences = _differences(*one.split(between), list(named), resampling)
+    return Comparison(
+        _side_by_side(one, list(named)),
+        _agreement(one, list(named)),
+        _disagreements(one, list(named), resampling),
+        differences,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Credit of one set of journeys: rows are players of games.
+
+    ``keys``: their names; ``share`` and ``conversions`` float64 [methods, rows]; ``drawn``: the same for replicates,
+    [methods, R, rows]; ``games``: columns of the game.
+    """
+
+    keys: pl.DataFrame
+    games: tuple[str, ...]
+    game: npt.NDArray[np.int64]
+    share: Floats
+    conversions: Floats
+    drawn: dict[str, Floats] | None
+    jackknife: bool
+
+    @staticmethod
+    def read(
+        journeys: Journeys, methods: Mapping[str, Method], resampling: Resampling | None, *, jackknife: bool = False
+    ) -> _Side:
+        """Credit the journeys, and their replicates."""
+        needs: dict[Need, None] = {}
+        for method in methods.values():
+            needs |= dict.fromkeys(method._needs())  # noqa: SLF001 - the protected part of Method
+        tallies = journeys.tallies(tuple(needs), units=resampling is not None)
+        cells, chosen = cells_of(tallies), list(methods.values())
+        n, games = len(cells.game), slice(0, n_games(tallies))
+
+        def pick(arrays: Sequence[Floats], number: int) -> Floats:
+            return np.stack([arrays[4 * m + number][..., :n] for m in range(len(chosen))])
+
+        exact = numbers_of(chosen, replace_sums(tallies), cells, games)(Observed())
+        drawn = None
+        if resampling is not None:
+            jackknife = jackknife or any(method._jackknife(cells) for method in chosen)  # noqa: SLF001
+            _check_size(len(chosen) * n * resampling.replicates)
+            solve = numbers_of(chosen, replace(tallies, workers=1), cells, games)
+            arrays = resampling.left_out(tallies, solve) if jackknife else resampling.draws(tallies, solve)
+            drawn = {CONVERSIONS: pick(arrays, 0), SHARE: pick(arrays, 2)}
+        keys, game_columns = _keys(tallies, cells)
+        share, conversions = pick(exact, 2)[:, 0], pick(exact, 0)[:, 0]
+        return _Side(keys, game_columns, cells.game, share, conversions, drawn, jackknife)
+
+    def split(self, between: tuple[str, Any, Any]) -> tuple[_Side, _Side]:
+        """Two segments: the rows with either value of a column, without it."""
+        if not isinstance(between, tuple) or len(between) != 3:
+            raise SpecError(
+                "bad_comparison",
+                f"between = {between!r} is not a column and two values",
+                hint='("country", "de", "fr")',
+            )
+        column, *values = between
+        if column not in self.games:
+            known = ", ".join(self.games) or "none"
+            raise SpecError(
+                "bad_comparison", f"between: {column!r} is no column of the games", hint=f"by columns: {known}"
+            )
+        sides = []
+        for value in values:
+            rows = np.flatnonzero(self.keys.select(pl.col(column).eq_missing(pl.lit(value))).to_series().to_numpy())
+            if not len(rows):
+                found = self.keys[column].unique(maintain_order=True).to_list()
+                raise SpecError(
+                    "bad_comparison", f"between: {column} is never {value!r}", hint=f"values: {str(found)[:200]}"
+                )
+            sides.append(self._take(rows, column))
+        return sides[0], sides[1]
+
+    def _take(self, rows: npt.NDArray[np.int64], without: str) -> _Side:
+        drawn = None if self.drawn is None else {name: values[:, :, rows] for name, values in self.drawn.items()}
+        games = tuple(name for name in self.games if name != without)
+        return replace(
+            self, keys=self.keys[rows].drop(without), games=games, game=self.game[rows], share=self.share[:, rows],
+            conversions=self.conversions[:, rows], drawn=drawn,
+        )  # fmt: skip
+
+
+def _spell(keys: pl.DataFrame) -> str:
+    stages = f" ({', '.join(keys.schema[STAGE].categories)})" if STAGE in keys.columns else ""  # type: ignore[attr-defined]
+    return f"the columns {', '.join(keys.columns)}{stages}"
+
+
+def _check_size(numbers: int) -> None:
+    if numbers > LARGEST:
+        raise ResourceError(
+            "too_many_rows",
+            f"comparing needs {numbers / 1e6:,.0f} million replicate shares at once, {LARGEST / 1e6:,.0f} are allowed",
+            hint="compare fewer methods or games at a time, or use intervals=None",
+        )
+
+
+def _keys(tallies: Tallies, cells: Cells) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Names of every cell: by columns, stage, the player's columns; and which of them name the game."""
+    games, players = tallies.games, tallies.players
+    columns = {name: games[name][cells.game] for name in games.columns}
+    columns |= {name: players[name][cells.player] for name in players.columns}
+    by = [name for name in games.columns if name != STAGE]
+    order = [*by, *([STAGE] if STAGE in columns else []), *(name for name in players.columns if name != STAGE)]
+    return pl.DataFrame({name: columns[name] for name in order}), tuple(games.columns)
+
+
+def _side_by_side(side: _Side, names: list[str]) -> pl.DataFrame:
+    taken = set(side.keys.columns) | {"spread"}
+    labels = [f"share of {name}" if name in taken else name for name in names]
+    shares = pl.DataFrame(dict(zip(labels, side.share, strict=True)))
+    spread = pl.Series("spread", side.share.max(axis=0) - side.share.min(axis=0))
+    return pl.concat([side.keys, shares, spread.to_frame()], how="horizontal").with_columns(
+        pl.col(*labels, "spread").fill_nan(None)
+    )
+
+
+def _agreement(side: _Side, names: list[str]) -> pl.DataFrame:
+    from scipy.stats import rankdata
+
+    rows = []
+    for game in np.unique(side.game):
+        of_game = np.flatnonzero(side.game == game)
+        key = side.keys.select(side.games)[int(of_game[0])].row(0) if side.games else ()
+        for one, other in combinations(range(len(names)), 2):
+            a, b = side.share[one, of_game], side.share[other, of_game]
+            ranks = np.stack([rankdata(np.round(shares, 12)) for shares in (a, b)])
+            varies = not np.isnan(a + b).any() and (np.ptp(ranks, axis=1) > 0).all()
+            correlation = float(np.corrcoef(ranks)[0, 1]) if varies else None
+            rows.append((*key, names[one], names[other], correlation, float(np.abs(a - b).sum() / 2)))
+    schema: dict[str, Any] = {name: side.keys.schema[name] for name in side.games}
+    schema |= {METHOD: pl.String, "other": pl.String, "rank_correlation": pl.Float64, "distance": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col("distance").fill_nan(None))
+
+
+def _bounds(resampling: Resampling, point: Floats, drawn: Floats, *, jackknife: bool) -> tuple[Floats, Floats]:
+    return resampling.student(point, drawn) if jackknife else resampling.percentiles(drawn)
+
+
+def _disagreements(side: _Side, names: list[str], resampling: Resampling | None) -> pl.DataFrame:
+    frames: list[pl.DataFrame] = []
+    for one, other in combinations(range(len(names)), 2):
+        a, b = side.share[one], side.share[other]
+        numbers = {SHARE: a, "share_other": b, "difference": a - b}
+        if resampling is not None and side.drawn is not None:
+            drawn = side.drawn[SHARE][one] - side.drawn[SHARE][other]
+            low, high = _bounds(resampling, a - b, drawn, jackknife=side.jackknife)
+            numbers |= {"difference_low": low, "difference_high": high}
+        labels = [pl.lit(names[one]).alias(METHOD), pl.lit(names[other]).alias("other")]
+        columns = pl.DataFrame(numbers).with_columns(pl.all().fill_nan(None))
+        frames.append(side.keys.with_columns(labels).hstack(columns).with_columns(__order=pl.lit(len(frames))))
+    if not frames:
+        none = {METHOD: pl.String, "other": pl.String, SHARE: pl.Float64, "share_other": pl.Float64}
+        bounds = ("difference_low", "difference_high") if resampling else ()
+        return pl.DataFrame(schema={**side.keys.schema, **none, **dict.fromkeys(("difference", *bounds), pl.Float64)})
+    # the size to 12 digits, so that rounding does not decide the order of equals
+    size = pl.col("difference").abs().round(12)
+    return pl.concat(frames).sort(size, descending=True, nulls_last=True, maintain_order=True).drop("__order")
+
+
+def _differences(one: _Side, other: _Side, names: list[str], resampling: Resampling | None) -> pl.DataFrame:
+    """Credit of one side less that of the other, matched by name."""
+    columns = one.keys.columns
+    both = pl.concat([one.keys, other.keys], how="vertical_relaxed").unique(maintain_order=True)
+    both = both.sort(columns, nulls_last=False, maintain_order=True)
+    places = [
+        both.with_row_index("__place").join(
+            side.keys.cast(both.schema).with_row_index("__row"),
+            on=columns, how="left", nulls_equal=True, maintain_order="left",
+        )["__row"].to_numpy()
+        for side in (one, other)
+    ]  # fmt: skip
+
+    def placed(values: Floats, place: npt.NDArray[Any]) -> Floats:
+        out = np.zeros((*values.shape[:-1], both.height))
+        known = ~np.isnan(place.astype(np.float64))
+        out[..., known] = values[..., place[known].astype(np.int64)]
+        return out
+
+    frames = []
+    for method, name in enumerate(names):
+        numbers: dict[str, Floats] = {}
+        for number, prefix in ((SHARE, ""), (CONVERSIONS, f"{CONVERSIONS}_")):
+            a, b = (placed(getattr(s, number)[method], place) for s, place in zip((one, other), places, strict=True))
+            numbers |= {number: a, f"{number}_other": b, f"{prefix}difference": a - b}
+            if resampling is not None and one.drawn is not None and other.drawn is not None:
+                drawn = placed(one.drawn[number][method], places[0]) - placed(other.drawn[number][method], places[1])
+                low, high = _bounds(resampling, a - b, drawn, jackknife=one.jackknife)
+                numbers |= {f"{prefix}difference_low": low, f"{prefix}difference_high": high}
+        frame = pl.DataFrame(numbers).with_columns(pl.all().fill_nan(None))
+        frames.append(both.with_columns(pl.lit(name).alias(METHOD), pl.lit(method).alias("__order")).hstack(frame))
+    return pl.concat(frames).sort(*columns, "__order", nulls_last=False, maintain_order=True).drop("__order")
