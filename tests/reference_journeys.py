@@ -105,7 +105,8 @@ def _targets(outcomes: list[Row], target: str) -> list[Move]:
 def _within(touch: Row, time: Any, lookback: Any) -> bool:
     """Is the touch within the lookback of a time? A mapping gives one lookback per interaction (2)."""
     if isinstance(lookback, Mapping):
-        lookback = lookback[touch["interaction"]]
+        listed = touch["interaction"] in lookback
+        lookback = lookback[touch["interaction"] if listed else "*"]
     return lookback is None or time - touch["timestamp"] <= lookback
 
 
@@ -119,6 +120,15 @@ def _split(touches: list[Row], max_gap: Any) -> list[list[Row]]:
             parts.append([])
         parts[-1].append(after)
     return parts
+
+
+def _preferred(touches: list[Row], prefer: Sequence[str]) -> list[Row]:
+    """Where a journey has touches of a preferred interaction, only those of the first that it has stay (2)."""
+    for interaction in prefer:
+        chosen = [touch for touch in touches if touch["interaction"] == interaction]
+        if chosen:
+            return chosen
+    return touches
 
 
 def _repeats(pairs: list[tuple[Row, Player]], repeats: str) -> list[tuple[Row, Player]]:
@@ -192,6 +202,7 @@ class _Recipe:
     lookback: Any
     max_gap: Any
     maturity: Any
+    prefer: tuple[str, ...]
     repeats: str
     by: tuple[str, ...]
     player: tuple[str, ...]
@@ -274,7 +285,8 @@ def _journeys(
 
     def add(window: list[Row], status: str, stage: int, move: Move | None = None) -> None:
         rows = move.rows if move else []
-        pairs = _repeats([(touch, recipe.who(touch, person.moves)) for touch in window], recipe.repeats)
+        chosen = _preferred(window, recipe.prefer)
+        pairs = _repeats([(touch, recipe.who(touch, person.moves)) for touch in chosen], recipe.repeats)
         journey = Journey(
             person.customer,
             recipe.game(window, rows, stage),
@@ -287,7 +299,12 @@ def _journeys(
             move.time if move else None,
         )
         journeys.append(journey)
-        enter("touchpoints", "open" if status == "open" else "used", window)
+        if status == "open":
+            enter("touchpoints", "open", window)
+        else:
+            enter("touchpoints", "used", chosen)
+            if recipe.prefer:
+                enter("touchpoints", "not_preferred", minus(window, chosen))
         enter("outcomes", "credited" if status == "converting" else "unattributed", rows)
 
     def add_nulls(parts: list[list[Row]], stage: int) -> None:
@@ -322,6 +339,7 @@ def build(
     lookback: Any = None,
     max_gap: Any = None,
     maturity: Any = None,
+    prefer: Sequence[str] = (),
     repeats: str = "keep",
     duplicates: str = "drop",
     stages: Any = None,
@@ -342,7 +360,7 @@ def build(
 
     # The columns that are read: these order touches, and duplicates are equal in all of them.
     read = {"event_id", *by, *player, *([carried] if carried else [])}
-    if isinstance(lookback, Mapping):
+    if isinstance(lookback, Mapping) or prefer:
         read.add("interaction")
     rest = sorted(read - {"customer_id", "timestamp", "sequence", "channel"})
     accepted, valued = accept(touches, outcomes)
@@ -356,6 +374,8 @@ def build(
         counted = drop_outcomes(valued)
 
     ledger = {(kind, entry): (0, Fraction(0)) for kind, entries in ENTRIES.items() for entry in entries}
+    if prefer:
+        ledger["touchpoints", "not_preferred"] = (0, Fraction(0))
 
     def enter(kind: str, entry: str, rows: Sequence[Row]) -> None:
         count, value = ledger[kind, entry]
@@ -372,6 +392,7 @@ def build(
         lookback,
         max_gap,
         maturity,
+        tuple(prefer),
         repeats,
         tuple(by),
         tuple(player),
@@ -394,7 +415,7 @@ def build(
         for row in minus(history, [row for move in conversions for row in move.rows]):
             effectless = advance and row["outcome"] in {milestone for _, milestone, _ in model}
             enter("outcomes", "without_effect" if effectless else "other_outcome", [row])
-    seen = ledger["touchpoints", "used"][0] + ledger["touchpoints", "open"][0]
+    seen = sum(ledger.get(("touchpoints", entry), (0,))[0] for entry in ("used", "open", "not_preferred"))
     ledger["touchpoints", "outside_window"] = (len(kept) - seen, Fraction(0))
     funnel = tuple(_funnel(people, recipe))
     return Built(tuple(journeys), ledger, funnel, recipe.by, recipe.player, names, view)

@@ -63,7 +63,7 @@ class _Fault:
     hint: str = ""
 
 
-_OUR_KEYS = {"bad_type", "missing_key", "excluded_key"}
+_OUR_KEYS = {"bad_type", "bad_value", "missing_key", "excluded_key"}
 _TYPES = {
     "string_type": "must be text in quotes",
     "int_type": "must be a whole number",

@@ -26,6 +26,21 @@ def _duration(value: object) -> object:
     raise PydanticCustomError("bad_type", 'must be text such as "30d" or "unlimited"')
 
 
+def _lookback(value: object) -> object:
+    if not isinstance(value, dict):
+        return _duration(value)
+    if not value:
+        raise PydanticCustomError("bad_value", "needs at least one interaction")
+    for interaction, duration in value.items():
+        if not isinstance(duration, str):
+            raise PydanticCustomError(
+                "bad_type",
+                'of "{interaction}" must be text such as "30d" or "unlimited"',
+                {"interaction": interaction},
+            )
+    return value
+
+
 def _stages(value: object) -> object:
     if value is None or isinstance(value, str | dict | StageColumnSpec):
         return value
@@ -40,6 +55,7 @@ def _size(value: object) -> object:
 
 Text = Annotated[str, Field(min_length=1)]
 Duration = Annotated[str | None, BeforeValidator(_duration)]
+Lookback = Annotated[str | dict[str, str] | None, BeforeValidator(_lookback)]
 Names = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
@@ -114,9 +130,10 @@ class JourneysSpec(_Strict):
     """``[journeys]``: the keyword arguments of ``attrib.Journeys.from_events``."""
 
     target: Text | None = "purchase"
-    lookback: Duration = "30d"
+    lookback: Lookback = "30d"
     max_gap: Duration = None
     maturity: Duration = None
+    prefer: Names = ()
     repeats: Literal["keep", "collapse", "first", "last"] = "keep"
     duplicates: Literal["drop", "keep"] = "drop"
     stages: Annotated[str | StageColumnSpec | None, BeforeValidator(_stages)] = None
