@@ -9,32 +9,23 @@ would reject does not belong here. Timestamps are integers (durations then are n
 unit), datetimes or dates (durations then are timedeltas). Values become fractions.
 """
 
-from reference_credit import (
-    RULES,
+from reference_chains import Mark, chain_worth, markov, remove_players, remove_sequence, solve, transitions
+from reference_credit import RULES, credit_rule, journey_credit, rules, table, unattributed
+from reference_events import Row
+from reference_games import (
     Credit,
-    chain_worth,
-    credit_rule,
-    markov,
-    players_of,
-    rules,
+    interaction,
+    interactions,
+    positions,
     shapley,
     shapley_conversions,
     shapley_conversions_closed,
-    solve,
-    table,
-    unattributed,
+    shapley_credit,
 )
-from reference_events import Row
-from reference_journeys import (
-    ENTRIES,
-    Built,
-    Journey,
-    build,
-    build_paths,
-    kaplan_meier,
-    stage_at,
-    walk,
-)
+from reference_journeys import ENTRIES, Built, Journey, build, build_paths, players_of
+from reference_orders import held_out, in_sample, out_of_sample, witten_bell
+from reference_stages import kaplan_meier, stage_at, walk
+from reference_views import lengths, paths, reach, times_to_conversion
 
 __all__ = [
     "ENTRIES",
@@ -42,21 +33,38 @@ __all__ = [
     "Built",
     "Credit",
     "Journey",
+    "Mark",
     "Row",
     "build",
     "build_paths",
     "chain_worth",
     "credit_rule",
+    "held_out",
+    "in_sample",
+    "interaction",
+    "interactions",
+    "journey_credit",
     "kaplan_meier",
+    "lengths",
     "markov",
+    "out_of_sample",
+    "paths",
     "players_of",
+    "positions",
+    "reach",
+    "remove_players",
+    "remove_sequence",
     "rules",
     "shapley",
     "shapley_conversions",
     "shapley_conversions_closed",
+    "shapley_credit",
     "solve",
     "stage_at",
     "table",
+    "times_to_conversion",
+    "transitions",
     "unattributed",
     "walk",
+    "witten_bell",
 ]

@@ -1,10 +1,10 @@
-"""The slow twin, second part: journeys, stages, ledger and funnel (semantics 2 and 3)."""
+"""The slow twin, third part: journeys and ledger (semantics 2)."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -20,10 +20,10 @@ from reference_events import (
     outcome_order,
     touch_order,
 )
+from reference_stages import Move, Person, Stage, funnel, stage_at, walk
 
 Player = tuple[Any, ...]
 Game = tuple[Any, ...]
-Stage = tuple[str, str | None, int]
 
 ENTRIES = {
     "touchpoints": ("in", "used", "outside_window", "open", "rejected", "duplicate"),
@@ -41,7 +41,7 @@ class Journey:
     customer: Any
     game: Game  # the values of `by`, then the stage in the advance view
     status: str  # "converting", "null", "open" or "unattributed"
-    touches: tuple[Row, ...]  # after the window and `repeats`
+    touches: tuple[Row, ...]  # after the window, `prefer` and `repeats`
     players: tuple[Player, ...]  # one per touch
     times: tuple[Any, ...]  # one per touch
     conversions: int = 0
@@ -70,25 +70,14 @@ class Built:
         return dict(games)
 
 
-@dataclass(frozen=True)
-class Move:
-    """An instant at which outcome rows count: a target outcome (2) or leaving a stage (3)."""
-
-    time: Any
-    rows: list[Row]  # the rows that count, in canonical order
-    conversions: int
-    source: int = 0  # the stage that is left
-    goal: int = 0  # the stage the customer is in afterwards
+def nulls_first(value: Any) -> tuple[bool, Any]:
+    return (value is not None, 0 if value is None else value)
 
 
-@dataclass(frozen=True)
-class Person:
-    """One customer's accepted events, in order, and their way through the stages."""
-
-    customer: Any
-    touches: list[Row]
-    outcomes: list[Row]
-    moves: list[Move]
+def players_of(journeys: Iterable[Journey]) -> list[Player]:
+    """Every player with a touch in the game (10), in order (nulls first)."""
+    found = {player for journey in journeys for player in journey.players}
+    return sorted(found, key=lambda player: [nulls_first(part) for part in player])
 
 
 # --- journeys (semantics 2) -------------------------------------------------------------------
@@ -103,10 +92,13 @@ def _targets(outcomes: list[Row], target: str) -> list[Move]:
 
 
 def _within(touch: Row, time: Any, lookback: Any) -> bool:
-    """Is the touch within the lookback of a time? A mapping gives one lookback per interaction (2)."""
+    """Is the touch within the lookback of a time? A mapping gives one lookback per interaction (2).
+
+    Its key "*" stands for all others, null among them.
+    """
     if isinstance(lookback, Mapping):
-        listed = touch["interaction"] in lookback
-        lookback = lookback[touch["interaction"] if listed else "*"]
+        interaction = touch["interaction"]
+        lookback = lookback[interaction] if interaction in lookback else lookback["*"]
     return lookback is None or time - touch["timestamp"] <= lookback
 
 
@@ -123,11 +115,11 @@ def _split(touches: list[Row], max_gap: Any) -> list[list[Row]]:
 
 
 def _preferred(touches: list[Row], prefer: Sequence[str]) -> list[Row]:
-    """Where a journey has touches of a preferred interaction, only those of the first that it has stay (2)."""
+    """`prefer`, after the window and before `repeats`: only the first preferred interaction that there is (2)."""
     for interaction in prefer:
-        chosen = [touch for touch in touches if touch["interaction"] == interaction]
-        if chosen:
-            return chosen
+        kept = [touch for touch in touches if touch["interaction"] == interaction]
+        if kept:
+            return kept
     return touches
 
 
@@ -146,53 +138,6 @@ def _repeats(pairs: list[tuple[Row, Player]], repeats: str) -> list[tuple[Row, P
     else:
         raise ValueError(repeats)
     return [pairs[i] for i in kept]
-
-
-# --- stages (semantics 3) ---------------------------------------------------------------------
-
-
-def walk(outcomes: list[Row], model: Sequence[Stage]) -> list[Move]:
-    """One customer's way through the stages: one move per instant that counts (3)."""
-    rank: Counter[str] = Counter()
-    ranked: list[tuple[Row, int]] = []
-    for row in outcomes:  # in canonical order: nth counts rows over the customer's history
-        rank[row["outcome"]] += 1
-        ranked.append((row, rank[row["outcome"]]))
-    last, current = len(model) - 1, 0
-    moves = []
-    for time in sorted({row["timestamp"] for row in outcomes}):
-        reached: dict[int, list[Row]] = {}
-        for j, (_, milestone, nth) in enumerate(model):
-            rows = [r for r, n in ranked if r["timestamp"] == time and r["outcome"] == milestone and n >= nth]
-            if rows and j >= current:
-                reached[j] = rows
-        if not reached:
-            continue
-        furthest = max(reached)
-        rows = reached[furthest]
-        # Leaving a stage is one conversion whatever the number of rows; in the last stage each row is one.
-        count = len(rows) if current == last else 1
-        goal = min(furthest + 1, last)
-        moves.append(Move(time, rows, count, current, goal))
-        current = goal
-    return moves
-
-
-def stage_at(time: Any, moves: list[Move]) -> int:
-    """The stage a customer is in at a touch; at the instant of an advance the one that is left (3)."""
-    return max((move.goal for move in moves if move.time < time), default=0)
-
-
-def kaplan_meier(times: list[tuple[Any, bool]], quantile: Fraction) -> Any:
-    """Smallest time at which survival is at most 1 - quantile; (time, left), censored if not left (3)."""
-    survival = Fraction(1)
-    for time in sorted({time for time, left in times if left}):
-        at_risk = sum(other >= time for other, _ in times)
-        leaving = sum(other == time and left for other, left in times)
-        survival *= 1 - Fraction(leaving, at_risk)
-        if survival <= 1 - quantile:
-            return time
-    return None
 
 
 @dataclass(frozen=True)
@@ -237,46 +182,6 @@ class _Recipe:
         return (self.names[stage_at(touch["timestamp"], moves)], *plain)
 
 
-def _funnel(people: list[Person], recipe: _Recipe) -> list[Row]:
-    """The funnel, stage by stage (3)."""
-    rows = []
-    for j, (name, _, _) in enumerate(recipe.model):
-        entered = advanced = skipped = waiting = repeated = touched = 0
-        times: list[tuple[Any, bool]] = []
-        for person in people:
-            skipped += any(move.source < j < move.goal for move in person.moves)
-            if j == 0:  # at the first event of either table, whatever its outcome
-                entry = [min(row["timestamp"] for row in (*person.touches, *person.outcomes))]
-            else:
-                entry = [move.time for move in person.moves if move.source < move.goal == j]
-            if not entry:
-                continue
-            entered += 1
-            left = [move.time for move in person.moves if move.source == j]
-            mine = [t["timestamp"] for t in person.touches if stage_at(t["timestamp"], person.moves) == j]
-            advanced += bool(left)
-            repeated += max(len(left) - 1, 0)
-            touched += len(mine)
-            waiting += not left and recipe.young(max(entry + mine))
-            times.append((left[0] - entry[0], True) if left else (recipe.end - entry[0], False))
-        rows.append(
-            {
-                "stage": name,
-                "entered": entered,
-                "advanced": advanced,
-                "skipped": skipped,
-                "stalled": entered - advanced - waiting,
-                "open": waiting,
-                "rate": Fraction(advanced, entered - waiting) if entered > waiting else None,
-                "repeat_advances": repeated,
-                "median_time": kaplan_meier(times, Fraction(1, 2)),
-                "p90_time": kaplan_meier(times, Fraction(9, 10)),
-                "touches_per_customer": Fraction(touched, entered) if entered else None,
-            }
-        )
-    return rows
-
-
 def _journeys(
     recipe: _Recipe, person: Person, conversions: list[Move], enter: Callable[[str, str, Sequence[Row]], None]
 ) -> list[Journey]:
@@ -285,8 +190,8 @@ def _journeys(
 
     def add(window: list[Row], status: str, stage: int, move: Move | None = None) -> None:
         rows = move.rows if move else []
-        chosen = _preferred(window, recipe.prefer)
-        pairs = _repeats([(touch, recipe.who(touch, person.moves)) for touch in chosen], recipe.repeats)
+        preferred = _preferred(window, recipe.prefer)
+        pairs = _repeats([(touch, recipe.who(touch, person.moves)) for touch in preferred], recipe.repeats)
         journey = Journey(
             person.customer,
             recipe.game(window, rows, stage),
@@ -302,9 +207,9 @@ def _journeys(
         if status == "open":
             enter("touchpoints", "open", window)
         else:
-            enter("touchpoints", "used", chosen)
+            enter("touchpoints", "used", preferred)
             if recipe.prefer:
-                enter("touchpoints", "not_preferred", minus(window, chosen))
+                enter("touchpoints", "not_preferred", minus(window, preferred))
         enter("outcomes", "credited" if status == "converting" else "unattributed", rows)
 
     def add_nulls(parts: list[list[Row]], stage: int) -> None:
@@ -415,10 +320,9 @@ def build(
         for row in minus(history, [row for move in conversions for row in move.rows]):
             effectless = advance and row["outcome"] in {milestone for _, milestone, _ in model}
             enter("outcomes", "without_effect" if effectless else "other_outcome", [row])
-    seen = sum(ledger.get(("touchpoints", entry), (0,))[0] for entry in ("used", "open", "not_preferred"))
+    seen = sum(ledger.get(("touchpoints", entry), (0, 0))[0] for entry in ("used", "open", "not_preferred"))
     ledger["touchpoints", "outside_window"] = (len(kept) - seen, Fraction(0))
-    funnel = tuple(_funnel(people, recipe))
-    return Built(tuple(journeys), ledger, funnel, recipe.by, recipe.player, names, view)
+    return Built(tuple(journeys), ledger, tuple(funnel(people, recipe)), recipe.by, recipe.player, names, view)
 
 
 def build_paths(rows: list[Row], *, sep: str = " > ") -> Built:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from attrib.journeys import Journeys
     from attrib.methods import (
         METHODS,
+        CustomWeights,
         FirstTouch,
         LastNonDirect,
         LastTouch,
@@ -37,8 +38,8 @@ _HOMES = {
     "attrib.io.sources": ("InlineOutcome",),
     "attrib.journeys": ("Journeys",),
     "attrib.methods": (
-        "METHODS", "FirstTouch", "LastNonDirect", "LastTouch", "Linear", "Markov", "PositionBased", "Shapley",
-        "TimeDecay",
+        "METHODS", "CustomWeights", "FirstTouch", "LastNonDirect", "LastTouch", "Linear", "Markov", "PositionBased",
+        "Shapley", "TimeDecay",
     ),
     "attrib.stages": ("STAGES", "Milestone", "Stage", "StageColumn", "StageModel"),
 }  # fmt: skip
@@ -50,6 +51,7 @@ __all__ = [
     "STAGES",
     "AttribError",
     "AttribWarning",
+    "CustomWeights",
     "DataError",
     "FirstTouch",
     "InlineOutcome",

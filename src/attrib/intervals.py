@@ -214,7 +214,7 @@ def bounds_of(methods: list[Method], tallies: Tallies, cells: Cells, resampling:
         {name: (np.full(rows, np.nan), np.full(rows, np.nan)) for name in (CONVERSIONS, VALUE, SHARE, EFFECT)}
         for _ in methods
     ]
-    slow = [at for at, method in enumerate(methods) if method._jackknife(tallies, cells)]  # noqa: SLF001
+    slow = [at for at, method in enumerate(methods) if method._jackknife(cells)]  # noqa: SLF001
     fast = [at for at in range(len(methods)) if at not in slow]
     blocks = _blocks(cells, games, max(1, MEMORY // (32 * resampling.replicates * len(methods))))
     for done, (first, stop) in enumerate(blocks):
@@ -228,7 +228,10 @@ def bounds_of(methods: list[Method], tallies: Tallies, cells: Cells, resampling:
                 if resampling.progress is not None:
                     resampling.progress("drawing intervals", done + share, len(blocks))
 
-            drawn = resampling.draws(part, _numbers([methods[at] for at in fast], part, some, slice(first, stop)), tick)
+            alone = replace(part, workers=1)  # replicates run side by side
+            drawn = resampling.draws(
+                part, _numbers([methods[at] for at in fast], alone, some, slice(first, stop)), tick
+            )
             found = [resampling.percentiles(values) for values in drawn]
             limits += [(at, found[4 * i : 4 * i + 4]) for i, at in enumerate(fast)]
         for at in slow:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -21,17 +21,17 @@ from attrib.arguments import (
     open_events,
 )  # fmt: skip
 from attrib.durations import parse_duration
-from attrib.engines.base import Engine, Memory, Recipe, Tallies
+from attrib.engines.base import Engine, Memory, Recipe
 from attrib.engines.events import check_recipe
 from attrib.engines.local import LocalEngine
 from attrib.engines.paths import PathRecipe
 from attrib.errors import DataError, SpecError
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
 from attrib.kernels.codes import REPEATS
+from attrib.needs import Totals
 from attrib.schemas import (
     CHANNEL,
     CONVERSIONS,
-    LEDGER_COLUMNS,
     NULLS,
     PATH,
     STAGE,
@@ -39,14 +39,10 @@ from attrib.schemas import (
     require_columns,
 )  # fmt: skip
 from attrib.stages import StageColumn, StageModel, resolve_stages
-from attrib.tally import Need, Totals
-from attrib.views import funnel_frame, journeys_frame
-
-if TYPE_CHECKING:
-    from attrib.engines.base import Ledger
+from attrib.views.asking import Views
 
 
-class Journeys:
+class Journeys(Views):
     """Customers' journeys towards one outcome, or through stages.
 
     Make them with :meth:`from_events` or :meth:`from_paths`. Nothing is read before it is needed, and what was
@@ -254,89 +250,6 @@ class Journeys:
         totals = {name: int(known.counts(name).sum()) for name in ("conversions", "nulls", "unattributed")}
         counts = ", ".join(f"{count:,} {name}" for name, count in totals.items())
         return f"<Journeys from {where}: {counts}>"
-
-    # what methods ask for -----------------------------------------------------------------------------------------
-    def tallies(self, needs: tuple[Need, ...], *, units: bool = False) -> Tallies:
-        """Sum what methods need over all journeys (for methods, not for people)."""
-        return self.engine.tally(self._recipe, needs, units=units, memory=self._memory)
-
-    def _ledger(self) -> Ledger:
-        return self.engine.ledger(self._recipe, self._memory)
-
-    # what people ask for ------------------------------------------------------------------------------------------
-    def funnel(self) -> pl.DataFrame:
-        """Customers by stage (docs/semantics.md, section 3).
-
-        Returns
-        -------
-        polars.DataFrame
-            ``stage``, ``entered``, ``advanced``, ``skipped``, ``stalled``, ``open`` (customers), ``rate`` =
-            advanced / (entered − open), ``repeat_advances``, ``median_time`` and ``p90_time`` in the stage (Kaplan–
-            Meier, null where not reached), ``touches_per_customer``.
-
-        Raises
-        ------
-        SpecError
-            ``no_stages`` where no milestones were given.
-        """
-        if isinstance(self._recipe, PathRecipe) or not isinstance(self._recipe.stages, StageModel):
-            raise SpecError("no_stages", "a funnel needs stages with milestones", hint='e.g. stages="five"')
-        return funnel_frame(self.engine.funnel(self._recipe, self._memory), self._recipe.stages.names)
-
-    def reconcile(self) -> pl.DataFrame:
-        """Account for every row: what went in equals what came out (docs/semantics.md, section 2).
-
-        Returns
-        -------
-        polars.DataFrame
-            ``table``, ``entry``, ``rows``, ``conversions`` (credited and unattributed only), ``value``. Per table the
-            entry ``in`` is the sum of the others.
-        """
-        totals = self.tallies(()).get(Totals())
-        conversions = {
-            "credited": float(totals.counts("conversions").sum()),
-            "unattributed": float(totals.counts("unattributed").sum()),
-        }
-        entries = self._ledger().entries
-        rows = [
-            (table, entry, count, conversions.get(entry) if table == "outcomes" else None, value)
-            for (table, entry), (count, value) in entries.items()
-        ]
-        schema = dict(zip(LEDGER_COLUMNS, (pl.String, pl.String, pl.Int64, pl.Float64, pl.Float64), strict=True))
-        return pl.DataFrame(rows, schema=schema, orient="row")
-
-    def to_frame(self) -> pl.DataFrame:
-        """One row a journey, for people who want to look.
-
-        Returns
-        -------
-        polars.DataFrame
-            ``customer_id``, the ``by`` columns, ``stage`` (advance view), ``status`` (converting, null, open,
-            unattributed), ``path``, ``timestamps``, ``conversions``, ``value``, ``end`` (conversion or last touch).
-            For path tables ``row`` in place of the customer, and no times.
-        """
-        reader, parts = self.engine.journeys(self._recipe, self._memory)
-        return journeys_frame(self._recipe, reader, parts)
-
-    def rejected(self) -> pl.DataFrame:
-        """Rows that were not used, with the rule they broke.
-
-        Returns
-        -------
-        polars.DataFrame
-            ``table``, ``row`` (from 0), ``rule``, and the row's ``customer_id``, ``timestamp``, ``channel``,
-            ``outcome``, ``value`` as text.
-        """
-        return self._ledger().rejected
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the reader of the results should know about the data."""
-        return self._ledger().warnings
-
-    def fingerprints(self) -> list[dict[str, Any]]:
-        """Identify the inputs: files with size and hash, frames with their columns."""
-        return [source.fingerprint() for source in self._sources]
 
 
 __all__ = ["DataError", "InlineOutcome", "Journeys"]

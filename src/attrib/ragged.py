@@ -115,6 +115,7 @@ class Ragged:
     status: npt.NDArray[np.int8]
     ticks_per_second: int
     channel_of_kind: npt.NDArray[np.object_]
+    has_times: bool = True
 
     @property
     def longest(self) -> int:

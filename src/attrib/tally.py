@@ -8,106 +8,56 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from attrib.errors import ResourceError
-from attrib.kernels.codes import DECAY, FIRST_PLAYER, HIGH_BITS, LOW_BITS, LOW_MASK, WORDS
-
-if TYPE_CHECKING:
-    from attrib.ragged import Ragged
+from attrib.kernels.codes import FIRST_PLAYER, HIGH_BITS, LOW_BITS, LOW_MASK, WORDS
+from attrib.needs import PATH, Need, Patterns, Transitions
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-DENSE = 1 << 20  # rows of a dense table: with three columns about 24 MiB, mostly untouched
 KEY_BITS = 62
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """Conversions, nulls and value of each game, and what no touch can be credited with.
-
-    Of every need: ``players`` fields of a key, ``columns`` name → (first word, whether it is a sum of four words),
-    ``width`` words in all, ``marks`` the words of which some are not 0 in every row in use.
-    """
-
-    players: ClassVar[int] = 0
-    columns: ClassVar[dict[str, tuple[int, bool]]] = {
-        "conversions": (0, False), "nulls": (1, False), "unattributed": (2, False), "rows": (3, False),
-        "unattributed_rows": (4, False), "journeys": (5, False), "value": (6, True), "unattributed_value": (10, True),
-    }  # fmt: skip
-    width: ClassVar[int] = 14
-    marks: ClassVar[tuple[int, ...]] = (5,)
-
-
-@dataclass(frozen=True, slots=True)
-class Touches:
-    """Touches of each player in each game."""
-
-    players: ClassVar[int] = 1
-    columns: ClassVar[dict[str, tuple[int, bool]]] = {"touches": (0, False)}
-    width: ClassVar[int] = 1
-    marks: ClassVar[tuple[int, ...]] = (0,)
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSums:
-    """Credit of a rule: weights over the touches of a journey that sum to 1.
-
-    ``rule`` is a code of ``kernels.tallies``; a and b are its parameters (position: ends; decay: half-life in
-    seconds); ``direct`` the channels that ``last_non_direct`` passes over.
-    """
-
-    rule: int
-    a: float = 0.0
-    b: float = 0.0
-    direct: tuple[str, ...] = ()
-    players: ClassVar[int] = 1
-    columns: ClassVar[dict[str, tuple[int, bool]]] = {"conversions": (0, True), "value": (4, True)}
-    width: ClassVar[int] = 8
-    marks: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Transitions:
-    """Steps from the last ``order`` players to the next one, to conversion or to null."""
-
-    order: int
-
-    columns: ClassVar[dict[str, tuple[int, bool]]] = {"count": (0, False), "value": (1, True)}
-    width: ClassVar[int] = 5
-    marks: ClassVar[tuple[int, ...]] = (0,)
-
-    @property
-    def players(self) -> int:
-        """Player fields of a key: the context and the next player."""
-        return self.order + 1
-
-
-Need = Totals | Touches | RuleSums | Transitions
-
-
-@dataclass(frozen=True, slots=True)
 class Layout:
-    """How a key packs unit | game | player fields; player fields are ``bits`` wide."""
+    """How a key packs unit | game | player fields | tail; player fields are ``bits`` wide."""
 
     players: int
     bits: int
     game_bits: int
+    tail_bits: int = 0
+
+    @property
+    def game_shift(self) -> int:
+        """Bits below the game."""
+        return self.players * self.bits + self.tail_bits
 
     @property
     def unit_shift(self) -> int:
         """Bits below the unit."""
-        return self.game_bits + self.players * self.bits
+        return self.game_bits + self.game_shift
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Lists of players that the tail of a key numbers: list i has the players offsets[i] to offsets[i + 1] (from 3)."""
+
+    offsets: Ints
+    players: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """Sums by key.
 
-    ``keys`` int64 [n], sorted and distinct; ``sums`` int64 [n, need.width]; values count in 2^exponent.
+    ``keys`` int64 [n], sorted and distinct; ``sums`` int64 [n, need.width]; values count in 2^exponent; ``lists`` is
+    what the tails stand for, where they number lists of players.
     """
 
     need: Need
@@ -115,6 +65,7 @@ class Tally:
     exponent: int
     keys: Ints
     sums: Ints
+    lists: Lists | None = None
 
     def __add__(self, other: Tally) -> Tally:
         return merge([self, other])
@@ -127,11 +78,16 @@ class Tally:
     @property
     def games(self) -> Ints:
         """Game of every key."""
-        return (self.keys >> (self.layout.players * self.layout.bits)) & ((1 << self.layout.game_bits) - 1)
+        return (self.keys >> self.layout.game_shift) & ((1 << self.layout.game_bits) - 1)
+
+    @property
+    def tails(self) -> Ints:
+        """Tail of every key: a position, a length, or the number of a list."""
+        return self.keys & ((1 << self.layout.tail_bits) - 1)
 
     def player(self, field: int) -> Ints:
         """Code of player field ``field`` (0 = the oldest of the context, or the player); players begin at 3."""
-        shift = (self.layout.players - 1 - field) * self.layout.bits
+        shift = (self.layout.players - 1 - field) * self.layout.bits + self.layout.tail_bits
         return (self.keys >> shift) & ((1 << self.layout.bits) - 1)
 
     @property
@@ -176,12 +132,19 @@ class Tally:
         """Repack the keys; optionally rename players (by code) and games."""
         if layout == self.layout and players is None and games is None:
             return self
+        tails, lists = self.tails, self.lists
+        if lists is not None and players is not None:
+            lists, number = renumber(
+                Lists(lists.offsets, players[lists.players].astype(np.int32)),
+                in_order=isinstance(self.need, Patterns) and self.need.of == PATH,
+            )
+            tails = number[tails]
         keys = self.units << layout.game_bits
         keys |= self.games if games is None else games[self.games]
         for f in range(layout.players):
             code = self.player(f)
             keys = (keys << layout.bits) | (code if players is None else players[code])
-        return _compact(replace(self, layout=layout), keys)
+        return _compact(replace(self, layout=layout, lists=lists), (keys << layout.tail_bits) | tails)
 
 
 def to_float(words: Ints, exponent: int) -> Floats:
@@ -211,6 +174,46 @@ def _compact(tally: Tally, keys: Ints) -> Tally:
     return replace(tally, keys=keys[starts], sums=sums)
 
 
+def renumber(lists: Lists, *, in_order: bool) -> tuple[Lists, Ints]:
+    """Give lists numbers that do not depend on where they were met; also the new number of every old one.
+
+    ``in_order``: the order within a list counts, else its players are sorted.
+    """
+    from attrib.kernels import patterns
+
+    if not in_order:
+        lists = Lists(lists.offsets, patterns.sort_lists(lists.offsets, lists.players))
+    order = np.argsort(patterns.hash_lists(lists.offsets, lists.players), kind="stable")
+    offsets, players = patterns.take_lists(lists.offsets, lists.players, order)
+    number = np.empty(len(order), np.int64)
+    number[order] = np.arange(len(order))
+    return Lists(offsets, players), number
+
+
+def _share_lists(parts: list[Tally]) -> list[Tally]:
+    """The same parts, with tails that number the lists of all of them."""
+    from attrib.kernels import patterns
+
+    own = [part.lists for part in parts if part.lists is not None]
+    if not own:
+        return parts
+    starts = np.cumsum([0, *(len(lists) for lists in own)])
+    shifts = np.cumsum([0, *(len(lists.players) for lists in own)])
+    offsets = np.concatenate(
+        [[0], *(lists.offsets[1:] + shift for lists, shift in zip(own, shifts[:-1], strict=True))]
+    ).astype(np.int64)
+    players = np.concatenate([lists.players for lists in own])
+    number, first = patterns.number_lists(offsets, players)
+    whole = Lists(*patterns.take_lists(offsets, players, first))
+    tail_bits = bits_for(len(whole))
+    renamed = []
+    for part, start in zip(parts, starts, strict=False):
+        above = part.keys >> part.layout.tail_bits
+        keys = (above << tail_bits) | number[start + part.tails]
+        renamed.append(replace(part, layout=replace(part.layout, tail_bits=tail_bits), keys=keys, lists=whole))
+    return renamed
+
+
 def merge(tallies: Iterable[Tally]) -> Tally:
     """Add tallies of disjoint journeys.
 
@@ -222,9 +225,12 @@ def merge(tallies: Iterable[Tally]) -> Tally:
     parts = list(tallies)
     if len(parts) == 1:
         return parts[0]
+    units = max((int(p.units[-1]) for p in parts if len(p.keys)), default=0) + 1
+    parts = _share_lists(parts)
     first = parts[0]
-    layout = Layout(first.layout.players, max(p.layout.bits for p in parts), max(p.layout.game_bits for p in parts))
-    check_key_width(first.need, layout, max((int(p.units[-1]) for p in parts if len(p.keys)), default=0) + 1)
+    widest = [max(getattr(p.layout, name) for p in parts) for name in ("bits", "game_bits", "tail_bits")]
+    layout = Layout(first.layout.players, *widest)
+    check_key_width(first.need, layout, units)
     parts = [p.recode(layout) for p in parts]
     joined = replace(
         parts[0], keys=np.concatenate([p.keys for p in parts]), sums=np.concatenate([p.sums for p in parts])
@@ -254,81 +260,3 @@ def check_key_width(need: Need, layout: Layout, units: int) -> None:
 def bits_for(codes: int) -> int:
     """Bits that hold the codes 0 … codes-1."""
     return max(1, (codes - 1).bit_length())
-
-
-def tally_journeys(ragged: Ragged, need: Need, *, players: int, games: int, exponent: int, units: bool) -> Tally:
-    """Sum one need over the journeys of a partition.
-
-    Parameters
-    ----------
-    ragged : Ragged
-        Journeys of some customers.
-    need : Need
-        What to sum.
-    players, games : int
-        Number of distinct players and games so far.
-    exponent : int
-        Values are counted in 2^exponent.
-    units : bool
-        Keep the unit axis (for intervals).
-    """
-    from attrib.kernels import tallies as kernel
-
-    layout = Layout(need.players, bits_for(players + FIRST_PLAYER), bits_for(games))
-    unit = ragged.unit if units else np.zeros(len(ragged.game), np.int32)
-    n_units = int(unit.max()) + 1 if len(unit) else 1
-    check_key_width(need, layout, n_units)
-    total_bits = layout.unit_shift + (n_units - 1).bit_length()
-    dense = (1 << total_bits) <= min(DENSE, max(4096, 4 * len(ragged.players)))
-    slots = np.zeros(0, np.int64) if dense else np.full(1 << 16, -1, np.int64)
-    used = np.zeros(1, np.int64)
-    sums = np.zeros(((1 << total_bits) if dense else len(slots), need.width), np.int64)
-    scale = float(np.ldexp(1.0, -exponent))
-    r, bits, gb = ragged, layout.bits, layout.game_bits
-    common: tuple[Any, ...]
-    if isinstance(need, Totals):
-        run = kernel.sum_totals
-        common = (r.offsets, r.game, unit, r.conversions, r.nulls, r.value, r.rows, r.status, scale, gb)
-    elif isinstance(need, Touches):
-        run = kernel.count_touches
-        common = (r.offsets, r.players, r.game, r.status, bits)
-    elif isinstance(need, RuleSums):
-        run = kernel.sum_rule
-        direct = r.is_direct(need.direct)
-        a = need.a * r.ticks_per_second if need.rule == DECAY else need.a
-        common = (
-            need.rule, a, need.b, r.offsets, r.players, r.times, direct, r.game, unit, r.conversions, r.value, scale,
-            gb, bits,
-        )  # fmt: skip
-    else:
-        run = kernel.sum_transitions
-        common = (
-            need.order, r.offsets, r.players, r.game, unit, r.conversions, r.nulls, r.value, r.status, scale, gb, bits,
-        )  # fmt: skip
-    weights = np.empty(r.longest, np.float64) if isinstance(need, RuleSums) else None
-    at = 0
-    while True:
-        tail = (at, slots, used, sums) if weights is None else (at, slots, used, sums, weights)
-        at = run(*common, *tail)
-        if at == len(r.game):
-            break
-        slots, sums = _grow(slots, sums, used, r.longest, kernel)
-    if dense:
-        in_use = sums[:, need.marks[0]] != 0
-        for column in need.marks[1:]:
-            in_use |= sums[:, column] != 0
-        keys = np.flatnonzero(in_use)
-        return Tally(need, layout, exponent, keys, sums[keys])
-    rows = np.flatnonzero(slots >= 0)
-    rows = rows[np.argsort(slots[rows], kind="stable")]
-    return Tally(need, layout, exponent, slots[rows], sums[rows])
-
-
-def _grow(slots: Ints, sums: Ints, used: Ints, longest: int, kernel: Any) -> tuple[Ints, Ints]:
-    size = 4 * len(slots)
-    while size < 4 * (longest + 2):
-        size *= 2
-    new_slots, new_sums = np.full(size, -1, np.int64), np.zeros((size, sums.shape[1]), np.int64)
-    used[0] = 0
-    kernel.rehash(slots, sums, new_slots, used, new_sums)
-    return new_slots, new_sums

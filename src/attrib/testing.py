@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from attrib.needs import Totals
 from attrib.schemas import (
     CONVERSIONS,
     EFFECT,
@@ -22,7 +23,6 @@ from attrib.schemas import (
     STAGE,
     VALUE,
 )  # fmt: skip
-from attrib.tally import Totals
 
 if TYPE_CHECKING:
     from attrib.journeys import Journeys

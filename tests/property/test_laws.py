@@ -17,7 +17,8 @@ from polars.testing import assert_frame_equal
 import attrib
 import reference
 from attrib.engines import events, reading, store
-from attrib.tally import Tally, Totals, Transitions, merge
+from attrib.needs import Totals, Transitions
+from attrib.tally import Tally, merge
 from attrib.testing import assert_credit_table
 from notation import outcomes, touches
 from strategies import CHANNELS, event_tables, public, recipes, to_frames

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import attrib
-from attrib.tally import Layout, RuleSums, Tally, Totals, Transitions, bits_for, check_key_width, merge, to_float
+from attrib.needs import RuleSums, Totals, Transitions
+from attrib.tally import Layout, Tally, bits_for, check_key_width, merge, to_float
 
 LOW = 1 << 42
 # words that these tests fill: of a real number the upper two, the lower two stay 0

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
-from attrib.tally import Transitions
+from attrib.needs import Transitions
 
 if TYPE_CHECKING:
     from attrib.io.sources import InlineOutcome, Source
+    from attrib.needs import Need
     from attrib.ragged import FunnelPart, Ints, Ragged
     from attrib.stages import StageColumn, StageModel
-    from attrib.tally import Need, Tally
+    from attrib.tally import Tally
 
 Progress = Callable[[str, float, float | None], None]
+Work = Callable[[Any, Any, "Ragged"], Any]  # from a reader, the events of a partition and its journeys
 OTHERS = "*"  # stands for the interactions that a lookback does not list, and for none
 
 
@@ -107,7 +109,7 @@ class Tallies:
 
     ``players``: one row a player, code = row + 3; ``games``: one row a game, code = row. ``sums`` by need, with the
     unit axis where ``with_units``. ``no_nulls``: by-columns that only outcomes carry, so that null journeys have no
-    game of their own. ``has_times``: false for path tables.
+    game of their own. ``has_times``: false for path tables. ``workers``: threads that solving may use.
     """
 
     players: pl.DataFrame
@@ -117,6 +119,7 @@ class Tallies:
     with_units: bool
     no_nulls: tuple[str, ...] = ()
     has_times: bool = True
+    workers: int = 1
 
     def get(self, need: Need) -> Tally:
         """Sum of a need that was asked for."""
@@ -128,7 +131,8 @@ class Memory:
     """What an engine remembers of one recipe, so that nothing is read or summed twice.
 
     ``sums`` by (need, whether it keeps the unit axis); ``names``: players, games and units of the sums;
-    ``partitions``: reader and partitions, where all of them fit; ``funnel_parts`` become ``funnel`` when asked for.
+    ``partitions``: reader and partitions, where all of them fit; ``funnel_parts`` become ``funnel`` when asked for;
+    ``in_order``: whether the events came customer by customer, once known.
     """
 
     sums: dict[tuple[Need, bool], Tally] = field(default_factory=dict)
@@ -137,6 +141,7 @@ class Memory:
     funnel_parts: tuple[list[FunnelPart], Any] | None = None
     funnel: Funnel | None = None
     partitions: tuple[Any, list[Any]] | None = None
+    in_order: bool | None = None
 
     def find(self, need: Need, *, units: bool) -> Tally | None:
         """Sum of a need: as it was summed, as the marginal of a higher order, or summed over its units."""
@@ -185,4 +190,8 @@ class Engine(Protocol):
 
     def journeys(self, recipe: Any, memory: Memory) -> tuple[Any, list[tuple[Any, Ragged]]]:
         """List all journeys."""
+        ...
+
+    def stream(self, recipe: Any, memory: Memory, work: Work) -> Iterator[tuple[Any, Any]]:
+        """Work through the journeys, one partition at a time."""
         ...

@@ -25,6 +25,7 @@ from attrib.engines.store import PartitionStore
 from attrib.io import checks
 from attrib.io.sources import MORE, Source, read_error
 from attrib.kernels import rows as kernel
+from attrib.needs import Need
 from attrib.ragged import Cut, CutPlan, Events, cut
 from attrib.schemas import (
     CHANNEL,
@@ -40,7 +41,7 @@ from attrib.schemas import (
     require_columns,
 )
 from attrib.stages import StageColumn, StageModel
-from attrib.tally import Need, Tally, carry, to_float
+from attrib.tally import Tally, carry, to_float
 
 ROWS_OF_PARTITION = 1 << 18  # with three words 6 MB: sorted inside the cache
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -14,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies
+from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
 from attrib.engines.events import EventReader, NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
 from attrib.errors import AttribWarning, ResourceError, SpecError
 from attrib.kernels.codes import WORDS
+from attrib.needs import Need, Totals, Touches, Transitions
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, walk_funnel
-from attrib.tally import Need, Tally, Totals, Touches, Transitions, merge, tally_journeys
+from attrib.summing import tally_journeys
+from attrib.tally import Tally, merge
 
 TALLY_FLOOR = 64 << 20  # bytes that tallies may take however small the limit for events is
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?")
@@ -133,7 +136,7 @@ class LocalEngine:
             if sums.funnel and memory.funnel is None:
                 memory.funnel_parts = (sums.funnel, reader)
         found = {need: memory.find(need, units=keeps[need]) for need in asked}
-        return replace(memory.names, sums=found, with_units=units)
+        return replace(memory.names, sums=found, with_units=units, workers=self.workers)
 
     def ledger(self, recipe: Recipe | PathRecipe, memory: Memory) -> Ledger:
         """Account for every row."""
@@ -156,6 +159,28 @@ class LocalEngine:
         reader, listing = self._run(recipe, memory, ListingPass)
         return reader, listing.parts
 
+    def stream(self, recipe: Recipe | PathRecipe, memory: Memory, work: Work) -> Iterator[tuple[Any, Any]]:
+        """Work through the journeys, one partition at a time, in a fixed order: (reader, what ``work`` made of it)."""
+        self.ledger(recipe, memory)  # a first pass: which route serves, and whether the data are fit to be read at all
+        if memory.partitions is not None:
+            reader, kept = memory.partitions
+            loads: Iterator[tuple[Callable[[], Any], CutPlan]] = ((partial(_same, e), reader.plan()) for e in kept)
+        else:
+            reader = next(self._routes(recipe, memory))
+            loads = ((load, reader.plan()) for load, _share in reader.partitions())
+        with ThreadPoolExecutor(self.workers) as pool:
+            flying: deque[Future[Any]] = deque()
+            try:
+                for load, plan in loads:
+                    flying.append(pool.submit(_load_and_stream, load, reader, plan, work))
+                    if len(flying) > self.workers:
+                        yield reader, flying.popleft().result()
+                while flying:
+                    yield reader, flying.popleft().result()
+            finally:
+                for future in flying:
+                    future.cancel()
+
     # one pass over the partitions ---------------------------------------------------------------------------------
     def _run(self, recipe: Recipe | PathRecipe, memory: Memory, build: Callable[[Any], Any]) -> tuple[Any, Any]:
         """Feed every partition to a fresh consumer; partitions that fit the budget are kept for the next pass."""
@@ -164,24 +189,25 @@ class LocalEngine:
             consumer = build(reader)
             self._map(((partial(_same, events), reader.plan(), 1.0) for events in kept), consumer)
             return reader, consumer
-        for reader in self._routes(recipe):
+        for reader in self._routes(recipe, memory):
             consumer = build(reader)
             keeper = _Keeper(self.budget // 4)
             try:
                 self._map(((keeper.watch(load), reader.plan(), share) for load, share in reader.partitions()), consumer)
             except NotSortedError:
                 continue  # the rows do not come customer by customer after all: the hash route orders them
+            memory.in_order = isinstance(reader, EventReader) and reader.by_id
             if keeper.held <= keeper.budget:
                 memory.partitions = (reader, keeper.kept)
             return reader, consumer
         raise AssertionError("the hash route takes any order")
 
-    def _routes(self, recipe: Recipe | PathRecipe) -> Iterator[Any]:
+    def _routes(self, recipe: Recipe | PathRecipe, memory: Memory) -> Iterator[Any]:
         if isinstance(recipe, PathRecipe):
             yield PathReader(recipe)
             return
         in_order = EventReader(recipe, by_id=True, budget=self.budget // 2, spill=self.spill, progress=self.progress)
-        if in_order.may_be_sorted:
+        if in_order.may_be_sorted and memory.in_order is not False:
             yield in_order
         yield EventReader(recipe, by_id=False, budget=self.budget // 2, spill=self.spill, progress=self.progress)
 
@@ -212,6 +238,11 @@ class LocalEngine:
 
 def _same(events: Any) -> Any:
     return events
+
+
+def _load_and_stream(load: Callable[[], Any], reader: Any, plan: CutPlan, work: Work) -> Any:
+    events = load()
+    return work(reader, events, reader.cut(events, plan).ragged)
 
 
 def _load_and_work(load: Callable[[], Any], consumer: Any, plan: CutPlan) -> Any:

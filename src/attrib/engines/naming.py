@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from threading import Lock
 
 import numpy as np
@@ -14,10 +15,11 @@ from attrib.engines.base import OTHERS, Recipe, Tallies, Units
 from attrib.engines.coding import Kinds
 from attrib.errors import DataError, ResourceError
 from attrib.kernels.codes import FIRST_PLAYER, NOT_PREFERRED, REPEATS
+from attrib.needs import Need, Patterns, Totals
 from attrib.ragged import NEVER, CutPlan, Milestones
 from attrib.schemas import INTERACTION, STAGE
 from attrib.stages import Milestone, StageColumn, StageModel
-from attrib.tally import Layout, Need, Tally, Totals, bits_for
+from attrib.tally import Tally, bits_for
 
 Ints = npt.NDArray[np.int64]
 GAME_KEY_BITS = 62
@@ -231,12 +233,15 @@ class Names:
     def tallies(self, sums: dict[Need, Tally], resampled: Units) -> Tallies:
         """Rename codes so that players and games count up in the order of the credit table."""
         players, player_codes = _in_order(self.player_frame())
-        games, game_codes = _in_order(self.game_frame(), len(self._games), self._seen_games(sums[Totals()]))
+        seen = self._seen_games(sums[Totals()])
+        games, game_codes = _in_order(self.game_frame(), len(self._games), seen)
         player_map = np.concatenate([np.arange(FIRST_PLAYER), player_codes + FIRST_PLAYER])
         n = len(player_map)
         named = {}
         for need, tally in sums.items():
-            layout = Layout(need.players, max(bits_for(n), tally.layout.bits), tally.layout.game_bits)
+            if seen is not None and isinstance(need, Patterns):
+                tally = tally.where(np.isin(tally.games, seen))  # noqa: PLW2901 - customers met in open journeys only
+            layout = replace(tally.layout, bits=max(bits_for(n), tally.layout.bits))
             named[need] = tally.recode(layout, _padded(player_map, layout.bits), _padded(game_codes, layout.game_bits))
         totals = named[Totals()]
         absent = tuple(c for c in self.recipe.by if c not in self.in_touches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,10 @@ from attrib.errors import DataError
 from attrib.io.checks import check_rejects, join_rejected
 from attrib.io.sources import MORE, Source, read_error
 from attrib.kernels.codes import CONVERTING, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
+from attrib.needs import Need
 from attrib.ragged import Cut, Ragged
 from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH, TIME, VALUE, require_columns
-from attrib.tally import Layout, Need, Tally, bits_for
+from attrib.tally import Tally, bits_for
 
 Ints = npt.NDArray[np.int64]
 COUNT_LIMIT = 2.0**40  # journeys of a table: what sums of counts can hold
@@ -204,7 +205,7 @@ class PathReader:
             unit=(2 * row + is_null).astype(np.int32), customer=row, conversions=conversions,
             nulls=np.where(is_null, rows.nulls[row], 0), rows=conversions,
             value=np.where(is_null, 0.0, rows.value[row]), end=np.zeros(n, np.int64), status=status,
-            ticks_per_second=1, channel_of_kind=values[1:].to_numpy(),
+            ticks_per_second=1, channel_of_kind=values[1:].to_numpy(), has_times=False,
         )  # fmt: skip
         outcomes = np.zeros((3, 1 + WORDS), np.int64)
         outcomes[0, 0] = int(rows.conversions.sum())
@@ -224,7 +225,7 @@ class PathReader:
             bits = max(tally.layout.bits, bits_for(len(full)))
             padded = np.arange(1 << bits, dtype=np.int64)
             padded[: len(full)] = full
-            named[need] = tally.recode(Layout(need.players, bits, tally.layout.game_bits), padded)
+            named[need] = tally.recode(replace(tally.layout, bits=bits), padded)
         counts = np.stack([self.rows.conversions, self.rows.nulls], axis=1).reshape(-1)
         return Tallies(
             names.gather(order).alias(CHANNEL).to_frame(), pl.DataFrame(), Units("paths", counts), named,

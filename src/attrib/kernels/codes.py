@@ -19,7 +19,7 @@ KEEP, COLLAPSE, FIRST, LAST = 0, 1, 2, 3
 NOT_PREFERRED = (1 << 31) - 1
 
 # rules; those up to LAST_NON_DIRECT choose one touch
-FIRST_TOUCH, LAST_TOUCH, LAST_NON_DIRECT, LINEAR, POSITION, DECAY, SHAPLEY = range(7)
+FIRST_TOUCH, LAST_TOUCH, LAST_NON_DIRECT, LINEAR, POSITION, DECAY, SHAPLEY, CUSTOM = range(8)
 
 # words of an order-free sum, see fixed.py
 WORDS = 4

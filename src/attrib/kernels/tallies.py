@@ -21,6 +21,7 @@ from attrib.kernels.codes import (
     NULL_STATE,
     OPEN,
     POSITION,
+    SHAPLEY,
 )  # fmt: skip
 from attrib.kernels.fixed import add, add_times
 
@@ -187,6 +188,55 @@ def sum_rule(
         for i in range(high - low):
             if weights[i] != 0.0:
                 r = _row(slots, used, above | players[low + i])
+                add_times(sums, r, 0, weights[i], conversions[j])
+                if value[j] != 0.0:
+                    add(sums, r, 4, value[j] * weights[i] * scale)
+    return game.shape[0]
+
+
+@jit
+def weigh_touches(rule, a, b, offsets, players, times, direct, conversions, out):
+    """Weight of every touch of the converting journeys, out float64 [M]; elsewhere 0.
+
+    A rule that credits players rather than touches (Shapley) spreads a player's share over its occurrences.
+    """
+    for j in range(conversions.shape[0]):
+        low, high = offsets[j], offsets[j + 1]
+        out[low:high] = 0.0
+        if conversions[j] == 0 or low == high:
+            continue
+        if rule <= LAST_NON_DIRECT:
+            out[_chosen(rule, low, high, direct)] = 1.0
+            continue
+        _weigh(rule, a, b, low, high, players, times, out[low:high])
+        if rule == SHAPLEY:
+            order = np.argsort(players[low:high], kind="mergesort")
+            first = 0
+            for t in range(1, high - low + 1):
+                if t == high - low or players[low + order[t]] != players[low + order[first]]:
+                    share = out[low + order[first]] / (t - first)  # the share stands at the first occurrence
+                    for i in range(first, t):
+                        out[low + order[i]] = share
+                    first = t
+
+
+@jit
+def sum_weights(
+    weights, positions, offsets, players, game, unit, conversions, value, scale, game_bits, bits, tail_bits,
+    start, slots, used, sums,
+):  # fmt: skip
+    """Credit by weights given, per (unit, game, player, position if asked); columns as in ``sum_rule``."""
+    for j in range(start, game.shape[0]):
+        low, high = offsets[j], offsets[j + 1]
+        if conversions[j] == 0 or low == high:
+            continue
+        if _is_full(slots, used, high - low):
+            return j
+        above = ((np.int64(unit[j]) << game_bits) | game[j]) << bits
+        for i in range(low, high):
+            if weights[i] != 0.0:
+                tail = i - low + 1 if positions else 0
+                r = _row(slots, used, ((above | players[i]) << tail_bits) | tail)
                 add_times(sums, r, 0, weights[i], conversions[j])
                 if value[j] != 0.0:
                     add(sums, r, 4, value[j] * weights[i] * scale)

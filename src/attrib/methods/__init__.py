@@ -4,16 +4,19 @@ from types import MappingProxyType
 
 from attrib.methods.base import Method, snake_case
 from attrib.methods.markov import Markov
-from attrib.methods.rules import FirstTouch, LastNonDirect, LastTouch, Linear, PositionBased, TimeDecay
+from attrib.methods.rules import CustomWeights, FirstTouch, LastNonDirect, LastTouch, Linear, PositionBased, TimeDecay
 from attrib.methods.shapley import Shapley
 
 METHODS: MappingProxyType[str, type[Method]] = MappingProxyType({
     snake_case(method.__name__): method
-    for method in (FirstTouch, LastTouch, LastNonDirect, Linear, PositionBased, TimeDecay, Markov, Shapley)
+    for method in (
+        FirstTouch, LastTouch, LastNonDirect, Linear, PositionBased, TimeDecay, CustomWeights, Markov, Shapley
+    )
 })  # fmt: skip
 
 __all__ = [
     "METHODS",
+    "CustomWeights",
     "FirstTouch",
     "LastNonDirect",
     "LastTouch",

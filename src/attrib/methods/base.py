@@ -14,8 +14,9 @@ import polars as pl
 
 from attrib.errors import AttribWarning, SpecError
 from attrib.kernels.codes import FIRST_PLAYER
+from attrib.needs import Need, RuleSums, Totals, Touches
 from attrib.schemas import CONVERSIONS, EFFECT, ERROR, KIND, KINDS, METHOD, SHARE, STAGE, VALUE
-from attrib.tally import Need, Tally, Totals, Touches
+from attrib.tally import Tally
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -122,7 +123,11 @@ class Method:
         """Credit of every cell, shapes [R, n], from the sums that ``draw`` gives."""
         raise NotImplementedError
 
-    def _jackknife(self, _tallies: Tallies, _cells: Cells) -> bool:
+    def _touch_rule(self) -> RuleSums | None:
+        """The rule by which a journey shares its conversion among its touches, of a method that has one."""
+        return None
+
+    def _jackknife(self, _cells: Cells) -> bool:
         """Whether one solution takes so long that intervals come from 20 of them."""
         return False
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from attrib.errors import SolveError, SpecError
 from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, NULL_STATE
 from attrib.methods.base import Cells, Credits, Draw, Method, n_games
-from attrib.tally import Transitions
+from attrib.needs import Transitions
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies

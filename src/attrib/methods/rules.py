@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from attrib.durations import parse_duration
 from attrib.errors import SolveError, SpecError
 from attrib.kernels.codes import (
+    CUSTOM,
     DECAY,
     FIRST_PLAYER,
     FIRST_TOUCH,
@@ -19,11 +23,13 @@ from attrib.kernels.codes import (
     POSITION,
 )  # fmt: skip
 from attrib.methods.base import Cells, Credits, Draw, Method
+from attrib.needs import RuleSums, Weights
 from attrib.schemas import CHANNEL
-from attrib.tally import RuleSums
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
+
+MAX_LENGTH = 100_000  # touches that a table of weights may speak of
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,32 @@ class _Rule(Method):
     def _needs(self) -> tuple[RuleSums, ...]:
         return (self._sum(),)
 
+    def _touch_rule(self) -> RuleSums:
+        return self._sum()
+
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
         return add_up(self._sum(), tallies, cells, draw)
 
 
+def check_times(rule: RuleSums, *, has_times: bool) -> None:
+    """Check that a rule that weighs by time gets times.
+
+    Raises
+    ------
+    SolveError
+        ``no_times``.
+    """
+    if rule.rule == DECAY and not has_times:
+        raise SolveError(
+            "no_times",
+            "time_decay needs the times of touches, and a path table has none",
+            hint="use from_events, or linear or position_based",
+        )
+
+
 def add_up(need: RuleSums, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
     """Credit of a rule: its sums, placed into the cells."""
-    import numpy as np
-
+    check_times(need, has_times=tallies.has_times)
     tally = tallies.get(need)
     conversions, value = draw.sums(tally, "conversions"), draw.sums(tally, "value")
     keys = draw.keys(tally)
@@ -191,11 +215,85 @@ class TimeDecay(_Rule):
         half_life = parse_duration(self.half_life)
         return RuleSums(LINEAR) if half_life is None else RuleSums(DECAY, a=half_life.total_seconds())
 
-    def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
-        if not tallies.has_times:
-            raise SolveError(
-                "no_times",
-                "time_decay needs the times of touches, and a path table has none",
-                hint="use from_events, or linear or position_based",
-            )
-        return add_up(self._sum(), tallies, cells, draw)
+
+@dataclass(frozen=True)
+class CustomWeights(_Rule):
+    """Weights of one's own: a table by length and position, or a function of positions and ages.
+
+    Parameters
+    ----------
+    weights : mapping of int to sequence of float, sequence of sequences, or callable
+        A table: for journeys of m touches, m numbers from 0, the first touch first; they are scaled to sum to 1. As a
+        sequence, entry m - 1 is for m touches. Or a function ``f(positions, ages)``, called once a converting
+        journey, with positions 1 … m (int64 [m]) and the times from the touches to the conversion in days (float64
+        [m]; NaN in path tables); it gives m numbers from 0, not all 0, which are scaled alike.
+
+    Raises
+    ------
+    SpecError
+        ``bad_parameter`` for a table with a row of another length, a negative number, or nothing but zeros.
+
+    Notes
+    -----
+    A journey longer than the table is an error when credit is computed, never a silent guess. A function is plain
+    Python: 10⁶ journeys take some seconds.
+
+    Examples
+    --------
+    >>> import attrib, polars as pl
+    >>> paths = pl.DataFrame({"path": ["a > b > c"], "total_conversions": [10]})
+    >>> journeys = attrib.Journeys.from_paths(paths)
+    >>> table = attrib.CustomWeights({1: [1], 2: [1, 1], 3: [5, 3, 2]}).credit(journeys)
+    >>> table.filter(kind="player")["conversions"].to_list()
+    [5.0, 3.0, 2.0]
+    >>> inverse = attrib.CustomWeights(lambda positions, ages: 1 / positions)
+    >>> inverse.credit(journeys).filter(kind="player")["share"].round(3).to_list()
+    [0.545, 0.273, 0.182]
+    """
+
+    weights: Weights
+
+    def __post_init__(self) -> None:
+        if not callable(self.weights):
+            object.__setattr__(self, "weights", _weight_table(self.weights))
+
+    @property
+    def label(self) -> str:
+        """Name in the ``method`` column; two tables or functions need names of the caller's own."""
+        return "custom_weights"
+
+    def _sum(self) -> RuleSums:
+        return RuleSums(CUSTOM, weights=self.weights)
+
+
+def _weight_table(given: Any) -> tuple[tuple[float, ...], ...]:
+    """Rows by length, each scaled to sum to 1; an empty row stands for a length without weights."""
+    if isinstance(given, Mapping):
+        try:
+            by_length = {int(length): row for length, row in given.items()}
+        except (TypeError, ValueError):
+            raise SpecError("bad_parameter", f"weights: {list(given)!r} are not numbers of touches") from None
+        if min(by_length, default=1) < 1 or max(by_length, default=1) > MAX_LENGTH:
+            raise SpecError("bad_parameter", f"weights: numbers of touches lie between 1 and {MAX_LENGTH:,}")
+        given = [by_length.get(m, ()) for m in range(1, max(by_length, default=0) + 1)]
+    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+        raise SpecError(
+            "bad_parameter",
+            f"weights = {given!r:.100} is neither a table nor a function",
+            hint="e.g. {1: [1], 2: [3, 1]}",
+        )
+    return tuple(_weight_row(row, m) for m, row in enumerate(given, start=1))
+
+
+def _weight_row(row: Any, length: int) -> tuple[float, ...]:
+    numbers = tuple(row) if isinstance(row, Iterable) and not isinstance(row, str) else (row,)
+    if not numbers:
+        return ()
+    fine = all(isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x) and x >= 0 for x in numbers)
+    total = math.fsum(numbers) if fine else 0.0
+    if not fine or len(numbers) != length or not 0 < total < math.inf:
+        raise SpecError(
+            "bad_parameter",
+            f"weights of {length} touches: {row!r:.100} is not {length} numbers from 0 that sum to more than 0",
+        )
+    return tuple(float(x) / total for x in numbers)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from attrib.views import time_quantile
+from attrib.views.funnel import time_quantile
 
 
 @given(

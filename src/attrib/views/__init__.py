@@ -1,0 +1,1 @@
+"""Views: journeys as frames for people to look at, one file a topic."""
