@@ -1,6 +1,7 @@
 # Works from a bare clone with Python 3.11 or later and make.
 PYTHON ?= python3
 VENV ?= .venv
+PEERS := .peers
 DEMO_OUT ?= demo-out
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -9,7 +10,7 @@ OTHER_PYTHONS := 3.12 3.13
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check format bench clean
+.PHONY: help venv peers demo test test-all check format bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +22,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(0 if sys.version_info >= (3, 11) else "attrib needs Python 3.11 or later, this is " + v + "; try: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+# Permissive licences only, and never in our own environment.
+peers: $(PEERS)/.installed  ## install the packages whose answers the tests compare ours with
+
+$(PEERS)/.installed: tests/peers/requirements.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet -r tests/peers/requirements.txt
 	@touch $@
 
 demo: $(STAMP)  ## the main job on generated data: the per-stage table and where its files are
@@ -57,6 +66,6 @@ bench: $(STAMP)  ## time and memory; ARGS="…" is handed on
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
 clean:  ## remove environments, caches and outputs
-	rm -rf .venv .venv-* build dist $(DEMO_OUT) .cache .benchmarks .hypothesis .import_linter_cache .mypy_cache \
+	rm -rf .venv .venv-* $(PEERS) build dist $(DEMO_OUT) .cache .benchmarks .hypothesis .import_linter_cache .mypy_cache \
 	    .pytest_cache .ruff_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attrib import synth
+    from attrib.analyses.interactions import interactions
+    from attrib.analyses.positions import positions
+    from attrib.analyses.spend import spend
+    from attrib.analyses.touches import journey_credit
     from attrib.crediting import credit
     from attrib.engines.local import LocalEngine
     from attrib.errors import AttribError, AttribWarning, DataError, RejectedError, ResourceError, SolveError, SpecError
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
     from attrib.stages import STAGES, Milestone, Stage, StageColumn, StageModel
 
 _HOMES = {
+    "attrib.analyses.interactions": ("interactions",),
+    "attrib.analyses.positions": ("positions",),
+    "attrib.analyses.touches": ("journey_credit",),
+    "attrib.analyses.spend": ("spend",),
     "attrib.crediting": ("credit",),
     "attrib.engines.local": ("LocalEngine",),
     "attrib.errors": (
@@ -73,6 +81,10 @@ __all__ = [
     "StageModel",
     "TimeDecay",
     "credit",
+    "interactions",
+    "journey_credit",
+    "positions",
+    "spend",
     "synth",
 ]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from attrib.analyses.spend import spend_frame
 from attrib.crediting import credit
 from attrib.engines.base import Progress
 from attrib.errors import SpecError
@@ -38,8 +39,9 @@ class Result:
 
     Attributes
     ----------
-    credit, funnel, rejected, ledger : polars.DataFrame
-        See docs/semantics.md §10, §3 and §2; ``funnel`` is None without a stage model.
+    credit, funnel, spend, rejected, ledger : polars.DataFrame
+        See docs/semantics.md §10, §3 and §2, and :func:`attrib.spend`; ``funnel`` is None without a stage model,
+        ``spend`` without costs.
     manifest : Manifest
         The content of run.json.
     files : tuple of Path
@@ -50,6 +52,7 @@ class Result:
 
     credit: pl.DataFrame
     funnel: pl.DataFrame | None
+    spend: pl.DataFrame | None
     rejected: pl.DataFrame
     ledger: pl.DataFrame
     manifest: manifest.Manifest
@@ -68,8 +71,11 @@ def check(
     _ensure_output(job)
     recorder = manifest.Recorder()
     with recorder.phase("check"):
+        costs = job.costs()
         journeys = job.journeys(threads=threads, memory_limit=memory_limit, progress=progress)
-        credit(journeys, job.methods, intervals=None)  # not every method has an answer for every input
+        table = credit(journeys, job.methods, intervals=None)  # not every method has an answer for every input
+        if costs is not None:
+            spend_frame(table, costs.totals)
         ledger, rejected = journeys.reconcile(), journeys.rejected()
     return Checked(ledger, rejected, recorder.warnings(journeys.warnings))
 
@@ -110,26 +116,29 @@ def run(
         _ensure_output(job)
 
     with recorder.phase("journeys"):
+        costs = job.costs()
         journeys = job.journeys(threads=threads, memory_limit=memory_limit, progress=progress)
     with recorder.phase("credit"):
         level = settings.level if wanted else None
         table = credit(journeys, job.methods, intervals=level, replicates=settings.replicates, seed=settings.seed)
         validate_credit(table)  # a fault of ours should stop here, not in somebody's report
+        spend = None if costs is None else spend_frame(table, costs.totals)
     # After credit, which knows what to sum: these ride on its pass over the events.
     with recorder.phase("ledger"):
         ledger, rejected = journeys.reconcile(), journeys.rejected()
     with recorder.phase("funnel"):
         funnel = journeys.funnel() if isinstance(job.stages, StageModel) else None
 
-    frames = {"credit": table, "rejected": rejected} | ({} if funnel is None else {"funnel": funnel})
+    extra = {"funnel": funnel, "spend": spend}
+    frames = {"credit": table, "rejected": rejected} | {name: f for name, f in extra.items() if f is not None}
     outputs = {job.output / f"{name}.parquet": sinks.parquet(frame) for name, frame in frames.items()}
-    outputs[job.output / "credit.csv"] = sinks.csv(table)
+    outputs |= {job.output / f"{name}.csv": sinks.csv(frames[name]) for name in ("credit", "spend") if name in frames}
     resampling = manifest.JOURNEYS if job.spec.input.paths else manifest.CUSTOMER_BUCKETS
     record = recorder.manifest(
         spec=job.full_spec(),
         credit=table,
         ledger=ledger,
-        inputs=journeys.fingerprints(),
+        inputs=[*journeys.fingerprints(), *([] if costs is None else [costs.fingerprint])],
         warnings=journeys.warnings,
         intervals=manifest.Intervals(**settings.model_dump(), resampling=resampling) if wanted else None,
         files=[file.name for file in outputs],
@@ -138,7 +147,7 @@ def run(
     if write:
         outputs[job.output / "run.json"] = sinks.document(record.model_dump())
         files = sinks.write_set(outputs, obsolete=_obsolete(job.output, record.files))
-    return Result(table, funnel, rejected, ledger, record, files, tuple(record.warnings))
+    return Result(table, funnel, spend, rejected, ledger, record, files, tuple(record.warnings))
 
 
 def _ensure_output(job: Job) -> None:
@@ -147,7 +156,7 @@ def _ensure_output(job: Job) -> None:
     if fed is not None:
         raise SpecError(
             "output_in_input",
-            f"the results in {job.output} would become input: touchpoints, outcomes or paths name {fed}",
+            f"the results in {job.output} would become input: [input] names {fed}",
             hint="choose another [output] folder",
             output=str(job.output),
             input=fed,
@@ -156,9 +165,10 @@ def _ensure_output(job: Job) -> None:
 
 
 def _obsolete(folder: Path, files: list[str]) -> list[Path]:
-    """Find the funnel of an earlier run, where the present one has none."""
+    """Find the funnel and the spend of an earlier run, where the present one has none."""
     try:
         before = json.loads((folder / "run.json").read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [folder / "funnel.parquet"] if "funnel.parquet" in before and "funnel.parquet" not in files else []
+    optional = ("funnel.parquet", "spend.parquet", "spend.csv")
+    return [folder / name for name in optional if name in before and name not in files]

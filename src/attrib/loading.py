@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from attrib.analyses.costs import open_costs, total_costs
 from attrib.engines.base import Progress
 from attrib.engines.local import LocalEngine
 from attrib.errors import SpecError
@@ -17,10 +20,27 @@ from attrib.io.sources import InlineOutcome
 from attrib.journeys import Journeys
 from attrib.methods import METHODS
 from attrib.methods.base import Method
+from attrib.schemas import STAGE
 from attrib.spec import JobSpec, ModelSpec, read_job, read_model
 from attrib.stages import StageColumn, StageModel, resolve_stages
 
-OUTPUTS = ("credit.parquet", "rejected.parquet", "funnel.parquet", "credit.csv", "run.json")
+OUTPUTS = (
+    "credit.parquet",
+    "rejected.parquet",
+    "funnel.parquet",
+    "spend.parquet",
+    "credit.csv",
+    "spend.csv",
+    "run.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Costs summed by the keys of the credit table, and what identifies their file."""
+
+    totals: pl.DataFrame
+    fingerprint: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +101,22 @@ class Job:
             engine=engine,
         )
 
+    def costs(self) -> Costs | None:
+        """Read, check and sum the costs: before the journeys, so that no long work ends at a bad row."""
+        source, ask = self.spec.input, self.spec.journeys
+        if source.costs is None:
+            return None
+        shared = {ours: theirs for ours, theirs in source.columns.mapping().items() if isinstance(theirs, str)}
+        table = open_costs(self.path(source.costs), source.columns.costs, shared)
+        keys = [*ask.by, *([STAGE] if self.stages else []), *ask.player]
+        everywhere = isinstance(self.stages, StageModel) and ask.view == "advance"
+        return Costs(total_costs(table, keys, everywhere=everywhere), table.fingerprint())
+
     def feeds_on_itself(self) -> str | None:
         """Name the input that would hold the files of ``output``: overwritten, or read by the next run."""
         output = self.output.resolve()
         source = self.spec.input
-        for written in filter(None, (source.touchpoints, source.outcomes, source.paths)):
+        for written in filter(None, (source.touchpoints, source.outcomes, source.paths, source.costs)):
             place = Path(self.path(written)).resolve()
             if place.is_dir() and output.is_relative_to(place):
                 return written

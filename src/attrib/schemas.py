@@ -19,12 +19,15 @@ KIND, METHOD, CONVERSIONS, SHARE, EFFECT, ERROR = (
 )  # fmt: skip
 
 PATH, NULLS = "path", "nulls"
+DATE, COST, CPA, ROAS = "date", "cost", "cpa", "roas"
 
 KINDS = ("player", "unattributed", "baseline")
 NUMBERS = (CONVERSIONS, VALUE, SHARE, EFFECT)
 FIXED_COLUMNS = (KIND, METHOD, CONVERSIONS, VALUE, SHARE, EFFECT, ERROR)
 INTERVALS = tuple(f"{number}_{side}" for number in NUMBERS for side in ("low", "high"))
 RESERVED = frozenset((*FIXED_COLUMNS, *INTERVALS, STAGE, "customers"))
+
+SPENT = (COST, CPA, ROAS, *(f"{ratio}_{side}" for ratio in (CPA, ROAS) for side in ("low", "high")))
 
 LEDGER_COLUMNS = ("table", "entry", "rows", CONVERSIONS, VALUE)
 

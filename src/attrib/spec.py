@@ -79,6 +79,7 @@ class ColumnsSpec(_Strict):
 
     touchpoints: dict[str, Text] = Field(default_factory=dict)
     outcomes: dict[str, Text] = Field(default_factory=dict)
+    costs: dict[str, Text] = Field(default_factory=dict)
 
     def mapping(self) -> dict[str, str | dict[str, str]]:
         """Spell the pairs as ``attrib.Journeys.from_events`` takes them."""
@@ -87,7 +88,7 @@ class ColumnsSpec(_Strict):
 
 
 class InputSpec(_Strict):
-    """``[input]``: event tables (touchpoints with outcomes), or one path table."""
+    """``[input]``: event tables (touchpoints with outcomes), or one path table; with either, costs."""
 
     touchpoints: Text | None = None
     outcomes: Text | None = None
@@ -98,12 +99,17 @@ class InputSpec(_Strict):
     conversions: Text = "total_conversions"
     value: Text | None = "total_conversion_value"
     nulls: Text | None = "total_null"
+    costs: Text | None = None
     columns: ColumnsSpec = ColumnsSpec()
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         given = self.model_fields_set
+        if self.costs is None and self.columns.costs:
+            _exclude(("columns.costs",), ("columns.costs",), "there are no costs")
         if self.paths is not None:
+            if self.columns.costs and not self.columns.mapping():
+                given = given - {"columns"}  # those of the costs stand beside any input
             _exclude(given, ("touchpoints", "outcomes", "outcome", "columns"), "paths is the whole input")
         elif self.touchpoints is None:
             raise PydanticCustomError("missing_key", "needs touchpoints (with outcomes), or paths")

@@ -158,6 +158,69 @@ def test_a_path_table(tmp_path):
     assert credit["effect"].to_list() == pytest.approx([0.5, 1, 1])
 
 
+COSTS = """Kanal,spent,date
+seo,4,2026-01-01
+seo,2,2026-01-02
+=cmd(),1,2026-01-01
+tv,8,2026-01-01
+"""
+
+
+def test_a_job_with_costs(folder):
+    (folder / "costs.csv").write_text(COSTS)
+    columns = '[input.columns.costs]\nchannel = "Kanal"\ncost = "spent"\n'
+    change(folder, '[[models]]\nmethod = "last', f'costs = "costs.csv"\n{columns}[[models]]\nmethod = "last')
+    checked, ran = (attrib(command, folder / "job.toml") for command in ("check", "run"))
+    assert (checked.returncode, ran.returncode) == (0, 0), ran.stderr
+    assert "no cost is known of 1 of 3 (channel), where it is null: mail" in ran.stderr
+    assert "their cost of 8.00 brought no conversions: tv" in ran.stderr
+    assert checked.stderr == ran.stderr
+    spend = pl.read_parquet(folder / "out" / "spend.parquet").filter(pl.col("method") == "last_touch")
+    assert dict(spend.select("channel", "cost").iter_rows()) == {
+        None: None, "=cmd()": 1.0, "mail": None, "seo": 6.0, "tv": 8.0,
+    }  # fmt: skip
+    assert spend.columns[-4:] == ["cpa_low", "cpa_high", "roas_low", "roas_high"]
+    assert "'=cmd()" in (folder / "out" / "spend.csv").read_text()
+    record = json.loads((folder / "out" / "run.json").read_text())
+    assert record["files"] == ["credit.parquet", "rejected.parquet", "spend.parquet", "credit.csv", "spend.csv"]
+    assert record["inputs"][-1]["table"] == "costs"
+    assert record["inputs"][-1]["files"][0]["file"] == "costs.csv"
+    assert any("tv" in warning for warning in record["warnings"])
+
+    change(folder, f'costs = "costs.csv"\n{columns}', "")
+    assert attrib("run", folder / "job.toml").returncode == 0
+    assert not list((folder / "out").glob("spend*"))  # none of an earlier run stays behind
+
+
+def test_check_refuses_the_costs_that_run_refuses(folder):
+    (folder / "costs.csv").write_text("channel,cost\nseo,-4\n")
+    change(folder, 'outcomes = "outcomes.csv"', 'outcomes = "outcomes.csv"\ncosts = "costs.csv"')
+    for fault in ("cost_negative 1", "no column region"):
+        checked, ran = (attrib(command, folder / "job.toml") for command in ("check", "run"))
+        assert checked.returncode == ran.returncode == 3
+        assert fault in " ".join(ran.stderr.split())
+        assert checked.stderr == ran.stderr
+        (folder / "costs.csv").write_text("channel,cost\nseo,4\n")
+        change(folder, '[[models]]\nmethod = "last', '[journeys]\nby = ["region"]\n[[models]]\nmethod = "last')
+        text = (folder / "touchpoints.csv").read_text().replace("\n", ",x\n").replace("channel,x", "channel,region")
+        (folder / "touchpoints.csv").write_text(text)
+
+
+def test_a_path_table_with_costs(tmp_path):
+    (tmp_path / "p.csv").write_text("path,total_conversions,total_conversion_value,total_null\nC1 > C2,4,10,0\n")
+    (tmp_path / "c.csv").write_text("channel,c\nC1,8\nC2,1\n")
+    (tmp_path / "job.toml").write_text(
+        '[input]\npaths = "p.csv"\ncosts = "c.csv"\n[input.columns]\ncosts = { cost = "c" }\n'
+        '[[models]]\nmethod = "linear"\n'
+    )
+    result = job.run(job.load(tmp_path / "job.toml"))
+    assert result.warnings == ()
+    assert result.spend.filter(kind="player").select("channel", "cpa", "roas").rows() == [
+        ("C1", 4.0, 0.625), ("C2", 0.5, 5.0),
+    ]  # fmt: skip
+    assert [entry["table"] for entry in result.manifest.inputs] == ["paths", "costs"]
+
+
 def test_an_event_log_is_both_tables(tmp_path):
     (tmp_path / "log.csv").write_text(
         "user,event,timestamp\nann,ad,2026-01-01\nann,order,2026-01-02\nbob,ad,2026-01-01\n"

@@ -131,6 +131,13 @@ def test_results_must_not_become_input(tmp_path, touchpoints, outcomes, folder, 
     assert (load(tmp_path / "job.toml").feeds_on_itself() is not None) == refused
 
 
+@pytest.mark.parametrize(("costs", "refused"), [("data", True), ("data/out/spend.csv", True), ("costs.csv", False)])
+def test_results_must_not_become_costs(tmp_path, costs, refused):
+    (tmp_path / "data").mkdir()
+    text = f'costs = "{costs}"\n[[models]]\nmethod = "linear"\n[output]\nfolder = "data/out"\n'
+    assert (load(job(tmp_path, text)).feeds_on_itself() is not None) == refused
+
+
 def test_the_full_spec_holds_the_content_of_the_files_it_names(tmp_path):
     text = f'[[models]]\nfile = "{MODELS.as_posix()}/markov-2/model.toml"\n[journeys]\nstages = "three"\n'
     spec = load(job(tmp_path, text)).full_spec()

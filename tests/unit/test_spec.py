@@ -208,6 +208,21 @@ SLIPS = {
         "excluded_key",
         "[journeys] prefer needs events: a path table takes only max_players and max_rejects",
     ),
+    "columns of costs that are not there": (
+        INPUT + '[input.columns.costs]\nchannel = "c"\n' + MODEL,
+        "excluded_key",
+        "[input] columns.costs does not belong here: there are no costs",
+    ),
+    "columns of events beside a path table": (
+        PATHS + 'costs = "c.csv"\n[input.columns]\ncustomer_id = "u"\ncosts = { cost = "c" }\n' + MODEL,
+        "excluded_key",
+        "[input] columns does not belong here: paths is the whole input",
+    ),
+    "a list of costs": (
+        INPUT + 'costs = ["a.csv"]\n' + MODEL,
+        "bad_type",
+        "[input] costs must be text in quotes, not a list",
+    ),
     "times for a path table": (
         PATHS + MODEL + '[journeys]\nlookback = "30d"',
         "excluded_key",
@@ -357,6 +372,10 @@ def test_a_whole_job_is_read(tmp_path):
         (
             '[input.columns]\noutcomes = "o"',
             'job.toml: [input.columns] outcomes must be a table, not "o"',
+        ),
+        (
+            '[input.columns]\ncosts = "c"',
+            'job.toml: [input.columns] costs must be a table, not "c"',
         ),
         (
             '[input.columns.orders]\ntimestamp = "t"',

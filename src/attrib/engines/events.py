@@ -10,7 +10,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -150,6 +150,16 @@ class EventReader:
     def has_funnel(self) -> bool:
         """Whether stages come from milestones."""
         return isinstance(self.recipe.stages, StageModel)
+
+    has_times: ClassVar[bool] = True
+
+    def player_frame(self) -> pl.DataFrame:
+        """Columns of every player met so far, in the order of their codes."""
+        return self.names.player_frame()
+
+    def game_frame(self) -> pl.DataFrame:
+        """By-values and stage of every game met so far, in the order of their codes."""
+        return self.names.game_frame()
 
     @property
     def end(self) -> int:

@@ -66,6 +66,7 @@ class PathReader:
     """Reads a path table once."""
 
     has_funnel = False
+    has_times = False
     n_games = 1
 
     def __init__(self, recipe: PathRecipe) -> None:
@@ -210,6 +211,15 @@ class PathReader:
         outcomes = np.zeros((3, 1 + WORDS), np.int64)
         outcomes[0, 0] = int(rows.conversions.sum())
         return Cut(ragged, np.array([int(offsets[-1]), 0, 0, 0], np.int64), outcomes)
+
+    def player_frame(self) -> pl.DataFrame:
+        """Every player, in the order of the codes."""
+        assert self.channels.values is not None
+        return self.channels.values[1:].alias(CHANNEL).to_frame()
+
+    def game_frame(self) -> pl.DataFrame:
+        """The one game, which has no name."""
+        return pl.DataFrame()
 
     def tallies(self, sums: dict[Need, Tally]) -> Tallies:
         """Put players into the order of the credit table."""

@@ -1,4 +1,4 @@
-"""Tables in: frames of polars, pandas and pyarrow, or parquet and CSV files, as one kind of lazy source."""
+"""Tables in: frames of any library, Arrow streams, or parquet and CSV files, as one kind of lazy source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from attrib.schemas import CHANNEL, OUTCOME, separator_hint
 MORE = "__more"  # column for cells beyond the header of a CSV file
 SAMPLE = 1 << 20  # bytes of one fingerprint block
 WHOLE = 64  # files up to this many blocks are fingerprinted whole
+SPENT = "a stream of batches can be read once only: make a new one, or pass a table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,10 @@ def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -
 
     Parameters
     ----------
-    data : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str or Path
-        A text is a file, a folder or a glob pattern of parquet or CSV files (also ``.gz``).
+    data : frame, str or Path
+        A frame of polars (also lazy), pandas, pyarrow or DuckDB (a relation), of any other library that narwhals
+        knows (Modin, Dask, PySpark, Ibis, …), or any object with ``__arrow_c_stream__``; all but polars are collected
+        into memory here and now. A text is a file, a folder or a glob pattern of parquet or CSV files (also ``.gz``).
     name : str
         What the table is called in messages.
     columns : mapping of str to str, optional
@@ -90,11 +93,21 @@ def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -
     Raises
     ------
     DataError
-        ``no_file``, ``unreadable_file``, ``truncated_file``, ``unknown_file_type``, ``empty_file``.
+        ``no_file``, ``unreadable_file``, ``truncated_file``, ``unknown_file_type``, ``empty_file``; ``bad_table``
+        for a frame that its own library cannot hand over, such as a relation whose query fails.
     SpecError
-        ``bad_table`` for an object that is not a table, ``bad_columns`` for a mapping that collides.
+        ``bad_table`` for an object that is not a table, ``bad_columns`` for a mapping that collides,
+        ``missing_extra`` for a frame whose conversion needs a package that is not installed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> open_table(pd.DataFrame({"path": ["a > b"], "total_conversions": [2]}), "paths").schema
+    Schema([('path', String), ('total_conversions', Int64)])
     """
     files: tuple[Path, ...] = ()
+    if type(data).__module__.partition(".")[0] == "narwhals":
+        data = data.to_native()
     if isinstance(data, pl.LazyFrame):
         frame, kind = data, "lazy"
     elif isinstance(data, pl.DataFrame):
@@ -111,7 +124,8 @@ def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -
         raise _unreadable(error, name, files) from error
     theirs = tuple(column for column in schema if column != MORE)
     frame, schema = _rename(frame, schema, columns or {}, name)
-    return Source(name, frame, schema, kind, files, theirs)
+    source = Source(name, frame, schema, kind, files, theirs)
+    return replace(source, if_empty=SPENT) if kind == "memory" and hasattr(data, "__next__") else source
 
 
 def mapping_for(table: str, columns: Mapping[str, str | Mapping[str, str]]) -> dict[str, str]:
@@ -150,20 +164,30 @@ def check_mapping(columns: Mapping[str, str], sources: Sequence[Source]) -> None
 
 
 def _from_other(data: Any, name: str) -> pl.LazyFrame:
-    module = type(data).__module__.partition(".")[0]
+    import narwhals as nw
+
     try:
-        if module == "pandas":
-            return pl.from_pandas(data).lazy()
-        if hasattr(data, "__arrow_c_stream__"):
+        # polars reads Arrow streams without pyarrow; those of pandas hold its index too
+        if hasattr(data, "__arrow_c_stream__") and not nw.dependencies.is_pandas_like_dataframe(data):
             return pl.DataFrame(data).lazy()
+        known = nw.from_native(data, pass_through=True)
+        if isinstance(known, nw.LazyFrame):
+            known = known.collect(backend="polars")
+        if isinstance(known, nw.DataFrame):
+            return known.to_polars().lazy()
     except ImportError as error:
         raise SpecError("missing_extra", f"{name}: {error}", hint='pip install "attrib[pandas]"') from error
     except Exception as error:  # conversion faults of other libraries come in many types
-        raise DataError("bad_table", f"{name} cannot be read from {type(data).__name__}: {error}") from error
+        raise DataError(
+            "bad_table",
+            f"{name} cannot be read from {type(data).__name__}: {_first_line(error)}",
+            hint="its query failed when it ran" if type(data).__module__.startswith("duckdb") else "",
+            table=name,
+        ) from error
     raise SpecError(
         "bad_table",
         f"{name} is a {type(data).__name__}",
-        hint="pass a polars, pandas or pyarrow table, or the path of parquet or CSV files",
+        hint="pass a frame (polars, pandas, pyarrow, a DuckDB relation, …), or the path of parquet or CSV files",
     )
 
 
@@ -313,9 +337,14 @@ def _hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__
+
+
 def _unreadable(error: BaseException, name: str, files: tuple[Path, ...]) -> DataError:
     where = f" ({files[0].name}{' and others' if len(files) > 1 else ''})" if files else ""
-    first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    first = _first_line(error)
     if isinstance(error, pl.exceptions.NoDataError):
         return DataError("empty_file", f"{name}{where} has no rows and no header", hint="check the path", table=name)
     hint = "the file is damaged, cut off, or not what its ending says" if files else "the frame raised it when it ran"

@@ -196,6 +196,25 @@ def check_journeys(journeys: Any) -> None:
         )
 
 
+def touch_rule_of(method: Any) -> RuleSums:
+    """Return the rule by which a method shares a conversion among the touches of a journey.
+
+    Raises
+    ------
+    SpecError
+        ``no_touch_shares`` for a method that has none.
+    """
+    rule = method._touch_rule() if isinstance(method, Method) else None  # noqa: SLF001 - methods and their base share it
+    if rule is None:
+        what = method.label if isinstance(method, Method) else repr(method)
+        raise SpecError(
+            "no_touch_shares",
+            f"{what} credits players of the whole game and has no share for a touch",
+            hint="use a rule, or Shapley(worth='conversions')",
+        )
+    return rule
+
+
 def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
     """Credit of the data as they are, with exact sums."""
     if method._needs_nulls and tallies.no_nulls:  # noqa: SLF001 - methods and their base share the protected parts

@@ -26,7 +26,12 @@ Floats = npt.NDArray[np.float64]
 
 
 class Game(Protocol):
-    """One game, its players numbered from 0 in the order of its cells."""
+    """One game, its ``n`` players numbered from 0 in the order of its cells."""
+
+    @property
+    def n(self) -> int:
+        """Players."""
+        ...
 
     def worths(self, replicate: int, threads: int) -> tuple[Floats, Floats]:
         """Conversions and value per journey of every coalition, float64 [2^n] each; bit i stands for player i."""
@@ -61,18 +66,18 @@ class RateGame:
 
     def worths(self, replicate: int, threads: int) -> tuple[Floats, Floats]:  # noqa: ARG002 - memory is the limit
         """Worth of every coalition."""
-        from attrib.kernels import coalitions
+        from attrib.kernels import games
 
         masks = np.bitwise_or.reduceat(np.int64(1) << self.players, self.offsets[:-1])
         r = replicate
-        return coalitions.rate_worths(masks, self.conversions[r], self.counted[r], self.value[r], self.n)
+        return games.rate_worths(masks, self.conversions[r], self.counted[r], self.value[r], self.n)
 
     def marginals(self, replicate: int, permutations: Ints, threads: int) -> Floats:
         """What each player adds."""
-        from attrib.kernels import coalitions
+        from attrib.kernels import games
 
         sums = (self.conversions[replicate], self.counted[replicate], self.value[replicate])
-        return coalitions.sample_rate(permutations, self.offsets, self.players, *sums, threads=threads)
+        return games.sample_rate(permutations, self.offsets, self.players, *sums, threads=threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +115,16 @@ class ChainGame:
 
     def worths(self, replicate: int, threads: int) -> tuple[Floats, Floats]:
         """Worth of every coalition."""
-        from attrib.kernels import coalitions
+        from attrib.kernels import games
 
-        table = coalitions.chain_worths(*self._chain(replicate), threads=threads)
+        table = games.chain_worths(*self._chain(replicate), threads=threads)
         return table[0], table[1]
 
     def marginals(self, replicate: int, permutations: Ints, threads: int) -> Floats:
         """What each player adds."""
-        from attrib.kernels import coalitions
+        from attrib.kernels import games
 
-        return coalitions.sample_chain(permutations, *self._chain(replicate), threads=threads)
+        return games.sample_chain(permutations, *self._chain(replicate), threads=threads)
 
 
 NEEDS: dict[str, Need] = {"rate": Patterns(PLAYER_SET), "markov": Transitions(1)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -16,7 +16,7 @@ from attrib.views.funnel import funnel_frame
 from attrib.views.listing import journeys_frame
 
 if TYPE_CHECKING:
-    from attrib.engines.base import Engine, Ledger, Memory, Recipe, Tallies
+    from attrib.engines.base import Engine, Ledger, Memory, Recipe, Tallies, Work
     from attrib.io.sources import Source
 
 
@@ -31,6 +31,10 @@ class Views:
     def tallies(self, needs: tuple[Need, ...], *, units: bool = False) -> Tallies:
         """Sum what methods need over all journeys (for methods, not for people)."""
         return self.engine.tally(self._recipe, needs, units=units, memory=self._memory)
+
+    def stream(self, work: Work) -> Iterator[tuple[Any, Any]]:
+        """Work through the journeys, one partition at a time (for analyses, not for people)."""
+        return self.engine.stream(self._recipe, self._memory, work)
 
     def _ledger(self) -> Ledger:
         return self.engine.ledger(self._recipe, self._memory)

@@ -24,7 +24,7 @@ def journeys_frame(recipe: Recipe | PathRecipe, reader: Any, parts: list[tuple[A
     """Table of journeys, one row each."""
     if isinstance(recipe, PathRecipe):
         return pl.concat([_path_rows(reader, ragged) for _, ragged in parts])
-    labels, games, ids = _player_labels(reader), reader.names.game_frame(), _customers(reader)
+    labels, games, ids = _player_labels(reader), reader.game_frame(), customers_of(reader)
     frames = [_event_rows(reader, events, ragged, labels, games) for events, ragged in parts]
     frame = pl.concat(frames).join(ids, on=[c for c in ids.columns if c != CUSTOMER], how="left", maintain_order="left")
     columns = [CUSTOMER, *(c for c in frame.columns if not c.startswith("__") and c != CUSTOMER)]
@@ -55,7 +55,7 @@ def _path_rows(reader: Any, ragged: Ragged) -> pl.DataFrame:
 
 
 def _player_labels(reader: EventReader) -> pl.Series:
-    frame = reader.names.player_frame()
+    frame = reader.player_frame()
     return frame.select(
         pl.concat_str([pl.col(c).cast(pl.String).fill_null("(none)") for c in frame.columns], separator=": ")
     ).to_series()
@@ -64,8 +64,7 @@ def _player_labels(reader: EventReader) -> pl.Series:
 def _event_rows(
     reader: EventReader, events: Events, ragged: Ragged, labels: pl.Series, games: pl.DataFrame
 ) -> pl.DataFrame:
-    aware = reader.touches.aware or reader.outcomes.aware
-    time = pl.Datetime(UNITS[reader.ticks], "UTC" if aware else None)  # type: ignore[arg-type]
+    time = time_type(reader)
     stamps = pl.Series(ragged.times).cast(time)
     lengths = np.diff(ragged.offsets)
     lists = (
@@ -92,7 +91,13 @@ def _event_rows(
     return pl.DataFrame(columns)
 
 
-def _customers(reader: EventReader) -> pl.DataFrame:
+def time_type(reader: EventReader) -> pl.Datetime:
+    """Type of the times of a reader's journeys, which are in ticks."""
+    aware = reader.touches.aware or reader.outcomes.aware
+    return pl.Datetime(UNITS[reader.ticks], "UTC" if aware else None)  # type: ignore[arg-type]
+
+
+def customers_of(reader: EventReader) -> pl.DataFrame:
     """Customers with the words that identify them."""
     from attrib.engines.reading import hash_customers
 
