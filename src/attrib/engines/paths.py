@@ -210,7 +210,7 @@ class PathReader:
         )  # fmt: skip
         outcomes = np.zeros((3, 1 + WORDS), np.int64)
         outcomes[0, 0] = int(rows.conversions.sum())
-        return Cut(ragged, np.array([int(offsets[-1]), 0, 0], np.int64), outcomes)
+        return Cut(ragged, np.array([int(offsets[-1]), 0, 0, 0], np.int64), outcomes)
 
     def player_frame(self) -> pl.DataFrame:
         """Every player, in the order of the codes."""

@@ -73,6 +73,7 @@ class TableReader:
     player_columns: tuple[str, ...]
     max_players: int
     max_rejects: float
+    interactions: tuple[str, ...] = ()
     inline_value: str | None = None
     rows: int = 0
     rejected_rows: int = 0
@@ -121,7 +122,7 @@ class TableReader:
             finite = finite[np.isfinite(finite)]
             self.value_in.append(float(finite.sum()))
         full = batch
-        clean = checks.looks_clean(batch, self.types, self.stages)
+        clean = checks.looks_clean(batch, self.types, self.stages, self.interactions)
         if not clean:
             batch = self._reject(full, first_row)
         rows, blank = self._encode(batch)
@@ -137,7 +138,7 @@ class TableReader:
         return rows, batch[CUSTOMER]
 
     def _reject(self, batch: pl.DataFrame, first_row: int) -> pl.DataFrame:
-        good, broken = checks.split_rejected(batch, self.types, self.stages)
+        good, broken = checks.split_rejected(batch, self.types, self.stages, self.interactions)
         if good.height < batch.height:
             listed = checks.list_rejected(batch, broken, self.source.name, first_row)
             self.rejected.append(listed)

@@ -12,9 +12,10 @@ import polars as pl
 
 from attrib.errors import DataError, RejectedError
 from attrib.io.sources import MORE, Source
-from attrib.schemas import CHANNEL, CUSTOMER, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
+from attrib.schemas import CHANNEL, CUSTOMER, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
 RAW = "__raw_"
+LISTED = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)  # columns of the list of rejected rows
 FLAG = "__flag"  # whether a touch is an outcome too, read from the caller's flag column
 _AWARE = r"\d\d:?\d\d.*([zZ]|[+-]\d\d:?\d\d)$"
 TICKS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -39,8 +40,8 @@ class TableTypes:
     has_value: bool
 
 
-def read_types(source: Source, names: tuple[str, ...]) -> TableTypes:
-    """Decide from the schema how a table is read.
+def read_types(source: Source, names: tuple[str, ...], texts: tuple[str, ...] = ()) -> TableTypes:
+    """Decide from the schema how a table is read; ``texts``: columns that must be text besides the usual ones.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def read_types(source: Source, names: tuple[str, ...]) -> TableTypes:
         hint = "give a datetime; numbers since 1970 convert with polars.from_epoch(column, time_unit=…)"
         raise _wrong_type(source.name, TIME, dtype, "a datetime, a date or ISO text", hint)
     for name in names:
-        if name in (CHANNEL, OUTCOME, STAGE) and not _is_text(schema[name]):
+        if name in (CHANNEL, OUTCOME, STAGE, *texts) and not _is_text(schema[name]):
             raise _wrong_type(source.name, name, schema[name], "text", f"cast it: pl.col({name!r}).cast(pl.String)")
     if VALUE in names and not (schema[VALUE].is_numeric() or schema[VALUE] in (pl.String, pl.Null)):
         raise _wrong_type(source.name, VALUE, schema[VALUE], "a number", "")
@@ -177,7 +178,14 @@ def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFram
     return (batch.with_columns(changes) if changes else batch), aware, naive, dates
 
 
-def looks_clean(batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...]) -> bool:
+def has_lookback(interactions: tuple[str, ...]) -> pl.Expr:
+    """Expression: the interaction of a touch is one of those that have a lookback."""
+    return pl.col(INTERACTION).cast(pl.String).is_in(list(interactions)).fill_null(value=False)
+
+
+def looks_clean(
+    batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...], interactions: tuple[str, ...] = ()
+) -> bool:
     """Cheap test of a typed batch: nothing null, values finite, no blank text and no raw text left unread."""
     required = [CUSTOMER, TIME, *(n for n in types.names if n in (CHANNEL, OUTCOME, VALUE))]
     if any(batch[name].null_count() for name in required) or stages:
@@ -188,11 +196,13 @@ def looks_clean(batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...])
         return False
     if MORE in types.names and batch[MORE].null_count() < batch.height:
         return False
+    if interactions and not batch.select(has_lookback(interactions).all()).item():
+        return False
     return not types.has_value or bool(batch[VALUE].is_finite().all())
 
 
 def split_rejected(  # noqa: C901 - one step a rule
-    batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...]
+    batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...], interactions: tuple[str, ...] = ()
 ) -> tuple[pl.DataFrame, pl.Series]:
     """Split a typed batch by the first rule each row breaks.
 
@@ -234,6 +244,8 @@ def split_rejected(  # noqa: C901 - one step a rule
     if stages:
         add(pl.col(STAGE).is_null(), "stage_missing")
         add(~pl.col(STAGE).is_in(list(stages)), "stage_unknown")
+    if interactions:
+        add(~has_lookback(interactions), "interaction_without_lookback")
     broken = batch.select(pl.coalesce(*rules, pl.lit(None, pl.String)).alias("rule")).to_series()
     return batch.filter(broken.is_null()), broken
 
@@ -255,7 +267,7 @@ def list_rejected(batch: pl.DataFrame, broken: pl.Series, table: str, first_row:
             pl.lit(table).alias("table"),
             pl.col("__row").alias("row"),
             pl.col("__rule").alias("rule"),
-            *(text(name) for name in (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)),
+            *(text(name) for name in (*LISTED, *((INTERACTION,) if INTERACTION in batch.columns else ()))),
         )
     )
 
@@ -263,6 +275,7 @@ def list_rejected(batch: pl.DataFrame, broken: pl.Series, table: str, first_row:
 EXPECTED = {
     "timestamp_unparseable": "timestamps are ISO 8601, e.g. 2024-03-20, 2024-03-20 08:00 or 2024-03-20T08:00:00+01:00",
     "value_unparseable": "values are numbers with a decimal point, such as 1234.50, without signs of currency",
+    "interaction_without_lookback": 'list these interactions in lookback, or give it "*" for all others',
     "too_many_cells": "quote cells that hold a comma, or write the file as parquet",
 }
 
@@ -270,9 +283,7 @@ EXPECTED = {
 def describe_row(listed: pl.DataFrame) -> str:
     """Show the first rejected row: its number and what stands in the column that its rule is about."""
     first = listed.row(0, named=True)
-    column = next(
-        (c for c in (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE) if first["rule"].startswith(c.split("_")[0])), None
-    )
+    column = next((c for c in (*LISTED, INTERACTION) if c in first and first["rule"].startswith(c.split("_")[0])), None)
     shown = f" has {column} {first[column]!r}" if column else f" breaks {first['rule']}"
     return f"e.g. row {first['row']:,}{shown}"
 
@@ -306,9 +317,9 @@ def check_rejects(table: str, rows: int, rejected: list[pl.DataFrame], allowed: 
 
 def join_rejected(rejected: list[pl.DataFrame]) -> pl.DataFrame:
     """One rejected table of all batches; without rows where there are none."""
-    text = dict.fromkeys((CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE), pl.String)
+    text = dict.fromkeys(LISTED, pl.String)
     empty = pl.DataFrame(schema={"table": pl.String, "row": pl.Int64, "rule": pl.String, **text})
-    return pl.concat([empty, *rejected])
+    return pl.concat([empty, *(listed.select(empty.columns) for listed in rejected)])
 
 
 def count_oddities(batch: pl.DataFrame, types: TableTypes) -> tuple[int, int]:
