@@ -48,8 +48,9 @@ class RuleSums:
     """Credit of a rule: weights over the touches of a journey that sum to 1.
 
     ``rule`` is a code of ``kernels.codes``; a and b are its parameters (position: ends; decay: half-life in
-    seconds); ``direct`` the channels that ``last_non_direct`` passes over; ``weights`` those of a custom rule;
-    ``by_position`` keeps the positions of the touches apart (the tail of a key, from 1).
+    seconds); ``direct`` the channels that ``last_non_direct`` passes over; ``weights`` those of a custom rule,
+    ``otherwise`` the rule for lengths that its table lacks; ``by_position`` keeps the positions of the touches apart
+    (the tail of a key, from 1).
     """
 
     rule: int
@@ -57,6 +58,7 @@ class RuleSums:
     b: float = 0.0
     direct: tuple[str, ...] = ()
     weights: Weights | None = None
+    otherwise: int | None = None
     by_position: bool = False
     players: ClassVar[int] = 1
     columns: ClassVar[dict[str, tuple[int, bool]]] = {"conversions": (0, True), "value": (4, True)}

@@ -95,6 +95,9 @@ def test_the_examples_of_the_markov_cards(model, paths, effects):
         ("linear", [("store > banner > banner > banner", 10, 0)], (7.5, 2.5)),
         ("position-based", [("display > review > review > brand", 10, 0)], (4, 4, 2)),
         ("shapley-conversions", [("popup > search", 10, 0), ("popup", 0, 1_000)], (5, 5)),
+        ("shapley-rate", [("popup > search", 10, 0), ("popup", 0, 1_000), ("search", 5, 5)], (-247.5, 262.5)),
+        ("shapley-markov", [("X > A > B", 10, 0), ("A > B", 0, 10)], (25 / 6, 25 / 6, 5 / 3)),
+        ("custom-weights", [("display > review > brand", 10, 0)], (3, 5, 2)),
         (
             "last-non-direct",
             [("display > direct > direct > direct", 10, 0), ("direct > direct > direct", 90, 0)],
