@@ -206,14 +206,14 @@ def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
         warnings.warn(remark, AttribWarning, stacklevel=2)
     summed = replace_sums(tallies)
     solved = method._solve(summed, cells, Observed())  # noqa: SLF001
-    null = np.isnan(solved.value[0]).any()
-    if null:
-        warnings.warn(
-            f"{method.label}: the removal effects on value do not sum to a positive number (refunds?); "
-            "value credit is null there",
-            AttribWarning,
-            stacklevel=2,
-        )
+    for what, credit, why in (("conversions", solved.conversions, ""), ("value", solved.value, " (refunds?)")):
+        if np.isnan(credit[0]).any():
+            warnings.warn(
+                f"{method.label}: the removal effects on {what} do not sum to a positive number{why}; "
+                f"{what} credit is null there",
+                AttribWarning,
+                stacklevel=2,
+            )
     effect = None if solved.effect is None else solved.effect[0]
     error = None if solved.error is None else solved.error[0]
     return Credits(solved.conversions[0], solved.value[0], effect, error)
