@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attrib import synth
+    from attrib.analyses.order import choose_order
+    from attrib.analyses.removal import removal
     from attrib.crediting import credit
     from attrib.engines.local import LocalEngine
     from attrib.errors import AttribError, AttribWarning, DataError, RejectedError, ResourceError, SolveError, SpecError
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from attrib.stages import STAGES, Milestone, Stage, StageColumn, StageModel
 
 _HOMES = {
+    "attrib.analyses.order": ("choose_order",),
+    "attrib.analyses.removal": ("removal",),
     "attrib.crediting": ("credit",),
     "attrib.engines.local": ("LocalEngine",),
     "attrib.errors": (
@@ -70,7 +74,9 @@ __all__ = [
     "StageColumn",
     "StageModel",
     "TimeDecay",
+    "choose_order",
     "credit",
+    "removal",
     "synth",
 ]
 

@@ -249,5 +249,7 @@ class _Remaining:
             solver = splu((eye_array(states) - steps).tocsc())
             out[:, column] = solver.solve(np.where(stays, start * factor[0], 0.0))
         if not np.isfinite(out).all():
-            raise SolveError("no_solution", f"the chain of order {self.chain.order} is singular", hint="use a lower order")
+            raise SolveError(
+                "no_solution", f"the chain of order {self.chain.order} is singular", hint="use a lower order"
+            )
         return out

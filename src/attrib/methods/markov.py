@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attrib.methods.base import Cells, Credits, Draw, Method
-from attrib.methods.chain import chains, check_chain, tolerance_of
+from attrib.methods.chain import TOLERANCE, chains, check_chain, tolerance_of
 from attrib.needs import Transitions
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Markov(Method):
         shape = (counts.shape[0], len(cells.game))
         conversions_out, value_out, effect_out = (np.zeros(shape) for _ in range(3))
         effect_out[:] = np.nan
-        tolerance = tolerance_of(draw)
+        # credit is as much less exact than effects as these cancel in their sum, which renormalising lets them
+        tolerance = TOLERANCE if self.removal == "renormalise" else tolerance_of(draw)
         for game, chain, rows in chains(self.order, tallies, cells, draw):
             cell = slice(cells.starts[game], cells.starts[game + 1])
             losses, totals = chain.losses(counts[:, rows], value[:, rows], self.removal, tolerance)
