@@ -143,7 +143,7 @@ def removed_visits(start, row_start, target, rate, last, first, scale, tolerance
     omega = np.ones(m)
     top = np.empty(m)
     bottom = np.empty(m)
-    norm = np.empty(m)
+    norm = np.full(m, np.inf)
     active = np.ones(m, np.bool_)
     begin = np.ones(m)
     if scale.size > 0:
