@@ -131,7 +131,9 @@ def test_a_sequence_is_the_step_that_completes_it():
 def test_a_player_of_another_game_loses_nothing():
     table = pl.DataFrame({"customer_id": [1, 2], "timestamp": [1, 1], "channel": ["a", "b"], "land": ["x", "y"]})
     table = table.with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
-    outcomes = pl.DataFrame({"customer_id": [1], "timestamp": [2], "outcome": ["purchase"], "land": ["x"], "value": 5.0})
+    outcomes = pl.DataFrame(
+        {"customer_id": [1], "timestamp": [2], "outcome": ["purchase"], "land": ["x"], "value": 5.0}
+    )
     outcomes = outcomes.with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
     journeys = attrib.Journeys.from_events(table, outcomes, by="land")
     found = attrib.removal(journeys, ["b", "a"], intervals=None)
@@ -286,7 +288,9 @@ def test_mappings_name_players_of_several_columns(campaigns):
 def test_stages_are_part_of_players_in_the_resolved_view():
     data = attrib.synth.generate(customers=300, seed=2)
     journeys = attrib.Journeys.from_events(data.touchpoints, data.outcomes, stages="three", view="resolved")
-    table = attrib.removal(journeys, [{"stage": "awareness"}, {"stage": "decision", "channel": "email"}], intervals=None)
+    table = attrib.removal(
+        journeys, [{"stage": "awareness"}, {"stage": "decision", "channel": "email"}], intervals=None
+    )
     assert table["removed"].to_list() == ["stage=awareness", "decision: email"]
     assert table["kind"].to_list() == ["group", "player"]
     assert (table["effect"] > 0).all()

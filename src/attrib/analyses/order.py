@@ -106,7 +106,7 @@ def choose_order(journeys: Journeys, max_order: int = 5, *, folds: int = 10, see
         part = (
             counts * (tally.units % folds == fold)
             if dealt is None
-            else _part(counts, tally.units, tallies, dealt[fold])
+            else _part(counts, tally.units, tallies.units, dealt[fold])
         )
         test = _add_up(at, part, len(keys))
         held[fold] = _held_out(levels, whole - test, test, players)
@@ -162,9 +162,9 @@ def _deal(units: Units, folds: int, seed: int) -> Ints:
     return random.multinomial(units.counts, np.full(folds, 1 / folds)).T
 
 
-def _part(counts: Floats, unit: Ints, tallies: Tallies, dealt: Ints) -> Floats:
+def _part(counts: Floats, unit: Ints, units: Units, dealt: Ints) -> Floats:
     """Counts of the journeys that were dealt; each journey of a unit makes the same steps, so they stay whole."""
-    return counts * dealt[unit] / np.maximum(tallies.units.counts, 1)[unit]
+    return counts * dealt[unit] / np.maximum(units.counts, 1)[unit]
 
 
 def _fitted(levels: list[_Level], whole: Floats, players: Ints) -> dict[str, Floats]:
