@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from fractions import Fraction as F
+from fractions import Fraction
 from itertools import pairwise
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_credit import solve
 
 import attrib
+from reference_credit import solve
 
 START, CONVERSION, NULL = "start", "conversion", "null"  # states are tuples of players, so no name collides
 
@@ -33,13 +33,13 @@ def credited(rows, order=1):
 
 
 # --- the definition -----------------------------------------------------------------------------------------------
-def worth(rows, order: int, removal: str, removed: list[set[str]]) -> tuple[F, F]:
+def worth(rows, order: int, removal: str, removed: list[set[str]]) -> tuple[Fraction, Fraction]:
     """Conversions and value that the chain of order k leads to without the steps that complete a sequence.
 
     ``removed``: the players at each place of the sequence, or nothing.
     """
     counts: dict = defaultdict(Counter)  # state -> next state (or end) -> journeys
-    value: dict = defaultdict(F)
+    value: dict = defaultdict(Fraction)
     completes = {}
     for path, conversions, nulls, *worths in rows:
         players = path.split(" > ")
@@ -52,15 +52,15 @@ def worth(rows, order: int, removal: str, removed: list[set[str]]) -> tuple[F, F
             )
         counts[states[-1]][CONVERSION] += conversions
         counts[states[-1]][NULL] += nulls
-        value[states[-1]] += F(worths[0] if worths else conversions)
+        value[states[-1]] += Fraction(worths[0] if worths else conversions)
     journeys = sum(counts[()].values())
     chance: dict = {}
     reward: dict = {}
     for state, following in counts.items():
         left = {n: c for n, c in following.items() if c and not completes.get((state, n))}
         whole = sum((left if removal == "renormalise" else following).values())
-        chance[state] = {n: F(c, whole) for n, c in left.items()}
-        reward[state] = value[state] / whole if whole else F(0)
+        chance[state] = {n: Fraction(c, whole) for n, c in left.items()}
+        reward[state] = value[state] / whole if whole else Fraction(0)
     alive = {state for state, left in chance.items() if CONVERSION in left or NULL in left}
     while True:  # states from which some end can be reached
         more = {state for state, left in chance.items() if state not in alive and alive & set(left)}
@@ -69,14 +69,14 @@ def worth(rows, order: int, removal: str, removed: list[set[str]]) -> tuple[F, F
         alive |= more
     states = [(), *sorted(alive - {()})]
     if () not in alive:
-        return F(0), F(0)
-    matrix = [[F(s == t) - (chance[s].get(t, F(0)) if t != () else 0) for t in states] for s in states]
-    right = [[chance[s].get(CONVERSION, F(0)), reward[s]] for s in states]
+        return Fraction(0), Fraction(0)
+    matrix = [[Fraction(s == t) - (chance[s].get(t, Fraction(0)) if t != () else 0) for t in states] for s in states]
+    right = [[chance[s].get(CONVERSION, Fraction(0)), reward[s]] for s in states]
     probability, expected = solve(matrix, right)[0]
     return probability * journeys, expected * journeys
 
 
-def lost(rows, order, removal, removed) -> tuple[F, F]:
+def lost(rows, order, removal, removed) -> tuple[Fraction, Fraction]:
     before, after = worth(rows, order, removal, []), worth(rows, order, removal, removed)
     return before[0] - after[0], before[1] - after[1]
 
@@ -159,7 +159,7 @@ def path_tables(draw):
     return list(merged.values()) or [("a", 1, 1, 1)]
 
 
-def close(found: float, wanted: F, scale: float) -> bool:
+def close(found: float, wanted: Fraction, scale: float) -> bool:
     return abs(found - float(wanted)) <= 1e-9 * max(1.0, scale)
 
 
@@ -185,9 +185,9 @@ def test_credit_by_renormalising_is_what_the_definition_says(rows, order):
     here = sorted({player for path, *_ in rows for player in path.split(" > ")})
     table = attrib.Markov(order, "renormalise").credit(journeys_of(rows)).filter(kind="player")
     wanted = [lost(rows, order, "renormalise", [{player}]) for player in here]
-    totals = F(sum(row[1] for row in rows)), sum((F(row[3]) for row in rows), F(0))
+    totals = Fraction(sum(row[1] for row in rows)), sum((Fraction(row[3]) for row in rows), Fraction(0))
     for at, (name, total) in enumerate(zip(("conversions", "value"), totals, strict=True)):
-        shares = [loss[at] / total if total else F(0) for loss in wanted]
+        shares = [loss[at] / total if total else Fraction(0) for loss in wanted]
         whole = sum(shares)
         for found, share in zip(table[name], shares, strict=True):
             if not total:

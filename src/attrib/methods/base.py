@@ -200,7 +200,8 @@ def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
         warnings.warn(remark, AttribWarning, stacklevel=2)
     summed = replace_sums(tallies)
     solved = method._solve(summed, cells, Observed())  # noqa: SLF001
-    for what, credit, why in (("conversions", solved.conversions, ""), ("value", solved.value, " (refunds?)")):
+    refunds = "" if np.isnan(solved.conversions[0]).any() else " (refunds?)"
+    for what, credit, why in (("conversions", solved.conversions, ""), ("value", solved.value, refunds)):
         if np.isnan(credit[0]).any():
             warnings.warn(
                 f"{method.label}: the removal effects on {what} do not sum to a positive number{why}; "
