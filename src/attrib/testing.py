@@ -38,7 +38,7 @@ def assert_credit_table(
 
     Columns and their order; kinds; one unattributed row per game and method; the order of rows; per game and
     method: credit (with the baseline) adds up to whole conversions and to what other methods share out, value
-    likewise, shares to 1; effects from 0 to 1; intervals in order; nulls only where they mean something.
+    likewise, shares to 1; effects at most 1; intervals in order; nulls only where they mean something.
 
     Parameters
     ----------
@@ -117,11 +117,12 @@ def _check_rows(table: pl.DataFrame, keys: list[str]) -> None:
             raise AssertionError(f"{rows.height} rows: {law}; the first: {rows.row(0, named=True)}")
 
     none(pl.col(KIND).is_null() | pl.col(METHOD).is_null(), "kind or method is null")
-    none(pl.col(CONVERSIONS).is_null(), "conversions are null")
+    without = (pl.col(KIND) != PLAYER) | pl.col(EFFECT).is_null()
+    none(pl.col(CONVERSIONS).is_null() & without, "conversions are null")
     numbers = [c for c in table.columns[len(keys) :] if table.schema[c] == pl.Float64]
     none(pl.any_horizontal(~pl.col(numbers).is_finite()), "a number is NaN or infinite")
     none(pl.col(ERROR) < 0, "the error is negative")
-    none((pl.col(EFFECT) < 0) | (pl.col(EFFECT) > 1), "the effect lies outside 0 to 1")
+    none(pl.col(EFFECT) > 1 + TOLERANCE, "the effect is above 1")
     none((pl.col(KIND) != PLAYER) & pl.col(EFFECT).is_not_null(), "what is no player has an effect")
     none((pl.col(KIND) != PLAYER) & pl.col(keys[-1]).is_not_null(), f"what is no player has a {keys[-1]}")
     none((pl.col(KIND) == UNATTRIBUTED) & (pl.col(CONVERSIONS) < 0), "unattributed conversions are negative")
@@ -166,6 +167,9 @@ def _check_game(rows: pl.DataFrame, game: str, wanted: tuple[float, float] | Non
     for (method,), some in _groups(rows, [METHOD]):
         where = f"{game}, {method}"
         _check_kinds(some, where)
+        if some[CONVERSIONS].null_count():
+            _check_no_credit(some, where)
+            continue
         conversions, size = _sum(some[CONVERSIONS])
         whole = float(round(conversions)) if wanted is None else wanted[0]
         _compare(conversions, whole, size, f"{where}: conversions sum to", "that of the game is")
@@ -191,6 +195,17 @@ def _check_kinds(rows: pl.DataFrame, where: str) -> None:
     effects = rows.filter(pl.col(KIND) == PLAYER)[EFFECT]
     if effects.null_count() not in {0, len(effects)}:
         raise AssertionError(f"{where}: {effects.null_count()} of {len(effects)} effects are null")
+
+
+def _check_no_credit(rows: pl.DataFrame, where: str) -> None:
+    """Removal effects that sum to nothing positive share out nothing, to nobody."""
+    players = rows.filter(pl.col(KIND) == PLAYER)
+    for number in (CONVERSIONS, SHARE):
+        if players[number].null_count() != players.height:
+            raise AssertionError(f"{where}: some {number} are null, but not all")
+    effects, size = _sum(players[EFFECT])
+    if effects > TOLERANCE * max(1.0, size):
+        raise AssertionError(f"{where}: conversions are null, yet effects sum to {effects!r}")
 
 
 def _check_shares(rows: pl.DataFrame, conversions: float, where: str) -> None:
