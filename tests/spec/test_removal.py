@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import attrib
+from attrib.testing import assert_credit_table
 from reference_credit import solve
 
 START, CONVERSION, NULL = "start", "conversion", "null"  # states are tuples of players, so no name collides
@@ -245,6 +246,7 @@ def test_intervals_do_not_depend_on_threads():
 
     one, two = run(1), run(2)
     assert one[0].equals(two[0])
+    assert_credit_table(one[0])
     assert one[1].equals(two[1])
     assert (one[1]["effect_low"] <= one[1]["effect_high"]).all()
     assert one[1].columns[-6:] == [f"{n}_{s}" for n in ("effect", "conversions", "value") for s in ("low", "high")]
