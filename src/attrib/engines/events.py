@@ -25,7 +25,7 @@ from attrib.engines.store import PartitionStore
 from attrib.io import checks
 from attrib.io.sources import MORE, Source, read_error
 from attrib.kernels import rows as kernel
-from attrib.ragged import Cut, CutPlan, Events, cut
+from attrib.ragged import NEVER, Cut, CutPlan, Events, cut
 from attrib.schemas import CHANNEL, CLUSTER, CUSTOMER, EVENT, OUTCOME, SEQUENCE, STAGE, TIME, VALUE, require_columns
 from attrib.stages import StageColumn, StageModel
 from attrib.tally import Need, Tally, carry, to_float
@@ -159,7 +159,7 @@ class EventReader:
             lookback=in_ticks(recipe.lookback, self.ticks), max_gap=in_ticks(recipe.max_gap, self.ticks),
             exponent=self._exponent, ticks=self.ticks,
         )  # fmt: skip
-        return plan if maturity < 0 else replace(plan, open_from=self.end - maturity)
+        return plan if maturity < 0 else replace(plan, open_from=max(self.end - maturity, -NEVER))
 
     def cut(self, events: Events, plan: CutPlan) -> Cut:
         """Cut the journeys of a partition."""
