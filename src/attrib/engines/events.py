@@ -23,7 +23,7 @@ from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks
-from attrib.io.sources import MORE, Source, read_error
+from attrib.io.sources import MORE, Source, check_distinct, read_error
 from attrib.kernels import rows as kernel
 from attrib.ragged import NEVER, Cut, CutPlan, Events, cut
 from attrib.schemas import CHANNEL, CLUSTER, CUSTOMER, EVENT, OUTCOME, SEQUENCE, STAGE, TIME, VALUE, require_columns
@@ -89,6 +89,9 @@ class EventReader:
         o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT) if c in outcomes.schema)
         o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional, *_more(outcomes))))
         require_columns("outcomes", outcomes.schema, [c for c in o_columns if not c.startswith("__")])
+
+        check_distinct("touchpoints", touches.schema, t_columns)
+        check_distinct("outcomes", outcomes.schema, o_columns)
 
         t_types, o_types = checks.read_types(touches, t_columns), checks.read_types(outcomes, o_columns)
         self.ids = checks.common_ids([t_types, o_types])
