@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import SolveError, SpecError
+from attrib.errors import ResourceError, SolveError, SpecError
 from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, NULL_STATE
 from attrib.methods.base import Cells, Credits, Draw, Method, n_games
 from attrib.tally import Transitions
@@ -108,6 +109,28 @@ def _normalise(losses: Floats, totals: Floats) -> tuple[Floats, Floats]:
     return share, np.where(totals[:, None] > 0, np.clip(effect, 0.0, 1.0), np.nan)
 
 
+def _check_memory(n: int) -> None:
+    """Stop where the matrix of all pairs of players, and what it takes to invert it, exceeds the machine's memory.
+
+    Raises
+    ------
+    ResourceError
+        ``chain_too_large``: the system might otherwise kill the process without a word.
+    """
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        memory = 16 << 30
+    needed = 4 * 8 * n * n
+    if needed > memory:
+        raise ResourceError(
+            "chain_too_large",
+            f"a chain of {n:,} players takes about {needed / 1e9:,.0f} GB to solve, there are {memory / 1e9:,.0f} GB",
+            hint="group rare players, or use a rule or Shapley()",
+            players=n,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Chain:
     """The chain of one game: observed steps between states (contexts of up to k players, the first is start).
@@ -149,6 +172,7 @@ class Chain:
         from attrib.kernels import markov
 
         replicates, n = counts.shape[0], self.n
+        _check_memory(n)
         inner = (self.source > 0) & (self.target > 0)
         arrives, leaves = self.target == -1, self.target < 0
         out = np.empty((replicates, n, 2))
