@@ -23,8 +23,8 @@ ALL_FORMS = ("arrow", "parquet", "csv")
 class Case:
     """An awkward pair of tables, and what is to become of it.
 
-    ``recipe``: arguments of ``Journeys.from_events``. ``forms``: into which the tables can be turned without a change of
-    meaning. ``twin``: whether the slow twin is to be asked too. ``fails``: key of the error. ``rejects``: rules of the
+    ``recipe``: arguments of ``Journeys.from_events``. ``forms``: into which the tables can be turned and mean the
+    same. ``twin``: whether the slow twin is to be asked too. ``fails``: key of the error. ``rejects``: rules of the
     rejected rows, touchpoints first. ``warns``: a part of each warning.
     """
 

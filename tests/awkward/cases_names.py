@@ -55,7 +55,7 @@ def as_games(names: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
 for family, members in FAMILIES.items():
     known = real(members)
     # names of 200 kB, once for each pair of coalitions and states, are too much for the twin, which is slow enough
-    more = {"twin": family != "sizes"}
+    more = {"twin": family != "sizes", "forms": ("parquet", "csv")}
     enter(f"channels_{family}", lambda known=known: as_channels(known), **more)
     enter(f"customers_{family}", lambda known=known: as_customers(known), **more)
     enter(f"games_{family}", lambda known=known: as_games(known), recipe={"by": "segment"}, **more)
