@@ -208,7 +208,8 @@ def test_files_of_one_row(name, tmp_path):
 
 
 BROKEN = {
-    "no_rows": f"{HEADER}\n".encode(), "empty_file": b"\xef\xbb\xbf", "duplicate_columns": f"{HEADER},channel\n".encode(),
+    "no_rows": f"{HEADER}\n".encode(), "empty_file": codecs.BOM_UTF8,
+    "duplicate_columns": f"{HEADER},channel\n".encode(),
     "unreadable_file": codecs.BOM_UTF16_LE + f"{HEADER}\n{ROW}\n".encode("utf-16-le"),
 }  # fmt: skip
 
