@@ -55,7 +55,7 @@ def _path_rows(reader: Any, ragged: Ragged) -> pl.DataFrame:
 
 
 def _player_labels(reader: EventReader) -> pl.Series:
-    frame = reader.player_frame()
+    frame = reader.player_frame().with_columns(pl.selectors.duration().dt.to_string())  # no cast to text
     return frame.select(
         pl.concat_str([pl.col(c).cast(pl.String).fill_null("(none)") for c in frame.columns], separator=": ")
     ).to_series()
