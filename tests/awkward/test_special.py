@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import attrib
-from attrib.methods import markov
+from attrib.methods import chain
 from attrib.testing import assert_credit_table
 from awkward.cases import outcomes, plain, touches
 
@@ -101,7 +101,7 @@ def test_a_hundred_thousand_channels_under_a_raised_cap(pages):
 
 def test_a_chain_as_large_as_memory_allows_is_solved(monkeypatch):
     sizes = {"SC_PHYS_PAGES": 9 * 32, "SC_PAGE_SIZE": 1}
-    monkeypatch.setattr(markov.os, "sysconf", sizes.__getitem__)
+    monkeypatch.setattr(chain.os, "sysconf", sizes.__getitem__)
     paths = pl.DataFrame({"path": ["a > b > c", "d"], "total_conversions": [1, 0], "total_null": [0, 1]})
     assert attrib.Markov().credit(attrib.Journeys.from_paths(paths.head(1))).height == 4
     with pytest.raises(attrib.ResourceError):
