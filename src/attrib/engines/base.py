@@ -104,6 +104,11 @@ class Tallies:
     no_nulls: tuple[str, ...] = ()
     has_times: bool = True
 
+    @property
+    def n_games(self) -> int:
+        """Number of games."""
+        return self.games.height if self.games.width else 1  # with by-columns there may be none at all
+
     def get(self, need: Need) -> Tally:
         """Sum of a need that was asked for."""
         return self.sums[need]
