@@ -99,7 +99,7 @@ def times_frame(tallies: Tallies, quantiles: dict[str, Fraction]) -> pl.DataFram
         # days and the rest apart, so that no sum overflows
         days, rest = np.divmod(seconds[low:high], DAY)
         whole = int((days * conversions[low:high]).sum()) * DAY + int((rest * conversions[low:high]).sum())
-        means.append((2_000_000 * whole + n) // (2 * n) if n else None)
+        means.append(round(Fraction(1_000_000 * whole, n)) if n else None)
         reached = np.cumsum(conversions[low:high])
         for name, quantile in quantiles.items():
             at = low + int(np.searchsorted(reached, max(1, math.ceil(quantile * n))))

@@ -66,7 +66,7 @@ def read_groups(groups: Any, rest: Any, players: pl.DataFrame) -> Groups:
         listed = ", ".join(repr(name) for name in known[:20]) + (" …" if len(known) > 20 else "")
         raise SpecError(
             "unknown_channels",
-            f"groups: no journey has a channel {', '.join(map(repr, unknown))}; there are {listed}",
+            f"groups: no touch has the channel {', '.join(map(repr, unknown))}; there are {listed}",
             hint=f"did you mean {', '.join(meant)}?" if meant else "",
             unknown=unknown,
             found=known,

@@ -90,9 +90,9 @@ def path_table(tallies: Tallies, sep: Any) -> pl.DataFrame:
     if not isinstance(sep, str) or not sep:
         raise SpecError("bad_separator", f"sep = {sep!r} separates nothing")
     labels = player_labels(tallies.players)
-    _check_labels(labels, sep)
     tally, totals = tallies.get(Patterns(PATHS)), tallies.get(Totals())
     place, player = tally_members(tally)
+    _check_labels(labels.gather(np.unique(player)), sep)
     unattributed = totals.counts("unattributed")
     bare = unattributed > 0
     texts = gather_lists(place, labels.gather(player), PATH)[PATH].list.join(sep)
