@@ -340,6 +340,15 @@ def test_views_of_composed_players(tables, recipe, seed):
     compare(*tables, {**recipe, "player": ("channel", "interaction")}, seed=seed)
 
 
+@given(event_tables(columns={"outcomes": ["value"]}), recipes(), st.data(), SEED)
+def test_views_of_stages_from_a_column(tables, recipe, data, seed):
+    touches, outcomes = tables
+    for row in touches:
+        row["stage"] = data.draw(st.sampled_from(["see", "think", "do"]))
+    staged = {**recipe, "stages": ("column", "stage", ("see", "think", "do")), "view": "resolved"}
+    compare(touches, outcomes, staged, seed=seed)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_views_of_many_customers(seed):
     touches, outcomes = random_tables(seed, 60, channels=7, country=True)

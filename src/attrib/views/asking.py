@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -263,7 +263,7 @@ class Views:
         self._check_customers("overlap")
         return overlap_frame(self.tallies((Patterns(CUSTOMER_SET),)))
 
-    def mix(self, groups: Mapping[str, Sequence[str]] | None = None, *, rest: str = "online") -> pl.DataFrame:
+    def mix(self, groups: Mapping[str, Collection[str]] | None = None, *, rest: str = "online") -> pl.DataFrame:
         """Customers who met one channel, several of one group, or several groups; open journeys count.
 
         Parameters
@@ -300,7 +300,7 @@ class Views:
         tallies = self._compared("mix", Patterns(CUSTOMER_SET))
         return mix_frame(tallies, read_groups({} if groups is None else groups, rest, tallies.players))
 
-    def switches(self, groups: Mapping[str, Sequence[str]], *, rest: str = "online") -> pl.DataFrame:
+    def switches(self, groups: Mapping[str, Collection[str]], *, rest: str = "online") -> pl.DataFrame:
         """Journeys that step from one group of channels to another, and back.
 
         Parameters

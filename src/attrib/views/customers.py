@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from attrib.engines.base import Tallies
     from attrib.views.groups import Groups
 
-MOST_PAIRS = 20_000_000
+MOST_PAIRS = 5_000_000  # rows of a frame of about half a GB
 MIXES = ("single", "multi", "cross")
 
 

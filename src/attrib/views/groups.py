@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ def read_groups(groups: Any, rest: Any, players: pl.DataFrame) -> Groups:
     found: dict[str, str] = {}
     for group, listed in groups.items():
         members = [listed] if isinstance(listed, str) else listed
-        if not isinstance(members, Sequence) or not all(isinstance(member, str) for member in members):
+        if not isinstance(members, Collection) or not all(isinstance(member, str) for member in members):
             raise SpecError("bad_groups", f"group {group!r}: {listed!r} is not a list of channels")
         for member in members:
             if found.setdefault(member, group) != group:

@@ -49,7 +49,6 @@ def paths_frame(tallies: Tallies, *, n: int | None, sort: str, worst: bool, min_
     assert tally.lists is not None
     conversions, nulls = tally.counts("conversions"), tally.counts("nulls")
     journeys = conversions + nulls
-    place, player = tally_members(tally)
     numbers = pl.DataFrame({
         "__game": tally.games,
         "__list": tally.tails,
@@ -60,14 +59,18 @@ def paths_frame(tallies: Tallies, *, n: int | None, sort: str, worst: bool, min_
         RATE: ratio(conversions, journeys),
         VALUE: tally.column("value"),
         SHARE: ratio(journeys, sum_by_game(tallies, tally.games, journeys)[tally.games]),
-        "__players": gather_lists(place, pl.Series(player), "__players")["__players"],
     })  # fmt: skip
     first = SORTS[sort]
-    others = [column for column in SORTS.values() if column != first]
+    keys = ["__game", first, *(column for column in SORTS.values() if column != first)]
+    falling = [False, not worst, *[True] * (len(keys) - 2)]
+    chosen = numbers.filter(pl.col(JOURNEYS) >= min_journeys).sort(keys, descending=falling)
+    if n is not None:  # to sort by players takes long: only what may be among the first n is left to it
+        chosen = chosen.with_columns(pl.struct(keys).rle_id().alias("__tie"))
+        chosen = chosen.filter(pl.col("__tie") <= pl.col("__tie").head(n).max().over("__game"))
+    place, player = list_members(tally.lists, chosen["__list"].to_numpy())
     # players count up in the order of their names, so lists of them put paths into an order of their own
-    chosen = numbers.filter(pl.col(JOURNEYS) >= min_journeys).sort(
-        "__game", first, *others, "__players", descending=[False, not worst, *[True] * len(others), False]
-    )
+    chosen = chosen.with_columns(gather_lists(place, pl.Series(player), "__players")["__players"])
+    chosen = chosen.sort([*keys, "__players"], descending=[*falling, False])
     if n is not None:
         chosen = chosen.group_by("__game", maintain_order=True).head(n)
     place, player = list_members(tally.lists, chosen["__list"].to_numpy())
