@@ -14,7 +14,8 @@ from attrib.intervals import Replicates, Resampling, check_interval
 from attrib.methods.base import Cells, Draw, Observed, cells_of, check_journeys, replace_sums
 from attrib.methods.games import NEEDS, RateGame, games_of
 from attrib.methods.shapley import MAX_EXACT, REPEATABLE, WORTHS
-from attrib.schemas import CONVERSIONS, STAGE, VALUE
+from attrib.schemas import CONVERSIONS, VALUE
+from attrib.views.frames import view_frame
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -108,13 +109,7 @@ def interactions(
         )
         for name, (low, high) in zip((CONVERSIONS, VALUE), bounds, strict=True):
             numbers |= {f"{name}_low": low, f"{name}_high": high}
-    games, names = tallies.games, tallies.players
-    by = [name for name in games.columns if name != STAGE]
-    stage = [STAGE] if STAGE in games.columns else []
-    columns = {name: games[name][game] for name in (*by, *stage)}
-    for suffix, cell in (("a", first), ("b", second)):
-        columns |= {f"{name}_{suffix}": names[name][cells.player[cell]] for name in names.columns}
-    return pl.DataFrame({name: series.alias(name) for name, series in columns.items()} | numbers)
+    return view_frame(tallies, game, numbers, {"_a": cells.player[first], "_b": cells.player[second]})
 
 
 def _pairs(cells: Cells) -> tuple[Ints, Ints, Ints]:

@@ -266,7 +266,7 @@ def cells_of(tallies: Tallies) -> Cells:
 
 def n_games(tallies: Tallies) -> int:
     """Number of games."""
-    return tallies.games.height if tallies.games.width else 1  # with by-columns there may be none at all
+    return tallies.n_games
 
 
 def totals_by_game(tallies: Tallies, name: str, draw: Draw) -> Floats:
