@@ -196,7 +196,7 @@ def test_an_object_that_compares_by_content_can_be_a_function(paths):
     class Decay:  # has no hash
         ratio: float
 
-        def __call__(self, positions, ages):
+        def __call__(self, positions, _ages):
             return self.ratio**positions
 
     table = attrib.credit(
@@ -228,7 +228,8 @@ def test_a_job_names_weights_in_either_form(tmp_path, weights):
     PATHS.write_parquet(tmp_path / "paths.parquet")
     job = tmp_path / "job.toml"
     job.write_text(
-        f'[input]\npaths = "paths.parquet"\n[intervals]\nreplicates = 3\n[[models]]\nmethod = "custom_weights"\n{weights}'
+        '[input]\npaths = "paths.parquet"\n[intervals]\nreplicates = 3\n'
+        f'[[models]]\nmethod = "custom_weights"\n{weights}'
     )
     loaded = load(job)
     method = attrib.CustomWeights({1: [1], 2: [3, 1], 3: [3, 2, 1]})
@@ -246,7 +247,7 @@ SLIPS = {
     'weights = "linear"': "is neither a table nor a function",
     "weights = [[1], [1]]": "weights of 2 touches: ",
     'weights = { "2" = [-1, 2] }': "weights of 2 touches: ",
-    'weights = { two = [1, 2] }': "weights: 'two' is not a number of touches",
+    "weights = { two = [1, 2] }": "weights: 'two' is not a number of touches",
     "weights = [[1e308], [inf, 1]]": "weights of 2 touches: ",
     "": "missing 1 required positional argument: 'weights'",
     "weigths = [[1]]": "did you mean weights?",
