@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -126,3 +126,27 @@ def check_roles(by: tuple[str, ...], player: tuple[str, ...]) -> None:
     taken = sorted((RESERVED | {CUSTOMER, TIME, OUTCOME, SEQUENCE, EVENT}) & set(by + player))
     if taken:
         raise SpecError("bad_value", f"{', '.join(taken)}: the credit table or the events use that name already")
+    hidden = sorted(name for name in by + player if name.startswith("__"))
+    if hidden:
+        raise SpecError(
+            "bad_value",
+            f"{', '.join(hidden)}: names that begin with __ are for columns on the way to a result",
+            hint='give it another name: columns={"new_name": "__name"}',
+        )
+
+
+def check_free(columns: Iterable[str], own: Collection[str], what: str) -> None:
+    """Check that no ``by`` or player column is called like a column that an answer adds to them.
+
+    Raises
+    ------
+    SpecError
+        ``bad_value``.
+    """
+    taken = sorted(set(columns) & set(own))
+    if taken:
+        raise SpecError(
+            "bad_value",
+            f"{', '.join(taken)}: the table of {what} has columns of that name itself",
+            hint='give yours another name: columns={"new_name": "old_name"}',
+        )

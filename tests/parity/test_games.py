@@ -84,16 +84,25 @@ def test_credit_equals_the_twin(case: Any) -> None:
 @given(case=cases())
 def test_interactions_equal_the_twin(case: Any) -> None:
     journeys, built = case
+    table = attrib.Linear().credit(journeys).filter(kind="player").to_dicts()
+    places = (tuple(tuple(r[c] for c in columns(built)) for columns in (game_columns, player_columns)) for r in table)
+    order = {place: number for number, place in enumerate(places)}
     for worth in WORTHS:
         found = attrib.interactions(journeys, worth=worth, intervals=None)
         wanted = {
-            (*game, *one, *other): numbers
+            (game, frozenset(pair)): numbers
             for game, pairs in reference.interactions(built, worth).items()
-            for (one, other), numbers in pairs.items()
+            for pair, numbers in pairs.items()
         }
-        names = [f"{name}_{side}" for side in "ab" for name in player_columns(built)]
-        keys = [tuple(row[c] for c in (*game_columns(built), *names)) for row in found.to_dicts()]
-        assert sorted(keys, key=str) == sorted(wanted, key=str)
+        names = player_columns(built)
+        keys = []
+        for row in found.to_dicts():
+            one, other = (tuple(row[f"{name}_{side}"] for name in names) for side in "ab")
+            game = tuple(row[name] for name in game_columns(built))
+            keys.append((game, frozenset([one, other])))
+            assert order[game, one] < order[game, other]
+        assert len(keys) == len(set(keys))
+        assert set(keys) == set(wanted)
         for key, row in zip(keys, found.to_dicts(), strict=True):
             assert row["conversions"] == near(wanted[key][0]), (worth, key)
             assert row["value"] == near(wanted[key][1]), (worth, key)

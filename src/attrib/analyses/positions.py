@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from attrib.arguments import check_free
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.methods.base import Method, check_journeys, touch_rule_of
 from attrib.methods.rules import check_times
@@ -38,7 +39,8 @@ def positions(journeys: Journeys, method: Method | None = None) -> pl.DataFrame:
     Raises
     ------
     SpecError
-        ``no_touch_shares`` for methods that credit players, not touches.
+        ``no_touch_shares`` for methods that credit players, not touches; ``bad_value`` where a column of the journeys
+        is called ``position``.
 
     References
     ----------
@@ -59,6 +61,7 @@ def positions(journeys: Journeys, method: Method | None = None) -> pl.DataFrame:
     check_times(rule, has_times=tallies.has_times)
     tally = tallies.get(need)
     games, players = tallies.games, tallies.players
+    check_free([*games.columns, *players.columns], {"position"}, "positions")
     frame = pl.DataFrame({
         "position": tally.tails, CONVERSIONS: tally.column(CONVERSIONS), VALUE: tally.column(VALUE),
     })  # fmt: skip

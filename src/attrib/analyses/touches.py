@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from attrib.arguments import check_free
 from attrib.io import sinks
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.methods.base import Method, check_journeys, touch_rule_of
@@ -52,7 +53,8 @@ def journey_credit(journeys: Journeys, method: Method, to: str | Path | None = N
     Raises
     ------
     SpecError
-        ``no_touch_shares`` for Markov and other methods that credit players, not touches.
+        ``no_touch_shares`` for Markov and other methods that credit players, not touches; ``bad_value`` where a column
+        of the player has one of these names.
     ResourceError
         If the file cannot be written.
 
@@ -111,6 +113,9 @@ def _rows(reader: Any, ragged: Ragged, weights: Any, identity: Any, customers: p
     position = np.arange(len(journey)) - starts
     touch = ragged.offsets[journey] + position
     players, games = reader.player_frame(), reader.game_frame()
+    renamed = {f"by_{name}" for name in games.columns if name in OWN}
+    check_free(players.columns, OWN, "journey_credit")
+    check_free([*games.columns, *players.columns], renamed, "journey_credit")
     columns: dict[str, Any] = {}
     for name in games.columns:
         columns[f"by_{name}" if name in OWN else name] = games[name][ragged.game[journey].astype(np.int64)]
