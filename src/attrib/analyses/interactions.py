@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.arguments import check_free
 from attrib.errors import SolveError, SpecError
-from attrib.intervals import Replicates, Resampling, check_interval
-from attrib.methods.base import Cells, Draw, Observed, cells_of, check_journeys, replace_sums
+from attrib.intervals import Replicates, Resampling, check_interval, check_size
+from attrib.methods.base import Cells, Draw, Observed, cells_of, check_journeys, replace_sums, warn_about
 from attrib.methods.games import NEEDS, RateGame, games_of
-from attrib.methods.shapley import MAX_EXACT, REPEATABLE, WORTHS
+from attrib.methods.shapley import MAX_EXACT, REPEATABLE, WORTHS, Shapley
 from attrib.schemas import CONVERSIONS, STAGE, VALUE
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def interactions(
     ------
     SolveError
         ``too_many_players`` for a game of more than 24 (any number with ``conversions``).
+    ResourceError
+        ``too_many_rows`` where the replicates of all pairs do not fit into memory.
 
     References
     ----------
@@ -89,6 +92,7 @@ def interactions(
             f"interactions of {int(players.max())} players: at most {MAX_EXACT} in a game",
             hint="group rare players, or use worth='conversions'",
         )
+    warn_about(Shapley(worth=worth), tallies)
     game, first, second = _pairs(cells)
     summed = replace_sums(tallies)
     found = _solve(worth, summed, cells, Observed())
@@ -100,6 +104,7 @@ def interactions(
         def solve(draw: Replicates) -> list[Floats]:
             return _solve(worth, alone, cells, draw)
 
+        check_size(2 * len(game) * replicates, "ask for fewer replicates, group rare players, or use intervals=None")
         slow = worth != "conversions" and float((2.0**players * players).sum()) > REPEATABLE
         bounds = (
             resampling.jackknife(tallies, solve)
@@ -112,6 +117,7 @@ def interactions(
     by = [name for name in games.columns if name != STAGE]
     stage = [STAGE] if STAGE in games.columns else []
     columns = {name: games[name][game] for name in (*by, *stage)}
+    check_free(columns, [f"{name}_{suffix}" for name in names.columns for suffix in "ab"], "interactions")
     for suffix, cell in (("a", first), ("b", second)):
         columns |= {f"{name}_{suffix}": names[name][cells.player[cell]] for name in names.columns}
     return pl.DataFrame({name: series.alias(name) for name, series in columns.items()} | numbers)

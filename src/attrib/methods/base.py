@@ -217,18 +217,9 @@ def touch_rule_of(method: Any) -> RuleSums:
 
 def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
     """Credit of the data as they are, with exact sums."""
-    if method._needs_nulls and tallies.no_nulls:  # noqa: SLF001 - methods and their base share the protected parts
-        columns = ", ".join(tallies.no_nulls)
-        warnings.warn(
-            f"{method.label} compares conversions with nulls, but only outcomes carry {columns}: null journeys stand "
-            "in a game of their own",
-            AttribWarning,
-            stacklevel=2,
-        )
-    for remark in method._remarks(tallies):  # noqa: SLF001
-        warnings.warn(remark, AttribWarning, stacklevel=2)
+    warn_about(method, tallies)
     summed = replace_sums(tallies)
-    solved = method._solve(summed, cells, Observed())  # noqa: SLF001
+    solved = method._solve(summed, cells, Observed())  # noqa: SLF001 - methods and their base share the protected parts
     null = np.isnan(solved.value[0]).any()
     if null:
         warnings.warn(
@@ -240,6 +231,20 @@ def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
     effect = None if solved.effect is None else solved.effect[0]
     error = None if solved.error is None else solved.error[0]
     return Credits(solved.conversions[0], solved.value[0], effect, error)
+
+
+def warn_about(method: Method, tallies: Tallies) -> None:
+    """Warn of what the reader of a method's credit should know beside the numbers."""
+    if method._needs_nulls and tallies.no_nulls:  # noqa: SLF001 - methods and their base share the protected parts
+        columns = ", ".join(tallies.no_nulls)
+        warnings.warn(
+            f"{method.label} compares conversions with nulls, but only outcomes carry {columns}: null journeys stand "
+            "in a game of their own",
+            AttribWarning,
+            stacklevel=3,
+        )
+    for remark in method._remarks(tallies):  # noqa: SLF001
+        warnings.warn(remark, AttribWarning, stacklevel=3)
 
 
 def replace_sums(tallies: Tallies) -> Tallies:
