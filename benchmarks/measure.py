@@ -32,8 +32,9 @@ def credit(folder: Path, intervals: float | None = None) -> int:
     journeys = attrib.Journeys.from_events(
         folder / "touchpoints.parquet", folder / "outcomes.parquet", lookback="30d", stages="five"
     )
-    methods = [method() for name, method in attrib.METHODS.items() if name != "markov"]
-    table = attrib.credit(journeys, [*methods, *(attrib.Markov(order=k) for k in (1, 2, 3))], intervals=intervals)
+    rules = [attrib.FirstTouch(), attrib.LastTouch(), attrib.LastNonDirect(), attrib.Linear(), attrib.PositionBased()]
+    others = [attrib.TimeDecay(), attrib.Shapley(), *(attrib.Markov(order=k) for k in (1, 2, 3))]
+    table = attrib.credit(journeys, [*rules, *others], intervals=intervals)
     check_sums(table, journeys.reconcile())
     return table.height
 

@@ -154,7 +154,9 @@ def public(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
     result = dict(recipe)
     for name in ("lookback", "max_gap", "maturity"):
-        if result.get(name) is not None:
+        if isinstance(result.get(name), Mapping):
+            result[name] = {key: "unlimited" if one is None else f"{one}s" for key, one in result[name].items()}
+        elif result.get(name) is not None:
             result[name] = f"{result[name]}s"
     stages = result.get("stages")
     if stages and stages[0] == "column":

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from attrib import synth
     from attrib.analyses.compare import Comparison, compare
     from attrib.analyses.interactions import interactions
+    from attrib.analyses.order import choose_order
     from attrib.analyses.positions import positions
+    from attrib.analyses.removal import removal
     from attrib.analyses.spend import spend
     from attrib.analyses.touches import journey_credit
     from attrib.crediting import credit
@@ -40,6 +42,8 @@ _HOMES = {
     "attrib.analyses.positions": ("positions",),
     "attrib.analyses.touches": ("journey_credit",),
     "attrib.analyses.spend": ("spend",),
+    "attrib.analyses.order": ("choose_order",),
+    "attrib.analyses.removal": ("removal",),
     "attrib.crediting": ("credit",),
     "attrib.engines.local": ("LocalEngine",),
     "attrib.errors": (
@@ -83,11 +87,13 @@ __all__ = [
     "StageColumn",
     "StageModel",
     "TimeDecay",
+    "choose_order",
     "compare",
     "credit",
     "interactions",
     "journey_credit",
     "positions",
+    "removal",
     "spend",
     "synth",
 ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
 
+from attrib.durations import parse_duration
 from attrib.engines.base import Engine
 from attrib.engines.local import LocalEngine
 from attrib.errors import SpecError
@@ -19,6 +21,7 @@ from attrib.schemas import (
     CLUSTER,
     CUSTOMER,
     EVENT,
+    INTERACTION,
     OUTCOME,
     RESERVED,
     SEQUENCE,
@@ -29,7 +32,7 @@ from attrib.schemas import (
 )  # fmt: skip
 
 TABLES = ("touchpoints", "outcomes")
-OURS = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE, SEQUENCE, EVENT, CLUSTER, STAGE)
+OURS = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE, SEQUENCE, EVENT, CLUSTER, STAGE, INTERACTION)
 
 
 def open_events(
@@ -100,19 +103,38 @@ def check_names(columns: Any, used: tuple[str, ...]) -> dict[str, Any]:
     return dict(columns)
 
 
+def check_lookback(lookback: Any) -> timedelta | dict[str, timedelta | None] | None:
+    """Read the lookback, or one for each interaction.
+
+    Raises
+    ------
+    SpecError
+        ``bad_duration``; ``bad_value`` for a mapping that is empty or has a key that is no text.
+    """
+    if not isinstance(lookback, Mapping):
+        return parse_duration(lookback, "lookback")
+    hint = 'e.g. {"click": "30d", "impression": "1d"}, with "*" for all others'
+    if not lookback:
+        raise SpecError("bad_value", "lookback lists no interaction", hint=hint)
+    for interaction in lookback:
+        if not isinstance(interaction, str) or not interaction.strip():
+            raise SpecError("bad_value", f"lookback: {interaction!r} is not the name of an interaction", hint=hint)
+    return {name: parse_duration(duration, f"lookback of {name!r}") for name, duration in lookback.items()}
+
+
 def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
     """Check that a word is one of those known."""
     if value not in known:
         raise SpecError("bad_value", f"{name} = {value!r} is not one of {', '.join(known)}", name=name, found=value)
 
 
-def column_names(name: str, columns: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that ``by`` or ``player`` name; one may stand alone."""
+def distinct_names(name: str, columns: str | Sequence[str], what: str = "column names") -> tuple[str, ...]:
+    """Return the names that ``by``, ``player`` or ``prefer`` list; one may stand alone."""
     if not isinstance(columns, (str, Sequence)):
-        raise SpecError("bad_value", f"{name} = {columns!r} is not a list of column names")
+        raise SpecError("bad_value", f"{name} = {columns!r} is not a list of {what}")
     found = (columns,) if isinstance(columns, str) else tuple(columns)
     if len(set(found)) != len(found) or not all(isinstance(column, str) and column for column in found):
-        raise SpecError("bad_value", f"{name} = {columns!r} is not a list of distinct column names")
+        raise SpecError("bad_value", f"{name} = {columns!r} is not a list of distinct {what}")
     return found
 
 
@@ -123,30 +145,7 @@ def check_roles(by: tuple[str, ...], player: tuple[str, ...]) -> None:
     both = sorted(set(by) & set(player))
     if both:
         raise SpecError("bad_value", f"{', '.join(both)}: a column cannot both partition journeys and get credit")
-    taken = sorted((RESERVED | {CUSTOMER, TIME, OUTCOME, SEQUENCE, EVENT}) & set(by + player))
+    own = {column for column in by + player if column.startswith("__")}  # columns of ours in the making
+    taken = sorted(((RESERVED | {CUSTOMER, TIME, OUTCOME, SEQUENCE, EVENT}) & set(by + player)) | own)
     if taken:
         raise SpecError("bad_value", f"{', '.join(taken)}: the credit table or the events use that name already")
-    hidden = sorted(name for name in by + player if name.startswith("__"))
-    if hidden:
-        raise SpecError(
-            "bad_value",
-            f"{', '.join(hidden)}: names that begin with __ are for columns on the way to a result",
-            hint='give it another name: columns={"new_name": "__name"}',
-        )
-
-
-def check_free(columns: Iterable[str], own: Collection[str], what: str) -> None:
-    """Check that no ``by`` or player column is called like a column that an answer adds to them.
-
-    Raises
-    ------
-    SpecError
-        ``bad_value``.
-    """
-    taken = sorted(set(columns) & set(own))
-    if taken:
-        raise SpecError(
-            "bad_value",
-            f"{', '.join(taken)}: the table of {what} has columns of that name itself",
-            hint='give yours another name: columns={"new_name": "old_name"}',
-        )

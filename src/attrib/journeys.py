@@ -14,9 +14,10 @@ from attrib.arguments import (
     check_choice,
     check_engine,
     check_limits,
+    check_lookback,
     check_names,
     check_roles,
-    column_names,
+    distinct_names,
     open_events,
 )  # fmt: skip
 from attrib.durations import parse_duration
@@ -25,7 +26,7 @@ from attrib.engines.events import check_recipe
 from attrib.engines.local import LocalEngine
 from attrib.engines.paths import PathRecipe
 from attrib.errors import DataError, SpecError
-from attrib.io.sources import MORE, InlineOutcome, Source, open_table
+from attrib.io.sources import MORE, InlineOutcome, Source, check_distinct, open_table
 from attrib.kernels.codes import REPEATS
 from attrib.needs import Totals
 from attrib.schemas import (
@@ -77,9 +78,10 @@ class Journeys(Views):
         outcomes: Any,
         *,
         target: str | None = "purchase",
-        lookback: str | timedelta | None = "30d",
+        lookback: str | timedelta | Mapping[str, str | timedelta | None] | None = "30d",
         max_gap: str | timedelta | None = None,
         maturity: str | timedelta | None = None,
+        prefer: str | Sequence[str] = (),
         repeats: str = "keep",
         duplicates: str = "drop",
         stages: str | Path | StageModel | StageColumn | None = None,
@@ -96,18 +98,24 @@ class Journeys(Views):
         Parameters
         ----------
         touchpoints : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str or Path
-            Columns ``customer_id``, ``timestamp``, ``channel``; optional ``sequence``, ``event_id``, ``cluster`` and
-            those that ``by`` and ``player`` name. A text is a file, folder or glob of parquet or CSV files.
+            Columns ``customer_id``, ``timestamp``, ``channel``; optional ``sequence``, ``event_id``, ``cluster``,
+            ``interaction`` and those that ``by`` and ``player`` name. A text is a file, folder or glob of parquet or
+            CSV files.
         outcomes : the same, or InlineOutcome
             Columns ``customer_id``, ``timestamp``, ``outcome``; optional ``value`` (1.0 without), ``event_id``.
         target : str or None
             The outcome that ends a journey; not used with stages in the advance view.
-        lookback : str, timedelta or None
-            Longest time from a touch to the conversion, such as ``"30d"``; ``"unlimited"`` or None for no limit.
+        lookback : str, timedelta, None, or mapping of str to these
+            Longest time from a touch to the conversion, such as ``"30d"``; ``"unlimited"`` or None for no limit. Or
+            one an interaction, ``{"click": "30d", "impression": "1d"}``, with ``"*"`` for those not listed and for
+            null: without it touches of these are rejected rows.
         max_gap : str, timedelta or None
             A longer pause between touches splits a journey; each earlier part is a null journey.
         maturity : str, timedelta or None
             Null journeys younger than this at the end of the data are open: neither won nor lost yet.
+        prefer : str or sequence of str
+            Interactions, the most preferred first: where a journey has touches of one of them, only those of the
+            first that it has stay.
         repeats : {"keep", "collapse", "first", "last"}
             Every exposure; runs of a player as one; each player once, first or last.
         duplicates : {"drop", "keep"}
@@ -144,7 +152,8 @@ class Journeys(Views):
         check_choice("repeats", repeats, REPEATS)
         check_choice("duplicates", duplicates, ("drop", "keep"))
         check_choice("view", view, ("advance", "resolved"))
-        by, player = column_names("by", by), column_names("player", player)
+        by, player = distinct_names("by", by), distinct_names("player", player)
+        prefer = distinct_names("prefer", prefer, "interactions")
         check_roles(by, player)
         if isinstance(resolved, StageColumn) and view == "advance":
             raise SpecError(
@@ -161,9 +170,9 @@ class Journeys(Views):
             if column not in touch_source.schema and column not in outcome_source.schema:
                 require_columns("touchpoints and outcomes", [*touch_source.schema, *outcome_source.schema], [column])
         recipe = Recipe(
-            touch_source, outcome_source, inline, target, parse_duration(lookback, "lookback"),
-            parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), repeats, duplicates, resolved,
-            view, by, player, max_players, max_rejects,
+            touch_source, outcome_source, inline, target, check_lookback(lookback),
+            parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), prefer, repeats, duplicates,
+            resolved, view, by, player, max_players, max_rejects,
         )  # fmt: skip
         check_recipe(recipe)
         sources = (touch_source,) if inline else (touch_source, outcome_source)
@@ -223,6 +232,7 @@ class Journeys(Views):
             if theirs is not None and (theirs in source.schema or theirs != default)
         }
         require_columns("paths", source.schema, list(wanted.values()))
+        check_distinct("paths", source.schema, wanted.values())
         if len(set(wanted.values())) < len(wanted):
             raise SpecError("bad_columns", "two of path, conversions, value and nulls name the same column")
         if MORE in source.schema:

@@ -15,12 +15,13 @@ from attrib.analyses.costs import open_costs, total_costs
 from attrib.engines.base import Progress
 from attrib.engines.local import LocalEngine
 from attrib.errors import SpecError
+from attrib.faults import nearest
 from attrib.io.sources import InlineOutcome
 from attrib.journeys import Journeys
 from attrib.methods import METHODS
 from attrib.methods.base import Method
 from attrib.schemas import STAGE
-from attrib.spec import JobSpec, ModelSpec, nearest, read_job, read_model
+from attrib.spec import JobSpec, ModelSpec, read_job, read_model
 from attrib.stages import StageColumn, StageModel, resolve_stages
 
 OUTPUTS = (

@@ -48,8 +48,9 @@ class RuleSums:
     """Credit of a rule: weights over the touches of a journey that sum to 1.
 
     ``rule`` is a code of ``kernels.codes``; a and b are its parameters (position: ends; decay: half-life in
-    seconds); ``direct`` the channels that ``last_non_direct`` passes over; ``weights`` those of a custom rule;
-    ``by_position`` keeps the positions of the touches apart (the tail of a key, from 1).
+    seconds); ``direct`` the channels that ``last_non_direct`` passes over; ``weights`` those of a custom rule,
+    ``otherwise`` the rule for lengths that its table lacks; ``by_position`` keeps the positions of the touches apart
+    (the tail of a key, from 1).
     """
 
     rule: int
@@ -57,6 +58,7 @@ class RuleSums:
     b: float = 0.0
     direct: tuple[str, ...] = ()
     weights: Weights | None = None
+    otherwise: int | None = None
     by_position: bool = False
     players: ClassVar[int] = 1
     columns: ClassVar[dict[str, tuple[int, bool]]] = {"conversions": (0, True), "value": (4, True)}
@@ -95,15 +97,16 @@ class Patterns:
 
     ``of``: the ``path`` (players in order), the ``player set`` (distinct players), the ``length`` (touches), the
     ``seconds`` from the first touch to the conversion (of those that convert), or the ``customer's player set``: then
-    ``rows`` counts customers of a game (open journeys included), else journeys.
+    ``rows`` counts customers of a game (open journeys included), else journeys. ``converted`` are those of them with a
+    conversion.
     """
 
     of: str
     players: ClassVar[int] = 0
     columns: ClassVar[dict[str, tuple[int, bool]]] = {
-        "rows": (0, False), "conversions": (1, False), "nulls": (2, False), "value": (3, True)
+        "rows": (0, False), "conversions": (1, False), "nulls": (2, False), "converted": (3, False), "value": (4, True)
     }  # fmt: skip
-    width: ClassVar[int] = 7
+    width: ClassVar[int] = 8
     marks: ClassVar[tuple[int, ...]] = (0,)
     has_tail: ClassVar[bool] = True
 

@@ -68,6 +68,8 @@ class CutPlan:
 
     ``goal`` ends journeys; ``stages`` (resolved view) only tells the stage of a touch; ``stage_of_kind`` is for
     touches that carry their stage. ``player_of_kind`` from 0; ``touch_game`` / ``outcome_game`` pack the by-values.
+    ``lookback_of_kind`` int64 [K] in ticks, −1 unlimited; ``preference_of_kind`` int64 [K], 0 the most preferred; empty
+    without a preference.
     """
 
     goal: Milestones
@@ -79,9 +81,10 @@ class CutPlan:
     touch_game: Ints
     outcome_game: Ints
     touch_mask: int
-    lookback: int
+    lookback_of_kind: Ints
     max_gap: int
     open_from: int
+    preference_of_kind: Ints
     repeats: int
     exponent: int
     ticks_per_second: int
@@ -131,8 +134,8 @@ class Ragged:
 class Cut:
     """Journeys of a partition and what did not become part of one.
 
-    ``touches`` int64 [3]: used, outside the window, open; ``outcomes`` int64 [3, 5]: rows and value (four words) of
-    credited or unattributed, without effect, and other outcomes.
+    ``touches`` int64 [4]: used, outside the window, open, not preferred; ``outcomes`` int64 [3, 5]: rows and value
+    (four words) of credited or unattributed, without effect, and other outcomes.
     """
 
     ragged: Ragged
@@ -193,11 +196,11 @@ def cut(events: Events, plan: CutPlan) -> Cut:
     offsets = np.zeros(room + 1, np.int64)
     raw_game, customer, conversions, nulls, end, out_rows = (np.empty(room, np.int64) for _ in range(6))
     out_value, status = np.empty(room, np.float64), np.empty(room, np.int8)
-    touches = np.zeros(3, np.int64)
+    touches = np.zeros(4, np.int64)
     n = walk.cut_journeys(
         events.t_offsets, events.t_time, events.t_kind, players, (b_offsets, time, stage, count, value, kind, rows),
-        np.full(len(plan.player_of_kind), plan.lookback, np.int64), plan.max_gap, plan.open_from, plan.repeats,
-        plan.touch_game, plan.outcome_game, plan.touch_mask, plan.stage_bits, final, out,
+        plan.lookback_of_kind, plan.max_gap, plan.open_from, plan.preference_of_kind, plan.repeats, plan.touch_game,
+        plan.outcome_game, plan.touch_mask, plan.stage_bits, final, out,
         (offsets, raw_game, customer, conversions, nulls, out_value, end, status, out_rows), touches,
     )  # fmt: skip
     m = int(offsets[n])

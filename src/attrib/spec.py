@@ -7,25 +7,38 @@ defaults of the Python interface. Paths stay as they were written: ``attrib.job`
 
 from __future__ import annotations
 
-import datetime as dt
-import difflib
 import re
 import tomllib
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from attrib.errors import SpecError
+from attrib.faults import describe
 
 
 def _duration(value: object) -> object:
     if value is None or isinstance(value, str):
         return value
     raise PydanticCustomError("bad_type", 'must be text such as "30d" or "unlimited"')
+
+
+def _lookback(value: object) -> object:
+    if not isinstance(value, dict):
+        return _duration(value)
+    if not value:
+        raise PydanticCustomError("bad_value", "needs at least one interaction")
+    for interaction, duration in value.items():
+        if not isinstance(duration, str):
+            raise PydanticCustomError(
+                "bad_type",
+                'of "{interaction}" must be text such as "30d" or "unlimited"',
+                {"interaction": interaction},
+            )
+    return value
 
 
 def _stages(value: object) -> object:
@@ -42,6 +55,7 @@ def _size(value: object) -> object:
 
 Text = Annotated[str, Field(min_length=1)]
 Duration = Annotated[str | None, BeforeValidator(_duration)]
+Lookback = Annotated[str | dict[str, str] | None, BeforeValidator(_lookback)]
 Names = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
@@ -122,9 +136,10 @@ class JourneysSpec(_Strict):
     """``[journeys]``: the keyword arguments of ``attrib.Journeys.from_events``."""
 
     target: Text | None = "purchase"
-    lookback: Duration = "30d"
+    lookback: Lookback = "30d"
     max_gap: Duration = None
     maturity: Duration = None
+    prefer: Names = ()
     repeats: Literal["keep", "collapse", "first", "last"] = "keep"
     duplicates: Literal["drop", "keep"] = "drop"
     stages: Annotated[str | StageColumnSpec | None, BeforeValidator(_stages)] = None
@@ -279,137 +294,7 @@ def parse(model: type[Spec], content: dict[str, Any], where: str) -> Spec:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        # Where text or a table may stand, pydantic reports the text as well when the table is faulty.
-        faults = [_fault(model, detail) for detail in details if detail["loc"][-1:] != ("str",)]
-    lines = [fault.text for fault in faults]
-    many = f"{where} has {len(faults)} faults:" + "".join(f"\n  - {line}" for line in lines)
-    message = f"{where}: {lines[0]}" if len(lines) == 1 else many
-    hint = next((fault.hint for fault in faults if fault.hint), "")
-    if len(lines) > 1 and hint:
-        message, hint = f"{message}\n{hint}", ""
-    raise SpecError(faults[0].key, message, hint=hint, faults=lines)
-
-
-def nearest(found: str, allowed: Collection[str]) -> str:
-    """Return ``"; did you mean x?"`` for the closest allowed name, or nothing.
-
-    Examples
-    --------
-    >>> nearest("lokback", ["lookback", "target"]), nearest("zzz", ["lookback"])
-    ('; did you mean lookback?', '')
-    """
-    close = difflib.get_close_matches(found.lower().replace("-", "_"), list(allowed), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    key: str
-    text: str
-    hint: str = ""
-
-
-_OUR_KEYS = {"bad_type", "missing_key", "excluded_key"}
-_TYPES = {
-    "string_type": "must be text in quotes",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "tuple_type": "must be a list",
-    "dict_type": "must be a table",
-    "model_type": "must be a table",
-    "model_attributes_type": "must be a table",
-}
-_LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "greater_than": lambda limits: f"must be greater than {limits['gt']:g}",
-    "greater_than_equal": lambda limits: f"must be at least {limits['ge']:g}",
-    "less_than": lambda limits: f"must be less than {limits['lt']:g}",
-    "less_than_equal": lambda limits: f"must be at most {limits['le']:g}",
-    "finite_number": lambda _: "must be a finite number",
-}
-
-_EMPTY = {"string_too_short": "must not be empty", "too_short": "needs at least one entry"}
-
-
-def _fault(model: type[BaseModel], detail: ErrorDetails) -> _Fault:  # noqa: PLR0911 - a list of cases
-    """One sentence for one fault that pydantic found."""
-    kind, limits, found = detail["type"], detail.get("ctx", {}), detail["input"]
-    steps = [step for step in detail["loc"] if step != StageColumnSpec.__name__]
-    place = _place(steps)
-    if kind == "extra_forbidden":
-        allowed = _allowed(model, steps[:-1])
-        text = f"{place} is not known{nearest(str(steps[-1]), allowed)}"
-        return _Fault(key="unknown_key", text=text, hint=f"allowed here: {', '.join(allowed)}")
-    if kind == "missing":
-        return _Fault(key="missing_key", text=f"{place} is missing")
-    if kind in _OUR_KEYS:
-        return _Fault(key=kind, text=f"{place} {detail['msg']}".strip())
-    if kind in _TYPES:
-        return _Fault(key="bad_type", text=f"{place} {_TYPES[kind]}, not {_show(found)}")
-    if kind == "literal_error":
-        names = re.findall(r"'([^']*)'", limits["expected"])
-        choice = f"must be one of {', '.join(names)}, not {_show(found)}"
-        return _Fault(key="bad_value", text=f"{place} {choice}{nearest(str(found), names)}")
-    if kind in _EMPTY:
-        return _Fault(key="bad_value", text=f"{place} {_EMPTY[kind]}")
-    if kind in _LIMITS:
-        return _Fault(key="bad_value", text=f"{place} {_LIMITS[kind](dict(limits))}, not {_show(found)}")
-    return _Fault(key="bad_value", text=f"{place}: {detail['msg']}")  # pragma: no cover - none is left by the tests
-
-
-def _place(steps: list[str | int]) -> str:
-    """Name a place in the file as its author would: ``[input.outcome] flag``, ``[[models]] no. 2 name``."""
-    if steps == ["models"]:
-        return "[[models]]"
-    if len(steps) == 1:
-        return f"[{steps[0]}]" if steps[0] in JobSpec.model_fields else str(steps[0])
-    if len(steps) > 1 and isinstance(steps[1], int):
-        return " ".join([f"[[{steps[0]}]] no. {steps[1] + 1}", *map(_entry, steps[2:])])
-    last = next((at for at, step in enumerate(steps) if isinstance(step, int)), len(steps)) - 1
-    head = ".".join(map(str, steps[:last]))
-    return " ".join([f"[{head}]" if head else "", *map(_entry, steps[last:])]).strip()
-
-
-def _entry(step: str | int) -> str:
-    return f"entry {step + 1}" if isinstance(step, int) else step
-
-
-def _allowed(model: type[BaseModel], steps: list[str | int]) -> list[str]:
-    """List the keys of the table that the steps lead to."""
-    for step in steps:
-        if isinstance(step, str):
-            annotation = str(model.model_fields[step].annotation)
-            model = next(table for table in _TABLES if re.search(rf"\b{table.__name__}\b", annotation))
-    return list(model.model_fields)
-
-
-_TABLES: tuple[type[BaseModel], ...] = (
-    OutcomeSpec,
-    ColumnsSpec,
-    InputSpec,
-    StageColumnSpec,
-    JourneysSpec,
-    ModelSpec,
-    IntervalsSpec,
-    OutputSpec,
-    EngineSpec,
-)
-
-
-def _show(value: object) -> str:
-    """Spell a TOML value shortly, as it stands in the file."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'"{value}"' if len(value) <= 40 else f'"{value[:39]}…"'
-    if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, list | tuple):
-        return "a list"
-    if isinstance(value, dt.date | dt.time):
-        return f"the date {value}"
-    return str(value)
+        raise describe(model, error, where) from None
 
 
 def _exclude(given: Collection[str], keys: Collection[str], reason: str) -> None:

@@ -121,7 +121,7 @@ def touch_weights(ragged: Ragged, need: RuleSums) -> Floats:
     from attrib.kernels import tallies as kernel
 
     if need.weights is not None:
-        return _custom_weights(ragged, need.weights)
+        return _custom_weights(ragged, need, need.weights)
     out = np.empty(len(ragged.players), np.float64)
     r = ragged
     kernel.weigh_touches(
@@ -130,22 +130,29 @@ def touch_weights(ragged: Ragged, need: RuleSums) -> Floats:
     return out
 
 
-def _custom_weights(ragged: Ragged, weights: Weights) -> Floats:
+def _custom_weights(ragged: Ragged, need: RuleSums, weights: Weights) -> Floats:
     """Weights by the caller's table or function, journey by journey (the function is Python)."""
     out = np.zeros(len(ragged.players), np.float64)
     lengths = np.diff(ragged.offsets)
     converting = np.flatnonzero((ragged.conversions > 0) & (lengths > 0))
     if not callable(weights):
+        rest = (
+            None
+            if need.otherwise is None
+            else touch_weights(ragged, replace(need, rule=need.otherwise, weights=None, b=0.4, a=0.4))
+        )
         for length in np.unique(lengths[converting]).tolist():
-            if length > len(weights) or not weights[length - 1]:
+            known = length <= len(weights) and len(weights[length - 1]) > 0
+            if not known and rest is None:
                 n = int(ragged.conversions[converting][lengths[converting] == length].sum())
                 raise SolveError(
                     "no_weights",
                     f"custom_weights has no row for journeys of {length} touches ({n:,} conversions here)",
-                    hint="add the row, or pass a function of positions and ages",
+                    hint="add the row, say what holds otherwise, or pass a function of positions and ages",
                 )
             journeys = converting[lengths[converting] == length]
-            out[ragged.offsets[journeys][:, None] + np.arange(length)] = weights[length - 1]
+            touches = ragged.offsets[journeys][:, None] + np.arange(length)
+            out[touches] = weights[length - 1] if known or rest is None else rest[touches]
         return out
     for j in converting.tolist():
         low, high = int(ragged.offsets[j]), int(ragged.offsets[j + 1])

@@ -38,7 +38,7 @@ def assert_credit_table(
 
     Columns and their order; kinds; one unattributed row per game and method; the order of rows; per game and
     method: credit (with the baseline) adds up to whole conversions and to what other methods share out, value
-    likewise, shares to 1; effects from 0 to 1; intervals in order; nulls only where they mean something.
+    likewise, shares to 1; effects at most 1; intervals in order; nulls only where they mean something.
 
     Parameters
     ----------
@@ -77,8 +77,8 @@ def assert_credit_table(
     wanted = {} if journeys is None else _totals_of(journeys, game_columns)
     seen = set()
     for game, rows in _groups(table, game_columns):
-        seen.add(game)
-        _check_game(rows, _name(game_columns, game), wanted.get(game))
+        seen.add(_key(game))
+        _check_game(rows, _name(game_columns, game), wanted.get(_key(game)))
     if journeys is not None:
         if seen != set(wanted):
             raise AssertionError(f"games are {sorted(map(str, seen))}, not {sorted(map(str, wanted))}")
@@ -117,11 +117,12 @@ def _check_rows(table: pl.DataFrame, keys: list[str]) -> None:
             raise AssertionError(f"{rows.height} rows: {law}; the first: {rows.row(0, named=True)}")
 
     none(pl.col(KIND).is_null() | pl.col(METHOD).is_null(), "kind or method is null")
-    none(pl.col(CONVERSIONS).is_null(), "conversions are null")
+    without = (pl.col(KIND) != PLAYER) | pl.col(EFFECT).is_null()
+    none(pl.col(CONVERSIONS).is_null() & without, "conversions are null")
     numbers = [c for c in table.columns[len(keys) :] if table.schema[c] == pl.Float64]
     none(pl.any_horizontal(~pl.col(numbers).is_finite()), "a number is NaN or infinite")
     none(pl.col(ERROR) < 0, "the error is negative")
-    none((pl.col(EFFECT) < 0) | (pl.col(EFFECT) > 1), "the effect lies outside 0 to 1")
+    none(pl.col(EFFECT) > 1 + TOLERANCE, "the effect is above 1")
     none((pl.col(KIND) != PLAYER) & pl.col(EFFECT).is_not_null(), "what is no player has an effect")
     none((pl.col(KIND) != PLAYER) & pl.col(keys[-1]).is_not_null(), f"what is no player has a {keys[-1]}")
     none((pl.col(KIND) == UNATTRIBUTED) & (pl.col(CONVERSIONS) < 0), "unattributed conversions are negative")
@@ -166,6 +167,9 @@ def _check_game(rows: pl.DataFrame, game: str, wanted: tuple[float, float] | Non
     for (method,), some in _groups(rows, [METHOD]):
         where = f"{game}, {method}"
         _check_kinds(some, where)
+        if some[CONVERSIONS].null_count():
+            _check_no_credit(some, where)
+            continue
         conversions, size = _sum(some[CONVERSIONS])
         whole = float(round(conversions)) if wanted is None else wanted[0]
         _compare(conversions, whole, size, f"{where}: conversions sum to", "that of the game is")
@@ -193,6 +197,17 @@ def _check_kinds(rows: pl.DataFrame, where: str) -> None:
         raise AssertionError(f"{where}: {effects.null_count()} of {len(effects)} effects are null")
 
 
+def _check_no_credit(rows: pl.DataFrame, where: str) -> None:
+    """Removal effects that sum to nothing positive share out nothing, to nobody."""
+    players = rows.filter(pl.col(KIND) == PLAYER)
+    for number in (CONVERSIONS, SHARE):
+        if players[number].null_count() != players.height:
+            raise AssertionError(f"{where}: some {number} are null, but not all")
+    effects, size = _sum(players[EFFECT])
+    if effects > TOLERANCE * max(1.0, size):
+        raise AssertionError(f"{where}: conversions are null, yet effects sum to {effects!r}")
+
+
 def _check_shares(rows: pl.DataFrame, conversions: float, where: str) -> None:
     nulls = rows[SHARE].null_count()
     if conversions <= TOLERANCE:
@@ -213,14 +228,19 @@ def _totals_of(journeys: Journeys, columns: list[str]) -> dict[tuple[Any, ...], 
     """Conversions and value of each game, unattributed ones included."""
     tallies = journeys.tallies(())
     totals = tallies.get(Totals())
-    out = dict.fromkeys(tallies.games.select(columns).iter_rows() if columns else [()], (0.0, 0.0))
+    out = dict.fromkeys(map(_key, tallies.games.select(columns).iter_rows()) if columns else [()], (0.0, 0.0))
     for row, game in enumerate(totals.games.tolist()):
-        key = tallies.games.select(columns).row(game) if columns else ()
+        key = _key(tallies.games.select(columns).row(game)) if columns else ()
         conversions = float(totals.counts("conversions")[row] + totals.counts("unattributed")[row])
         value = float(totals.column("value")[row] + totals.column("unattributed_value")[row])
         before = out[key]  # with units, a game has a sum for each of them
         out[key] = (before[0] + conversions, before[1] + value)
     return out
+
+
+def _key(game: tuple[Any, ...]) -> tuple[Any, ...]:
+    """By-values as a key: NaN, which equals not even itself, by its name."""
+    return tuple("NaN" if isinstance(value, float) and math.isnan(value) else value for value in game)
 
 
 def _check_ledger(table: pl.DataFrame, journeys: Journeys) -> None:

@@ -51,6 +51,12 @@ def test_the_example_is_a_job(jobs):
     assert spec.parse(spec.JobSpec, tomllib.loads(example), "job.toml").output.folder == "out"
 
 
+def test_the_example_of_interactions_is_part_of_a_job(jobs):
+    example = re.search(r"```toml\n(\[journeys\]\n.*?)```", jobs, re.DOTALL)[1]
+    whole = {"input": {"touchpoints": "t", "outcomes": "o"}, "models": [{"method": "linear"}], **tomllib.loads(example)}
+    assert spec.parse(spec.JobSpec, whole, "job.toml").journeys.lookback["*"] == "7d"
+
+
 def test_every_stage_preset_is_named(jobs):
     assert all(f"`{name}`" in jobs for name in attrib.STAGES)
 

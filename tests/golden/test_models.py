@@ -62,7 +62,9 @@ def test_a_model_gives_its_golden_credit(folder, request):
     assert version.startswith("# version: attrib ")
     golden = pl.read_csv(io.BytesIO(file.read_bytes()), comment_prefix="#", schema=dict(table.schema))
     bounds = [c for c in golden.columns if c.endswith(("_low", "_high"))]
-    assert_frame_equal(table.drop(bounds), golden.drop(bounds), check_exact=False, rel_tol=1e-12, abs_tol=1e-12)
+    # effects of this model nearly cancel in their sum, by which credit is divided
+    exact = 1e-8 if folder.name == "markov-renormalise" else 1e-12
+    assert_frame_equal(table.drop(bounds), golden.drop(bounds), check_exact=False, rel_tol=exact, abs_tol=exact)
     # replicates of higher orders are solved to 1e-8 of the total: their own spread is some percent
     assert_frame_equal(table.select(bounds), golden.select(bounds), check_exact=False, rel_tol=1e-6, abs_tol=1e-6)
 
@@ -80,6 +82,8 @@ def test_every_golden_table_belongs_to_a_model():
         ("markov-3", [("X > A > B", 10, 0), ("A > B", 0, 10)], {"X": 1.0}),
         ("markov-3", [("A > B", 10, 0), ("A", 0, 1_000)], {"A": 1.0, "B": 1.0}),
         ("markov-3", [("X > A > B > C", 10, 0), ("A > B > C", 0, 10)], {"X": 0.5}),
+        ("markov-1", [("ad", 90, 90), ("mail", 1, 3)], {"ad": 90 / 91, "mail": 1 / 91}),
+        ("markov-renormalise", [("ad", 90, 90), ("mail", 1, 3)], {"ad": 45 / 91, "mail": -1 / 91}),
     ],
 )
 def test_the_examples_of_the_markov_cards(model, paths, effects):
@@ -94,7 +98,11 @@ def test_the_examples_of_the_markov_cards(model, paths, effects):
         ("last-touch", [("display > brand", 10, 0)], (10, 0)),
         ("linear", [("store > banner > banner > banner", 10, 0)], (7.5, 2.5)),
         ("position-based", [("display > review > review > brand", 10, 0)], (4, 4, 2)),
+        ("markov-renormalise", [("ad", 90, 90), ("mail", 1, 3)], (91 * 45 / 44, -91 / 44)),
         ("shapley-conversions", [("popup > search", 10, 0), ("popup", 0, 1_000)], (5, 5)),
+        ("shapley-rate", [("popup > search", 10, 0), ("popup", 0, 1_000), ("search", 5, 5)], (-247.5, 262.5)),
+        ("shapley-markov", [("X > A > B", 10, 0), ("A > B", 0, 10)], (25 / 6, 25 / 6, 5 / 3)),
+        ("custom-weights", [("display > review > brand", 10, 0)], (3, 5, 2)),
         (
             "last-non-direct",
             [("display > direct > direct > direct", 10, 0), ("direct > direct > direct", 90, 0)],

@@ -68,8 +68,8 @@ def content(tallies: Tallies, need: Need, *, units: bool) -> Content:
 
 
 def counted(built: reference.Built, of: str) -> Content:
-    """The same by its definition: journeys, or customers, with their conversions, nulls and value."""
-    found: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, Fraction(0)])
+    """The same by its definition: journeys, or customers, with their columns in order."""
+    found: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, 0, Fraction(0)])
     journeys = [journey for journey in built.journeys if journey.touches]
     if of == CUSTOMER_SET:
         members: dict[Any, list[reference.Journey]] = defaultdict(list)
@@ -96,7 +96,8 @@ def counted(built: reference.Built, of: str) -> Content:
         cell[0] += 1
         cell[1] += sum(j.conversions for j in some)
         cell[2] += sum(j.status == "null" for j in some)
-        cell[3] += sum(j.value for j in some)
+        cell[3] += any(j.conversions for j in some)
+        cell[4] += sum(j.value for j in some)
     return {key: tuple(cell) for key, cell in found.items()}
 
 

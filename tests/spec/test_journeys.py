@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 import attrib
 from notation import outcomes, touches
 from stories import credited, form, ledger, seen, tell
-from strategies import to_frames
+from strategies import EPOCH, to_frames
 
 # --- where a journey begins and ends ---
 
@@ -78,6 +80,48 @@ def test_a_conversion_without_touches_is_unattributed_and_never_dropped():
     assert ledger(journeys, "outcomes", "value") == {"in": 7.0, "credited": 3.0, "unattributed": 4.0}
 
 
+# --- lookback by interaction ---
+
+MIXED = [
+    *touches("ann", "1ad", interaction="click"),
+    *touches("ann", "2mail", interaction="impression"),
+    *touches("ann", "5ad", interaction="impression"),
+    *touches("ann", "6mail", interaction=None),
+]
+
+
+def test_each_interaction_has_a_lookback_of_its_own_and_others_share_one():
+    journeys = form(MIXED, outcomes("ann", "7purchase"), lookback={"click": "6s", "impression": "2s", "*": "0s"})
+    assert seen(journeys) == ["ann: ad > ad -> converting"]
+    assert ledger(journeys, "touchpoints") == {"in": 4, "used": 2, "outside_window": 2}
+
+
+def test_an_interaction_may_have_no_limit():
+    reached = outcomes("ann", "99purchase")
+    assert seen(form(MIXED, reached, lookback={"click": "unlimited", "*": "93s"})) == ["ann: ad > mail -> converting"]
+    assert seen(form(MIXED, reached, lookback={"click": "1s", "*": None})) == ["ann: mail > ad > mail -> converting"]
+
+
+def test_null_journeys_look_back_from_their_last_touch_by_interaction_too():
+    journeys = form(MIXED, outcomes("bob", "7purchase"), lookback={"click": "4s", "impression": "3s", "*": "0s"})
+    assert seen(journeys) == ["ann: ad > mail -> null", "bob:  -> unattributed"]
+
+
+def test_without_a_lookback_for_all_others_their_touches_are_rejected():
+    lookback = {"click": "9s", "impression": "9s"}
+    journeys = form(MIXED, outcomes("ann", "7purchase"), lookback=lookback, max_rejects=0.5)
+    assert seen(journeys) == ["ann: ad > mail > ad -> converting"]
+    assert ledger(journeys, "touchpoints") == {"in": 4, "used": 3, "rejected": 1}
+    assert journeys.rejected().select("row", "rule").rows() == [(3, "interaction_without_lookback")]
+
+
+def test_touches_that_differ_in_their_interaction_are_two_where_it_is_read():
+    touched = [*touches("ann", "1ad", interaction="click"), *touches("ann", "1ad", interaction="call")]
+    reached = outcomes("ann", "2purchase")
+    assert seen(form(touched, reached)) == ["ann: ad -> converting"]
+    assert seen(form(touched, reached, lookback={"*": "9s"})) == ["ann: ad > ad -> converting"]
+
+
 # --- max_gap ---
 
 
@@ -111,6 +155,80 @@ def test_a_young_null_journey_is_open_in_no_game_but_in_the_ledger():
 
 def test_without_maturity_nothing_is_open():
     assert seen(tell("ann  1ad 3mail | 2purchase")) == ["ann: ad -> converting", "ann: mail -> null"]
+
+
+# --- preferred interactions ---
+
+
+@pytest.mark.parametrize(
+    ("prefer", "path"),
+    [
+        ((), "ad > mail > ad > mail"),
+        ("click", "ad"),
+        (("impression",), "mail > ad"),
+        (("visit", "impression", "click"), "mail > ad"),  # nobody visited: the next one counts
+    ],
+)
+def test_where_a_journey_has_touches_of_a_preferred_interaction_only_these_stay(prefer, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", attrib.AttribWarning)
+        assert seen(form(MIXED, outcomes("ann", "7purchase"), prefer=prefer)) == [f"ann: {path} -> converting"]
+
+
+def test_a_journey_without_a_preferred_touch_keeps_all():
+    touched = [*touches("ann", "1ad", interaction="click"), *touches("bob", "1ad 2mail", interaction="impression")]
+    journeys = form([*touched, *touches("ann", "2mail", interaction="impression")], outcomes("ann", "3purchase"),
+                    prefer="click")  # fmt: skip
+    assert seen(journeys) == ["ann: ad -> converting", "bob: ad > mail -> null"]
+    assert ledger(journeys, "touchpoints") == {"in": 4, "used": 3, "not_preferred": 1}
+
+
+def test_the_preference_acts_on_what_the_window_and_the_pauses_left():
+    story = outcomes("ann", "7purchase")
+    # the click at 1 is out of the window, or in a part of its own
+    assert seen(form(MIXED, story, prefer=("click", "impression"), lookback="5s")) == ["ann: mail > ad -> converting"]
+    journeys = form(MIXED, story, prefer=("click", "impression"), max_gap="2s")
+    assert seen(journeys) == ["ann: ad -> null", "ann: ad -> converting"]
+    assert ledger(journeys, "touchpoints") == {"in": 4, "used": 2, "not_preferred": 2}
+
+
+def test_the_preference_comes_before_repeats():
+    touched = [
+        *touches("ann", "1a", interaction="click"),
+        *touches("ann", "2b", interaction="impression"),
+        *touches("ann", "3a", interaction="click"),
+    ]
+    journeys = form(touched, outcomes("ann", "4purchase"), prefer="click", repeats="collapse")
+    assert seen(journeys) == ["ann: a -> converting"]
+    assert ledger(journeys, "touchpoints") == {"in": 3, "used": 2, "not_preferred": 1}
+
+
+def test_maturity_end_and_games_follow_the_journey_before_the_preference():
+    touched = [
+        *touches("ann", "1ad", interaction="click", country="de"),
+        *touches("ann", "8mail", interaction="impression", country="fr"),
+    ]
+    journeys = form(touched, outcomes("bob", "9purchase"), prefer="click", maturity="3s", by="country")
+    assert seen(journeys, "country") == ["fr: ann: ad -> open", "None: bob:  -> unattributed"]
+    assert (journeys.to_frame()["end"] - EPOCH).dt.total_seconds().to_list() == [8, 9]
+    assert ledger(journeys, "touchpoints") == {"in": 2, "open": 2}  # open touches are open, preferred or not
+
+
+def test_the_ledger_has_an_entry_for_the_preference_only_where_there_is_one():
+    reached = outcomes("ann", "7purchase")
+    assert "not_preferred" not in form(MIXED, reached).reconcile()["entry"].to_list()
+    assert "not_preferred" in form(MIXED, reached, prefer="click").reconcile()["entry"].to_list()
+
+
+def test_names_of_interactions_that_never_occur_are_said():
+    journeys = form(MIXED, outcomes("ann", "7purchase"), prefer=("clik", "x"), lookback={"clicks": "9s", "*": "9s"})
+    with pytest.warns(attrib.AttribWarning, match="never occurs in touchpoints"):
+        journeys.reconcile()
+    assert journeys.warnings == (
+        "lookback: the interaction 'clicks' never occurs in touchpoints; did you mean 'click'?",
+        "prefer: the interaction 'clik' never occurs in touchpoints; did you mean 'click'?",
+        "prefer: the interaction 'x' never occurs in touchpoints",
+    )
 
 
 # --- repeats ---

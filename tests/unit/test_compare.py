@@ -324,12 +324,26 @@ def test_methods_may_be_called_like_columns(names):
 
 
 @pytest.mark.parametrize("name", ["spread", "other", "difference", "share_other", "conversions_difference_low"])
-def test_columns_called_like_those_of_the_answer_are_refused(name):
+def test_columns_called_like_those_of_the_answer_keep_their_place(name):
     touches, orders = to_frames(*random_tables(2, 20))
-    touches = touches.with_columns(pl.col("interaction").alias(name))
-    for recipe in ({"by": name}, {"player": ["channel", name]}):
-        with pytest.raises(SpecError, match=f"{name}: the table of compare"):
-            attrib.compare(attrib.Journeys.from_events(touches, orders, **recipe), attrib.Linear(), intervals=None)
+    touches = touches.with_columns(pl.col("interaction").alias(name), kind_of=pl.col("interaction"))
+    for role, before in (("by", []), ("player", ["channel"])):
+        odd, plain = (
+            attrib.compare(journeys, METHODS, against=journeys, replicates=3)
+            for column in (name, "kind_of")
+            for journeys in [attrib.Journeys.from_events(touches, orders, **{role: [*before, column]})]
+        )
+        for table in ("table", "agreement", "disagreements", "differences"):
+            found, wanted = getattr(odd, table), getattr(plain, table)
+            assert found.equals(wanted.rename({"kind_of": f"{role}_{name}"}, strict=False))
+    segments = [
+        attrib.compare(
+            attrib.Journeys.from_events(touches, orders, by=column), METHODS, intervals=None,
+            between=(column, "click", "impression"),
+        ).differences
+        for column in (name, "kind_of")
+    ]  # fmt: skip
+    assert segments[0].equals(segments[1])
 
 
 def test_replicates_that_do_not_fit_are_an_error(monkeypatch):

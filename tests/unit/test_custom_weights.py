@@ -240,7 +240,7 @@ def test_a_job_names_weights_in_either_form(tmp_path, weights):
     result = run(loaded)
     assert credited(result.credit) == credited(method.credit(attrib.Journeys.from_paths(PATHS)))
     recorded = json.loads((tmp_path / "out" / "run.json").read_text())
-    assert recorded["spec"]["models"][0]["parameters"] == {"weights": written}
+    assert recorded["spec"]["models"][0]["parameters"] == {"weights": written, "otherwise": None}
 
 
 SLIPS = {

@@ -1,158 +1,183 @@
-"""Pairs of players: which help each other, and which replace each other."""
+"""What may go wrong with interactions: arguments, columns and rows, each with one clear error."""
 
-import warnings
+from __future__ import annotations
 
-import numpy as np
+import json
+from datetime import timedelta
+from typing import Any
+
 import polars as pl
 import pytest
 
 import attrib
-from attrib import intervals
-from attrib.analyses import interactions as module
-from attrib.errors import AttribWarning, ResourceError, SolveError, SpecError
-from attrib.intervals import GROUPS
-from stories import tell
-from strategies import random_tables, to_frames
+from attrib.errors import SpecError
+from notation import outcomes, touches
+from strategies import to_frames
 
-ROWS = [("a", 1, 9, 2.0), ("b", 1, 9, -1.0), ("a > b", 8, 2, 40.0)]
-
-
-def paths(rows):
-    columns = ("path", "total_conversions", "total_null", "total_conversion_value")
-    return attrib.Journeys.from_paths(pl.DataFrame(rows, schema=columns, orient="row"))
+TOUCHED, REACHED = to_frames(
+    [*touches("ann", "1ad", interaction="click"), *touches("ann", "2mail", interaction="view")],
+    outcomes("ann", "3purchase"),
+)
 
 
-def ring(players):
-    """Every player with the next."""
-    return paths([(f"p{i:02} > p{(i + 1) % players:02}", 2, i, 2.0) for i in range(players)])
+def form(touched: Any = TOUCHED, reached: Any = REACHED, **recipe: Any) -> attrib.Journeys:
+    return attrib.Journeys.from_events(touched, reached, **recipe)
 
 
-def test_players_that_help_and_players_that_replace():
-    helping = attrib.interactions(paths(ROWS), intervals=None)
-    assert helping.rows() == [("a", "b", pytest.approx(30 * (1 / 3 - 0.2)), pytest.approx(30 * (41 / 30 - 0.1)))]
-    replacing = paths([("a", 9, 1, 9.0), ("b", 9, 1, 9.0), ("a > b", 9, 1, 9.0)])
-    assert attrib.interactions(replacing, intervals=None)["conversions"].item() == pytest.approx(-27)
+def paths(journeys: attrib.Journeys) -> list[str]:
+    return journeys.to_frame()["path"].to_list()
 
 
-@pytest.mark.parametrize("worth", ["rate", "markov", "conversions"])
-def test_one_player_has_no_pair(worth):
-    for level in (None, 0.9):
-        found = attrib.interactions(
-            paths([("a", 2, 3, 1.0), ("", 1, 0, 1.0)]), worth=worth, intervals=level, replicates=3
-        )
-        assert found.is_empty()
-        numbers = ["conversions", "value"]
-        if level:
-            numbers += [f"{name}_{end}" for name in ("conversions", "value") for end in ("low", "high")]
-        assert found.schema == {"channel_a": pl.String, "channel_b": pl.String} | dict.fromkeys(numbers, pl.Float64)
-    nobody = attrib.interactions(paths([("", 2, 0, 1.0)]), worth=worth, replicates=3)
-    assert nobody.is_empty()
+DURATION = 'write a whole number with s, m (minutes), h, d or w, such as "30d", or "unlimited"'
+LOOKBACK = 'e.g. {"click": "30d", "impression": "1d"}, with "*" for all others'
+SLIPS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no interaction": ({"lookback": {}}, "bad_value", f"lookback lists no interaction; {LOOKBACK}"),
+    "a number for a name": (
+        {"lookback": {1: "3d"}}, "bad_value", f"lookback: 1 is not the name of an interaction; {LOOKBACK}",
+    ),
+    "null for a name": (
+        {"lookback": {None: "3d"}}, "bad_value", f"lookback: None is not the name of an interaction; {LOOKBACK}",
+    ),
+    "a blank name": (
+        {"lookback": {" ": "3d"}}, "bad_value", f"lookback: ' ' is not the name of an interaction; {LOOKBACK}",
+    ),
+    "no duration": (
+        {"lookback": {"click": "3 days"}}, "bad_duration",
+        f"lookback of 'click' = '3 days' is not a duration; {DURATION}",
+    ),
+    "a number of days": (
+        {"lookback": {"click": 3}}, "bad_duration", f"lookback of 'click' = 3 is not a duration; {DURATION}",
+    ),
+    "time that runs backwards": (
+        {"lookback": {"click": timedelta(days=-1)}}, "bad_duration",
+        "lookback of 'click' = datetime.timedelta(days=-1) is negative",
+    ),
+    "a list of lookbacks": (
+        {"lookback": ["3d"]}, "bad_duration", f"lookback = ['3d'] is not a duration; {DURATION}",
+    ),
+    "one preference twice": (
+        {"prefer": ("click", "click")}, "bad_value",
+        "prefer = ('click', 'click') is not a list of distinct interactions",
+    ),
+    "a preference that is no text": (
+        {"prefer": (None,)}, "bad_value", "prefer = (None,) is not a list of distinct interactions",
+    ),
+    "preferences in no order": (
+        {"prefer": {"click"}}, "bad_value", "prefer = {'click'} is not a list of interactions",
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("worth", ["rate", "markov"])
-def test_more_than_24_players_are_refused(worth):
-    assert attrib.interactions(ring(17), worth=worth, intervals=None).height == 17 * 16 / 2
-    with pytest.raises(SolveError, match="interactions of 25 players: at most 24 in a game") as caught:
-        attrib.interactions(ring(25), worth=worth)
-    assert caught.value.key == "too_many_players"
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_is_answered_with_one_sentence(slip):
+    recipe, key, message = SLIPS[slip]
+    with pytest.raises(SpecError) as caught:
+        form(**recipe)
+    assert (caught.value.key, str(caught.value)) == (key, message)
 
 
-def test_of_conversions_any_number_of_players_has_pairs():
-    found = attrib.interactions(ring(60), worth="conversions", replicates=5)
-    assert found.height == 60 * 59 / 2
-    assert sorted(found["conversions"].unique()) == [0.0, 2.0]
-    assert (found["conversions_low"] >= 0).all()
+NEEDS = [{"lookback": {"*": "3d"}}, {"prefer": "click"}]
 
 
-def test_replicates_that_do_not_fit_are_an_error(monkeypatch):
-    monkeypatch.setattr(intervals, "LARGEST", 100)
-    assert attrib.interactions(ring(4), replicates=8).height == 6
-    with pytest.raises(ResourceError, match="million replicate numbers") as caught:
-        attrib.interactions(ring(4), replicates=9)
-    assert caught.value.key == "too_many_rows"
-    assert attrib.interactions(ring(4), intervals=None).height == 6
+@pytest.mark.parametrize("recipe", NEEDS)
+def test_the_column_must_be_there_where_it_is_needed(recipe):
+    bare = TOUCHED.drop("interaction")
+    assert paths(form(bare)) == ["ad > mail"]
+    with pytest.raises(attrib.DataError) as caught:
+        form(bare, **recipe)
+    assert caught.value.key == "missing_columns"
+    assert "missing from touchpoints: interaction; found: " in str(caught.value)
 
 
-def test_columns_and_order():
-    touches, orders = to_frames(*random_tables(3, 60, country=True))
-    model = attrib.StageModel([("zeta", attrib.Milestone("visit")), ("alpha", attrib.Milestone("purchase"))])
-    staged = attrib.Journeys.from_events(touches, orders, stages=model, by="country")
-    found = attrib.interactions(staged, intervals=None)
-    assert found.columns == ["country", "stage", "channel_a", "channel_b", "conversions", "value"]
-    assert found.equals(found.sort("country", "stage", "channel_a", "channel_b"))
-    assert found["stage"].unique(maintain_order=True).to_list() == ["zeta", "alpha"]
-    resolved = attrib.Journeys.from_events(
-        touches, orders, stages=model, view="resolved", player=["channel", "interaction"], lookback="2d"
+@pytest.mark.parametrize("recipe", NEEDS)
+def test_the_column_must_hold_text_where_it_is_needed(recipe):
+    numbers = TOUCHED.with_columns(interaction=pl.Series([1, 2]))
+    assert paths(form(numbers, player=("channel", "interaction"))) == ["ad: 1 > mail: 2"]
+    with pytest.raises(attrib.DataError) as caught:
+        form(numbers, **recipe)
+    assert caught.value.key == "wrong_type"
+    assert str(caught.value) == (
+        "touchpoints: column 'interaction' is Int64, not text; cast it: pl.col('interaction').cast(pl.String)"
     )
-    pairs = attrib.interactions(resolved, worth="conversions", intervals=None)
-    keys = [f"{name}_{side}" for side in "ab" for name in ("stage", "channel", "interaction")]
-    assert pairs.columns == [*keys, "conversions", "value"]
 
 
-def indices(drawn):
-    """The index of a and b by hand: drawn float64 [R, 6], shares of the conversions and nulls of each path."""
-    counts = np.array([[row[1], row[2]] for row in ROWS]).ravel() * drawn
-    conversions, nulls = counts[:, 0::2], counts[:, 1::2]
-    rate = [np.nan_to_num(conversions[:, i] / (conversions + nulls)[:, i]) for i in (0, 1)]
-    return conversions.sum(axis=1) - (rate[0] + rate[1]) * counts.sum(axis=1)
+def test_the_column_may_have_another_name():
+    theirs = TOUCHED.rename({"interaction": "how"})
+    assert paths(form(theirs, columns={"interaction": "how"}, prefer="click")) == ["ad"]
+    with pytest.raises(SpecError, match="did you mean 'interaction'"):
+        form(theirs, columns={"interactions": "how"}, prefer="click")
 
 
-COUNTS = np.array([[row[1], row[2]] for row in ROWS]).ravel()
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["view", "click", "call"])])
+def test_the_column_may_be_of_categories(dtype):
+    categories = TOUCHED.with_columns(pl.col("interaction").cast(dtype))
+    assert paths(form(categories, prefer="click")) == ["ad"]
+    assert paths(form(categories, lookback={"view": "1s", "*": "0s"})) == ["mail"]
+    journeys = form(categories, lookback={"click": "9s", "order": "1s"}, max_rejects=0.5)
+    with pytest.warns(attrib.AttribWarning, match="'order' never occurs"):
+        assert journeys.rejected()["rule"].to_list() == ["interaction_without_lookback"]
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered in divide:RuntimeWarning")
-def test_intervals_are_those_of_the_bootstrap_or_the_jackknife(monkeypatch):
-    found = attrib.interactions(paths(ROWS), replicates=40, seed=9, intervals=0.8)
-    draws = [np.random.Generator(np.random.Philox(key=[9, r])).poisson(COUNTS) / COUNTS for r in range(40)]
-    drawn = indices(np.stack(draws))
-    assert found["conversions_low"].item() == pytest.approx(np.quantile(drawn, 0.1))
-    assert found["conversions_high"].item() == pytest.approx(np.quantile(drawn, 0.9))
-    monkeypatch.setattr(module, "REPEATABLE", 1)
-    found = attrib.interactions(paths(ROWS), replicates=40, seed=9)
-    dealt = np.random.Generator(np.random.Philox(key=[9, 0])).multinomial(COUNTS, np.full(GROUPS, 1 / GROUPS)).T
-    half = 2.0930240544082634 * np.sqrt((GROUPS - 1) * indices((1 - dealt / COUNTS) * GROUPS / (GROUPS - 1)).var())
-    for end, sign in (("low", -1), ("high", 1)):
-        assert found[f"conversions_{end}"].item() == pytest.approx(found["conversions"].item() + sign * half)
+def test_a_column_without_any_interaction():
+    nothing = TOUCHED.with_columns(interaction=None)
+    with pytest.warns(attrib.AttribWarning, match="'click' never occurs in touchpoints"):
+        assert form(nothing, prefer="click").reconcile().filter(entry="used")["rows"].item() == 2
+    assert paths(form(nothing, lookback={"*": "1s"})) == ["mail"]
 
 
-def test_threads_and_routes_change_nothing(tmp_path):
-    tables = to_frames(*random_tables(3, 100, country=True))
-    for worth in ("rate", "markov", "conversions"):
-        found = []
-        for threads, memory in ((1, None), (2, None), (2, "1KB")):
-            engine = attrib.LocalEngine(threads=threads, memory_limit=memory, spill=str(tmp_path))
-            journeys = attrib.Journeys.from_events(*tables, by="country", engine=engine)
-            found.append(attrib.interactions(journeys, worth=worth, replicates=10))
-        assert all(table.equals(found[0]) for table in found)
-
-
-def test_what_cannot_be_asked_is_refused():
-    for arguments in ({"worth": "x"}, {"worth": None}, {"intervals": 2}, {"replicates": 1}, {"seed": -1}):
-        with pytest.raises(SpecError):
-            attrib.interactions(paths(ROWS), **arguments)
-    with pytest.raises(SpecError, match="is a DataFrame"):
-        attrib.interactions(pl.DataFrame())
-
-
-def test_nulls_that_no_game_knows_are_warned_of():
-    touches, orders = to_frames(*random_tables(3, 30, country=True))
-    journeys = attrib.Journeys.from_events(touches.drop("country"), orders, by="country")
-    with pytest.warns(AttribWarning, match=r"shapley\(worth=rate\) compares conversions with nulls"):
-        attrib.interactions(journeys, intervals=None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        attrib.interactions(journeys, worth="conversions", intervals=None)
-
-
-def test_a_column_called_like_a_side_is_refused():
-    touches, orders = to_frames(*random_tables(3, 30, country=True))
-    touches = touches.with_columns(channel_a=pl.lit("x"))
-    with pytest.raises(SpecError, match="channel_a: the table of interactions"):
-        attrib.interactions(attrib.Journeys.from_events(touches, orders, by="channel_a"), intervals=None)
-
-
-def test_a_story_by_hand():
-    found = attrib.interactions(
-        tell("ann 1a 2b | 3purchase=6\nbob 1a |\ncid 1b 2c | 3purchase"), worth="conversions", intervals=None
+def test_too_many_touches_without_a_lookback_stop_the_run():
+    with pytest.raises(attrib.RejectedError) as caught:
+        form(lookback={"click": "3d"}).reconcile()
+    assert str(caught.value) == (
+        "1 of 2 rows of touchpoints are rejected (50.0%; allowed 5.0%): interaction_without_lookback 1; "
+        "e.g. row 1 has interaction 'view'; list these interactions in lookback, or give it \"*\" for all others"
     )
-    assert {row[:2]: row[2:] for row in found.rows()} == {("a", "b"): (1, 6), ("a", "c"): (0, 0), ("b", "c"): (1, 1)}
+    assert caught.value.facts["rules"] == {"interaction_without_lookback": 1}
+
+
+@pytest.mark.parametrize(
+    ("interaction", "rejected"), [("click", 0), (None, 1), ("", 1), (" click", 1), ("Click", 1), ("*", 1)]
+)
+def test_interactions_are_compared_as_they_stand(interaction, rejected):
+    touched = TOUCHED.with_columns(interaction=pl.Series(["click", interaction], dtype=pl.String))
+    journeys = form(touched, lookback={"click": "3d"}, max_rejects=0.5)
+    assert journeys.rejected().height == rejected
+    assert journeys.rejected().columns[-5:] == ["customer_id", "timestamp", "channel", "outcome", "value"]
+
+
+def test_an_earlier_rule_is_named_first():
+    touched = TOUCHED.with_columns(channel=pl.Series(["ad", None]))
+    journeys = form(touched, lookback={"click": "3d"}, max_rejects=0.5)
+    assert journeys.rejected()["rule"].to_list() == ["channel_missing"]
+
+
+def test_a_flagged_row_without_a_lookback_is_an_outcome_still():
+    frame = TOUCHED.with_columns(bought=pl.Series([False, True]))
+    journeys = form(frame, attrib.InlineOutcome(flag="bought"), lookback={"click": "3d"}, max_rejects=0.5)
+    assert journeys.to_frame().select("path", "status").rows() == [("ad", "converting")]
+
+
+def test_a_column_that_outcomes_have_as_well_may_differ_in_type():
+    numbered = REACHED.with_columns(interaction=pl.lit(7))
+    journeys = form(TOUCHED, numbered, by="interaction", prefer="click", lookback={"view": "1s", "click": "2s"})
+    assert journeys.to_frame().select("interaction", "path").rows() == [("7", "ad")]
+
+
+def test_a_job_takes_both_and_its_record_can_be_read_again(tmp_path):
+    from attrib.loading import load
+    from attrib.spec import JobSpec, parse
+
+    TOUCHED.write_parquet(tmp_path / "t.parquet")
+    REACHED.write_parquet(tmp_path / "o.parquet")
+    text = '[input]\ntouchpoints = "t.parquet"\noutcomes = "o.parquet"\n[[models]]\nmethod = "linear"\n[journeys]\n'
+    (tmp_path / "job.toml").write_text(text + 'prefer = ["view"]\n[journeys.lookback]\nclick = "9s"\n"*" = "1s"\n')
+    job = load(tmp_path / "job.toml")
+    assert paths(job.journeys()) == ["mail"]
+    spec = json.loads(json.dumps(job.full_spec()))
+    assert spec["journeys"]["lookback"] == {"click": "9s", "*": "1s"}
+    assert spec["journeys"]["prefer"] == ["view"]
+    del spec["stages"]
+    spec["models"] = [{"method": "linear"}]
+    assert parse(JobSpec, spec | {"input": {"touchpoints": "t", "outcomes": "o"}}, "run.json").journeys.prefer == (
+        "view",
+    )

@@ -23,7 +23,7 @@ SLIPS = {
     "a parameter of another spelling": (
         '[[models]]\nmethod = "markov"\nordr = 2',
         "unknown_parameter",
-        "job.toml: [[models]] no. 1 ordr is not known; did you mean order?; parameters of markov: order",
+        "job.toml: [[models]] no. 1 ordr is not known; did you mean order?; parameters of markov: order, removal",
     ),
     "a name of another spelling": (
         '[[models]]\nmethod = "linear"\nnam = "x"',

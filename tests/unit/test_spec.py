@@ -13,8 +13,8 @@ MODEL = '[[models]]\nmethod = "linear"\n'
 GOOD = INPUT + MODEL
 
 JOURNEYS_KEYS = (
-    "allowed here: target, lookback, max_gap, maturity, repeats, duplicates, stages, view, by, player, "
-    "max_players, max_rejects"
+    "allowed here: target, lookback, max_gap, maturity, prefer, repeats, duplicates, stages, view, by, "
+    "player, max_players, max_rejects"
 )
 
 TABLES = "allowed here: input, journeys, models, intervals, output, engine"
@@ -59,6 +59,21 @@ SLIPS = {
         GOOD + "[journeys]\nlookback = 30",
         "bad_type",
         '[journeys] lookback must be text such as "30d" or "unlimited"',
+    ),
+    "a number for one of the lookbacks": (
+        GOOD + '[journeys]\nlookback = { click = "30d", impression = 1 }',
+        "bad_type",
+        '[journeys] lookback of "impression" must be text such as "30d" or "unlimited"',
+    ),
+    "a table of no lookbacks": (
+        GOOD + "[journeys.lookback]",
+        "bad_value",
+        "[journeys] lookback needs at least one interaction",
+    ),
+    "a text for the preferred interactions": (
+        GOOD + '[journeys]\nprefer = "click"',
+        "bad_type",
+        '[journeys] prefer must be a list, not "click"',
     ),
     "a text for a list": (
         GOOD + '[journeys]\nby = "region"',
@@ -183,6 +198,16 @@ SLIPS = {
         "excluded_key",
         "[input] sep does not belong here: that key describes a path table",
     ),
+    "lookbacks by interaction for a path table": (
+        PATHS + MODEL + '[journeys.lookback]\nclick = "30d"',
+        "excluded_key",
+        "[journeys] lookback needs events: a path table takes only max_players and max_rejects",
+    ),
+    "a preference for a path table": (
+        PATHS + MODEL + '[journeys]\nprefer = ["click"]',
+        "excluded_key",
+        "[journeys] prefer needs events: a path table takes only max_players and max_rejects",
+    ),
     "columns of costs that are not there": (
         INPUT + '[input.columns.costs]\nchannel = "c"\n' + MODEL,
         "excluded_key",
@@ -276,6 +301,7 @@ def test_everything_but_input_and_models_has_a_default(tmp_path):
         "lookback": "30d",
         "max_gap": None,
         "maturity": None,
+        "prefer": (),
         "repeats": "keep",
         "duplicates": "drop",
         "stages": None,
@@ -287,6 +313,15 @@ def test_everything_but_input_and_models_has_a_default(tmp_path):
     }
     assert spec.intervals.model_dump() == {"level": 0.95, "replicates": 1000, "seed": 0}
     assert spec.output.folder == "out"
+
+
+@pytest.mark.parametrize(
+    "text", ['lookback = { click = "30d", "*" = "1d" }', '[journeys.lookback]\nclick = "30d"\n"*" = "1d"']
+)
+def test_a_lookback_by_interaction_is_a_table(tmp_path, text):
+    file = tmp_path / "job.toml"
+    file.write_text(GOOD + "[journeys]\n" + text)
+    assert read_job(file).journeys.model_dump()["lookback"] == {"click": "30d", "*": "1d"}
 
 
 def test_a_whole_job_is_read(tmp_path):

@@ -90,6 +90,13 @@ def test_one_method_shows_its_measures():
     assert "0.250 [0.225, 0.275]" in text
 
 
+def test_the_conversions_of_a_game_are_those_of_a_method_that_credits_them():
+    null = {name: pl.when(pl.col("method") != "markov(order=1)").then(name) for name in ("conversions", "share")}
+    credit = table(["seo", "mail"], ["markov(order=1)", "linear"]).with_columns(**null)
+    assert "stage awareness: 9,167 conversions" in drawn(credit)
+    assert "stage awareness: no credit" in drawn(credit.filter(method="markov(order=1)"))
+
+
 def test_names_bring_neither_escapes_nor_markup():
     text = drawn(table(["\x1b[2J\x1b[31mred", "[bold]loud[/bold]", ":smile:", "[/]"], ["\x07[red]mine"]))
     assert "\x1b" not in text

@@ -44,7 +44,7 @@ player = pl.col("kind") == "player"
         (lambda t: t.with_columns(pl.col("conversions") * 2.5), "conversions sum to"),
         (lambda t: t.with_columns(pl.col("share") / 2), "shares sum to 0.5"),
         (lambda t: t.with_columns(pl.col("share") * 0 + 0.1), "shares sum to"),
-        (lambda t: t.with_columns(pl.col("effect") + 1), "the effect lies outside 0 to 1"),
+        (lambda t: t.with_columns(pl.col("effect") + 1), "the effect is above 1"),
         (lambda t: t.with_columns(value=pl.lit(float("nan"))), "a number is NaN or infinite"),
         (lambda t: t.with_columns(conversions=pl.lit(None, pl.Float64)), "conversions are null"),
         (lambda t: t.with_columns(share=pl.lit(None, pl.Float64)), "shares are null"),
@@ -58,6 +58,23 @@ player = pl.col("kind") == "player"
 def test_a_broken_law_is_found(table, spoil, message):
     with pytest.raises(AssertionError, match=message):
         assert_credit_table(spoil(table))
+
+
+def test_effects_that_sum_to_nothing_share_out_nothing():
+    paths = pl.DataFrame({"path": ["a", "b", ""], "total_conversions": [1, 1, 2], "total_null": [1, 1, 0]})
+    journeys = attrib.Journeys.from_paths(paths)
+    method = attrib.Markov(removal="renormalise")
+    with pytest.warns(attrib.AttribWarning, match="on conversions do not sum to a positive number; conversions credit"):
+        table = attrib.credit(journeys, [method, attrib.Linear()], replicates=20)
+    assert_credit_table(table, journeys)
+    nobody = table.filter(player, method=method.label)
+    assert nobody.select("conversions", "value", "share", "effect").rows() == [(None, None, None, 0.0)] * 2
+    for spoil, message in (("conversions", "some conversions are null, but not all"), ("share", "some share are null")):
+        half = pl.when(pl.col("channel") == "a").then(1.0).otherwise(spoil).alias(spoil)
+        with pytest.raises(AssertionError, match=message):
+            assert_credit_table(table.with_columns(half))
+    with pytest.raises(AssertionError, match="conversions are null, yet effects sum to"):
+        assert_credit_table(table.with_columns(pl.col("effect") + 0.5))
 
 
 def test_the_message_names_game_method_and_numbers(table):

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.arguments import check_free
 from attrib.crediting import named_methods
 from attrib.errors import SpecError
 from attrib.intervals import Resampling, check_interval, check_size, numbers_of
 from attrib.methods.base import Cells, Method, Observed, cells_of, check_journeys, n_games, replace_sums, warn_about
 from attrib.needs import Need
 from attrib.schemas import CONVERSIONS, METHOD, SHARE, STAGE
+from attrib.views.frames import free_name
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -34,6 +34,8 @@ OWN = (
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What :func:`compare` found; every frame begins with the ``by`` columns and ``stage``.
+
+    A column of the data that is called like one of a frame is called ``by_…`` or ``player_…``.
 
     Attributes
     ----------
@@ -206,6 +208,8 @@ class _Side:
                 hint='("country", "de", "fr")',
             )
         column, *values = between
+        if column in OWN:
+            column = f"by_{column}"
         if column not in self.games:
             known = ", ".join(self.games) or "none"
             raise SpecError(
@@ -239,12 +243,13 @@ def _spell(keys: pl.DataFrame) -> str:
 def _keys(tallies: Tallies, cells: Cells) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Names of every cell: by columns, stage, the player's columns; and which of them name the game."""
     games, players = tallies.games, tallies.players
-    columns = {name: games[name][cells.game] for name in games.columns}
-    columns |= {name: players[name][cells.player] for name in players.columns}
-    by = [name for name in games.columns if name != STAGE]
-    order = [*by, *([STAGE] if STAGE in columns else []), *(name for name in players.columns if name != STAGE)]
-    check_free(order, OWN, "compare")
-    return pl.DataFrame({name: columns[name] for name in order}), tuple(games.columns)
+    taken = set(OWN)
+    columns = {free_name(name, "by_", taken): games[name][cells.game] for name in games.columns}
+    of_game = tuple(columns)
+    columns |= {free_name(name, "player_", taken): players[name][cells.player] for name in players.columns}
+    by = [name for name in of_game if name != STAGE]
+    order = dict.fromkeys([*by, *([STAGE] if STAGE in columns else []), *columns])
+    return pl.DataFrame({name: columns[name] for name in order}), of_game
 
 
 def _side_by_side(side: _Side, names: list[str]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,19 +20,24 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float, float | None], None]
 Work = Callable[[Any, Any, "Ragged"], Any]  # from a reader, the events of a partition and its journeys
+OTHERS = "*"  # stands for the interactions that a lookback does not list, and for none
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Where events come from and how journeys are made of them; nothing is read before it is needed."""
+    """Where events come from and how journeys are made of them; nothing is read before it is needed.
+
+    ``lookback`` is one for all touches, or one an interaction, with those of others under ``OTHERS``.
+    """
 
     touchpoints: Source
     outcomes: Source
     inline: InlineOutcome | None
     target: str | None
-    lookback: timedelta | None
+    lookback: timedelta | Mapping[str, timedelta | None] | None
     max_gap: timedelta | None
     maturity: timedelta | None
+    prefer: tuple[str, ...]
     repeats: str
     duplicates: str
     stages: StageModel | StageColumn | None
@@ -41,6 +46,16 @@ class Recipe:
     player: tuple[str, ...]
     max_players: int
     max_rejects: float
+
+    @property
+    def needs_interaction(self) -> bool:
+        """Whether the cut depends on how customers and channel met."""
+        return isinstance(self.lookback, Mapping) or bool(self.prefer)
+
+    @property
+    def interactions(self) -> tuple[str, ...]:
+        """Interactions that touches must be of; empty where any will do."""
+        return tuple(self.lookback) if isinstance(self.lookback, Mapping) and OTHERS not in self.lookback else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +71,8 @@ class Ledger:
 class Fates:
     """What became of rows after they were read, summed over the partitions.
 
-    ``touches`` int64 [3]: used, outside the window, open; ``outcomes`` int64 [3, 5]: rows and value (four words) of
-    credited or unattributed, without effect, other outcomes.
+    ``touches`` int64 [4]: used, outside the window, open, not preferred; ``outcomes`` int64 [3, 5]: rows and value
+    (four words) of credited or unattributed, without effect, other outcomes.
     """
 
     touches: Ints
@@ -105,6 +120,11 @@ class Tallies:
     no_nulls: tuple[str, ...] = ()
     has_times: bool = True
     workers: int = 1
+
+    @property
+    def n_games(self) -> int:
+        """Number of games."""
+        return self.games.height if self.games.width else 1  # with by-columns there may be none at all
 
     def get(self, need: Need) -> Tally:
         """Sum of a need that was asked for."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -23,11 +23,23 @@ from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks
-from attrib.io.sources import MORE, Source, read_error
+from attrib.io.sources import MORE, Source, check_distinct, read_error
 from attrib.kernels import rows as kernel
 from attrib.needs import Need
-from attrib.ragged import Cut, CutPlan, Events, cut
-from attrib.schemas import CHANNEL, CLUSTER, CUSTOMER, EVENT, OUTCOME, SEQUENCE, STAGE, TIME, VALUE, require_columns
+from attrib.ragged import NEVER, Cut, CutPlan, Events, cut
+from attrib.schemas import (
+    CHANNEL,
+    CLUSTER,
+    CUSTOMER,
+    EVENT,
+    INTERACTION,
+    OUTCOME,
+    SEQUENCE,
+    STAGE,
+    TIME,
+    VALUE,
+    require_columns,
+)
 from attrib.stages import StageColumn, StageModel
 from attrib.tally import Tally, carry, to_float
 
@@ -81,7 +93,8 @@ class EventReader:
         stage_column = isinstance(recipe.stages, StageColumn)
         players = tuple(c for c in recipe.player if c != CHANNEL)
         stage = (STAGE,) if stage_column and STAGE not in (*players, *in_touches) else ()
-        further = tuple(sorted({*players, *in_touches, *stage}))
+        interaction = (INTERACTION,) if recipe.needs_interaction else ()
+        further = tuple(sorted({*players, *in_touches, *stage, *interaction}))
         optional = tuple(c for c in (SEQUENCE, CLUSTER, EVENT) if c in touches.schema)
         flag = (checks.FLAG,) if recipe.inline else ()
         value = (recipe.inline.value,) if recipe.inline and recipe.inline.value else ()
@@ -91,7 +104,10 @@ class EventReader:
         o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional, *_more(outcomes))))
         require_columns("outcomes", outcomes.schema, [c for c in o_columns if not c.startswith("__")])
 
-        t_types, o_types = checks.read_types(touches, t_columns), checks.read_types(outcomes, o_columns)
+        check_distinct("touchpoints", touches.schema, t_columns)
+        check_distinct("outcomes", outcomes.schema, o_columns)
+
+        t_types, o_types = checks.read_types(touches, t_columns, interaction), checks.read_types(outcomes, o_columns)
         self.ids = checks.common_ids([t_types, o_types])
         if t_types.aware is not None and o_types.aware is not None and t_types.aware != o_types.aware:
             raise mixed_zones("touchpoints", "outcomes")
@@ -115,7 +131,8 @@ class EventReader:
         }  # fmt: skip
         self.touches = TableReader(
             source=touch_source, types=t_types, kinds=t_kinds, layout=RowLayout.build(identity, t_parts), stages=order,
-            player_columns=recipe.player, inline_value=recipe.inline.value if recipe.inline else None, **common,
+            interactions=recipe.interactions, player_columns=recipe.player,
+            inline_value=recipe.inline.value if recipe.inline else None, **common,
         )  # fmt: skip
         self.outcomes = TableReader(
             source=outcome_source, types=o_types, kinds=o_kinds, layout=RowLayout.build(identity, o_parts), stages=(),
@@ -166,11 +183,14 @@ class EventReader:
         """How journeys are cut, with the names met so far."""
         recipe = self.recipe
         maturity = in_ticks(recipe.maturity, self.ticks)
+        lookback = recipe.lookback
         plan = self.names.plan(
-            lookback=in_ticks(recipe.lookback, self.ticks), max_gap=in_ticks(recipe.max_gap, self.ticks),
+            lookback={name: in_ticks(one, self.ticks) for name, one in lookback.items()}
+            if isinstance(lookback, Mapping) else in_ticks(lookback, self.ticks),
+            max_gap=in_ticks(recipe.max_gap, self.ticks),
             exponent=self._exponent, ticks=self.ticks,
         )  # fmt: skip
-        return plan if maturity < 0 else replace(plan, open_from=self.end - maturity)
+        return plan if maturity < 0 else replace(plan, open_from=max(self.end - maturity, -NEVER))
 
     def cut(self, events: Events, plan: CutPlan) -> Cut:
         """Cut the journeys of a partition."""
@@ -266,6 +286,7 @@ class EventReader:
             ("touchpoints", "in"): (t.rows, None),
             ("touchpoints", "used"): (int(touches[0]), None),
             ("touchpoints", "outside_window"): (int(touches[1]), None),
+            **({("touchpoints", "not_preferred"): (int(touches[3]), None)} if self.recipe.prefer else {}),
             ("touchpoints", "open"): (int(touches[2]), None),
             ("touchpoints", "rejected"): (t.rejected_rows, None),
             ("touchpoints", "duplicate"): (fates.duplicates, None),
@@ -308,6 +329,9 @@ class EventReader:
             occurring = [str(v) for v in self.outcomes.kinds.dictionaries[0].values[1:]]  # type: ignore[index]
             near = difflib.get_close_matches(outcome, occurring, n=1)
             yield f"milestone {outcome!r} never occurs in outcomes" + (f"; did you mean {near[0]!r}?" if near else "")
+        for argument, interaction, near in self.names.absent_interactions():
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"{argument}: the interaction {interaction!r} never occurs in touchpoints{meant}"
         if fates.outcomes[0, 0] and not credited:
             yield (
                 f"none of {int(fates.outcomes[0, 0]):,} conversions has a touch before it in its window: "

@@ -328,7 +328,7 @@ class TallyPass:
     def __init__(self, reader: Any, needs: Iterable[Need], *, units: bool, budget: int) -> None:
         self.reader, self.units = reader, units
         self.sums: dict[Need, Accumulator] = {n: Accumulator(budget) for n in (Totals(), Touches(), *needs)}
-        self.fates = Fates(np.zeros(3, np.int64), np.zeros((3, 1 + WORDS), np.int64), 0, 0, [])
+        self.fates = Fates(np.zeros(4, np.int64), np.zeros((3, 1 + WORDS), np.int64), 0, 0, [])
         self.funnel: list[FunnelPart] = []
         self._share = 0.0
 

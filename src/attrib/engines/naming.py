@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from threading import Lock
 
@@ -9,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.engines.base import Recipe, Tallies, Units
+from attrib.engines.base import OTHERS, Recipe, Tallies, Units
 from attrib.engines.coding import Kinds
 from attrib.errors import DataError, ResourceError
-from attrib.kernels.codes import FIRST_PLAYER, REPEATS
+from attrib.kernels.codes import FIRST_PLAYER, NOT_PREFERRED, REPEATS
 from attrib.needs import Need, Patterns, Totals
 from attrib.ragged import NEVER, CutPlan, Milestones
-from attrib.schemas import STAGE
+from attrib.schemas import INTERACTION, STAGE
 from attrib.stages import Milestone, StageColumn, StageModel
 from attrib.tally import Tally, bits_for
 
@@ -93,8 +95,26 @@ class Names:
             max(1, len(types)),
         )
 
-    def plan(self, *, lookback: int, max_gap: int, exponent: int, ticks: int) -> CutPlan:
-        """How journeys are cut, with the names met so far."""
+    def _by_interaction(self, numbers: Mapping[str, int], other: int) -> Ints:
+        """Number of each kind of touch, by its interaction; ``other`` for those not listed and for null."""
+        at = [d.name for d in self.touches.dictionaries].index(INTERACTION)
+        values = self.touches.dictionaries[at].values
+        assert values is not None
+        of_code = np.array([numbers.get(value, other) for value in values], np.int64)
+        return of_code[self.touches.codes[:, at]]
+
+    def absent_interactions(self) -> Iterator[tuple[str, str, list[str]]]:
+        """Interactions that the recipe names and no touch has: the argument, the name, and the closest one met."""
+        listed = self.recipe.lookback if isinstance(self.recipe.lookback, Mapping) else ()
+        values = next((d.values for d in self.touches.dictionaries if d.name == INTERACTION), None)
+        met = [] if values is None else values.drop_nulls().to_list()
+        for argument, names in (("lookback", listed), ("prefer", self.recipe.prefer)):
+            for name in names:
+                if name != OTHERS and name not in met:
+                    yield argument, name, difflib.get_close_matches(name, met, n=1)
+
+    def plan(self, *, lookback: int | Mapping[str, int], max_gap: int, exponent: int, ticks: int) -> CutPlan:
+        """How journeys are cut, with the names met so far (durations in ticks)."""
         recipe, model = self.recipe, self.recipe.stages
         codes = self.touches.codes
         names = [d.name for d in self.touches.dictionaries]
@@ -114,6 +134,13 @@ class Names:
                 assert stage is not None
                 place = np.array([model.names.index(v) if v in model.names else 0 for v in stage], np.int64)
                 stage_of_kind = place[codes[:, names.index(STAGE)]]
+        if isinstance(lookback, Mapping):
+            lookback_of_kind = self._by_interaction(lookback, lookback.get(OTHERS, 0))
+        else:
+            lookback_of_kind = np.full(len(codes), lookback, np.int64)
+        preference_of_kind = np.zeros(0, np.int64)
+        if recipe.prefer:
+            preference_of_kind = self._by_interaction({n: i for i, n in enumerate(recipe.prefer)}, NOT_PREFERRED)
         touch_only = [place for place, c in enumerate(recipe.by) if c not in self.in_outcomes]
         channels = self.touches.dictionaries[0].values
         assert channels is not None
@@ -123,7 +150,8 @@ class Names:
             touch_game=self._fields(self.touches, self.in_touches),
             outcome_game=self._fields(self.outcomes, self.in_outcomes),
             touch_mask=sum(((1 << self.field_bits) - 1) << (p * self.field_bits) for p in touch_only),
-            lookback=lookback, max_gap=max_gap, open_from=NEVER, repeats=REPEATS.index(recipe.repeats),
+            lookback_of_kind=lookback_of_kind, max_gap=max_gap, open_from=NEVER,
+            preference_of_kind=preference_of_kind, repeats=REPEATS.index(recipe.repeats),
             exponent=exponent, ticks_per_second=ticks,
             channel_of_kind=channels.to_numpy(allow_copy=True)[codes[:, 0]] if len(codes) else np.zeros(0, object),
             intern_games=self.intern_games,

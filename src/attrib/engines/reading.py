@@ -73,10 +73,12 @@ class TableReader:
     player_columns: tuple[str, ...]
     max_players: int
     max_rejects: float
+    interactions: tuple[str, ...] = ()
     inline_value: str | None = None
     rows: int = 0
     rejected_rows: int = 0
     value_in: list[float] = field(default_factory=list)
+    value_size: float = 0.0
     value_rejected: list[float] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
     counted: tuple[str, ...] = ()
@@ -119,9 +121,10 @@ class TableReader:
         if self.types.has_value:
             finite = batch[VALUE].fill_null(0.0).to_numpy()
             finite = finite[np.isfinite(finite)]
+            self.value_size = checks.add_sizes(self.value_size, finite, self.source.name)
             self.value_in.append(float(finite.sum()))
         full = batch
-        clean = checks.looks_clean(batch, self.types, self.stages)
+        clean = checks.looks_clean(batch, self.types, self.stages, self.interactions)
         if not clean:
             batch = self._reject(full, first_row)
         rows, blank = self._encode(batch)
@@ -137,7 +140,7 @@ class TableReader:
         return rows, batch[CUSTOMER]
 
     def _reject(self, batch: pl.DataFrame, first_row: int) -> pl.DataFrame:
-        good, broken = checks.split_rejected(batch, self.types, self.stages)
+        good, broken = checks.split_rejected(batch, self.types, self.stages, self.interactions)
         if good.height < batch.height:
             listed = checks.list_rejected(batch, broken, self.source.name, first_row)
             self.rejected.append(listed)

@@ -8,17 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, RejectedError
 from attrib.io.sources import MORE, Source
-from attrib.schemas import CHANNEL, CUSTOMER, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
+from attrib.schemas import CHANNEL, CUSTOMER, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
 RAW = "__raw_"
+LISTED = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)  # columns of the list of rejected rows
 FLAG = "__flag"  # whether a touch is an outcome too, read from the caller's flag column
 _AWARE = r"\d\d:?\d\d.*([zZ]|[+-]\d\d:?\d\d)$"
 TICKS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 BLANKS = " \t\n\v\f\r"  # white space as kernels know it; a name of other spaces is odd, but a name
+LARGEST_SUM = 2.0**1008  # replicates may draw one customer 256 times, and solving takes differences of sums
 YES, NO = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n", "")
 
 
@@ -39,8 +43,8 @@ class TableTypes:
     has_value: bool
 
 
-def read_types(source: Source, names: tuple[str, ...]) -> TableTypes:
-    """Decide from the schema how a table is read.
+def read_types(source: Source, names: tuple[str, ...], texts: tuple[str, ...] = ()) -> TableTypes:
+    """Decide from the schema how a table is read; ``texts``: columns that must be text besides the usual ones.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def read_types(source: Source, names: tuple[str, ...]) -> TableTypes:
         hint = "give a datetime; numbers since 1970 convert with polars.from_epoch(column, time_unit=…)"
         raise _wrong_type(source.name, TIME, dtype, "a datetime, a date or ISO text", hint)
     for name in names:
-        if name in (CHANNEL, OUTCOME, STAGE) and not _is_text(schema[name]):
+        if name in (CHANNEL, OUTCOME, STAGE, *texts) and not _is_text(schema[name]):
             raise _wrong_type(source.name, name, schema[name], "text", f"cast it: pl.col({name!r}).cast(pl.String)")
     if VALUE in names and not (schema[VALUE].is_numeric() or schema[VALUE] in (pl.String, pl.Null)):
         raise _wrong_type(source.name, VALUE, schema[VALUE], "a number", "")
@@ -72,10 +76,10 @@ def read_types(source: Source, names: tuple[str, ...]) -> TableTypes:
 
 
 def _id_type(dtype: pl.DataType, table: str) -> str:
+    if _is_text(dtype) or dtype in (pl.Int128, pl.UInt128):  # wider than a word: compared as decimal texts
+        return "text"
     if dtype.is_integer():
         return "unsigned" if dtype == pl.UInt64 else "integer"
-    if _is_text(dtype):
-        return "text"
     hint = "floats as ids often come from nulls in pandas: cast to Int64" if dtype.is_float() else ""
     raise _wrong_type(table, CUSTOMER, dtype, "text or a whole number", hint)
 
@@ -124,6 +128,25 @@ def parse_times(texts: pl.Series) -> tuple[pl.Series, bool, bool]:
     times = frame.select(reading).to_series()
     some_naive = bool((~mask & times.is_not_null()).any())
     return times, some_aware, some_naive
+
+
+def add_sizes(size: float, values: npt.NDArray[np.float64], table: str) -> float:
+    """Add the absolute values of a batch to those met before; where they fit a float, so does every sum of values.
+
+    Raises
+    ------
+    DataError
+        ``values_too_large``.
+    """
+    with np.errstate(over="ignore"):
+        size += float(np.abs(values).sum())
+    if not size <= LARGEST_SUM:
+        raise DataError(
+            "values_too_large",
+            f"the values of {table} add up to more than {LARGEST_SUM:.2g}: beyond it, sums of them may be no number",
+            hint="check the largest of them, or give all in a larger unit",
+        )
+    return size
 
 
 def is_blank(column: str) -> pl.Expr:
@@ -177,22 +200,31 @@ def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFram
     return (batch.with_columns(changes) if changes else batch), aware, naive, dates
 
 
-def looks_clean(batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...]) -> bool:
+def has_lookback(interactions: tuple[str, ...]) -> pl.Expr:
+    """Expression: the interaction of a touch is one of those that have a lookback."""
+    return pl.col(INTERACTION).cast(pl.String).is_in(list(interactions)).fill_null(value=False)
+
+
+def looks_clean(
+    batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...], interactions: tuple[str, ...] = ()
+) -> bool:
     """Cheap test of a typed batch: nothing null, values finite, no blank text and no raw text left unread."""
     required = [CUSTOMER, TIME, *(n for n in types.names if n in (CHANNEL, OUTCOME, VALUE))]
     if any(batch[name].null_count() for name in required) or stages:
         return False
-    if SEQUENCE in types.names and batch.schema.get(RAW + SEQUENCE) == pl.String:
+    if RAW + SEQUENCE in batch.columns and batch[SEQUENCE].null_count() > batch[RAW + SEQUENCE].null_count():
         return False
     if FLAG in types.names and batch[FLAG].null_count():
         return False
     if MORE in types.names and batch[MORE].null_count() < batch.height:
         return False
+    if interactions and not batch.select(has_lookback(interactions).all()).item():
+        return False
     return not types.has_value or bool(batch[VALUE].is_finite().all())
 
 
 def split_rejected(  # noqa: C901 - one step a rule
-    batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...]
+    batch: pl.DataFrame, types: TableTypes, stages: tuple[str, ...], interactions: tuple[str, ...] = ()
 ) -> tuple[pl.DataFrame, pl.Series]:
     """Split a typed batch by the first rule each row breaks.
 
@@ -227,13 +259,15 @@ def split_rejected(  # noqa: C901 - one step a rule
             add(pl.col(VALUE).is_null(), "value_unparseable")
         add(pl.col(VALUE).is_null(), "value_missing")
         add(~pl.col(VALUE).is_finite(), "value_not_finite")
-    if batch.schema.get(RAW + SEQUENCE) == pl.String:
-        add(pl.col(SEQUENCE).is_null() & ~is_blank(RAW + SEQUENCE), "sequence_unparseable")
+    if RAW + SEQUENCE in batch.columns:
+        add(pl.col(SEQUENCE).is_null() & ~is_blank(RAW + SEQUENCE), "sequence_unparseable")  # or beyond 64 bits
     if FLAG in types.names:
         add(pl.col(FLAG).is_null(), "flag_unreadable")
     if stages:
         add(pl.col(STAGE).is_null(), "stage_missing")
         add(~pl.col(STAGE).is_in(list(stages)), "stage_unknown")
+    if interactions:
+        add(~has_lookback(interactions), "interaction_without_lookback")
     broken = batch.select(pl.coalesce(*rules, pl.lit(None, pl.String)).alias("rule")).to_series()
     return batch.filter(broken.is_null()), broken
 
@@ -255,7 +289,7 @@ def list_rejected(batch: pl.DataFrame, broken: pl.Series, table: str, first_row:
             pl.lit(table).alias("table"),
             pl.col("__row").alias("row"),
             pl.col("__rule").alias("rule"),
-            *(text(name) for name in (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)),
+            *(text(name) for name in (*LISTED, *((INTERACTION,) if INTERACTION in batch.columns else ()))),
         )
     )
 
@@ -263,6 +297,7 @@ def list_rejected(batch: pl.DataFrame, broken: pl.Series, table: str, first_row:
 EXPECTED = {
     "timestamp_unparseable": "timestamps are ISO 8601, e.g. 2024-03-20, 2024-03-20 08:00 or 2024-03-20T08:00:00+01:00",
     "value_unparseable": "values are numbers with a decimal point, such as 1234.50, without signs of currency",
+    "interaction_without_lookback": 'list these interactions in lookback, or give it "*" for all others',
     "too_many_cells": "quote cells that hold a comma, or write the file as parquet",
 }
 
@@ -270,9 +305,7 @@ EXPECTED = {
 def describe_row(listed: pl.DataFrame) -> str:
     """Show the first rejected row: its number and what stands in the column that its rule is about."""
     first = listed.row(0, named=True)
-    column = next(
-        (c for c in (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE) if first["rule"].startswith(c.split("_")[0])), None
-    )
+    column = next((c for c in (*LISTED, INTERACTION) if c in first and first["rule"].startswith(c.split("_")[0])), None)
     shown = f" has {column} {first[column]!r}" if column else f" breaks {first['rule']}"
     return f"e.g. row {first['row']:,}{shown}"
 
@@ -306,9 +339,9 @@ def check_rejects(table: str, rows: int, rejected: list[pl.DataFrame], allowed: 
 
 def join_rejected(rejected: list[pl.DataFrame]) -> pl.DataFrame:
     """One rejected table of all batches; without rows where there are none."""
-    text = dict.fromkeys((CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE), pl.String)
+    text = dict.fromkeys(LISTED, pl.String)
     empty = pl.DataFrame(schema={"table": pl.String, "row": pl.Int64, "rule": pl.String, **text})
-    return pl.concat([empty, *rejected])
+    return pl.concat([empty, *(listed.select(empty.columns) for listed in rejected)])
 
 
 def count_oddities(batch: pl.DataFrame, types: TableTypes) -> tuple[int, int]:

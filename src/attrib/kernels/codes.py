@@ -15,6 +15,9 @@ CREDITED, NO_EFFECT, OTHER = 0, 1, 2
 REPEATS = ("keep", "collapse", "first", "last")
 KEEP, COLLAPSE, FIRST, LAST = 0, 1, 2, 3
 
+# place of an interaction that is not among the preferred ones: behind them all
+NOT_PREFERRED = (1 << 31) - 1
+
 # rules; those up to LAST_NON_DIRECT choose one touch
 FIRST_TOUCH, LAST_TOUCH, LAST_NON_DIRECT, LINEAR, POSITION, DECAY, SHAPLEY, CUSTOM = range(8)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrib.kernels._jit import jit
+from attrib.kernels._jit import inline, jit
 from attrib.kernels.codes import (
     COLLAPSE,
     CONVERTING,
@@ -16,6 +16,7 @@ from attrib.kernels.codes import (
     FIRST,
     KEEP,
     NO_EFFECT,
+    NOT_PREFERRED,
     NULL,
     OPEN,
     OTHER,
@@ -111,6 +112,12 @@ def stage_of_touches(t_offsets, times, b_offsets, b_time, b_to, out):
             out[i] = stage
 
 
+@inline
+def _span(earlier, later):
+    """Ticks between two times; those at both ends of int64 are further apart than int64 can say."""
+    return np.uint64(later) - np.uint64(earlier)
+
+
 @jit
 def _thin_out(players, kinds, times, low, high, repeats):
     """Apply ``repeats`` to journeys' touches [low, high) in place; returns the new end."""
@@ -145,19 +152,48 @@ def _thin_out(players, kinds, times, low, high, repeats):
 
 
 @jit
+def _enter(ledger, used, not_preferred, is_open):
+    """Enter a journey's touches in the ledger."""
+    if is_open:
+        ledger[2] += used + not_preferred
+    else:
+        ledger[0] += used
+        ledger[3] += not_preferred
+
+
+@jit
+def _keep_preferred(players, kinds, times, low, high, preference_of_kind):
+    """Keep only the most preferred touches of [low, high) where one is preferred, in place; returns the new end."""
+    if preference_of_kind.shape[0] == 0:
+        return high
+    best = NOT_PREFERRED
+    for i in range(low, high):
+        best = min(best, preference_of_kind[kinds[i]])
+    if best == NOT_PREFERRED:
+        return high
+    end = low
+    for i in range(low, high):
+        if preference_of_kind[kinds[i]] == best:
+            players[end], kinds[end], times[end] = players[i], kinds[i], times[i]
+            end += 1
+    return end
+
+
+@jit
 def cut_journeys(
-    t_offsets, t_time, t_kind, t_player, boundaries, lookback_of_kind, max_gap, open_from, repeats,
+    t_offsets, t_time, t_kind, t_player, boundaries, lookback_of_kind, max_gap, open_from, preference_of_kind, repeats,
     touch_game, outcome_game, touch_mask, by_stage, final_stage, touches_out, journeys_out, ledger,
 ):  # fmt: skip
-    """Cut customers' touches at the boundaries, window them, split pauses, thin out repeats.
+    """Cut customers' touches at the boundaries, window them, split pauses, keep the preferred, thin out repeats.
 
     t_player int32 [T]; lookback_of_kind int64 [K] ticks, -1 unlimited; max_gap ticks or -1; open_from: a null
-    journey whose last touch is later than this is open. touch_game, outcome_game int64 [K]: packed `by` values;
+    journey whose last touch is later than this is open. preference_of_kind int64 [K]: 0 for the interaction preferred
+    most, NOT_PREFERRED for others; empty: no preference. touch_game, outcome_game int64 [K]: packed `by` values;
     touch_mask: the bits that only touches carry. by_stage: number of low bits of a game that hold the stage.
     final_stage int64 [C]: the stage of what comes after the last boundary.
     touches_out: (player int32, kind int32, time int64) [T]. journeys_out: (offsets [J+1], game, customer,
-    conversions, nulls, value, end, status, outcome rows). ledger int64 [3]: touches used, outside the window, open.
-    Returns the number of journeys.
+    conversions, nulls, value, end, status, outcome rows). ledger int64 [4]: touches used, outside the window, open,
+    not preferred. Returns the number of journeys.
     """
     b_offsets, b_time, b_stage, b_count, b_value, b_kind, b_rows = boundaries
     out_player, out_kind, out_time = touches_out
@@ -186,14 +222,15 @@ def cut_journeys(
             part = m
             while i < stop:
                 window = lookback_of_kind[t_kind[i]]
-                if window < 0 or anchor - t_time[i] <= window:
-                    if max_gap != NO_GAP and m > part and t_time[i] - out_time[m - 1] > max_gap:
+                if window < 0 or _span(t_time[i], anchor) <= np.uint64(window):
+                    if max_gap != NO_GAP and m > part and _span(out_time[m - 1], t_time[i]) > np.uint64(max_gap):
                         # a long pause: what came before it is a null journey of its own
                         is_open = out_time[m - 1] > open_from
-                        ledger[2 if is_open else 0] += m - part
                         game[j] = (touch_game[out_kind[m - 1]] << by_stage) | stage
                         end_time[j] = out_time[m - 1]
-                        m = _thin_out(out_player, out_kind, out_time, part, m, repeats)
+                        kept = _keep_preferred(out_player, out_kind, out_time, part, m, preference_of_kind)
+                        _enter(ledger, kept - part, m - kept, is_open)
+                        m = _thin_out(out_player, out_kind, out_time, part, kept, repeats)
                         customer[j] = c
                         conversions[j] = 0
                         nulls[j] = 0 if is_open else 1
@@ -211,7 +248,6 @@ def cut_journeys(
                     ledger[1] += 1
                 i += 1
             is_open = is_null and out_time[m - 1] > open_from
-            ledger[2 if is_open else 0] += m - part
             by_values = touch_game[out_kind[m - 1]] if m > part else 0
             if not is_null:
                 by_values = outcome_game[b_kind[b]] | (by_values & touch_mask)
@@ -230,7 +266,9 @@ def cut_journeys(
                 value[j] = b_value[b]
                 rows[j] = b_rows[b]
                 status[j] = CONVERTING if m > part else UNATTRIBUTED
-            m = _thin_out(out_player, out_kind, out_time, part, m, repeats)
+            kept = _keep_preferred(out_player, out_kind, out_time, part, m, preference_of_kind)
+            _enter(ledger, kept - part, m - kept, is_open)
+            m = _thin_out(out_player, out_kind, out_time, part, kept, repeats)
             j += 1
             offsets[j] = m
     return j

@@ -220,14 +220,15 @@ def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
     warn_about(method, tallies)
     summed = replace_sums(tallies)
     solved = method._solve(summed, cells, Observed())  # noqa: SLF001 - methods and their base share the protected parts
-    null = np.isnan(solved.value[0]).any()
-    if null:
-        warnings.warn(
-            f"{method.label}: the removal effects on value do not sum to a positive number (refunds?); "
-            "value credit is null there",
-            AttribWarning,
-            stacklevel=2,
-        )
+    refunds = "" if np.isnan(solved.conversions[0]).any() else " (refunds?)"
+    for what, credit, why in (("conversions", solved.conversions, ""), ("value", solved.value, refunds)):
+        if np.isnan(credit[0]).any():
+            warnings.warn(
+                f"{method.label}: the removal effects on {what} do not sum to a positive number{why}; "
+                f"{what} credit is null there",
+                AttribWarning,
+                stacklevel=2,
+            )
     effect = None if solved.effect is None else solved.effect[0]
     error = None if solved.error is None else solved.error[0]
     return Credits(solved.conversions[0], solved.value[0], effect, error)
@@ -235,16 +236,22 @@ def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
 
 def warn_about(method: Method, tallies: Tallies) -> None:
     """Warn of what the reader of a method's credit should know beside the numbers."""
-    if method._needs_nulls and tallies.no_nulls:  # noqa: SLF001 - methods and their base share the protected parts
+    if method._needs_nulls:  # noqa: SLF001 - methods and their base share the protected parts
+        warn_without_nulls(method.label, tallies)
+    for remark in method._remarks(tallies):  # noqa: SLF001
+        warnings.warn(remark, AttribWarning, stacklevel=3)
+
+
+def warn_without_nulls(label: str, tallies: Tallies) -> None:
+    """Warn where the null journeys stand in games of their own."""
+    if tallies.no_nulls:
         columns = ", ".join(tallies.no_nulls)
         warnings.warn(
-            f"{method.label} compares conversions with nulls, but only outcomes carry {columns}: null journeys stand "
+            f"{label} compares conversions with nulls, but only outcomes carry {columns}: null journeys stand "
             "in a game of their own",
             AttribWarning,
             stacklevel=3,
         )
-    for remark in method._remarks(tallies):  # noqa: SLF001
-        warnings.warn(remark, AttribWarning, stacklevel=3)
 
 
 def replace_sums(tallies: Tallies) -> Tallies:
@@ -264,7 +271,7 @@ def cells_of(tallies: Tallies) -> Cells:
 
 def n_games(tallies: Tallies) -> int:
     """Number of games."""
-    return tallies.games.height if tallies.games.width else 1  # with by-columns there may be none at all
+    return tallies.n_games
 
 
 def totals_by_game(tallies: Tallies, name: str, draw: Draw) -> Floats:

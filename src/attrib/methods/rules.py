@@ -33,6 +33,7 @@ from attrib.schemas import CHANNEL
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
 
+OTHERWISE = {"linear": LINEAR, "first_touch": FIRST_TOUCH, "last_touch": LAST_TOUCH, "position_based": POSITION}
 MAX_LENGTH = 100_000  # touches that a table of weights may speak of
 
 
@@ -231,6 +232,8 @@ class CustomWeights(_Rule):
         sequence, entry m - 1 is for m touches. Or a function ``f(positions, ages)``, called once a converting
         journey, with positions 1 … m (int64 [m]) and the times from the touches to the conversion in days (float64
         [m]; NaN in path tables); it gives m numbers from 0, not all 0, which are scaled alike.
+    otherwise : {"linear", "first_touch", "last_touch", "position_based"}, optional
+        What holds for journeys of a length that the table lacks. Default: they are an error when credit is computed.
 
     Raises
     ------
@@ -239,8 +242,7 @@ class CustomWeights(_Rule):
 
     Notes
     -----
-    A journey longer than the table is an error when credit is computed, never a silent guess. A function is plain
-    Python: 10⁶ journeys take some seconds.
+    A function is plain Python, called journey by journey: 10⁶ journeys take some seconds.
 
     Examples
     --------
@@ -256,12 +258,16 @@ class CustomWeights(_Rule):
     """
 
     weights: Weights
+    otherwise: str | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.weights):
             object.__setattr__(self, "weights", _weight_table(self.weights))
         elif getattr(self.weights, "__hash__", None) is None:  # sums are remembered by what was asked for
             object.__setattr__(self, "weights", partial(self.weights))
+        if self.otherwise is not None and (callable(self.weights) or self.otherwise not in OTHERWISE):
+            reason = "a function answers for every length" if callable(self.weights) else f"know {', '.join(OTHERWISE)}"
+            raise SpecError("bad_parameter", f"otherwise = {self.otherwise!r}: {reason}")
 
     @property
     def label(self) -> str:
@@ -269,7 +275,8 @@ class CustomWeights(_Rule):
         return "custom_weights"
 
     def _sum(self) -> RuleSums:
-        return RuleSums(CUSTOM, weights=self.weights)
+        otherwise = None if self.otherwise is None else OTHERWISE[self.otherwise]
+        return RuleSums(CUSTOM, weights=self.weights, otherwise=otherwise)
 
 
 def _weight_table(given: Any) -> tuple[tuple[float, ...], ...]:

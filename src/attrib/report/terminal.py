@@ -258,7 +258,7 @@ def share_cell(row: Row | None) -> str:
 def _game(title: str, game: pl.DataFrame, players: list[str], width: int) -> Iterator[RenderableType]:
     """Draw one game: as many tables as its methods need, or one line if there is nothing to share out."""
     methods = list(dict.fromkeys(game["method"].cast(pl.String)))
-    title = f"{title}: {_totals(game, methods[0])}" if title else _totals(game, methods[0])
+    title = f"{title}: {_totals(game, methods)}" if title else _totals(game, methods)
     if game["share"].null_count() == game.height:
         yield Text(title, style="bold")
         return
@@ -338,13 +338,16 @@ def _sum(rows: Iterable[Row | None], measure: str, write: Callable[[Row | None],
     return "" if measure == "effect" or not values else write({measure: sum(values)})
 
 
-def _totals(game: pl.DataFrame, method: str) -> str:
+def _totals(game: pl.DataFrame, methods: Sequence[str]) -> str:
     """Say what there is to share out in a game; every method shares out the same."""
-    rows = game.filter(pl.col("method").cast(pl.String) == method)
+    by_method = [game.filter(pl.col("method").cast(pl.String) == method) for method in methods]
+    # null credit (removal effects can cancel) leaves the total unknown to a method
+    rows = next((rows for rows in by_method if rows["conversions"].null_count() == 0), None)
+    if rows is None:
+        return "no credit"
     conversions = float(rows["conversions"].sum())
     if not conversions:
         return "no conversions"
-    # Null credit (refunds can cancel removal effects) leaves the total unknown to this table.
     value = float(rows["value"].sum()) if rows["value"].null_count() == 0 else conversions
     # A value of 1.0 a conversion is what stands in where outcomes have none: saying it again tells nothing.
     worth = "" if abs(value - conversions) < 1e-9 * conversions else f", value {_total(value)}"
