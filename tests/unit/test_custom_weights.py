@@ -277,3 +277,33 @@ def test_ages_are_days_for_every_resolution_of_times():
         some = attrib.Journeys.from_events(touches, orders)
         attrib.CustomWeights(lambda p, ages, seen=seen: seen.append(ages.tolist()) or p).credit(some)
         assert seen == [[1.5]], unit
+
+
+OTHERWISE = {
+    "linear": attrib.Linear(), "first_touch": attrib.FirstTouch(), "last_touch": attrib.LastTouch(),
+    "position_based": attrib.PositionBased(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", OTHERWISE)
+def test_lengths_without_a_row_follow_the_rule_named(journeys, paths, rule):
+    for some in (journeys, paths):
+        alone = attrib.CustomWeights({1: [1]}, otherwise=rule).credit(some)
+        for one, other in zip(credited(alone), credited(OTHERWISE[rule].credit(some)), strict=True):
+            assert one[1:] == pytest.approx(other[1:], rel=1e-12)
+    mixed = attrib.CustomWeights({2: [3, 1]}, otherwise=rule).credit(paths)
+    by_hand = attrib.CustomWeights(lambda p, _: [3, 1] if len(p) == 2 else {
+        "linear": p * 0 + 1, "first_touch": p == 1, "last_touch": p == len(p),
+        "position_based": np.array([4, 2, 4])[: len(p)],
+    }[rule])  # fmt: skip
+    for one, other in zip(credited(mixed), credited(by_hand.credit(paths)), strict=True):
+        assert one[1:] == pytest.approx(other[1:], rel=1e-12)
+
+
+@pytest.mark.parametrize("otherwise", ["time_decay", "", 1, ["linear"]])
+def test_otherwise_names_a_rule_without_parameters(otherwise):
+    with pytest.raises(SpecError) as caught:
+        attrib.CustomWeights([[1]], otherwise=otherwise)
+    assert caught.value.key == "bad_parameter"
+    with pytest.raises(SpecError, match="a function answers for every length"):
+        attrib.CustomWeights(lambda p, _: p, otherwise="linear")

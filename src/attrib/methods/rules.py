@@ -265,7 +265,7 @@ class CustomWeights(_Rule):
             object.__setattr__(self, "weights", _weight_table(self.weights))
         elif getattr(self.weights, "__hash__", None) is None:  # sums are remembered by what was asked for
             object.__setattr__(self, "weights", partial(self.weights))
-        if self.otherwise is not None and (callable(self.weights) or self.otherwise not in OTHERWISE):
+        if self.otherwise is not None and (callable(self.weights) or self.otherwise not in list(OTHERWISE)):
             reason = "a function answers for every length" if callable(self.weights) else f"know {', '.join(OTHERWISE)}"
             raise SpecError("bad_parameter", f"otherwise = {self.otherwise!r}: {reason}")
 
