@@ -329,6 +329,12 @@ class EventReader:
             occurring = [str(v) for v in self.outcomes.kinds.dictionaries[0].values[1:]]  # type: ignore[index]
             near = difflib.get_close_matches(outcome, occurring, n=1)
             yield f"milestone {outcome!r} never occurs in outcomes" + (f"; did you mean {near[0]!r}?" if near else "")
+        unlisted = sum(int((part["rule"] == "interaction_without_lookback").sum()) for part in t.rejected)
+        if unlisted:
+            yield (
+                f"{unlisted:,} touchpoints were rejected: lookback does not list their interaction; "
+                "add it, or '*' for all others"
+            )
         for argument, interaction, near in self.names.absent_interactions():
             meant = f"; did you mean {near[0]!r}?" if near else ""
             yield f"{argument}: the interaction {interaction!r} never occurs in touchpoints{meant}"

@@ -64,7 +64,7 @@ class Markov(Method):
     _needs_nulls: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_chain(self.order, self.removal)
+        object.__setattr__(self, "order", check_chain(self.order, self.removal))
 
     def _needs(self) -> tuple[Transitions, ...]:
         return (Transitions(self.order),)
