@@ -35,7 +35,7 @@ class Law:
 
 LAWS: dict[str, tuple[Law, ...]] = {
     "How credit is shared out": (
-        Law("conversions", "all conversions", "The credit of all channels adds up to the conversions, no more, no less."),
+        Law("conversions", "all conversions", "Credit adds up to the conversions: no more, no less."),
         Law("value", "all value", "The credited value adds up to the value of the conversions, refunds included."),
         Law("not_negative", "never negative", "Without refunds no channel gets less than nothing."),
         Law("null_player", "nothing for nothing", "A channel that is on no converting journey gets nothing."),
