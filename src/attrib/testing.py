@@ -68,6 +68,9 @@ def assert_credit_table(
     AssertionError: the table, linear: shares sum to 0.5, not 1
     """
     keys = _check_columns(table)
+    if journeys is not None and table.is_empty():
+        _check_no_games(journeys)
+        return
     found = table[METHOD].unique(maintain_order=True).to_list()
     if methods is not None and sorted(found) != sorted(methods):
         raise AssertionError(f"methods are {found}, not {list(methods)}")
@@ -106,6 +109,13 @@ def _check_columns(table: pl.DataFrame) -> list[str]:
     if STAGE in keys and not isinstance(table.schema[STAGE], pl.Enum):
         raise AssertionError(f"stage is {table.schema[STAGE]}, not an enum in model order")
     return keys
+
+
+def _check_no_games(journeys: Journeys) -> None:
+    """Games of by-columns are those with a journey: there may be none, and then there is no row."""
+    games = journeys.tallies(()).games
+    if games.height or not games.width:
+        raise AssertionError(f"the table is empty, yet there are {max(games.height, 1)} games")
 
 
 def _check_rows(table: pl.DataFrame, keys: list[str]) -> None:

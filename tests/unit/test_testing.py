@@ -95,6 +95,19 @@ def test_a_channel_that_lowers_the_rate_may_cost_conversions(samples):
         assert_credit_table(table.with_columns(pl.col("conversions").clip(0)), journeys)
 
 
+def test_an_empty_table_is_one_without_games(table, journeys):
+    with pytest.raises(AssertionError, match=r"the table is empty, yet there are \d+ games"):
+        assert_credit_table(table.clear(), journeys)
+    start = pl.lit("2024-01-01").str.to_datetime(time_unit="us")
+    touched = pl.DataFrame({"customer_id": [1], "channel": ["a"], "land": ["x"]}).with_columns(timestamp=start)
+    reached = pl.DataFrame({"customer_id": [1], "outcome": ["signup"]}).with_columns(timestamp=start)
+    stages = [("new", attrib.Milestone("signup", nth=2)), ("old", None)]
+    open_yet = attrib.Journeys.from_events(touched, reached, stages=stages, by="land", maturity="9d")
+    nothing = attrib.credit(open_yet, attrib.Linear(), intervals=None)
+    assert nothing.is_empty()
+    assert_credit_table(nothing, open_yet, methods=["linear"])
+
+
 def test_the_message_names_game_method_and_numbers(table):
     linear = (pl.col("method") == "linear") & player & (pl.col("stage") == "decision")
     spoilt = table.with_columns(pl.when(linear).then(pl.col("value") + 1).otherwise("value").alias("value"))
