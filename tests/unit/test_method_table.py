@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
 import attrib
+from attrib.loading import build_method
+from attrib.spec import read_model
 from method_table import ALL_LAWS, VARIANTS
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +35,23 @@ def test_every_method_has_a_row():
         "that it breaks, each with a test in tests/property/test_counter_examples.py, and those that do not apply; "
         "then run: pytest tests/docs --overwrite-goldens"
     )
+
+
+@pytest.mark.parametrize("folder", sorted(MODELS.iterdir()), ids=lambda folder: folder.name)
+def test_every_shipped_model_has_a_row(folder):
+    """Of its kind: lengths, shares and durations may differ, what the number means may not."""
+    model = read_model(folder / "model.toml")
+    method = build_method(model.method, model.parameters, folder.name)
+
+    def kind(one: attrib.methods.Method) -> tuple[object, ...]:
+        return type(one), *(getattr(one, name, None) for name in ("order", "removal", "worth", "samples"))
+
+    assert kind(method) in [kind(row.method) for row in VARIANTS.values()]
+
+
+def test_every_method_is_a_public_name():
+    missing = [method.__name__ for method in attrib.METHODS.values() if method.__name__ not in attrib.__all__]
+    assert not missing, f"methods that src/attrib/__init__.py does not list: {missing}"
 
 
 def test_rows_name_laws_that_there_are():
