@@ -39,6 +39,22 @@ def read(rows: list[dict[str, Any]]) -> attrib.Journeys:
     return attrib.Journeys.from_paths(frame, conversions="conversions", value="value", nulls="nulls", engine=ONE)
 
 
+def as_events(rows: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
+    """The same journeys as events: a customer each, a touch a second; the value is that of the first conversion."""
+    touched: list[Any] = []
+    reached: list[Any] = []
+    for at, row in enumerate(rows):
+        path = row["path"].split(" > ")
+        for i in range(row["conversions"] + row["nulls"]):
+            customer = f"{at}-{i}"
+            touched += [{"customer_id": customer, "timestamp": t, "channel": c} for t, c in enumerate(path)]
+            if i < row["conversions"]:
+                value = 0.0 if i else row["value"]
+                bought = {"customer_id": customer, "timestamp": len(path), "outcome": "purchase", "value": value}
+                reached.append(bought)
+    return touched, reached
+
+
 def paths(**rows: tuple[float, ...]) -> attrib.Journeys:
     """Journeys by letters: ``ABB=(3, 1)`` is A > B > B, 3 conversions and 1 null; a third number is their value."""
     return read([

@@ -10,7 +10,7 @@ import dataclasses
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import attrib
@@ -55,7 +55,7 @@ def test_credit_sums_to_the_conversions_of_every_game(tables, recipe, partitione
     assert_complete(table)
 
 
-@given(path_rows())
+@given(path_rows(values=(-2.0, *GAINS)))
 def test_credit_of_paths_sums_to_the_conversions_and_intervals_are_in_order(rows):
     journeys = read(rows)
     table = credit(journeys, methods(times=False), draws=20)
@@ -91,8 +91,10 @@ def test_who_is_on_no_converting_journey_gets_nothing(tables, recipe, times):
         assert row is None or (row["conversions"], row["value"]) == (0.0, 0.0)
 
 
-@given(path_rows())
-def test_who_is_on_no_converting_path_gets_nothing(rows):
+@given(path_rows(), st.sampled_from("ABCD"))
+def test_who_is_on_no_converting_path_gets_nothing(rows, never):
+    rows = [{**row, "conversions": 0, "value": 0.0} if never in row["path"] else row for row in rows]
+    assume(any(row["conversions"] for row in rows))
     kept = keeping("null_player", times=False)
     table = credit(read(rows), kept)
     present = {channel for row in rows if row["conversions"] for channel in row["path"].split(" > ")}

@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 import attrib
 from attrib.engines import events, reading, store
 from attrib.testing import assert_credit_table
-from lawful import ONE, assert_close, credit, form, path_rows, read
+from lawful import ONE, as_events, assert_close, credit, form, path_rows, read
 from method_table import keeping, methods
 from notation import outcomes, touches
 from strategies import event_tables, public, recipes, to_frames
@@ -36,6 +36,19 @@ def test_the_order_of_touches_does_not_matter(rows, rng):
         shuffled.append({**row, "path": " > ".join(channels)})
     kept = keeping("order_free", times=False)
     assert_close(credit(read(shuffled), kept), credit(read(rows), kept))
+    timed = keeping("order_free")
+    assert_close(credit(form(as_events(shuffled)), timed), credit(form(as_events(rows)), timed))
+
+
+@given(path_rows(values=(-2.0, 0.25, 1.0), longest=3), st.data())
+def test_repeated_touches_do_not_matter(rows, data):
+    times = st.lists(st.integers(1, 3), min_size=3, max_size=3)
+    repeated = []
+    for row in rows:
+        channels = [" > ".join([c] * k) for c, k in zip(row["path"].split(" > "), data.draw(times), strict=False)]
+        repeated.append({**row, "path": " > ".join(channels)})
+    kept = keeping("runs", times=False)
+    assert_close(credit(read(repeated), kept), credit(read(rows), kept))
 
 
 @given(event_tables(), recipes())
