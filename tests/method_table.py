@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 import attrib
 
 SECONDS_A_DAY = 86_400
@@ -129,13 +127,14 @@ class Variant:
 rule = partial(Variant, beside=CHAIN_LAWS)
 by_place = partial(rule, breaks={"order_free": ROTATED})  # who sees where a touch stands, but not runs
 by_touch = partial(rule, breaks={"order_free": ROTATED, "runs": LENGTH})
-TABLE = {1: [1], 2: [2, 1], 3: [1, 2, 1]}
-TWIN_TABLE = {m: [1] * m for m in range(1, 50)} | TABLE
+TABLE = {m: [1 + (3 * i) % 5 for i in range(m)] for m in range(1, 20)}  # 1; 1, 4; 1, 4, 2; …
+SHORT_TABLE = {1: [1], 2: [2, 1], 3: [1, 2, 1]}
+FILLED_TABLE = {m: [1] * m for m in range(1, 20)} | SHORT_TABLE
 
 
 def nearness(positions: Any, ages: Any) -> Any:
     """Weights of a function: the later and the nearer the more; ages in days."""
-    return positions / (1 + np.nan_to_num(ages) * SECONDS_A_DAY)
+    return positions / (1 + ages * SECONDS_A_DAY)
 
 
 def twin_of_nearness(positions: Any, ages: Any) -> Any:
@@ -206,13 +205,19 @@ VARIANTS: dict[str, Variant] = {
             needs_times=True,
         ),
         by_touch(
-            "weights",
+            "table",
             "`custom_weights`, a table",
-            attrib.CustomWeights(TABLE, otherwise="linear"),
-            ("custom_weights", {"weights": TWIN_TABLE}),
+            attrib.CustomWeights(TABLE),
+            ("custom_weights", {"weights": TABLE}),
         ),
         by_touch(
-            "weights_function",
+            "short_table",
+            "`custom_weights`, a short table and `otherwise`",
+            attrib.CustomWeights(SHORT_TABLE, otherwise="linear"),
+            ("custom_weights", {"weights": FILLED_TABLE}),
+        ),
+        by_touch(
+            "function",
             "`custom_weights`, a function",
             attrib.CustomWeights(nearness),
             ("custom_weights", {"weights": twin_of_nearness}),
@@ -224,9 +229,9 @@ VARIANTS: dict[str, Variant] = {
         renormalising(1),
         renormalising(2),
         rule("shapley", "`shapley`", attrib.Shapley(), ("shapley", {})),
-        rule("shapley_rate", "`shapley`, `rate`", attrib.Shapley(worth="rate"), ("shapley", {"worth": "rate"}), RATE),
+        rule("rate_game", "`shapley`, `rate`", attrib.Shapley(worth="rate"), ("shapley", {"worth": "rate"}), RATE),
         Variant(
-            "shapley_markov",
+            "chain_game",
             "`shapley`, `markov`",
             attrib.Shapley(worth="markov"),
             ("shapley", {"worth": "markov"}),
@@ -235,14 +240,14 @@ VARIANTS: dict[str, Variant] = {
         ),
         # an odd number of orders, so that no two players can come first equally often
         rule(
-            "shapley_rate_sampled",
+            "rate_game_sampled",
             "`shapley`, `rate`, sampled",
             attrib.Shapley(worth="rate", samples=25, seed=1),
             None,
             RATE | SAMPLED,
         ),
         Variant(
-            "shapley_markov_sampled",
+            "chain_game_sampled",
             "`shapley`, `markov`, sampled",
             attrib.Shapley(worth="markov", samples=25, seed=1),
             None,

@@ -26,7 +26,7 @@ def columns(rows: Iterable[Row]) -> set[str]:
 
 
 def touch_order(row: Row, rest: Sequence[str]) -> tuple[Any, ...]:
-    """Time, sequence (nulls last), channel in byte order, then the remaining columns by name (1)."""
+    """Time, sequence (nulls last), channel in byte order, then the remaining columns, event_id last (1)."""
     remaining = tuple(_nulls_last(row.get(column)) for column in rest)
     # Code points and UTF-8 bytes order strings alike.
     return (row["timestamp"], _nulls_last(row.get("sequence")), row["channel"], *remaining)

@@ -267,7 +267,9 @@ def build(
     read = {"event_id", *by, *player, *([carried] if carried else [])}
     if isinstance(lookback, Mapping) or prefer:
         read.add("interaction")
-    rest = sorted(read - {"customer_id", "timestamp", "sequence", "channel"})
+    rest = sorted(
+        read - {"customer_id", "timestamp", "sequence", "channel"}, key=lambda name: (name == "event_id", name)
+    )
     accepted, valued = accept(touches, outcomes)
     accepted.sort(key=lambda row: touch_order(row, rest))
     valued.sort(key=lambda row: outcome_order(row, sorted(by)))

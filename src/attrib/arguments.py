@@ -145,6 +145,7 @@ def check_roles(by: tuple[str, ...], player: tuple[str, ...]) -> None:
     both = sorted(set(by) & set(player))
     if both:
         raise SpecError("bad_value", f"{', '.join(both)}: a column cannot both partition journeys and get credit")
-    taken = sorted((RESERVED | {CUSTOMER, TIME, OUTCOME, SEQUENCE, EVENT}) & set(by + player))
+    own = {column for column in by + player if column.startswith("__")}  # columns of ours in the making
+    taken = sorted(((RESERVED | {CUSTOMER, TIME, OUTCOME, SEQUENCE, EVENT}) & set(by + player)) | own)
     if taken:
         raise SpecError("bad_value", f"{', '.join(taken)}: the credit table or the events use that name already")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import SpecError
+from attrib.errors import ResourceError, SpecError
 from attrib.methods.base import Cells, Credits, Draw, Method, n_games, totals_by_game
 from attrib.schemas import CONVERSIONS, EFFECT, SHARE, VALUE
 
@@ -30,6 +30,7 @@ Bounds = dict[str, tuple[Floats, Floats]]
 MIN_REPLICATES = 2
 GROUPS = 20  # of units, for the jackknife
 MEMORY = 128 << 20  # bytes of drawn sums, and of replicate credit, held at a time
+LARGEST = 1 << 28  # replicate numbers of one answer: 2 GB
 
 
 class UnitIndex:
@@ -308,6 +309,23 @@ def _percentiles(values: Floats, tail: float) -> tuple[Floats, Floats]:
         return blended
 
     return at(tail), at(1 - tail)
+
+
+def check_size(numbers: int, hint: str) -> None:
+    """Check that the replicates of an answer fit into memory.
+
+    Raises
+    ------
+    ResourceError
+        ``too_many_rows``.
+    """
+    if numbers > LARGEST:
+        raise ResourceError(
+            "too_many_rows",
+            f"the intervals need {numbers / 1e6:,.0f} million replicate numbers at once, "
+            f"{LARGEST / 1e6:,.0f} are allowed",
+            hint=hint,
+        )
 
 
 def check_interval(level: float | None, replicates: int, seed: int) -> None:

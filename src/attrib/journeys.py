@@ -26,7 +26,7 @@ from attrib.engines.events import check_recipe
 from attrib.engines.local import LocalEngine
 from attrib.engines.paths import PathRecipe
 from attrib.errors import DataError, SpecError
-from attrib.io.sources import MORE, InlineOutcome, Source, open_table
+from attrib.io.sources import MORE, InlineOutcome, Source, check_distinct, open_table
 from attrib.kernels.codes import REPEATS
 from attrib.needs import Totals
 from attrib.schemas import (
@@ -232,6 +232,7 @@ class Journeys(Views):
             if theirs is not None and (theirs in source.schema or theirs != default)
         }
         require_columns("paths", source.schema, list(wanted.values()))
+        check_distinct("paths", source.schema, wanted.values())
         if len(set(wanted.values())) < len(wanted):
             raise SpecError("bad_columns", "two of path, conversions, value and nulls name the same column")
         if MORE in source.schema:

@@ -97,15 +97,16 @@ class Patterns:
 
     ``of``: the ``path`` (players in order), the ``player set`` (distinct players), the ``length`` (touches), the
     ``seconds`` from the first touch to the conversion (of those that convert), or the ``customer's player set``: then
-    ``rows`` counts customers of a game (open journeys included), else journeys.
+    ``rows`` counts customers of a game (open journeys included), else journeys. ``converted`` are those of them with a
+    conversion.
     """
 
     of: str
     players: ClassVar[int] = 0
     columns: ClassVar[dict[str, tuple[int, bool]]] = {
-        "rows": (0, False), "conversions": (1, False), "nulls": (2, False), "value": (3, True)
+        "rows": (0, False), "conversions": (1, False), "nulls": (2, False), "converted": (3, False), "value": (4, True)
     }  # fmt: skip
-    width: ClassVar[int] = 7
+    width: ClassVar[int] = 8
     marks: ClassVar[tuple[int, ...]] = (0,)
     has_tail: ClassVar[bool] = True
 

@@ -20,12 +20,14 @@ KIND, METHOD, CONVERSIONS, SHARE, EFFECT, ERROR = (
 
 PATH, NULLS = "path", "nulls"
 DATE, COST, CPA, ROAS = "date", "cost", "cpa", "roas"
+JOURNEYS, RATE, CUSTOMERS, CONVERTED, TOUCHES = "journeys", "rate", "customers", "converted", "touches"
+PATH_TABLE = (PATH, "total_conversions", "total_conversion_value", "total_null")  # as other packages write it
 
 KINDS = ("player", "unattributed", "baseline")
 NUMBERS = (CONVERSIONS, VALUE, SHARE, EFFECT)
 FIXED_COLUMNS = (KIND, METHOD, CONVERSIONS, VALUE, SHARE, EFFECT, ERROR)
 INTERVALS = tuple(f"{number}_{side}" for number in NUMBERS for side in ("low", "high"))
-RESERVED = frozenset((*FIXED_COLUMNS, *INTERVALS, STAGE, "customers"))
+RESERVED = frozenset((*FIXED_COLUMNS, *INTERVALS, STAGE, CUSTOMERS))
 
 SPENT = (COST, CPA, ROAS, *(f"{ratio}_{side}" for ratio in (CPA, ROAS) for side in ("low", "high")))
 

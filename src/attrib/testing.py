@@ -80,8 +80,8 @@ def assert_credit_table(
     wanted = {} if journeys is None else _totals_of(journeys, game_columns)
     seen = set()
     for game, rows in _groups(table, game_columns):
-        seen.add(game)
-        _check_game(rows, _name(game_columns, game), wanted.get(game))
+        seen.add(_key(game))
+        _check_game(rows, _name(game_columns, game), wanted.get(_key(game)))
     if journeys is not None:
         if seen != set(wanted):
             raise AssertionError(f"games are {sorted(map(str, seen))}, not {sorted(map(str, wanted))}")
@@ -249,14 +249,19 @@ def _totals_of(journeys: Journeys, columns: list[str]) -> dict[tuple[Any, ...], 
     """Conversions and value of each game, unattributed ones included."""
     tallies = journeys.tallies(())
     totals = tallies.get(Totals())
-    out = dict.fromkeys(tallies.games.select(columns).iter_rows() if columns else [()], (0.0, 0.0))
+    out = dict.fromkeys(map(_key, tallies.games.select(columns).iter_rows()) if columns else [()], (0.0, 0.0))
     for row, game in enumerate(totals.games.tolist()):
-        key = tallies.games.select(columns).row(game) if columns else ()
+        key = _key(tallies.games.select(columns).row(game)) if columns else ()
         conversions = float(totals.counts("conversions")[row] + totals.counts("unattributed")[row])
         value = float(totals.column("value")[row] + totals.column("unattributed_value")[row])
         before = out[key]  # with units, a game has a sum for each of them
         out[key] = (before[0] + conversions, before[1] + value)
     return out
+
+
+def _key(game: tuple[Any, ...]) -> tuple[Any, ...]:
+    """By-values as a key: NaN, which equals not even itself, by its name."""
+    return tuple("NaN" if isinstance(value, float) and math.isnan(value) else value for value in game)
 
 
 def _check_ledger(table: pl.DataFrame, journeys: Journeys) -> None:

@@ -96,7 +96,7 @@ def test_a_channel_that_others_do_better_without(name):
     if name.startswith("renormalise"):
         assert found == approx({"X": 4.5, "Y": -1.5})
         assert one_by_one(journeys, name, "effect") == approx({"X": 1.0, "Y": -1 / 3})
-    elif name == "shapley_rate":
+    elif name == "rate_game":
         assert found == approx({"X": 3.5, "Y": -0.5})
     else:
         assert -1.0 < found["Y"] < 0.0
@@ -112,9 +112,9 @@ def test_the_chain_earns_for_a_channel_that_never_converts(name):
     order = getattr(VARIANTS[name].method, "order", 1)
     others = "XYZ"[:order]
     found = one_by_one(paths(**{f"A{others}": (0, 1), others: (1, 0)}), name)
-    if name == "shapley_markov":
+    if name == "chain_game":
         assert found == approx({"A": 0.25, "X": 0.75})
-    elif name == "shapley_markov_sampled":
+    elif name == "chain_game_sampled":
         assert 0.0 < found["A"] < 0.5
     else:
         assert found == approx({"A": 0.5 / (order + 0.5)} | dict.fromkeys(others, 1 / (order + 0.5)))
@@ -129,7 +129,7 @@ def test_two_groups_share_otherwise_together(name):
     apart, other = one_by_one(paths(AB=(1, 0)), name), one_by_one(paths(B=(1, 0)), name)
     together = one_by_one(paths(AB=(1, 0), B=(1, 0)), name)
     assert other == {"B": 1.0}
-    if name == "shapley_rate_sampled":
+    if name == "rate_game_sampled":
         assert 0.0 < apart["A"] < 1.0
     else:
         assert apart == approx({"A": 0.5, "B": 0.5})
@@ -147,7 +147,7 @@ def test_a_chain_joins_the_journeys_of_two_groups(name):
     assert apart == {"A": 0.0, "X": 0.0}
     assert other == {"X": 1.0}
     assert together["A"] > 0.0
-    if name == "shapley_markov":
+    if name == "chain_game":
         assert together == approx({"A": 0.25, "X": 0.75})
 
 
@@ -164,8 +164,9 @@ def test_places_in_a_journey_weigh(name):
         "position": [(0.5, 0.25, 0.25), (0.25, 0.25, 0.5)],
         "ends": [(0, 1, 0), (1, 0, 0)],
         "decay": [(1 / 7, 2 / 7, 4 / 7), (2 / 7, 4 / 7, 1 / 7)],
-        "weights": [(1 / 4, 1 / 2, 1 / 4), (1 / 2, 1 / 4, 1 / 4)],
-        "weights_function": [(2 / 51, 7 / 51, 42 / 51), (7 / 51, 42 / 51, 2 / 51)],  # 1/7 : 2/4 : 3/1
+        "table": [(1 / 7, 4 / 7, 2 / 7), (4 / 7, 2 / 7, 1 / 7)],
+        "short_table": [(1 / 4, 1 / 2, 1 / 4), (1 / 2, 1 / 4, 1 / 4)],
+        "function": [(2 / 51, 7 / 51, 42 / 51), (7 / 51, 42 / 51, 2 / 51)],  # 1/7 : 2/4 : 3/1
     }[name]
     assert wanted[0] != wanted[1]
     for text, credited in zip(("1a 4b 7c", "1c 4a 7b"), wanted, strict=True):
@@ -182,10 +183,10 @@ def test_before_the_others_is_not_behind_them(name):
     others = "ABC"[:order]
     before = one_by_one(paths(**{f"X{others}": (1, 0), others: (0, 1)}), name)["X"]
     behind = one_by_one(paths(**{f"{others}X": (1, 0), others: (0, 1)}), name)["X"]
-    if name == "shapley_markov_sampled":
+    if name == "chain_game_sampled":
         assert behind == approx(2 * before)
         assert before > 0
-    elif name == "shapley_markov":
+    elif name == "chain_game":
         assert (before, behind) == approx((0.25, 0.5))
     else:
         forgotten = 0.0 if name.startswith("renormalise") else 0.5 / (order + 0.5)
@@ -203,8 +204,9 @@ def test_a_run_is_several_touches(name):
         "position": (3 / 4, 2 / 3),
         "ends": (1, 1 / 2),
         "decay": (3 / 7, 1 / 5),
-        "weights": (3 / 4, 2 / 3),
-        "weights_function": (9 / 51, 1 / 15),
+        "table": (5 / 7, 1 / 5),
+        "short_table": (3 / 4, 2 / 3),
+        "function": (9 / 51, 1 / 15),
     }[name]
     found = tuple(one_by_one(form(tables, repeats=repeats), name)["a"] for repeats in ("keep", "collapse"))
     assert found == approx(wanted)

@@ -23,7 +23,7 @@ from method_table import keeping, methods
 from notation import outcomes, touches
 from strategies import event_tables, public, recipes, to_frames
 
-RULES = ["first", "last", "non_direct", "linear", "position", "ends", "decay", "weights", "weights_function"]
+RULES = ["first", "last", "non_direct", "linear", "position", "ends", "decay", "table", "short_table", "function"]
 
 
 # order and runs -------------------------------------------------------------------------------------------------------

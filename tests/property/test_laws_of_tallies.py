@@ -25,7 +25,7 @@ from attrib.needs import (
 )
 from attrib.tally import Tally, merge
 from lawful import credit, form, players
-from method_table import TABLE, keeping, methods
+from method_table import SHORT_TABLE, keeping, methods
 from notation import outcomes, touches
 from strategies import event_tables, recipes
 
@@ -35,7 +35,7 @@ BY_POSITION = tuple(
     for rule, weights, otherwise in (
         (LINEAR, None, None),
         (SHAPLEY, None, None),
-        (CUSTOM, tuple(tuple(w / sum(row) for w in row) for row in TABLE.values()), LINEAR),
+        (CUSTOM, tuple(tuple(w / sum(row) for w in row) for row in SHORT_TABLE.values()), LINEAR),
     )
 )
 PATTERNS = tuple(Patterns(of) for of in (PATH, PLAYER_SET, CUSTOMER_SET, LENGTH, SECONDS))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import attrib
 from attrib.testing import assert_credit_table
-from reference_credit import solve
+from reference_chains import solve
 
 START, CONVERSION, NULL = "start", "conversion", "null"  # states are tuples of players, so no name collides
 

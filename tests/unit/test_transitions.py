@@ -4,7 +4,6 @@ import polars as pl
 import pytest
 
 import attrib
-from attrib.analyses.transitions import transitions
 
 
 def test_channels_that_are_called_like_states():
@@ -14,7 +13,7 @@ def test_channels_that_are_called_like_states():
         "total_null": [0, 3, 4],
         "total_conversion_value": [5.0, 0.0, -2.5],
     })  # fmt: skip
-    table = transitions(attrib.Journeys.from_paths(frame))
+    table = attrib.Journeys.from_paths(frame).transitions()
     assert table.columns == ["from_kind", "from", "to_kind", "to", "count", "probability", "value"]
     assert table.drop("probability").rows() == [
         ("start", None, "player", "conversion", 3, None),
@@ -40,7 +39,7 @@ def test_games_and_several_player_columns():
     journeys = attrib.Journeys.from_events(
         data.touchpoints.with_columns(count=pl.lit("one")), outcomes, stages="three", view="resolved", by="count"
     )
-    table = transitions(journeys)
+    table = journeys.transitions()
     assert table.columns == [
         "by_count", "from_kind", "from_stage", "from_channel", "to_kind", "to_stage", "to_channel", "count",
         "probability", "value",
@@ -57,7 +56,7 @@ def test_games_and_several_player_columns():
 
 def test_stages_are_games_in_the_advance_view():
     data = attrib.synth.generate(customers=200, seed=2)
-    table = transitions(attrib.Journeys.from_events(data.touchpoints, data.outcomes, stages="three"))
+    table = attrib.Journeys.from_events(data.touchpoints, data.outcomes, stages="three").transitions()
     assert table.columns[0] == "stage"
     assert table["stage"].is_sorted()
     assert table["stage"].unique(maintain_order=True).to_list() == ["awareness", "consideration", "decision"]

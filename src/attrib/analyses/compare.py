@@ -12,23 +12,30 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.crediting import named_methods
-from attrib.errors import ResourceError, SpecError
-from attrib.intervals import Resampling, check_interval, numbers_of
-from attrib.methods.base import Cells, Method, Observed, cells_of, check_journeys, n_games, replace_sums
+from attrib.errors import SpecError
+from attrib.intervals import Resampling, check_interval, check_size, numbers_of
+from attrib.methods.base import Cells, Method, Observed, cells_of, check_journeys, n_games, replace_sums, warn_about
 from attrib.needs import Need
 from attrib.schemas import CONVERSIONS, METHOD, SHARE, STAGE
+from attrib.views.frames import free_name
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
     from attrib.journeys import Journeys
 
 Floats = npt.NDArray[np.float64]
-LARGEST = 1 << 28  # replicate shares held at once: 2 GB
+# columns of the answers beside those that name their rows
+OWN = (
+    "spread", "other", "rank_correlation", "distance", "share_other", "conversions_other",
+    *(f"{prefix}difference{end}" for prefix in ("", "conversions_") for end in ("", "_low", "_high")),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What :func:`compare` found; every frame begins with the ``by`` columns and ``stage``.
+
+    A column of the data that is called like one of a frame is called ``by_…`` or ``player_…``.
 
     Attributes
     ----------
@@ -129,7 +136,7 @@ def compare(
                 hint="form both with the same by, stages and player",
             )
         if one.jackknife != other.jackknife:
-            one = _Side.read(journeys, named, resampling, jackknife=True)
+            one = _Side.read(journeys, named, resampling, jackknife=True, again=True)
         differences = _differences(one, other, list(named), resampling)
     elif between is not None:
         differences = _differences(*one.split(between), list(named), resampling)
@@ -159,7 +166,12 @@ class _Side:
 
     @staticmethod
     def read(
-        journeys: Journeys, methods: Mapping[str, Method], resampling: Resampling | None, *, jackknife: bool = False
+        journeys: Journeys,
+        methods: Mapping[str, Method],
+        resampling: Resampling | None,
+        *,
+        jackknife: bool = False,
+        again: bool = False,
     ) -> _Side:
         """Credit the journeys, and their replicates."""
         needs: dict[Need, None] = {}
@@ -168,6 +180,8 @@ class _Side:
         tallies = journeys.tallies(tuple(needs), units=resampling is not None)
         cells, chosen = cells_of(tallies), list(methods.values())
         n, games = len(cells.game), slice(0, n_games(tallies))
+        for method in chosen if not again else ():
+            warn_about(method, tallies)
 
         def pick(arrays: Sequence[Floats], number: int) -> Floats:
             return np.stack([arrays[4 * m + number][..., :n] for m in range(len(chosen))])
@@ -176,7 +190,8 @@ class _Side:
         drawn = None
         if resampling is not None:
             jackknife = jackknife or any(method._jackknife(cells) for method in chosen)  # noqa: SLF001
-            _check_size(len(chosen) * n * resampling.replicates)
+            hint = "compare fewer methods or games at a time, or use intervals=None"
+            check_size(len(chosen) * n * resampling.replicates, hint)
             solve = numbers_of(chosen, replace(tallies, workers=1), cells, games)
             arrays = resampling.left_out(tallies, solve) if jackknife else resampling.draws(tallies, solve)
             drawn = {CONVERSIONS: pick(arrays, 0), SHARE: pick(arrays, 2)}
@@ -193,6 +208,8 @@ class _Side:
                 hint='("country", "de", "fr")',
             )
         column, *values = between
+        if column in OWN:
+            column = f"by_{column}"
         if column not in self.games:
             known = ", ".join(self.games) or "none"
             raise SpecError(
@@ -200,9 +217,9 @@ class _Side:
             )
         sides = []
         for value in values:
-            rows = np.flatnonzero(self.keys.select(pl.col(column).eq_missing(pl.lit(value))).to_series().to_numpy())
+            found = self.keys[column].unique(maintain_order=True).to_list()
+            rows = np.flatnonzero([cell == value for cell in self.keys[column].to_list()])
             if not len(rows):
-                found = self.keys[column].unique(maintain_order=True).to_list()
                 raise SpecError(
                     "bad_comparison", f"between: {column} is never {value!r}", hint=f"values: {str(found)[:200]}"
                 )
@@ -223,28 +240,26 @@ def _spell(keys: pl.DataFrame) -> str:
     return f"the columns {', '.join(keys.columns)}{stages}"
 
 
-def _check_size(numbers: int) -> None:
-    if numbers > LARGEST:
-        raise ResourceError(
-            "too_many_rows",
-            f"comparing needs {numbers / 1e6:,.0f} million replicate shares at once, {LARGEST / 1e6:,.0f} are allowed",
-            hint="compare fewer methods or games at a time, or use intervals=None",
-        )
-
-
 def _keys(tallies: Tallies, cells: Cells) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Names of every cell: by columns, stage, the player's columns; and which of them name the game."""
     games, players = tallies.games, tallies.players
-    columns = {name: games[name][cells.game] for name in games.columns}
-    columns |= {name: players[name][cells.player] for name in players.columns}
-    by = [name for name in games.columns if name != STAGE]
-    order = [*by, *([STAGE] if STAGE in columns else []), *(name for name in players.columns if name != STAGE)]
-    return pl.DataFrame({name: columns[name] for name in order}), tuple(games.columns)
+    taken = set(OWN)
+    columns = {free_name(name, "by_", taken): games[name][cells.game] for name in games.columns}
+    of_game = tuple(columns)
+    columns |= {free_name(name, "player_", taken): players[name][cells.player] for name in players.columns}
+    by = [name for name in of_game if name != STAGE]
+    order = dict.fromkeys([*by, *([STAGE] if STAGE in columns else []), *columns])
+    return pl.DataFrame({name: columns[name] for name in order}), of_game
 
 
 def _side_by_side(side: _Side, names: list[str]) -> pl.DataFrame:
     taken = set(side.keys.columns) | {"spread"}
-    labels = [f"share of {name}" if name in taken else name for name in names]
+    labels: list[str] = []
+    for name in names:
+        label = name
+        while label in taken or (label != name and label in names):
+            label = f"share of {label}"
+        labels.append(label)
     shares = pl.DataFrame(dict(zip(labels, side.share, strict=True)))
     spread = pl.Series("spread", side.share.max(axis=0) - side.share.min(axis=0))
     return pl.concat([side.keys, shares, spread.to_frame()], how="horizontal").with_columns(

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import SolveError, SpecError
-from attrib.intervals import Replicates, Resampling, check_interval
-from attrib.methods.base import Cells, Draw, Observed, cells_of, check_journeys, replace_sums
+from attrib.intervals import Replicates, Resampling, check_interval, check_size
+from attrib.methods.base import Cells, Draw, Observed, cells_of, check_journeys, replace_sums, warn_without_nulls
 from attrib.methods.games import NEEDS, RateGame, games_of
 from attrib.methods.shapley import MAX_EXACT, REPEATABLE, WORTHS
-from attrib.schemas import CONVERSIONS, STAGE, VALUE
+from attrib.schemas import CONVERSIONS, VALUE
+from attrib.views.frames import view_frame
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -60,6 +61,8 @@ def interactions(
     ------
     SolveError
         ``too_many_players`` for a game of more than 24 (any number with ``conversions``).
+    ResourceError
+        ``too_many_rows`` where the replicates of all pairs do not fit into memory.
 
     References
     ----------
@@ -89,6 +92,8 @@ def interactions(
             f"interactions of {int(players.max())} players: at most {MAX_EXACT} in a game",
             hint="group rare players, or use worth='conversions'",
         )
+    if worth != "conversions":
+        warn_without_nulls("interactions", tallies)
     game, first, second = _pairs(cells)
     summed = replace_sums(tallies)
     found = _solve(worth, summed, cells, Observed())
@@ -100,6 +105,7 @@ def interactions(
         def solve(draw: Replicates) -> list[Floats]:
             return _solve(worth, alone, cells, draw)
 
+        check_size(2 * len(game) * replicates, "ask for fewer replicates, group rare players, or use intervals=None")
         slow = worth != "conversions" and float((2.0**players * players).sum()) > REPEATABLE
         bounds = (
             resampling.jackknife(tallies, solve)
@@ -108,13 +114,7 @@ def interactions(
         )
         for name, (low, high) in zip((CONVERSIONS, VALUE), bounds, strict=True):
             numbers |= {f"{name}_low": low, f"{name}_high": high}
-    games, names = tallies.games, tallies.players
-    by = [name for name in games.columns if name != STAGE]
-    stage = [STAGE] if STAGE in games.columns else []
-    columns = {name: games[name][game] for name in (*by, *stage)}
-    for suffix, cell in (("a", first), ("b", second)):
-        columns |= {f"{name}_{suffix}": names[name][cells.player[cell]] for name in names.columns}
-    return pl.DataFrame({name: series.alias(name) for name, series in columns.items()} | numbers)
+    return view_frame(tallies, game, numbers, {"_a": cells.player[first], "_b": cells.player[second]})
 
 
 def _pairs(cells: Cells) -> tuple[Ints, Ints, Ints]:

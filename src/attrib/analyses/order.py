@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.analyses.games import game_columns
 from attrib.errors import ResourceError, SpecError
 from attrib.methods.base import cells_of, check_journeys, n_games
 from attrib.methods.chain import MAX_ORDER
 from attrib.needs import Transitions
+from attrib.views.frames import game_columns
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies, Units
@@ -226,7 +226,7 @@ def _frame(tallies: Tallies, fitted: dict[str, Floats], held: Floats, steps: Flo
         return pl.Series(np.where(empty, np.nan, values.T.ravel())).fill_nan(None)
 
     return pl.DataFrame({
-        **game_columns(tallies, np.repeat(np.arange(games), orders), OWN),
+        **game_columns(tallies, np.repeat(np.arange(games), orders), set(OWN)),
         "order": np.tile(np.arange(1, orders + 1), games),
         "contexts": fitted["contexts"].T.ravel().astype(np.int64),
         "parameters": free.T.ravel().astype(np.int64),

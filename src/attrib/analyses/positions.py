@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.methods.base import Method, check_journeys, touch_rule_of
 from attrib.methods.rules import check_times
 from attrib.methods.shapley import Shapley
-from attrib.schemas import CONVERSIONS, STAGE, VALUE
+from attrib.schemas import CONVERSIONS, VALUE
+from attrib.views.frames import view_frame
 
 if TYPE_CHECKING:
     from attrib.journeys import Journeys
@@ -58,16 +60,7 @@ def positions(journeys: Journeys, method: Method | None = None) -> pl.DataFrame:
     tallies = journeys.tallies((need,))
     check_times(rule, has_times=tallies.has_times)
     tally = tallies.get(need)
-    games, players = tallies.games, tallies.players
-    frame = pl.DataFrame({
-        "position": tally.tails, CONVERSIONS: tally.column(CONVERSIONS), VALUE: tally.column(VALUE),
-    })  # fmt: skip
-    named = frame.with_columns(
-        *(games[name][tally.games].alias(name) for name in games.columns),
-        *(players[name][tally.player(0) - FIRST_PLAYER].alias(name) for name in players.columns),
-    )
-    by = [name for name in games.columns if name != STAGE]
-    stage = [STAGE] if STAGE in named.columns else []
-    return named.select([*by, *stage, *(c for c in players.columns if c != STAGE), *frame.columns]).sort(
-        *by, *stage, *(c for c in players.columns if c != STAGE), "position", nulls_last=False, maintain_order=True
-    )
+    numbers = {"position": tally.tails, CONVERSIONS: tally.column(CONVERSIONS), VALUE: tally.column(VALUE)}
+    # games and players are numbered in the order of their names
+    order = np.lexsort([tally.tails, tally.player(0), tally.games])
+    return view_frame(tallies, tally.games, numbers, {"": tally.player(0) - FIRST_PLAYER})[order]

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.analyses.games import game_columns
 from attrib.errors import SpecError
 from attrib.intervals import Resampling, check_interval
 from attrib.methods.base import (
@@ -27,6 +26,7 @@ from attrib.methods.base import (
 from attrib.methods.chain import chains, check_chain, tolerance_of
 from attrib.needs import Transitions
 from attrib.schemas import CONVERSIONS, EFFECT, KIND, VALUE
+from attrib.views.frames import game_columns
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -132,7 +132,7 @@ def removal(
         for name, values in zip(NUMBERS, drawn, strict=True):
             numbers[f"{name}_low"], numbers[f"{name}_high"] = resampling.percentiles(values)
     games = n_games(tallies)
-    columns = game_columns(tallies, np.repeat(np.arange(games), len(items)), ("removed", KIND, *NUMBERS, *BOUNDS))
+    columns = game_columns(tallies, np.repeat(np.arange(games), len(items)), {"removed", KIND, *NUMBERS, *BOUNDS})
     return pl.DataFrame({
         **columns,
         "removed": pl.Series([item.label for item in items] * games, dtype=pl.String),

@@ -121,6 +121,11 @@ class Tallies:
     has_times: bool = True
     workers: int = 1
 
+    @property
+    def n_games(self) -> int:
+        """Number of games."""
+        return self.games.height if self.games.width else 1  # with by-columns there may be none at all
+
     def get(self, need: Need) -> Tally:
         """Sum of a need that was asked for."""
         return self.sums[need]

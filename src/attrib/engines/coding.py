@@ -80,10 +80,15 @@ def integer_words(series: pl.Series) -> tuple[Words, Words]:
         w0 = ordered_float(series.cast(pl.Float64).fill_null(0.0).to_numpy())
     elif dtype == pl.UInt64:
         w0 = series.fill_null(0).to_numpy().copy()
-    elif dtype.is_integer() or dtype == pl.Boolean or dtype.is_temporal():
+    elif (dtype.is_integer() and dtype not in (pl.Int128, pl.UInt128)) or dtype == pl.Boolean or dtype.is_temporal():
         w0 = series.to_physical().cast(pl.Int64).fill_null(0).to_numpy().view(np.uint64)
     else:
-        raise DataError("wrong_type", f"column {series.name!r} is {dtype}, which cannot be a key", column=series.name)
+        raise DataError(
+            "wrong_type",
+            f"column {series.name!r} is {dtype}, which cannot be a key",
+            hint="cast it to text",
+            column=series.name,
+        )
     return w0, np.zeros(len(w0), np.uint64)
 
 

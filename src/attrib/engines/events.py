@@ -23,10 +23,10 @@ from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks
-from attrib.io.sources import MORE, Source, read_error
+from attrib.io.sources import MORE, Source, check_distinct, read_error
 from attrib.kernels import rows as kernel
 from attrib.needs import Need
-from attrib.ragged import Cut, CutPlan, Events, cut
+from attrib.ragged import NEVER, Cut, CutPlan, Events, cut
 from attrib.schemas import (
     CHANNEL,
     CLUSTER,
@@ -103,6 +103,9 @@ class EventReader:
         o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT) if c in outcomes.schema)
         o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional, *_more(outcomes))))
         require_columns("outcomes", outcomes.schema, [c for c in o_columns if not c.startswith("__")])
+
+        check_distinct("touchpoints", touches.schema, t_columns)
+        check_distinct("outcomes", outcomes.schema, o_columns)
 
         t_types, o_types = checks.read_types(touches, t_columns, interaction), checks.read_types(outcomes, o_columns)
         self.ids = checks.common_ids([t_types, o_types])
@@ -187,7 +190,7 @@ class EventReader:
             max_gap=in_ticks(recipe.max_gap, self.ticks),
             exponent=self._exponent, ticks=self.ticks,
         )  # fmt: skip
-        return plan if maturity < 0 else replace(plan, open_from=self.end - maturity)
+        return plan if maturity < 0 else replace(plan, open_from=max(self.end - maturity, -NEVER))
 
     def cut(self, events: Events, plan: CutPlan) -> Cut:
         """Cut the journeys of a partition."""

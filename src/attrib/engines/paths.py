@@ -14,7 +14,7 @@ from attrib.engines.base import Fates, Ledger, Tallies, Units
 from attrib.engines.coding import Dictionary, check_players
 from attrib.engines.events import exponent_of
 from attrib.errors import DataError
-from attrib.io.checks import check_rejects, join_rejected
+from attrib.io.checks import add_sizes, check_rejects, join_rejected
 from attrib.io.sources import MORE, Source, read_error
 from attrib.kernels.codes import CONVERTING, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
 from attrib.needs import Need
@@ -161,10 +161,13 @@ class PathReader:
         rules.append(pl.when(has_blank).then(pl.lit("channel_empty")))
         broken = numbers.select(pl.coalesce(*rules, pl.lit(None, pl.String)).alias("rule"))["rule"]
         bad = numbers.filter(broken.is_not_null())
+        # what is no count, such as -1 or 1e30, counts no conversion: only so do the entries of the ledger add up
+        good_count = int(_finite_sum(numbers.filter(broken.is_null()), CONVERSIONS))
+        bad_count = int(_finite_sum(bad.filter(whole(CONVERSIONS)), CONVERSIONS))
         value_in = _finite_sum(numbers, VALUE if VALUE in numbers.columns else CONVERSIONS)
         value_out = _finite_sum(bad, VALUE if VALUE in numbers.columns else CONVERSIONS)
         self._counts_in = (
-            int(_finite_sum(numbers, CONVERSIONS)), value_in, int(_finite_sum(bad, CONVERSIONS)), value_out, bad.height
+            good_count + bad_count, value_in, bad_count, value_out, bad.height
         )  # fmt: skip
         if bad.height:
             listed = table.with_row_index("__row").with_columns(broken.alias("__rule")).filter(broken.is_not_null())
@@ -271,4 +274,6 @@ class PathReader:
 
 def _finite_sum(frame: pl.DataFrame, column: str) -> float:
     values = frame[column].fill_null(0.0).to_numpy()
-    return math.fsum(values[np.isfinite(values)])
+    finite = values[np.isfinite(values)]
+    add_sizes(0.0, finite, "paths")
+    return math.fsum(finite)

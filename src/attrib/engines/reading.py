@@ -78,6 +78,7 @@ class TableReader:
     rows: int = 0
     rejected_rows: int = 0
     value_in: list[float] = field(default_factory=list)
+    value_size: float = 0.0
     value_rejected: list[float] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
     counted: tuple[str, ...] = ()
@@ -120,6 +121,7 @@ class TableReader:
         if self.types.has_value:
             finite = batch[VALUE].fill_null(0.0).to_numpy()
             finite = finite[np.isfinite(finite)]
+            self.value_size = checks.add_sizes(self.value_size, finite, self.source.name)
             self.value_in.append(float(finite.sum()))
         full = batch
         clean = checks.looks_clean(batch, self.types, self.stages, self.interactions)

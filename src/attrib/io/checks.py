@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, RejectedError
@@ -20,6 +22,7 @@ FLAG = "__flag"  # whether a touch is an outcome too, read from the caller's fla
 _AWARE = r"\d\d:?\d\d.*([zZ]|[+-]\d\d:?\d\d)$"
 TICKS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 BLANKS = " \t\n\v\f\r"  # white space as kernels know it; a name of other spaces is odd, but a name
+LARGEST_SUM = 2.0**1008  # replicates may draw one customer 256 times, and solving takes differences of sums
 YES, NO = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n", "")
 
 
@@ -73,10 +76,10 @@ def read_types(source: Source, names: tuple[str, ...], texts: tuple[str, ...] = 
 
 
 def _id_type(dtype: pl.DataType, table: str) -> str:
+    if _is_text(dtype) or dtype in (pl.Int128, pl.UInt128):  # wider than a word: compared as decimal texts
+        return "text"
     if dtype.is_integer():
         return "unsigned" if dtype == pl.UInt64 else "integer"
-    if _is_text(dtype):
-        return "text"
     hint = "floats as ids often come from nulls in pandas: cast to Int64" if dtype.is_float() else ""
     raise _wrong_type(table, CUSTOMER, dtype, "text or a whole number", hint)
 
@@ -125,6 +128,25 @@ def parse_times(texts: pl.Series) -> tuple[pl.Series, bool, bool]:
     times = frame.select(reading).to_series()
     some_naive = bool((~mask & times.is_not_null()).any())
     return times, some_aware, some_naive
+
+
+def add_sizes(size: float, values: npt.NDArray[np.float64], table: str) -> float:
+    """Add the absolute values of a batch to those met before; where they fit a float, so does every sum of values.
+
+    Raises
+    ------
+    DataError
+        ``values_too_large``.
+    """
+    with np.errstate(over="ignore"):
+        size += float(np.abs(values).sum())
+    if not size <= LARGEST_SUM:
+        raise DataError(
+            "values_too_large",
+            f"the values of {table} add up to more than {LARGEST_SUM:.2g}: beyond it, sums of them may be no number",
+            hint="check the largest of them, or give all in a larger unit",
+        )
+    return size
 
 
 def is_blank(column: str) -> pl.Expr:
@@ -190,7 +212,7 @@ def looks_clean(
     required = [CUSTOMER, TIME, *(n for n in types.names if n in (CHANNEL, OUTCOME, VALUE))]
     if any(batch[name].null_count() for name in required) or stages:
         return False
-    if SEQUENCE in types.names and batch.schema.get(RAW + SEQUENCE) == pl.String:
+    if RAW + SEQUENCE in batch.columns and batch[SEQUENCE].null_count() > batch[RAW + SEQUENCE].null_count():
         return False
     if FLAG in types.names and batch[FLAG].null_count():
         return False
@@ -237,8 +259,8 @@ def split_rejected(  # noqa: C901 - one step a rule
             add(pl.col(VALUE).is_null(), "value_unparseable")
         add(pl.col(VALUE).is_null(), "value_missing")
         add(~pl.col(VALUE).is_finite(), "value_not_finite")
-    if batch.schema.get(RAW + SEQUENCE) == pl.String:
-        add(pl.col(SEQUENCE).is_null() & ~is_blank(RAW + SEQUENCE), "sequence_unparseable")
+    if RAW + SEQUENCE in batch.columns:
+        add(pl.col(SEQUENCE).is_null() & ~is_blank(RAW + SEQUENCE), "sequence_unparseable")  # or beyond 64 bits
     if FLAG in types.names:
         add(pl.col(FLAG).is_null(), "flag_unreadable")
     if stages:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import glob
 import gzip
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -122,10 +123,32 @@ def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -
         schema = frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(error, name, files) from error
+    if kind != "csv" and MORE in schema:  # a column of the caller's that happens to bear the name
+        frame = frame.drop(MORE)
+        schema = pl.Schema({column: dtype for column, dtype in schema.items() if column != MORE})
     theirs = tuple(column for column in schema if column != MORE)
+    check_distinct(name, schema, tuple((columns or {}).values()))
     frame, schema = _rename(frame, schema, columns or {}, name)
     source = Source(name, frame, schema, kind, files, theirs)
     return replace(source, if_empty=SPENT) if kind == "memory" and hasattr(data, "__next__") else source
+
+
+def check_distinct(table: str, schema: pl.Schema, used: Iterable[str]) -> None:
+    """Check that no column in use stands twice in the header of a CSV file, since nothing says which is meant.
+
+    Raises
+    ------
+    DataError
+        ``duplicate_columns``.
+    """
+    twice = [column for column in dict.fromkeys(used) if column in schema and f"{column}_duplicated_0" in schema]
+    if twice:
+        raise DataError(
+            "duplicate_columns",
+            f"{table}: the header names {', '.join(map(repr, twice))} more than once",
+            hint="give each column a name of its own",
+            columns=twice,
+        )
 
 
 def mapping_for(table: str, columns: Mapping[str, str | Mapping[str, str]]) -> dict[str, str]:
@@ -301,6 +324,8 @@ def _check_end(file: Path, name: str) -> None:
         raise DataError(
             "truncated_file", f"{name}: {file.name!r} cannot be decompressed: {error}", hint="fetch it again"
         ) from error
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _unreadable(ValueError("it is UTF-16, not UTF-8"), name, (file,))
     if tail.endswith((b"\n", b"\r")) or b'"' in tail or b"\n" not in tail:
         return  # quoted cells may hold separators and line ends: counting would mislead
     separator = b"\t" if ".tsv" in file.name.lower() else b","

@@ -120,7 +120,7 @@ def distinct_players(offsets, players):
 
 @jit
 def sum_patterns(rows, game, unit, conversions, nulls, value, scale, game_bits, tail_bits, tails, keys, sums):
-    """Counts by (unit, game, tail), columns: rows, conversions, nulls, value (4 words).
+    """Counts by (unit, game, tail), columns: rows, conversions, nulls, rows with a conversion, value (4 words).
 
     All arrays but ``keys`` and ``sums`` by journey, sorted so that equal keys follow one another (``rows`` says in
     which order to read them); returns the number of distinct keys, which ``keys`` and ``sums`` receive.
@@ -135,6 +135,8 @@ def sum_patterns(rows, game, unit, conversions, nulls, value, scale, game_bits, 
         sums[n, 0] += 1
         sums[n, 1] += conversions[j]
         sums[n, 2] += nulls[j]
+        if conversions[j] > 0:
+            sums[n, 3] += 1
         if value[j] != 0.0:
-            add(sums, n, 3, value[j] * scale)
+            add(sums, n, 4, value[j] * scale)
     return n + 1

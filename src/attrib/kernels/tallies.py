@@ -131,7 +131,8 @@ def _weigh(rule, a, b, low, high, players, times, weights):
         # ages relative to the last touch: 2^-(age) cannot all underflow, whatever the span
         total = 0.0
         for i in range(m):
-            weights[i] = 2.0 ** (-(times[high - 1] - times[low + i]) / a)
+            age = np.uint64(times[high - 1]) - np.uint64(times[low + i])  # int64 may not hold it
+            weights[i] = 2.0 ** (-(age / a))
             total += weights[i]
         for i in range(m):
             weights[i] /= total

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrib.kernels._jit import jit
+from attrib.kernels._jit import inline, jit
 from attrib.kernels.codes import (
     COLLAPSE,
     CONVERTING,
@@ -110,6 +110,12 @@ def stage_of_touches(t_offsets, times, b_offsets, b_time, b_to, out):
                 stage = b_to[b]
                 b += 1
             out[i] = stage
+
+
+@inline
+def _span(earlier, later):
+    """Ticks between two times; those at both ends of int64 are further apart than int64 can say."""
+    return np.uint64(later) - np.uint64(earlier)
 
 
 @jit
@@ -216,8 +222,8 @@ def cut_journeys(
             part = m
             while i < stop:
                 window = lookback_of_kind[t_kind[i]]
-                if window < 0 or anchor - t_time[i] <= window:
-                    if max_gap != NO_GAP and m > part and t_time[i] - out_time[m - 1] > max_gap:
+                if window < 0 or _span(t_time[i], anchor) <= np.uint64(window):
+                    if max_gap != NO_GAP and m > part and _span(out_time[m - 1], t_time[i]) > np.uint64(max_gap):
                         # a long pause: what came before it is a null journey of its own
                         is_open = out_time[m - 1] > open_from
                         game[j] = (touch_game[out_kind[m - 1]] << by_stage) | stage

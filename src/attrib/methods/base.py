@@ -217,12 +217,9 @@ def touch_rule_of(method: Any) -> RuleSums:
 
 def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
     """Credit of the data as they are, with exact sums."""
-    if method._needs_nulls:  # noqa: SLF001 - methods and their base share the protected parts
-        warn_without_nulls(method.label, tallies)
-    for remark in method._remarks(tallies):  # noqa: SLF001
-        warnings.warn(remark, AttribWarning, stacklevel=2)
+    warn_about(method, tallies)
     summed = replace_sums(tallies)
-    solved = method._solve(summed, cells, Observed())  # noqa: SLF001
+    solved = method._solve(summed, cells, Observed())  # noqa: SLF001 - methods and their base share the protected parts
     refunds = "" if np.isnan(solved.conversions[0]).any() else " (refunds?)"
     for what, credit, why in (("conversions", solved.conversions, ""), ("value", solved.value, refunds)):
         if np.isnan(credit[0]).any():
@@ -235,6 +232,14 @@ def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
     effect = None if solved.effect is None else solved.effect[0]
     error = None if solved.error is None else solved.error[0]
     return Credits(solved.conversions[0], solved.value[0], effect, error)
+
+
+def warn_about(method: Method, tallies: Tallies) -> None:
+    """Warn of what the reader of a method's credit should know beside the numbers."""
+    if method._needs_nulls:  # noqa: SLF001 - methods and their base share the protected parts
+        warn_without_nulls(method.label, tallies)
+    for remark in method._remarks(tallies):  # noqa: SLF001
+        warnings.warn(remark, AttribWarning, stacklevel=3)
 
 
 def warn_without_nulls(label: str, tallies: Tallies) -> None:
@@ -266,7 +271,7 @@ def cells_of(tallies: Tallies) -> Cells:
 
 def n_games(tallies: Tallies) -> int:
     """Number of games."""
-    return tallies.games.height if tallies.games.width else 1  # with by-columns there may be none at all
+    return tallies.n_games
 
 
 def totals_by_game(tallies: Tallies, name: str, draw: Draw) -> Floats:

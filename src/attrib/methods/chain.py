@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import SolveError, SpecError
+from attrib.errors import ResourceError, SolveError, SpecError
 from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, NULL_STATE
 from attrib.methods.base import Cells, Draw, n_games
 from attrib.needs import Transitions
@@ -60,6 +61,28 @@ def chains(order: int, tallies: Tallies, cells: Cells, draw: Draw) -> Iterator[t
         if rows.start < rows.stop:
             players = cells.player[cells.starts[game] : cells.starts[game + 1]]
             yield game, Chain.build(order, bits, contexts[rows], steps[rows], players), rows
+
+
+def _check_memory(n: int) -> None:
+    """Stop where the matrix of all pairs of players, and what it takes to invert it, exceeds the machine's memory.
+
+    Raises
+    ------
+    ResourceError
+        ``chain_too_large``: the system might otherwise kill the process without a word.
+    """
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        memory = 16 << 30
+    needed = 4 * 8 * n * n
+    if needed > memory:
+        raise ResourceError(
+            "chain_too_large",
+            f"a chain of {n:,} players takes about {needed / 1e9:,.0f} GB to solve, there are {memory / 1e9:,.0f} GB",
+            hint="group rare players, or use a rule or Shapley()",
+            players=n,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +165,7 @@ class Chain:
         from attrib.kernels import markov
 
         replicates, n = counts.shape[0], self.n
+        _check_memory(n)
         inner = (self.source > 0) & (self.target > 0)
         arrives, leaves = self.target == TO_CONVERSION, self.target < 0
         out = np.empty((replicates, n, 2))

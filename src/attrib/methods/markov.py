@@ -77,12 +77,13 @@ class Markov(Method):
         effect_out[:] = np.nan
         # credit is as much less exact than effects as these cancel in their sum, which renormalising lets them
         tolerance = TOLERANCE if self.removal == "renormalise" else tolerance_of(draw)
+        least = 10 * tolerance if self.removal == "renormalise" else 0.0
         for game, chain, rows in chains(self.order, tallies, cells, draw):
             cell = slice(cells.starts[game], cells.starts[game + 1])
             losses, totals = chain.losses(counts[:, rows], value[:, rows], self.removal, tolerance)
             effect = _effects(losses[:, :, 0], totals[:, 0])
-            conversions_out[:, cell] = _share_out(effect, totals[:, 0], tolerance)
-            value_out[:, cell] = _share_out(_effects(losses[:, :, 1], totals[:, 1]), totals[:, 1], tolerance)
+            conversions_out[:, cell] = _share_out(effect, totals[:, 0], least)
+            value_out[:, cell] = _share_out(_effects(losses[:, :, 1], totals[:, 1]), totals[:, 1], least)
             some = np.where(totals[:, :1] > 0, effect, np.nan)
             # a loss lies between nothing and everything; without renormalising, what lies outside is rounding
             effect_out[:, cell] = np.clip(some, 0.0, 1.0) if self.removal == "null" else some
@@ -95,14 +96,14 @@ def _effects(losses: Floats, totals: Floats) -> Floats:
         return losses / totals[:, None]
 
 
-def _share_out(effect: Floats, totals: Floats, tolerance: float) -> Floats:
+def _share_out(effect: Floats, totals: Floats, least: float) -> Floats:
     """Totals in proportion to the effects, [R, n].
 
-    Nothing to share out is 0 for everybody; effects that do not sum to a positive number share out nothing (NaN).
+    Nothing to share out is 0 for everybody; effects that do not sum to a positive number, or to no more than the part
+    ``least`` of their sizes, which is their accuracy, share out nothing (NaN).
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         whole = effect.sum(axis=1, keepdims=True)
         size = np.abs(effect).sum(axis=1, keepdims=True)
-        # a sum within the accuracy of its terms is 0
-        share = np.where(whole > 10 * tolerance * size, effect / whole, np.nan)
+        share = np.where(whole > least * size, effect / whole, np.nan)
         return np.where(totals[:, None] == 0.0, 0.0, totals[:, None] * share)

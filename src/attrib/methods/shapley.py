@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from attrib.errors import ResourceError, SpecError
 from attrib.kernels.codes import SHAPLEY
-from attrib.methods.base import Cells, Credits, Draw, Method
+from attrib.methods.base import Cells, Credits, Draw, Method, cells_of
 from attrib.methods.games import NEEDS, Game, games_of
 from attrib.methods.rules import add_up
 from attrib.needs import Need, RuleSums
@@ -113,7 +113,8 @@ class Shapley(Method):
         return self.samples or (SAMPLES if players > MAX_EXACT else 0)
 
     def _remarks(self, tallies: Tallies) -> Iterator[str]:
-        if not self._closed and self.samples is None and tallies.players.height > MAX_EXACT:
+        players = np.diff(cells_of(tallies).starts)
+        if not self._closed and self.samples is None and players.max(initial=0) > MAX_EXACT:
             yield (
                 f"{self.label}: games of more than {MAX_EXACT} players are sampled ({SAMPLES:,} orders); "
                 "conversions_se is their Monte-Carlo error"

@@ -2,43 +2,153 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import polars as pl
 
 from attrib.engines.paths import PathRecipe
 from attrib.errors import SpecError
-from attrib.needs import Need, Totals
+from attrib.needs import CUSTOMER_SET, PATH, Patterns, Totals
 from attrib.schemas import LEDGER_COLUMNS
 from attrib.stages import StageModel
+from attrib.views.customers import mix_frame, overlap_frame, reach_frame
 from attrib.views.funnel import funnel_frame
+from attrib.views.groups import read_groups, switches_frame
 from attrib.views.listing import journeys_frame
-
-if TYPE_CHECKING:
-    from attrib.engines.base import Engine, Ledger, Memory, Recipe, Tallies, Work
-    from attrib.io.sources import Source
+from attrib.views.of_paths import PathViews
 
 
-class Views:
-    """Base of :class:`attrib.Journeys`: the questions; the recipe behind them is the subclass's affair."""
+class Views(PathViews):
+    """All questions; the recipe behind them is the affair of :class:`attrib.Journeys`."""
 
-    _recipe: Recipe | PathRecipe
-    _sources: Sequence[Source]
-    _memory: Memory
-    engine: Engine
+    # customers and channels ---------------------------------------------------------------------------------------
+    def reach(self) -> pl.DataFrame:
+        """How many customers each player met; open journeys count.
 
-    def tallies(self, needs: tuple[Need, ...], *, units: bool = False) -> Tallies:
-        """Sum what methods need over all journeys (for methods, not for people)."""
-        return self.engine.tally(self._recipe, needs, units=units, memory=self._memory)
+        Returns
+        -------
+        polars.DataFrame
+            The player's columns; ``customers`` with a touch of the player in a journey of the game; their ``share`` of
+            the game's customers; ``only``: those who met no other player there; ``converted``: those with an attributed
+            conversion in the game, on whichever journey; ``rate`` = converted / customers.
 
-    def stream(self, work: Work) -> Iterator[tuple[Any, Any]]:
-        """Work through the journeys, one partition at a time (for analyses, not for people)."""
-        return self.engine.stream(self._recipe, self._memory, work)
+        Raises
+        ------
+        SpecError
+            ``no_customers`` for a path table.
 
-    def _ledger(self) -> Ledger:
-        return self.engine.ledger(self._recipe, self._memory)
+        Examples
+        --------
+        >>> import attrib
+        >>> data = attrib.synth.generate(customers=200, seed=1)
+        >>> attrib.Journeys.from_events(data.touchpoints, data.outcomes).reach().columns
+        ['channel', 'customers', 'share', 'only', 'converted', 'rate']
+        """
+        self._check_customers("reach")
+        return reach_frame(self._compared("reach", Patterns(CUSTOMER_SET)))
 
+    def overlap(self) -> pl.DataFrame:
+        """How many customers met both of two players; open journeys count.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row a pair of players of a game, whether anybody met both or not: the player's columns with the suffixes
+            ``_a`` and ``_b``; ``customers`` who met both, their ``share`` of the game's customers, ``jaccard`` = both /
+            either, ``lift`` = share / product of the two players' shares (1: as often together as chance would have).
+
+        Raises
+        ------
+        SpecError
+            ``no_customers`` for a path table.
+        ResourceError
+            ``too_many_pairs``.
+
+        Examples
+        --------
+        >>> import attrib
+        >>> from datetime import datetime
+        >>> day = datetime(2025, 1, 1)
+        >>> touches = pl.DataFrame({"customer_id": [1, 1, 2], "timestamp": [day] * 3, "channel": ["ad", "tv", "ad"]})
+        >>> orders = pl.DataFrame({"customer_id": [1], "timestamp": [day], "outcome": ["purchase"]})
+        >>> attrib.Journeys.from_events(touches, orders).overlap().rows()
+        [('ad', 'tv', 1, 0.5, 0.5, 1.0)]
+        """
+        self._check_customers("overlap")
+        return overlap_frame(self.tallies((Patterns(CUSTOMER_SET),)))
+
+    def mix(self, groups: Mapping[str, Collection[str]] | None = None, *, rest: str = "online") -> pl.DataFrame:
+        """Customers who met one channel, several of one group, or several groups; open journeys count.
+
+        Parameters
+        ----------
+        groups : mapping of str to list of str, optional
+            Channels of each group, such as ``{"offline": ["store", "call"]}``. Without ``channel`` among the player's
+            columns: players.
+        rest : str
+            Group of all other channels.
+
+        Returns
+        -------
+        polars.DataFrame
+            Three rows a game, ``mix`` = single (one channel), multi (several of one group), cross (several groups);
+            ``customers`` and their ``share``, ``converted``: those with an attributed conversion in the game, ``rate``
+            = converted / customers.
+
+        Raises
+        ------
+        SpecError
+            ``bad_groups``, ``unknown_channels``, ``no_customers`` for a path table.
+
+        Examples
+        --------
+        >>> import attrib
+        >>> from datetime import datetime
+        >>> day = datetime(2025, 1, 1)
+        >>> touches = pl.DataFrame({"customer_id": [1, 1, 2], "timestamp": [day] * 3, "channel": ["ad", "tv", "ad"]})
+        >>> orders = pl.DataFrame({"customer_id": [1], "timestamp": [day], "outcome": ["purchase"]})
+        >>> attrib.Journeys.from_events(touches, orders).mix({"offline": ["tv"]}).select("mix", "customers").rows()
+        [('single', 1), ('multi', 0), ('cross', 1)]
+        """
+        self._check_customers("mix")
+        tallies = self._compared("mix", Patterns(CUSTOMER_SET))
+        return mix_frame(tallies, read_groups({} if groups is None else groups, rest, tallies.players))
+
+    def switches(self, groups: Mapping[str, Collection[str]], *, rest: str = "online") -> pl.DataFrame:
+        """Journeys that step from one group of channels to another, and back.
+
+        Parameters
+        ----------
+        groups, rest
+            As in :meth:`mix`.
+
+        Returns
+        -------
+        polars.DataFrame
+            Two rows a game and ordered pair of groups ``from`` and ``to``. ``back`` = false: journeys in which a touch
+            of ``to`` directly follows one of ``from``; ``back`` = true: those of them that later step from ``to``
+            directly to ``from``. ``journeys``, ``conversions``, ``nulls``, ``rate`` = conversions / journeys, ``share``
+            of the game's journeys. A journey may count in several rows.
+
+        Raises
+        ------
+        SpecError
+            ``bad_groups``, ``unknown_channels``.
+
+        Examples
+        --------
+        >>> import attrib
+        >>> table = pl.DataFrame({"path": ["ad > shop > ad", "ad"], "total_conversions": [3, 1], "total_null": [1, 9]})
+        >>> journeys = attrib.Journeys.from_paths(table)
+        >>> switches = journeys.switches({"offline": ["shop"]})
+        >>> switches.filter(pl.col("from") == "online").select("from", "to", "back", "journeys", "rate").rows()
+        [('online', 'offline', False, 4, 0.75), ('online', 'offline', True, 4, 0.75)]
+        """
+        tallies = self._compared("switches", Patterns(PATH))
+        return switches_frame(tallies, read_groups(groups, rest, tallies.players))
+
+    # stages, rows, the journeys themselves ------------------------------------------------------------------------
     def funnel(self) -> pl.DataFrame:
         """Customers by stage (docs/semantics.md, section 3).
 

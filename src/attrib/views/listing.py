@@ -11,6 +11,7 @@ from attrib.engines.paths import PathRecipe
 from attrib.kernels.codes import FIRST_PLAYER, STATUSES
 from attrib.ragged import Events, Ragged
 from attrib.schemas import CONVERSIONS, CUSTOMER, NULLS, VALUE
+from attrib.views.frames import player_labels
 from attrib.views.funnel import UNITS
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def journeys_frame(recipe: Recipe | PathRecipe, reader: Any, parts: list[tuple[A
     """Table of journeys, one row each."""
     if isinstance(recipe, PathRecipe):
         return pl.concat([_path_rows(reader, ragged) for _, ragged in parts])
-    labels, games, ids = _player_labels(reader), reader.game_frame(), customers_of(reader)
+    labels, games, ids = player_labels(reader.player_frame()), reader.game_frame(), customers_of(reader)
     frames = [_event_rows(reader, events, ragged, labels, games) for events, ragged in parts]
     frame = pl.concat(frames).join(ids, on=[c for c in ids.columns if c != CUSTOMER], how="left", maintain_order="left")
     columns = [CUSTOMER, *(c for c in frame.columns if not c.startswith("__") and c != CUSTOMER)]
@@ -52,13 +53,6 @@ def _path_rows(reader: Any, ragged: Ragged) -> pl.DataFrame:
         NULLS: ragged.nulls,
         VALUE: ragged.value,
     })  # fmt: skip
-
-
-def _player_labels(reader: EventReader) -> pl.Series:
-    frame = reader.player_frame()
-    return frame.select(
-        pl.concat_str([pl.col(c).cast(pl.String).fill_null("(none)") for c in frame.columns], separator=": ")
-    ).to_series()
 
 
 def _event_rows(

@@ -8,57 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.analyses.games import game_columns
 from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, NULL_STATE, PAD
-from attrib.methods.base import check_journeys
 from attrib.needs import Transitions
 from attrib.schemas import VALUE
+from attrib.views.frames import view_frame
 
 if TYPE_CHECKING:
-    from attrib.journeys import Journeys
+    from attrib.engines.base import Tallies
 
 Ints = npt.NDArray[np.int64]
 SOURCES = ("start", "player")
 TARGETS = ("player", "conversion", "null")
 
 
-def transitions(journeys: Journeys) -> pl.DataFrame:
-    """Count the steps between touches, from start and to conversion or null.
-
-    Parameters
-    ----------
-    journeys : Journeys
-        From :meth:`attrib.Journeys.from_events` or :meth:`attrib.Journeys.from_paths`.
-
-    Returns
-    -------
-    polars.DataFrame
-        The ``by`` columns and ``stage``; ``from_kind`` (start or player), ``from`` (null unless a player; with
-        several player columns one each, such as ``from_channel``); ``to_kind`` (player, conversion or null), ``to``
-        likewise; ``count`` of steps (conversions and nulls that take them), ``probability`` = count over that of all
-        steps from there, ``value`` on conversion (null elsewhere). Sorted by the keys.
-
-    Raises
-    ------
-    DataError
-        If the data cannot be read as journeys.
-
-    Examples
-    --------
-    >>> import attrib, polars as pl
-    >>> from attrib.analyses.transitions import transitions
-    >>> paths = pl.DataFrame({"path": ["ad > mail", "mail"], "total_conversions": [1, 0], "total_null": [0, 3]})
-    >>> table = transitions(attrib.Journeys.from_paths(paths))
-    >>> for row in table.select("from_kind", "from", "to_kind", "to", "count", "probability").rows():
-    ...     print(row)
-    ('start', None, 'player', 'ad', 1, 0.25)
-    ('start', None, 'player', 'mail', 3, 0.75)
-    ('player', 'ad', 'player', 'mail', 1, 1.0)
-    ('player', 'mail', 'conversion', None, 1, 0.25)
-    ('player', 'mail', 'null', None, 3, 0.75)
-    """
-    check_journeys(journeys)
-    tallies = journeys.tallies((Transitions(1),))
+def transitions_frame(tallies: Tallies) -> pl.DataFrame:
+    """Table of steps with their counts and probabilities."""
     tally = tallies.get(Transitions(1))
     source, step, counts = tally.player(0), tally.player(1), tally.counts("count")
     _, at = np.unique(tally.contexts | (tally.games << tally.layout.bits), return_inverse=True)
@@ -79,7 +43,7 @@ def transitions(journeys: Journeys) -> pl.DataFrame:
         **_names(tallies.players, step, "to"),
         **numbers,
     }
-    return pl.DataFrame({**game_columns(tallies, tally.games, columns), **columns})[order]
+    return view_frame(tallies, tally.games, columns)[order]
 
 
 def _names(players: pl.DataFrame, codes: Ints, side: str) -> dict[str, pl.Series]:
