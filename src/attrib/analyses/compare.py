@@ -39,7 +39,7 @@ Floats = npt.NDArray[np.float64]
 # columns of the answers beside those that name their rows
 OWN = (
     "spread", "other", "rank_correlation", "distance", "share_other", "conversions_other",
-    *(f"{prefix}difference{end}" for prefix in ("", "conversions_") for end in ("", "_low", "_high")),
+    *(f"{number}_difference{end}" for number in (SHARE, CONVERSIONS) for end in ("", "_low", "_high")),
 )  # fmt: skip
 
 

@@ -141,7 +141,7 @@ class Shapley(Method):
                 scale = game.journeys(r)
                 conversions[r, cell], value[r, cell] = values * scale
                 if spread is not None:
-                    errors[:, r, cell] = spread * scale
+                    errors[:, r, cell] = np.where(spread > 0, spread * scale, np.nan)  # no error: exact
         return Credits(conversions, value, None, *(None if np.isnan(e).all() else e for e in errors))
 
     def _permutations(self, players: int, game: int) -> Ints:
