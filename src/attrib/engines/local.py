@@ -21,7 +21,7 @@ from attrib.errors import ResourceError, SpecError, warn
 from attrib.kernels.codes import WORDS
 from attrib.needs import Need, RuleSums, Totals, Touches, Transitions
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, walk_funnel
-from attrib.summing import tally_journeys
+from attrib.summing import RunningSums
 from attrib.tally import Tally, merge
 from attrib.values import whole_number
 
@@ -292,32 +292,38 @@ def _highest_order(needs: Iterable[Need]) -> list[Need]:
 class Accumulator:
     """A growing sum of tallies: parts wait until they outweigh what is merged, so that merging stays linear."""
 
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
+    def __init__(self, need: Need, budget: int) -> None:
+        self.need, self.budget = need, budget
         self._merged: Tally | None = None
         self._waiting: list[Tally] = []
         self._rows = 0
 
-    def add(self, tally: Tally, share: float | None) -> None:
-        """Add a part; ``share``: the fraction of all units now seen, to stop early where the rest will not fit.
+    def add(self, tally: Tally) -> None:
+        """Add a part."""
+        self._waiting.append(tally)
+        self._rows += len(tally.keys)
+        if self._rows > self._merged_rows + (1 << 18):
+            self.total()
+
+    @property
+    def _merged_rows(self) -> int:
+        return 0 if self._merged is None else len(self._merged.keys)
+
+    def check(self, running: int, share: float | None) -> None:
+        """Stop where the rows here and ``running`` elsewhere will not fit; ``share``: fraction of all units now seen.
 
         Raises
         ------
         ResourceError
             ``tally_too_large``.
         """
-        self._waiting.append(tally)
-        self._rows += len(tally.keys)
-        merged = 0 if self._merged is None else len(self._merged.keys)
-        if self._rows > merged + (1 << 18):
-            self.total()
-        size = (self._rows + (0 if self._merged is None else len(self._merged.keys))) * 8 * (1 + tally.need.width)
+        size = (running + self._rows + self._merged_rows) * 8 * (1 + self.need.width)
         expected = size if share is None else size / share
         if expected > self.budget:
             by_unit = " by resampling unit" if share is not None else ""
             raise ResourceError(
                 "tally_too_large",
-                f"the sums of {tally.need}{by_unit} need about {expected / 1e9:.1f} GB, "
+                f"the sums of {self.need}{by_unit} need about {expected / 1e9:.1f} GB, "
                 f"{self.budget / 1e9:.1f} GB are allowed",
                 hint="lower the order, raise memory_limit" + (", or use intervals=None" if by_unit else ""),
                 expected=int(expected),
@@ -336,30 +342,37 @@ class TallyPass:
 
     def __init__(self, reader: Any, needs: Iterable[Need], *, units: bool, budget: int) -> None:
         self.reader, self.units = reader, units
-        self.sums: dict[Need, Accumulator] = {n: Accumulator(budget) for n in (Totals(), Touches(), *needs)}
+        self.sums: dict[Need, Accumulator] = {n: Accumulator(n, budget) for n in (Totals(), Touches(), *needs)}
         self.fates = Fates(np.zeros(4, np.int64), np.zeros((3, 1 + WORDS), np.int64), 0, 0, [])
         self.funnel: list[FunnelPart] = []
         self._share = 0.0
+        self._running: list[RunningSums] = []  # one a thread
+        self._idle: list[RunningSums] = []  # those of them not at work
 
     def work(self, events: Any, plan: CutPlan) -> tuple[Any, Cut, list[Tally], FunnelPart | None]:
         """Run on a thread of the pool."""
         part = self.reader.cut(events, plan)
-        tallies = [
-            tally_journeys(
-                part.ragged, need, players=self.reader.n_player_codes, games=self.reader.n_games,
-                exponent=plan.exponent, units=self.units and not isinstance(need, Touches),
-            )
-            for need in self.sums
-        ]  # fmt: skip
+        try:
+            running = self._idle.pop()
+        except IndexError:  # all are at work on other threads
+            running = RunningSums(list(self.sums), units=self.units)
+            self._running.append(running)
+        handed_over = running.add(
+            part.ragged, players=self.reader.n_player_codes, games=self.reader.n_games, exponent=plan.exponent
+        )
+        self._idle.append(running)
         dropped = (events.duplicates, events.repeated, events.repeated_value)
-        return dropped, part, tallies, walk_funnel(events, plan) if self.reader.has_funnel else None
+        return dropped, part, handed_over, walk_funnel(events, plan) if self.reader.has_funnel else None
 
     def collect(self, result: tuple[Any, Cut, list[Tally], FunnelPart | None], share: float) -> None:
         """Run on the main thread."""
-        (duplicates, repeated, repeated_value), part, tallies, funnel = result
+        (duplicates, repeated, repeated_value), part, handed_over, funnel = result
         self._share += share
-        for accumulator, tally in zip(self.sums.values(), tallies, strict=True):
-            accumulator.add(tally, min(1.0, self._share) if self.units else None)
+        for tally in handed_over:
+            self.sums[tally.need].add(tally)
+        for need, accumulator in self.sums.items():
+            running = sum(sums.rows.get(need, 0) for sums in list(self._running))
+            accumulator.check(running, min(1.0, self._share) if self.units else None)
         fates = self.fates
         fates.touches += part.touches
         fates.outcomes += part.outcomes
@@ -371,6 +384,9 @@ class TallyPass:
 
     def totals(self) -> dict[Need, Tally]:
         """Sum of each need."""
+        for running in self._running:
+            for tally in running.take():
+                self.sums[tally.need].add(tally)
         return {need: accumulator.total() for need, accumulator in self.sums.items()}
 
 
