@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ Mask = npt.NDArray[np.bool_]
 MAX_ORDER = 5
 REMOVALS = ("null", "renormalise")
 STACK = 1 << 24  # numbers in a stack of replicate matrices: 128 MB
-COLUMNS = 1 << 22  # numbers in a block of right-hand sides: 32 MB, of which the solver holds eight
+COLUMNS = 1 << 20  # numbers in a block of right-hand sides: 8 MB, of which the solver holds seven
 TOLERANCE = 1e-13
 TOLERANCE_REPLICATE = 1e-8  # a replicate's own error is some percent
 MAX_STEPS = 5_000
@@ -136,20 +137,28 @@ class Chain:
         arrives = self.target == TO_CONVERSION
         return np.stack([counts[:, arrives].sum(axis=1), value[:, arrives].sum(axis=1)], axis=1)
 
-    def losses(self, counts: Floats, value: Floats, removal: str, tolerance: float) -> tuple[Floats, Floats]:
+    def losses(
+        self, counts: Floats, value: Floats, removal: str, tolerance: float, threads: int = 1
+    ) -> tuple[Floats, Floats]:
         """Conversions and value lost without each player.
 
-        counts, value float64 [R, E] -> losses float64 [R, n, 2], totals float64 [R, 2].
+        counts, value float64 [R, E] -> losses float64 [R, n, 2], totals float64 [R, 2]. ``threads`` solve blocks of
+        players side by side.
         """
         totals = self.totals(counts, value)
         if self.order == 1 and removal == "null":
             return self._closed_form(counts, value), totals
         steps = _Remaining(self, np.zeros(len(self.step), np.bool_), removal)
         out = np.empty((counts.shape[0], self.n, 2))
+        # the width of a block must not depend on the threads: columns of a block start anew together
         width = max(1, min(self.n, COLUMNS // len(self.states)))
-        for first in range(0, self.n, width):
-            some = slice(first, min(first + width, self.n))
+        blocks = [slice(first, min(first + width, self.n)) for first in range(0, self.n, width)]
+
+        def solve(some: slice) -> None:
             out[:, some] = steps.kept(counts, value, tolerance, self.last, some)
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(solve, blocks))
         return _lost(out, totals[:, None, :], value, tolerance), totals
 
     def loss(self, gone: Mask, counts: Floats, value: Floats, removal: str, tolerance: float) -> Floats:

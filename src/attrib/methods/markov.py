@@ -82,7 +82,7 @@ class Markov(Method):
         least = 10 * tolerance if self.removal == "renormalise" else ROUNDING
         for game, chain, rows in chains(self.order, tallies, cells, draw):
             cell = slice(cells.starts[game], cells.starts[game + 1])
-            losses, totals = chain.losses(counts[:, rows], value[:, rows], self.removal, tolerance)
+            losses, totals = chain.losses(counts[:, rows], value[:, rows], self.removal, tolerance, tallies.workers)
             effect = _effects(losses[:, :, 0], totals[:, 0])
             conversions_out[:, cell] = _share_out(effect, totals[:, 0], least)
             value_out[:, cell] = _share_out(_effects(losses[:, :, 1], totals[:, 1]), totals[:, 1], least)
