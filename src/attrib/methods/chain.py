@@ -26,6 +26,7 @@ Mask = npt.NDArray[np.bool_]
 MAX_ORDER = 5
 REMOVALS = ("null", "renormalise")
 STACK = 1 << 24  # numbers in a stack of replicate matrices: 128 MB
+LEAST = 8  # right-hand sides of a block: one cache line of a state serves all of them
 COLUMNS = 1 << 20  # numbers in a block of right-hand sides: 8 MB, of which the solver holds seven
 TOLERANCE = 1e-13
 TOLERANCE_REPLICATE = 1e-8  # a replicate's own error is some percent
@@ -151,7 +152,7 @@ class Chain:
         steps = _Remaining(self, np.zeros(len(self.step), np.bool_), removal)
         out = np.empty((counts.shape[0], self.n, 2))
         # the width of a block must not depend on the threads: columns of a block start anew together
-        width = max(1, min(self.n, COLUMNS // len(self.states)))
+        width = min(self.n, max(LEAST, COLUMNS // len(self.states)))
         blocks = [slice(first, min(first + width, self.n)) for first in range(0, self.n, width)]
 
         def solve(some: slice) -> None:
