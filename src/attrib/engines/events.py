@@ -240,8 +240,7 @@ class EventReader:
 
     def _in_order(self) -> Iterator[tuple[Callable[[], Events], float]]:
         if self.outcomes.types.has_value:
-            largest = _scan(self.outcomes.source, largest_value(self.outcomes.counted, self.ids))
-            self._exponent = exponent_of(float(largest or 0.0), has_value=True)
+            self._exponent = exponent_of(largest_value(self.outcomes.source, self.outcomes.counted), has_value=True)
         total = _count_rows(self.touches.source)
         outcome_batches = _checked_order(self.outcomes)
         touches, outcomes = _Carry(), _Carry()
@@ -263,6 +262,8 @@ class EventReader:
                 last = touches.take(outcome_ids[-1], self.touches)
                 yield self.grouping.later(last, outcomes.take(outcome_ids[-1], self.outcomes), skip=0), 1.0
         self._check_zones()
+        if self._exponent != exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value):
+            raise NotSortedError  # the largest value was a rejected row's: the hash route knows that before it sums
         yield self.grouping.later(touches.take(None, self.touches), outcomes.take(None, self.outcomes), skip=0), 1.0
 
     # accounts -----------------------------------------------------------------------------------------------------
