@@ -149,7 +149,7 @@ class FunnelPart:
 
     counts: Ints
     times: Ints
-    flags: Ints
+    flags: npt.NDArray[np.int16]
 
 
 def _boundaries(events: Events, goal: Milestones, scale: float) -> tuple[tuple[Any, ...], Ints]:
@@ -215,7 +215,7 @@ def walk_funnel(events: Events, plan: CutPlan) -> FunnelPart:
     (offsets, time, stage, to, *_), _ = _boundaries(events, model, 1.0)
     counts = np.zeros((len(model.stage_type), 6), np.int64)
     room = len(time) + len(events.unit)
-    times, flags = np.empty(room, np.int64), np.empty(room, np.int64)
+    times, flags = np.empty(room, np.int64), np.empty(room, np.int16)
     n = walk.walk_funnel(
         events.t_offsets, events.t_time, events.o_offsets, events.o_time, offsets, time, stage, to, plan.open_from,
         counts, times, flags,

@@ -43,34 +43,47 @@ from attrib.schemas import (
 from attrib.stages import StageColumn, StageModel
 from attrib.tally import Tally, carry, to_float
 
+MOST_ROOM = 1 << 16  # rows carried that are copied in front of the next batch, rather than the batch behind them
+BYTES_OF_EVENT = 24  # in a partition, about: time and kind of a touch, or of an outcome with its value
 ROWS_OF_PARTITION = 1 << 18  # with three words 6 MB: sorted inside the cache
 
 
 class NotSortedError(Exception):
-    """Rows turned out not to come customer by customer."""
+    """The in-order route does not serve: rows turned out not to come customer by customer."""
 
 
 @dataclass(slots=True)
 class _Carry:
     """Rows read but not yet handed on, with the customers they belong to, in order."""
 
+    reader: TableReader
     rows: list[Words] = field(default_factory=list)
     ids: list[pl.Series] = field(default_factory=list)
 
     def add(self, rows: Words, ids: pl.Series) -> None:
-        """Put a batch behind."""
-        self.rows.append(rows)
-        self.ids.append(ids)
+        """Put a batch behind; where the reader left room for them, the rows carried move to its front."""
+        if self.reader.room:
+            rows[: self.reader.room] = self.rows.pop()
+        self._carry([*self.rows, rows], [*self.ids, ids])
 
-    def take(self, cutoff: Any, reader: TableReader) -> Words:
+    def _carry(self, rows: list[Words], ids: list[pl.Series]) -> None:
+        self.rows, self.ids = rows, ids
+        self.reader.room = len(rows[0]) if len(rows) == 1 and len(rows[0]) <= MOST_ROOM else 0
+
+    def take(self, cutoff: Any) -> Words:
         """Take out the rows of customers before ``cutoff``, or all of them."""
         if not self.ids or (cutoff is not None and self.ids[0][0] >= cutoff):
-            return _no_rows(reader)  # one customer over several batches: nothing to copy yet
+            return _no_rows(self.reader)  # one customer over several batches: nothing to copy yet
         rows = np.concatenate(self.rows) if len(self.rows) > 1 else self.rows[0]
-        ids = pl.concat(self.ids) if len(self.ids) > 1 else self.ids[0]
-        at = len(ids) if cutoff is None else int(ids.search_sorted(cutoff, side="left"))
-        left = at < len(ids)
-        self.rows, self.ids = ([rows[at:]], [ids[at:]]) if left else ([], [])
+        at = 0
+        left: list[pl.Series] = []
+        for ids in self.ids:
+            before = len(ids)
+            if cutoff is not None and ids[-1] >= cutoff:
+                before = 0 if left else int(ids.search_sorted(cutoff, side="left"))
+                left.append(ids[before:])
+            at += before
+        self._carry([rows[at:]] if left else [], left)
         return rows[:at]
 
 
@@ -229,10 +242,17 @@ class EventReader:
             for store in stores:
                 store.close()
 
+    def may_fit(self, budget: int) -> bool:
+        """Whether all partitions together may fit into so many bytes, as far as the number of rows is known."""
+        return (self._count_rows() or 0) * BYTES_OF_EVENT <= budget
+
+    def _count_rows(self) -> int | None:
+        counted = [_count_rows(reader.source) for reader in (self.touches, self.outcomes)]
+        return None if None in counted else sum(n or 0 for n in counted)
+
     def _partition_bits(self) -> int:
         """Enough partitions for the cache and the budget, at most one a bucket."""
-        counted = [_count_rows(reader.source) for reader in (self.touches, self.outcomes)]
-        rows = None if None in counted else sum(n or 0 for n in counted)
+        rows = self._count_rows()
         if rows is None:
             return 6
         largest = min(ROWS_OF_PARTITION, max(1, self.budget // (8 * self.touches.layout.width * 8)))
@@ -243,28 +263,28 @@ class EventReader:
             self._exponent = exponent_of(largest_value(self.outcomes.source, self.outcomes.counted), has_value=True)
         total = _count_rows(self.touches.source)
         outcome_batches = _checked_order(self.outcomes)
-        touches, outcomes = _Carry(), _Carry()
+        touches, outcomes = _Carry(self.touches), _Carry(self.outcomes)
         for touch_rows, ids in _checked_order(self.touches):
             touches.add(touch_rows, ids)
             cutoff = ids[-1]  # this customer may go on in the next batch
             for outcome_rows, outcome_ids in _until(outcome_batches, outcomes, cutoff):
                 outcomes.add(outcome_rows, outcome_ids)
                 if len(outcomes.rows) > 2:  # many customers without a touch: they need not wait for one
-                    alone = outcomes.take(min(touches.ids[0][0], outcome_ids[-1]), self.outcomes)
+                    alone = outcomes.take(min(touches.ids[0][0], outcome_ids[-1]))
                     yield self.grouping.later(_no_rows(self.touches), alone, skip=0), 1.0
-            ready, theirs = touches.take(cutoff, self.touches), outcomes.take(cutoff, self.outcomes)
+            ready, theirs = touches.take(cutoff), outcomes.take(cutoff)
             self.progress("reading touchpoints", self.touches.rows, total)
             if len(ready) or len(theirs):
                 yield self.grouping.later(ready, theirs, skip=0), 1.0
         for outcome_rows, outcome_ids in outcome_batches:
             outcomes.add(outcome_rows, outcome_ids)
             if len(outcomes.rows) > 2 and not (touches.ids and touches.ids[0][0] >= outcome_ids[-1]):
-                last = touches.take(outcome_ids[-1], self.touches)
-                yield self.grouping.later(last, outcomes.take(outcome_ids[-1], self.outcomes), skip=0), 1.0
+                last = touches.take(outcome_ids[-1])
+                yield self.grouping.later(last, outcomes.take(outcome_ids[-1]), skip=0), 1.0
         self._check_zones()
         if self._exponent != exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value):
             raise NotSortedError  # the largest value was a rejected row's: the hash route knows that before it sums
-        yield self.grouping.later(touches.take(None, self.touches), outcomes.take(None, self.outcomes), skip=0), 1.0
+        yield self.grouping.later(touches.take(None), outcomes.take(None), skip=0), 1.0
 
     # accounts -----------------------------------------------------------------------------------------------------
     def _check_zones(self) -> None:

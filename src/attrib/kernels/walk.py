@@ -201,8 +201,8 @@ def _keep_preferred(players, kinds, times, low, high, preference_of_kind):
 
 @jit
 def cut_journeys(
-    t_offsets, t_time, t_kind, player_of_kind, t_stage, boundaries, lookback_of_kind, max_gap, open_from, preference_of_kind, repeats,
-    touch_game, outcome_game, touch_mask, by_stage, touches_out, journeys_out, ledger,
+    t_offsets, t_time, t_kind, player_of_kind, t_stage, boundaries, lookback_of_kind, max_gap, open_from,
+    preference_of_kind, repeats, touch_game, outcome_game, touch_mask, by_stage, touches_out, journeys_out, ledger,
 ):  # fmt: skip
     """Cut customers' touches at the boundaries, window them, split pauses, keep the preferred, thin out repeats.
 
@@ -308,7 +308,7 @@ def walk_funnel(
     """Per stage: entered, advanced, skipped, open, repeat advances, touches; and the times in stage.
 
     counts int64 [S, 6]. durations: the time of entry for customers still in a stage (ticks), the time spent for
-    those who left. advanced int8: 1 left, 0 still there, and the stage in the upper bits. Returns their number.
+    those who left. advanced int16: 1 left, 0 still there, and the stage in the upper bits. Returns their number.
     """
     customers = t_offsets.shape[0] - 1
     last = counts.shape[0] - 1

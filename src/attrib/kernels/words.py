@@ -22,6 +22,7 @@ C2 = np.uint64(0x4CF5AD432745937F)
 
 @inline
 def mix(x):
+    """Finalise x as splitmix64 does."""
     x ^= x >> np.uint64(30)
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)
