@@ -9,7 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import attrib
-from attrib.engines import events, local, reading
+from attrib.engines import in_order, local, reading
 
 START = datetime.fromisoformat("2025-01-01")
 CUSTOMERS = 40
@@ -57,7 +57,7 @@ def test_rows_carried_from_batch_to_batch(monkeypatch, batch, room):
     touches, outcomes = tables()
     wanted = credit(touches, outcomes)[1]
     monkeypatch.setattr(reading, "BATCH", batch)
-    monkeypatch.setattr(events, "MOST_ROOM", room)
+    monkeypatch.setattr(in_order, "MOST_ROOM", room)
     journeys, found = credit(touches, outcomes)
     assert_frame_equal(found, wanted, check_exact=True)
     assert journeys._memory.in_order is True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,8 +17,9 @@ import polars as pl
 
 from attrib.durations import in_ticks
 from attrib.engines.base import BUCKETS, Fates, Ledger, Progress, Recipe, Tallies, Units
-from attrib.engines.coding import Dictionary, Kinds, Words
+from attrib.engines.coding import Dictionary, Kinds
 from attrib.engines.grouping import Grouping
+from attrib.engines.in_order import Carry, NotSortedError, checked_order, no_rows, until
 from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
@@ -43,48 +44,8 @@ from attrib.schemas import (
 from attrib.stages import StageColumn, StageModel
 from attrib.tally import Tally, carry, to_float
 
-MOST_ROOM = 1 << 16  # rows carried that are copied in front of the next batch, rather than the batch behind them
 BYTES_OF_EVENT = 24  # in a partition, about: time and kind of a touch, or of an outcome with its value
 ROWS_OF_PARTITION = 1 << 18  # with three words 6 MB: sorted inside the cache
-
-
-class NotSortedError(Exception):
-    """The in-order route does not serve: rows turned out not to come customer by customer."""
-
-
-@dataclass(slots=True)
-class _Carry:
-    """Rows read but not yet handed on, with the customers they belong to, in order."""
-
-    reader: TableReader
-    rows: list[Words] = field(default_factory=list)
-    ids: list[pl.Series] = field(default_factory=list)
-
-    def add(self, rows: Words, ids: pl.Series) -> None:
-        """Put a batch behind; where the reader left room for them, the rows carried move to its front."""
-        if self.reader.room:
-            rows[: self.reader.room] = self.rows.pop()
-        self._carry([*self.rows, rows], [*self.ids, ids])
-
-    def _carry(self, rows: list[Words], ids: list[pl.Series]) -> None:
-        self.rows, self.ids = rows, ids
-        self.reader.room = len(rows[0]) if len(rows) == 1 and len(rows[0]) <= MOST_ROOM else 0
-
-    def take(self, cutoff: Any) -> Words:
-        """Take out the rows of customers before ``cutoff``, or all of them."""
-        if not self.ids or (cutoff is not None and self.ids[0][0] >= cutoff):
-            return _no_rows(self.reader)  # one customer over several batches: nothing to copy yet
-        rows = np.concatenate(self.rows) if len(self.rows) > 1 else self.rows[0]
-        at = 0
-        left: list[pl.Series] = []
-        for ids in self.ids:
-            before = len(ids)
-            if cutoff is not None and ids[-1] >= cutoff:
-                before = 0 if left else int(ids.search_sorted(cutoff, side="left"))
-                left.append(ids[before:])
-            at += before
-        self._carry([rows[at:]] if left else [], left)
-        return rows[:at]
 
 
 class EventReader:
@@ -262,16 +223,16 @@ class EventReader:
         if self.outcomes.types.has_value:
             self._exponent = exponent_of(largest_value(self.outcomes.source, self.outcomes.counted), has_value=True)
         total = _count_rows(self.touches.source)
-        outcome_batches = _checked_order(self.outcomes)
-        touches, outcomes = _Carry(self.touches), _Carry(self.outcomes)
-        for touch_rows, ids in _checked_order(self.touches):
+        outcome_batches = checked_order(self.outcomes)
+        touches, outcomes = Carry(self.touches), Carry(self.outcomes)
+        for touch_rows, ids in checked_order(self.touches):
             touches.add(touch_rows, ids)
             cutoff = ids[-1]  # this customer may go on in the next batch
-            for outcome_rows, outcome_ids in _until(outcome_batches, outcomes, cutoff):
+            for outcome_rows, outcome_ids in until(outcome_batches, outcomes, cutoff):
                 outcomes.add(outcome_rows, outcome_ids)
                 if len(outcomes.rows) > 2:  # many customers without a touch: they need not wait for one
                     alone = outcomes.take(min(touches.ids[0][0], outcome_ids[-1]))
-                    yield self.grouping.later(_no_rows(self.touches), alone, skip=0), 1.0
+                    yield self.grouping.later(no_rows(self.touches), alone, skip=0), 1.0
             ready, theirs = touches.take(cutoff), outcomes.take(cutoff)
             self.progress("reading touchpoints", self.touches.rows, total)
             if len(ready) or len(theirs):
@@ -419,33 +380,3 @@ def _common_type(one: pl.DataType, other: pl.DataType) -> pl.DataType:
         return pl.concat([pl.DataFrame(schema={"x": t}) for t in (one, other)], how="vertical_relaxed").schema["x"]
     except (pl.exceptions.PolarsError, TypeError):
         return pl.String()
-
-
-def _checked_order(reader: TableReader) -> Iterator[tuple[Words, pl.Series]]:
-    """Batches that are not empty, as long as customers come in order.
-
-    Raises
-    ------
-    NotSortedError
-        At the first customer out of order.
-    """
-    last: Any = None
-    for rows, ids in reader.batches():
-        if len(ids):
-            if not ids.is_sorted() or (last is not None and ids[0] < last):
-                raise NotSortedError
-            last = ids[-1]
-            yield rows, ids
-
-
-def _until(batches: Iterator[tuple[Words, pl.Series]], carry: _Carry, cutoff: Any) -> Iterator[tuple[Words, pl.Series]]:
-    """Batches until the carry reaches the customer ``cutoff``."""
-    while not carry.ids or carry.ids[-1][-1] < cutoff:
-        batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
-
-
-def _no_rows(reader: TableReader) -> Words:
-    return np.empty((0, reader.layout.width), np.uint64)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
-from attrib.engines.events import EventReader, NotSortedError
+from attrib.engines.events import EventReader
+from attrib.engines.in_order import NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
 from attrib.errors import AttribWarning, ResourceError, SpecError
 from attrib.kernels.codes import WORDS
