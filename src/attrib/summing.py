@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,100 +12,260 @@ import numpy.typing as npt
 
 from attrib.errors import SolveError
 from attrib.kernels.codes import DECAY, FIRST_PLAYER, OPEN
-from attrib.needs import CUSTOMER_SET, LENGTH, PATH, SECONDS, Need, Patterns, RuleSums, Totals, Touches, Weights
-from attrib.tally import Layout, Lists, Tally, bits_for, check_key_width
+from attrib.needs import (
+    CUSTOMER_SET,
+    LENGTH,
+    PATH,
+    SECONDS,
+    Need,
+    Patterns,
+    RuleSums,
+    Totals,
+    Touches,
+    Transitions,
+    Weights,
+)
+from attrib.tally import Layout, Lists, Tally, bits_for, check_key_width, merge, real_columns, shrunk
 
 if TYPE_CHECKING:
     from attrib.ragged import Ragged
 
 Ints = npt.NDArray[np.int64]
+Small = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
-DENSE = 1 << 20  # rows of a dense table: with three columns about 24 MiB, mostly untouched
+CREDIT = RuleSums.width
+WIDTHS = ("bits", "game_bits", "tail_bits")
+DENSE = 20  # bits of a key that may be its own slot: 4 MiB, of which only what is used enters the cache
+BLOCK = 1 << 10  # touches or steps looked up at once: what is written down for them stays in the nearest cache
+HELD = 64 << 20  # bytes of running sums before they are handed over
 
 
-def tally_journeys(ragged: Ragged, need: Need, *, players: int, games: int, exponent: int, units: bool) -> Tally:
-    """Sum one need over the journeys of a partition.
+class RunningSums:
+    """Sums of some needs over partition after partition, for one thread at a time.
+
+    Sums that stay where they are cost nothing to merge: they are handed over as tallies only at the end, when they have
+    outgrown the cache, or when new players, games or lengths ask for wider keys.
 
     Parameters
     ----------
-    ragged : Ragged
-        Journeys of some customers.
-    need : Need
-        What to sum.
-    players, games : int
-        Number of distinct players and games so far.
-    exponent : int
-        Values are counted in 2^exponent.
+    needs : sequence of Need
+        What to sum; all rules are summed in one walk.
     units : bool
-        Keep the unit axis (for intervals).
+        Keep the unit axis (for intervals), except of touches, of which no interval has need.
     """
+
+    def __init__(self, needs: Sequence[Need], *, units: bool) -> None:
+        rules: list[Any] = [need for need in needs if _is_plain_rule(need)]
+        self._patterns = [need for need in needs if isinstance(need, Patterns)]
+        alone: list[list[Any]] = [
+            [need] for need in needs if not _is_plain_rule(need) and not isinstance(need, Patterns)
+        ]
+        self._sums = [_Running(group, units=units) for group in (*alone, rules) if group]
+        self._units = units
+
+    def add(self, ragged: Ragged, *, players: int, games: int, exponent: int) -> list[Tally]:
+        """Sum the journeys of a partition, return what is handed over.
+
+        Parameters
+        ----------
+        ragged : Ragged
+            Journeys of some customers.
+        players, games : int
+            Number of distinct players and games so far.
+        exponent : int
+            Values are counted in 2^exponent, the same for all partitions.
+        """
+        n_units = int(ragged.unit.max(initial=0)) + 1 if self._units else 1
+        unit = ragged.unit if self._units else np.zeros(len(ragged.game), np.int32)
+        done = [
+            _tally_patterns(ragged, need, Layout(0, 0, bits_for(games)), exponent, n_units) for need in self._patterns
+        ]
+        for sums in self._sums:
+            done += sums.add(ragged, unit, n_units, players, games, exponent)
+        return done
+
+    def take(self) -> list[Tally]:
+        """Hand over what is left."""
+        return [tally for sums in self._sums for tally in sums.take()]
+
+    @property
+    def rows(self) -> dict[Need, int]:
+        """Rows held for each need."""
+        return {need: sums.rows for sums in self._sums for need in sums.needs}
+
+
+class _Running:
+    """Running sums of one need, or of all rules: a table (``kernels/tables.py``) and how its keys are packed."""
+
+    def __init__(self, needs: list[Any], *, units: bool) -> None:
+        self.needs = needs
+        self._is_rules = _is_plain_rule(needs[0])
+        self._units = units and not isinstance(needs[0], Touches)
+        self._kernel = _sum_rules if self._is_rules else _KERNELS[type(needs[0])]
+        width = CREDIT * (1 + len(needs)) if self._is_rules else needs[0].width
+        self._layout: Layout | None = None
+        self._exponent = 0
+        self._table: tuple[Ints, Small, Ints, Ints, Ints] = (
+            np.zeros(0, np.int64), np.full(1 << 8, -1, np.int32), np.empty(1 << 8, np.int64), np.zeros(1, np.int64),
+            np.zeros((1 << 8, width), np.int64),
+        )  # fmt: skip
+
+    @property
+    def rows(self) -> int:
+        """Rows held."""
+        return int(self._table[3][0])
+
+    def add(self, ragged: Ragged, unit: Small, n_units: int, players: int, games: int, exponent: int) -> list[Tally]:
+        """Sum the journeys of a partition, return what had to be handed over."""
+        need = self.needs[0]
+        if not self._units:
+            n_units = 1
+        layout = Layout(
+            need.players, bits_for(players + FIRST_PLAYER), bits_for(games),
+            bits_for(ragged.longest + 1) if need.has_tail else 0,
+        )  # fmt: skip
+        done: list[Tally] = []
+        if self._layout is not None and layout != self._layout:
+            wider = [max(getattr(one, name) for one in (layout, self._layout)) for name in WIDTHS]
+            layout = Layout(need.players, *wider)
+            if layout != self._layout:
+                done = self.take()
+        check_key_width(need, layout, n_units)
+        self._layout, self._exponent = layout, exponent
+        self._fit(layout.unit_shift + (n_units - 1).bit_length())
+        at, step = 0, self._kernel(self.needs, ragged, unit, layout, float(np.ldexp(1.0, -exponent)))
+        while (at := step(at, *self._table)) < len(ragged.game):
+            self._grow(max(BLOCK, ragged.longest + 2))
+        if self.rows * self._table[4].shape[1] * 8 > HELD:
+            done += self.take()
+        return done
+
+    def take(self) -> list[Tally]:
+        """Hand over the sums, and start anew."""
+        from attrib.kernels import tables as kernel
+
+        if self._layout is None:
+            return []
+        keys, sums = self._table[2][: self.rows], self._table[4][: self.rows]
+        order = kernel.sort_keys(keys)
+        done = []
+        for number, need in enumerate(self.needs, 1):
+            first = number * CREDIT if self._is_rules else 0
+            own_keys, own = np.empty(len(keys), np.int64), np.empty((len(keys), need.width), np.int64)
+            n = kernel.take_rows(order, keys, sums, first, real_columns(need), np.array(need.marks), own_keys, own)
+            done.append(Tally(need, self._layout, self._exponent, shrunk(own_keys, n), shrunk(own, n)))
+        kernel.free_rows(*self._table)
+        self._layout = None
+        return done
+
+    def _fit(self, key_bits: int) -> None:
+        """Make an index for keys of so many bits."""
+        slots, places = self._table[:2]
+        if len(slots):
+            return  # any key finds its slot
+        if key_bits > DENSE:
+            size = 1 << (4 * self.rows + 4096).bit_length()
+            self._index(size, size)
+        elif len(places) < 1 << key_bits:
+            self._index(0, 1 << key_bits)
+
+    def _grow(self, more: int) -> None:
+        """Make room for twice the rows, and for ``more``."""
+        slots, places, keys, used, sums = self._table
+        room = 2 * (self.rows + more)
+        if room > len(keys):
+            new_keys, new_sums = np.empty(room, np.int64), np.zeros((room, sums.shape[1]), np.int64)
+            new_keys[: self.rows], new_sums[: self.rows] = keys[: self.rows], sums[: self.rows]
+            self._table = (slots, places, new_keys, used, new_sums)
+        if len(slots) and 10 * room > 7 * len(slots):
+            size = 1 << (2 * room - 1).bit_length()
+            self._index(size, size)
+
+    def _index(self, n_slots: int, n_places: int) -> None:
+        """Find the rows by a new index."""
+        from attrib.kernels import tables as kernel
+
+        _, _, keys, used, sums = self._table
+        rows = self.rows
+        self._table = (np.full(n_slots, -1, np.int64), np.full(n_places, -1, np.int32), keys, used, sums)
+        used[0] = 0
+        kernel.index_rows(rows, *self._table[:4])
+
+
+def _is_plain_rule(need: Need) -> bool:
+    """Whether a need is summed with all other rules, in one walk."""
+    return isinstance(need, RuleSums) and not need.by_position and need.weights is None
+
+
+def tally_journeys(ragged: Ragged, need: Need, *, players: int, games: int, exponent: int, units: bool) -> Tally:
+    """Sum one need over the journeys of one partition."""
+    sums = RunningSums([need], units=units)
+    return merge([*sums.add(ragged, players=players, games=games, exponent=exponent), *sums.take()])
+
+
+Step = Callable[..., int]  # from the journey where it starts to the one where the table was full
+
+
+def _sum_totals(_needs: list[Need], r: Ragged, unit: Small, layout: Layout, scale: float) -> Step:
     from attrib.kernels import tallies as kernel
 
-    n_units = int(ragged.unit.max()) + 1 if units and len(ragged.unit) else 1
-    if isinstance(need, Patterns):
-        return _tally_patterns(ragged, need, Layout(0, 0, bits_for(games)), exponent, n_units)
-    tail_bits = bits_for(ragged.longest + 1) if need.has_tail else 0
-    layout = Layout(need.players, bits_for(players + FIRST_PLAYER), bits_for(games), tail_bits)
-    check_key_width(need, layout, n_units)
-    unit = ragged.unit if units else np.zeros(len(ragged.game), np.int32)
-    total_bits = layout.unit_shift + (n_units - 1).bit_length()
-    dense = (1 << total_bits) <= min(DENSE, max(4096, 4 * len(ragged.players)))
-    slots = np.zeros(0, np.int64) if dense else np.full(1 << 16, -1, np.int64)
-    used = np.zeros(1, np.int64)
-    sums = np.zeros(((1 << total_bits) if dense else len(slots), need.width), np.int64)
-    scale = float(np.ldexp(1.0, -exponent))
-    r, bits, gb = ragged, layout.bits, layout.game_bits
-    common: tuple[Any, ...]
-    scratch: tuple[Any, ...] = ()
-    if isinstance(need, Totals):
-        run = kernel.sum_totals
-        common = (r.offsets, r.game, unit, r.conversions, r.nulls, r.value, r.rows, r.status, scale, gb)
-    elif isinstance(need, Touches):
-        run = kernel.count_touches
-        common = (r.offsets, r.players, r.game, r.status, bits)
-    elif isinstance(need, RuleSums) and (need.by_position or need.weights is not None):
-        run = kernel.sum_weights
-        common = (
-            touch_weights(ragged, need), need.by_position, r.offsets, r.players, r.game, unit, r.conversions, r.value,
-            scale, gb, bits, tail_bits,
-        )  # fmt: skip
-    elif isinstance(need, RuleSums):
-        run = kernel.sum_rule
-        common = (
-            need.rule, _ticks(need, r), need.b, r.offsets, r.players, r.times, r.is_direct(need.direct), r.game, unit,
-            r.conversions, r.value, scale, gb, bits,
-        )  # fmt: skip
-        scratch = (np.empty(r.longest, np.float64),)
-    else:
-        run = kernel.sum_transitions
-        common = (
-            need.order, r.offsets, r.players, r.game, unit, r.conversions, r.nulls, r.value, r.status, scale, gb, bits,
-        )  # fmt: skip
-    at = 0
-    while True:
-        at = run(*common, at, slots, used, sums, *scratch)
-        if at == len(r.game):
-            break
-        slots, sums = _grow(slots, sums, used, r.longest, kernel)
-    if dense:
-        in_use = sums[:, need.marks[0]] != 0
-        for column in need.marks[1:]:
-            in_use |= sums[:, column] != 0
-        keys = np.flatnonzero(in_use)
-        return Tally(need, layout, exponent, keys, sums[keys])
-    rows = np.flatnonzero(slots >= 0)
-    rows = rows[np.argsort(slots[rows], kind="stable")]
-    return Tally(need, layout, exponent, slots[rows], sums[rows])
+    return partial(
+        kernel.sum_totals, r.offsets, r.game, unit, r.conversions, r.nulls, r.value, r.rows, r.status, scale,
+        layout.game_bits,
+    )  # fmt: skip
 
 
-def _grow(slots: Ints, sums: Ints, used: Ints, longest: int, kernel: Any) -> tuple[Ints, Ints]:
-    size = 4 * len(slots)
-    while size < 4 * (longest + 2):
-        size *= 2
-    new_slots, new_sums = np.full(size, -1, np.int64), np.zeros((size, sums.shape[1]), np.int64)
-    used[0] = 0
-    kernel.rehash(slots, sums, new_slots, used, new_sums)
-    return new_slots, new_sums
+def _count_touches(_needs: list[Need], r: Ragged, _unit: Small, layout: Layout, _scale: float) -> Step:
+    from attrib.kernels import tallies as kernel
+
+    return partial(kernel.count_touches, r.offsets, r.players, r.game, r.status, layout.bits)
+
+
+def _sum_transitions(needs: list[Transitions], r: Ragged, unit: Small, layout: Layout, scale: float) -> Step:
+    from attrib.kernels import tallies as kernel
+
+    room = max(BLOCK, r.longest + 2)
+    scratch = (*(np.empty(room, np.int64) for _ in range(3)), np.empty(room, np.float64))
+    step = partial(
+        kernel.sum_transitions, needs[0].order, r.offsets, r.players, r.game, unit, r.conversions, r.nulls, r.value,
+        r.status, scale, layout.game_bits, layout.bits,
+    )  # fmt: skip
+    return lambda start, *table: step(start, *table, *scratch)
+
+
+def _sum_weights(needs: list[RuleSums], r: Ragged, unit: Small, layout: Layout, scale: float) -> Step:
+    from attrib.kernels import rules as kernel
+
+    return partial(
+        kernel.sum_weights, touch_weights(r, needs[0]), needs[0].by_position, r.offsets, r.players, r.game, unit,
+        r.conversions, r.value, scale, layout.game_bits, layout.bits, layout.tail_bits,
+    )  # fmt: skip
+
+
+def _sum_rules(needs: list[RuleSums], r: Ragged, unit: Small, layout: Layout, scale: float) -> Step:
+    from attrib.kernels import rules as kernel
+
+    rules = np.array([need.rule for need in needs], np.int64)
+    a, b = np.array([_ticks(need, r) for need in needs]), np.array([need.b for need in needs])
+    room = max(BLOCK, r.longest)
+    scratch = (*(np.empty(room, np.int64) for _ in range(8)), np.empty(room, np.bool_), np.empty(room, np.float64))
+    step = partial(
+        kernel.sum_rules, rules, a, b, _direct(r, needs), r.offsets, r.players, r.kinds, r.times, r.game, unit,
+        r.conversions, r.value, scale, layout.game_bits, layout.bits,
+    )  # fmt: skip
+    return lambda start, *table: step(start, *table, *scratch)
+
+
+_KERNELS: dict[type, Callable[..., Step]] = {
+    Totals: _sum_totals, Touches: _count_touches, Transitions: _sum_transitions, RuleSums: _sum_weights
+}  # fmt: skip
+
+
+def _direct(ragged: Ragged, needs: Sequence[RuleSums]) -> npt.NDArray[np.bool_]:
+    """Which kinds of touch each rule passes over, bool [R, kinds]."""
+    names = ragged.channel_of_kind
+    rows = [[name in need.direct for name in names] if need.direct else [False] * len(names) for need in needs]
+    return np.array(rows, np.bool_).reshape(len(needs), len(names))
 
 
 def _ticks(need: RuleSums, ragged: Ragged) -> float:
@@ -118,15 +280,16 @@ def touch_weights(ragged: Ragged, need: RuleSums) -> Floats:
     SolveError
         ``no_weights``, ``bad_weights`` or ``no_times`` where a custom rule has no answer for a journey.
     """
-    from attrib.kernels import tallies as kernel
+    from attrib.kernels import rules as kernel
 
     if need.weights is not None:
         return _custom_weights(ragged, need, need.weights)
     out = np.empty(len(ragged.players), np.float64)
     r = ragged
     kernel.weigh_touches(
-        need.rule, _ticks(need, r), need.b, r.offsets, r.players, r.times, r.is_direct(need.direct), r.conversions, out
-    )
+        need.rule, _ticks(need, r), need.b, r.offsets, r.players, r.kinds, r.times, _direct(r, [need]), r.conversions,
+        out,
+    )  # fmt: skip
     return out
 
 

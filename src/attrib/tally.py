@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 import numpy.typing as npt
@@ -162,16 +163,23 @@ def carry(words: Ints) -> None:
         words[:, word] &= LOW_MASK
 
 
+def real_columns(need: Need) -> Ints:
+    """First words of the real numbers."""
+    return np.array([at for at, is_real in need.columns.values() if is_real], np.int64)
+
+
 def _compact(tally: Tally, keys: Ints) -> Tally:
     """Sort by key and sum what is equal, carrying the lower words."""
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, np.int64)
-    sums = np.add.reduceat(tally.sums[order], starts, axis=0) if len(keys) else tally.sums
-    for at, is_real in tally.need.columns.values():
-        if is_real:
-            carry(sums[:, at : at + WORDS])
-    return replace(tally, keys=keys[starts], sums=sums)
+    from attrib.kernels import tables as kernel
+
+    new_keys, sums = np.empty_like(keys), np.empty_like(tally.sums)
+    n = kernel.sum_equal(kernel.sort_keys(keys), keys, tally.sums, real_columns(tally.need), new_keys, sums)
+    return replace(tally, keys=shrunk(new_keys, n), sums=shrunk(sums, n))
+
+
+def shrunk(rows: Ints, n: int) -> Ints:
+    """The first n rows, without holding on to many more."""
+    return rows[:n] if 2 * n > len(rows) else rows[:n].copy()
 
 
 def renumber(lists: Lists, *, in_order: bool) -> tuple[Lists, Ints]:
@@ -222,6 +230,8 @@ def merge(tallies: Iterable[Tally]) -> Tally:
     Tally
         Keys are packed as wide as the widest part needs.
     """
+    from attrib.kernels import tables as kernel
+
     parts = list(tallies)
     if len(parts) == 1:
         return parts[0]
@@ -232,10 +242,15 @@ def merge(tallies: Iterable[Tally]) -> Tally:
     layout = Layout(first.layout.players, *widest)
     check_key_width(first.need, layout, units)
     parts = [p.recode(layout) for p in parts]
-    joined = replace(
-        parts[0], keys=np.concatenate([p.keys for p in parts]), sums=np.concatenate([p.sums for p in parts])
-    )
-    return _compact(joined, joined.keys)
+    reals = real_columns(first.need)
+    queue = [(len(p.keys), number, p.keys, p.sums) for number, p in enumerate(p.recode(layout) for p in parts)]
+    heapify(queue)
+    while len(queue) > 1:  # always the two smallest, so that few rows are moved often
+        (n, number, *one), (m, _, *other) = heappop(queue), heappop(queue)
+        keys, sums = np.empty(n + m, np.int64), np.empty((n + m, first.need.width), np.int64)
+        n = kernel.merge_rows(*one, *other, reals, keys, sums)
+        heappush(queue, (n, number, shrunk(keys, n), shrunk(sums, n)))
+    return replace(parts[0], layout=layout, keys=queue[0][2], sums=queue[0][3])
 
 
 def check_key_width(need: Need, layout: Layout, units: int) -> None:

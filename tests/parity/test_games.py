@@ -103,11 +103,18 @@ def test_interactions_equal_the_twin(case: Any) -> None:
             assert order[game, one] < order[game, other]
         assert len(keys) == len(set(keys))
         assert set(keys) == set(wanted)
+        equal = {
+            (game, frozenset(pair)): index
+            for game, pairs in reference.neutral_interactions(built, worth).items()
+            for pair, index in pairs.items()
+        }
         for key, row in zip(keys, found.to_dicts(), strict=True):
-            assert row["conversions"] == near(wanted[key][0]), (worth, key)
-            assert row["value"] == near(wanted[key][1]), (worth, key)
+            assert row["interaction"] == near(wanted[key][0]), (worth, key)
+            assert row["interaction_value"] == near(wanted[key][1]), (worth, key)
+            assert row["neutral"] == near(equal.get(key, 0)), (worth, key)
+            assert row["surplus"] == near(wanted[key][0] - equal.get(key, 0)), (worth, key)
         if worth == "conversions":
-            assert (found["conversions"] >= 0).all()
+            assert (found["interaction"] >= 0).all()
 
 
 @given(case=cases(), rule=st.sampled_from(sorted(RULES)))
@@ -197,5 +204,5 @@ def test_path_tables_equal_the_twin(rows: list[dict[str, Any]]) -> None:
         assert len(found) == len(pairs)
         for row in found.to_dicts():
             conversions, value = pairs[(row["channel_a"],), (row["channel_b"],)]
-            assert row["conversions"] == near(conversions)
-            assert row["value"] == near(value)
+            assert row["interaction"] == near(conversions)
+            assert row["interaction_value"] == near(value)

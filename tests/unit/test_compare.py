@@ -72,14 +72,14 @@ def test_the_tables_are_those_of_the_credit(recipe):
             assert row["rank_correlation"] == pytest.approx(spearmanr(one.round(12), other.round(12)).statistic)
     assert len(seen) == len(found.agreement) == 6 * (wide.select(game).unique().height if game else 1)
     gaps = found.disagreements
-    assert gaps.columns == [*keys, "method", "other", "share", "share_other", "difference"]
+    assert gaps.columns == [*keys, "method", "other", "share", "share_other", "share_difference"]
     assert len(gaps) == 6 * len(wide)
-    sizes = gaps["difference"].abs().round(12)
+    sizes = gaps["share_difference"].abs().round(12)
     assert sizes.equals(sizes.sort(descending=True))
     for row in gaps.to_dicts():
         [there] = wide.filter(*(pl.col(c).eq_missing(pl.lit(row[c])) for c in keys)).to_dicts()
         assert (row["share"], row["share_other"]) == (there[row["method"]], there[row["other"]])
-        assert row["difference"] == row["share"] - row["share_other"]
+        assert row["share_difference"] == row["share"] - row["share_other"]
     assert found.differences is None
 
 
@@ -89,7 +89,10 @@ def test_methods_that_agree_and_methods_that_do_not():
     same = attrib.compare(paths([("a", 3, 1), ("b", 1, 0)]), [attrib.FirstTouch(), attrib.LastTouch()], replicates=9)
     assert same.agreement.rows() == [("first_touch", "last_touch", pytest.approx(1.0), 0.0)]
     # all methods see the same draws: no noise where they cannot differ
-    assert same.disagreements.select("difference", "difference_low", "difference_high").rows() == [(0, 0, 0)] * 2
+    assert (
+        same.disagreements.select("share_difference", "share_difference_low", "share_difference_high").rows()
+        == [(0, 0, 0)] * 2
+    )
 
 
 def shares(journeys, methods, replicates, seed):
@@ -116,17 +119,17 @@ def test_intervals_of_disagreements_are_those_of_the_differences():
         low, high = (pl.Series(np.nanquantile(one - other, q, axis=0)) for q in (0.1, 0.9))
         wanted = rows.select(keys).with_columns(low=low, high=high)
         both = found.join(wanted, on=keys, how="left", nulls_equal=True)
-        assert both["difference_low"].to_list() == pytest.approx(both["low"].to_list(), abs=1e-12)
-        assert both["difference_high"].to_list() == pytest.approx(both["high"].to_list(), abs=1e-12)
-        assert (both["difference_low"] < both["difference_high"]).any()
+        assert both["share_difference_low"].to_list() == pytest.approx(both["low"].to_list(), abs=1e-12)
+        assert both["share_difference_high"].to_list() == pytest.approx(both["high"].to_list(), abs=1e-12)
+        assert (both["share_difference_low"] < both["share_difference_high"]).any()
 
 
 def test_intervals_against_others_are_those_of_the_differences():
     one, other = many(seed=5), many(seed=6)
     found = attrib.compare(one, attrib.Linear(), against=other, intervals=0.8, replicates=60, seed=3).differences
     [here], [there] = (shares(side, [attrib.Linear()], 60, 3) for side in (one, other))
-    assert found["difference_low"].to_list() == pytest.approx(np.quantile(here - there, 0.1, axis=0))
-    assert found["difference_high"].to_list() == pytest.approx(np.quantile(here - there, 0.9, axis=0))
+    assert found["share_difference_low"].to_list() == pytest.approx(np.quantile(here - there, 0.1, axis=0))
+    assert found["share_difference_high"].to_list() == pytest.approx(np.quantile(here - there, 0.9, axis=0))
 
 
 @pytest.mark.parametrize("slow", [False, True])
@@ -146,10 +149,10 @@ def test_intervals_of_independent_sides_are_wider():
         attrib.compare(many(), METHODS, against=side, replicates=100).differences
         for side in (many(), many(people=strangers))
     )
-    assert other["difference"].abs().max() == 0
-    width = other["difference_high"] - other["difference_low"]
+    assert other["share_difference"].abs().max() == 0
+    width = other["share_difference_high"] - other["share_difference_low"]
     assert width.min() > 0.005
-    assert (same["difference_high"] - same["difference_low"]).max() == 0
+    assert (same["share_difference_high"] - same["share_difference_low"]).max() == 0
     # what stays is two independent draws: about √2 times the interval of a share
     alone = attrib.credit(many(), METHODS, replicates=100).filter(kind="player")
     ratio = width.mean() / (alone["share_high"] - alone["share_low"]).mean()
@@ -159,8 +162,8 @@ def test_intervals_of_independent_sides_are_wider():
 def test_two_path_tables_are_drawn_apart():
     table = [("a > b", 5, 9), ("b", 4, 1), ("a", 2, 2)]
     found = attrib.compare(paths(table), attrib.Linear(), against=paths(table), replicates=50).differences
-    assert found["difference"].to_list() == [0.0, 0.0]
-    assert (found["difference_high"] - found["difference_low"]).min() > 0.1
+    assert found["share_difference"].to_list() == [0.0, 0.0]
+    assert (found["share_difference_high"] - found["share_difference_low"]).min() > 0.1
 
 
 def test_a_player_of_one_side_has_0_on_the_other():
@@ -170,9 +173,9 @@ def test_a_player_of_one_side_has_0_on_the_other():
     assert found.select("channel", "share", "share_other", "conversions", "conversions_other").rows() == [
         ("a", 0.75, 0.0, 3.0, 0.0), ("b", 0.25, pytest.approx(1 / 3), 1.0, 1.0), ("c", 0.0, pytest.approx(1 / 3), 0, 1),
     ]  # fmt: skip
-    for number in ("", "conversions_"):
-        assert (found[f"{number}difference_low"] <= found[f"{number}difference"]).all()
-        assert (found[f"{number}difference"] <= found[f"{number}difference_high"]).all()
+    for number in ("share", "conversions"):
+        assert (found[f"{number}_difference_low"] <= found[f"{number}_difference"]).all()
+        assert (found[f"{number}_difference"] <= found[f"{number}_difference_high"]).all()
 
 
 def test_differences_are_in_the_order_of_the_credit_table():
@@ -182,7 +185,7 @@ def test_differences_are_in_the_order_of_the_credit_table():
     credit = attrib.credit(journeys, METHODS, intervals=None).filter(kind="player")
     keys = [*credit.columns[: credit.columns.index("kind")], "method"]
     assert found.columns == [
-        *keys, "share", "share_other", "difference", "conversions", "conversions_other", "conversions_difference",
+        *keys, "share", "share_other", "share_difference", "conversions", "conversions_other", "conversions_difference",
     ]  # fmt: skip
     assert found.select(*keys, "share", "conversions").equals(credit.select(*keys, "share", "conversions"))
 
@@ -293,9 +296,12 @@ def test_games_without_conversions_have_no_shares():
     assert found.agreement.filter(country="fr").select("rank_correlation", "distance").rows() == [(None, None)]
     last = found.disagreements.tail(2)
     assert last["country"].to_list() == ["fr", "fr"]
-    assert last.select("difference", "difference_low", "difference_high").rows() == [(None, None, None)] * 2
+    assert (
+        last.select("share_difference", "share_difference_low", "share_difference_high").rows()
+        == [(None, None, None)] * 2
+    )
     assert found.differences.filter(channel="a", method="linear").select(
-        "share", "share_other", "difference", "conversions", "conversions_difference"
+        "share", "share_other", "share_difference", "conversions", "conversions_difference"
     ).rows() == [(None, 0.5, None, 0.0, -0.5)]
 
 
@@ -323,7 +329,7 @@ def test_methods_may_be_called_like_columns(names):
     assert set(found.differences["method"]) == set(names)
 
 
-@pytest.mark.parametrize("name", ["spread", "other", "difference", "share_other", "conversions_difference_low"])
+@pytest.mark.parametrize("name", ["spread", "other", "share_difference", "share_other", "conversions_difference_low"])
 def test_columns_called_like_those_of_the_answer_keep_their_place(name):
     touches, orders = to_frames(*random_tables(2, 20))
     touches = touches.with_columns(pl.col("interaction").alias(name), kind_of=pl.col("interaction"))
@@ -373,3 +379,33 @@ def test_customers_of_both_periods_are_drawn_together():
     # only cid changed: the difference is the weight of one customer, never that of two
     assert found["conversions_difference"].to_list() == [-1.0, 1.0]
     assert found.filter(channel="b")["conversions_difference_low"].item() >= 0
+
+
+def test_a_game_that_one_side_lacks_has_no_share_there():
+    touches = pl.DataFrame({
+        "customer_id": [1, 2], "timestamp": [date(2025, 1, 1)] * 2, "channel": ["ad", "ad"], "country": ["de", "fr"],
+    })  # fmt: skip
+    orders = pl.DataFrame({"customer_id": [1, 2], "timestamp": [date(2025, 1, 2)] * 2, "outcome": ["purchase"] * 2})
+
+    def journeys(*customers):
+        some = (frame.filter(pl.col("customer_id").is_in(customers)) for frame in (touches, orders))
+        return attrib.Journeys.from_events(*some, by="country")
+
+    found = attrib.compare(journeys(1, 2), attrib.Linear(), against=journeys(1), replicates=5).differences
+    shown = found.select("country", "share", "share_other", "share_difference", "conversions", "conversions_other")
+    assert shown.rows() == [("de", 1.0, 1.0, 0.0, 1.0, 1.0), ("fr", 1.0, None, None, 1.0, 0.0)]
+
+
+def test_a_segment_is_not_compared_with_itself():
+    with pytest.raises(SpecError, match="compares 'de' with itself"):
+        attrib.compare(tell("ann 1a | 2purchase"), attrib.Linear(), between=("country", "de", "de"))
+
+
+def test_a_method_without_credit_leaves_the_spread_of_the_others():
+    found = attrib.compare(
+        paths([("a > b", 1, 1), ("a", 2, 0), ("b", 2, 0)]),
+        [attrib.FirstTouch(), attrib.LastTouch(), attrib.Markov(removal="renormalise")],
+        intervals=None,
+    ).table
+    assert found["markov(order=1, removal=renormalise)"].null_count() == 2
+    assert found["spread"].to_list() == pytest.approx([0.2, 0.2])

@@ -11,6 +11,7 @@ import attrib
 from attrib.engines import events, reading
 from attrib.errors import ResourceError, SolveError, SpecError
 from attrib.io import sinks
+from attrib.methods.base import Method
 from stories import tell
 from strategies import random_tables, to_frames
 
@@ -275,7 +276,19 @@ def test_methods_without_shares_of_touches_are_refused(method, tmp_path):
     for to in (None, tmp_path / "x.parquet"):
         with pytest.raises(SpecError) as caught:
             attrib.journey_credit(tell(STORY), method, to=to)
-        assert caught.value.key == "no_touch_shares"
+        assert caught.value.key == ("no_touch_shares" if isinstance(method, Method) else "bad_methods")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SpecError, match="is a DataFrame"):
         attrib.journey_credit(pl.DataFrame(), attrib.Linear())
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_rows_come_in_one_order_whatever_thread_is_first(monkeypatch, threads):
+    monkeypatch.setattr(events, "ROWS_OF_PARTITION", 64)  # some dozen partitions, all of them kept
+    tables = to_frames(*random_tables(8, 300))
+
+    def listed(workers):
+        engine = attrib.LocalEngine(threads=workers)
+        return attrib.journey_credit(attrib.Journeys.from_events(*tables, engine=engine), attrib.Linear())
+
+    assert all(listed(threads).equals(listed(1)) for _ in range(5))

@@ -203,6 +203,6 @@ def test_nothing_but_unattributed_conversions():
 
 def test_what_was_summed_is_not_summed_again(journeys, monkeypatch):
     journeys.paths()
-    monkeypatch.setattr("attrib.engines.local.tally_journeys", lambda *_, **__: pytest.fail("summed again"))
+    monkeypatch.setattr("attrib.engines.local.RunningSums", lambda *_, **__: pytest.fail("summed again"))
     journeys.paths(sort="rate", worst=True)
     journeys.to_paths()

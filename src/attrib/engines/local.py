@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -19,12 +18,13 @@ from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe,
 from attrib.engines.events import EventReader
 from attrib.engines.in_order import NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
-from attrib.errors import AttribWarning, ResourceError, SpecError
+from attrib.errors import ResourceError, SpecError, warn
 from attrib.kernels.codes import WORDS
-from attrib.needs import Need, Totals, Touches, Transitions
+from attrib.needs import Need, RuleSums, Totals, Touches, Transitions
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, walk_funnel
-from attrib.summing import tally_journeys
+from attrib.summing import RunningSums
 from attrib.tally import Tally, merge
+from attrib.values import whole_number
 
 HELD = 256 << 20  # bytes of rows held before they go to disk, without a limit: memory never used before costs more
 KEPT = 512 << 20  # bytes of partitions, at most, that stay in memory for the next question
@@ -86,8 +86,8 @@ class LocalEngine:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and (type(self.threads) is not int or self.threads < 1):
-            raise SpecError("bad_threads", f"threads = {self.threads!r} is not a whole number from 1")
+        if self.threads is not None:
+            object.__setattr__(self, "threads", whole_number("threads", self.threads, 1, key="bad_threads"))
         parse_memory(self.memory_limit)
 
     @property
@@ -138,8 +138,11 @@ class LocalEngine:
             if memory.ledger is None:
                 memory.ledger = reader.ledger(sums.fates, memory.find(Totals(), units=False))
                 for text in memory.ledger.warnings:
-                    warnings.warn(text, AttribWarning, stacklevel=2)
+                    warn(text)
         found = {need: memory.find(need, units=keeps[need]) for need in asked}
+        for need in asked:
+            if isinstance(need, RuleSums) and callable(need.weights):
+                memory.forget(need)  # a function may answer otherwise the next time
         return replace(memory.names, sums=found, with_units=units, workers=self.workers)
 
     def ledger(self, recipe: Recipe | PathRecipe, memory: Memory) -> Ledger:
@@ -201,7 +204,7 @@ class LocalEngine:
                 continue  # the rows do not come customer by customer after all: the hash route orders them
             memory.in_order = isinstance(reader, EventReader) and reader.by_id
             if keeper.keeps:
-                memory.partitions = (reader, keeper.kept)
+                memory.partitions = (reader, keeper.partitions())
             return reader, consumer
         raise AssertionError("the hash route takes any order")
 
@@ -259,12 +262,14 @@ class _Keeper:
     """Keeps partitions as they are formed, as long as all of them fit."""
 
     def __init__(self, budget: int, reader: Any) -> None:
-        self.budget, self.held, self.kept = budget, 0, []  # type: tuple[int, int, list[Any]]
+        self.budget, self.held, self.given = budget, 0, 0
         self.keeps = reader.may_fit(budget)
+        self._kept: dict[int, Any] = {}
         self._lock = Lock()
 
     def watch(self, load: Callable[[], Any]) -> Callable[[], Any]:
         """Wrap a loader so that what it gives is kept."""
+        number, self.given = self.given, self.given + 1
 
         def loaded() -> Any:
             events = load()
@@ -272,12 +277,16 @@ class _Keeper:
                 self.held += events.nbytes
                 self.keeps = self.keeps and self.held <= self.budget
                 if self.keeps:
-                    self.kept.append(events)
+                    self._kept[number] = events
                 else:
-                    self.kept.clear()
+                    self._kept.clear()
             return events
 
         return loaded
+
+    def partitions(self) -> list[Any]:
+        """Return what was kept, in the order of the loaders: threads finish in any order."""
+        return [self._kept[number] for number in sorted(self._kept)]
 
 
 def _highest_order(needs: Iterable[Need]) -> list[Need]:
@@ -291,32 +300,38 @@ def _highest_order(needs: Iterable[Need]) -> list[Need]:
 class Accumulator:
     """A growing sum of tallies: parts wait until they outweigh what is merged, so that merging stays linear."""
 
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
+    def __init__(self, need: Need, budget: int) -> None:
+        self.need, self.budget = need, budget
         self._merged: Tally | None = None
         self._waiting: list[Tally] = []
         self._rows = 0
 
-    def add(self, tally: Tally, share: float | None) -> None:
-        """Add a part; ``share``: the fraction of all units now seen, to stop early where the rest will not fit.
+    def add(self, tally: Tally) -> None:
+        """Add a part."""
+        self._waiting.append(tally)
+        self._rows += len(tally.keys)
+        if self._rows > self._merged_rows + (1 << 18):
+            self.total()
+
+    @property
+    def _merged_rows(self) -> int:
+        return 0 if self._merged is None else len(self._merged.keys)
+
+    def check(self, running: int, share: float | None) -> None:
+        """Stop where the rows here and ``running`` elsewhere will not fit; ``share``: fraction of all units now seen.
 
         Raises
         ------
         ResourceError
             ``tally_too_large``.
         """
-        self._waiting.append(tally)
-        self._rows += len(tally.keys)
-        merged = 0 if self._merged is None else len(self._merged.keys)
-        if self._rows > merged + (1 << 18):
-            self.total()
-        size = (self._rows + (0 if self._merged is None else len(self._merged.keys))) * 8 * (1 + tally.need.width)
+        size = (running + self._rows + self._merged_rows) * 8 * (1 + self.need.width)
         expected = size if share is None else size / share
         if expected > self.budget:
             by_unit = " by resampling unit" if share is not None else ""
             raise ResourceError(
                 "tally_too_large",
-                f"the sums of {tally.need}{by_unit} need about {expected / 1e9:.1f} GB, "
+                f"the sums of {self.need}{by_unit} need about {expected / 1e9:.1f} GB, "
                 f"{self.budget / 1e9:.1f} GB are allowed",
                 hint="lower the order, raise memory_limit" + (", or use intervals=None" if by_unit else ""),
                 expected=int(expected),
@@ -335,29 +350,36 @@ class TallyPass:
 
     def __init__(self, reader: Any, needs: Iterable[Need], *, units: bool, budget: int) -> None:
         self.reader, self.units = reader, units
-        self.sums: dict[Need, Accumulator] = {n: Accumulator(budget) for n in (Totals(), Touches(), *needs)}
+        self.sums: dict[Need, Accumulator] = {n: Accumulator(n, budget) for n in (Totals(), Touches(), *needs)}
         self.fates = Fates(np.zeros(4, np.int64), np.zeros((3, 1 + WORDS), np.int64), 0, 0, [])
         self._share = 0.0
+        self._running: list[RunningSums] = []  # one a thread
+        self._idle: list[RunningSums] = []  # those of them not at work
 
     def work(self, events: Any, plan: CutPlan) -> tuple[Any, Cut, list[Tally]]:
         """Run on a thread of the pool."""
         part = self.reader.cut(events, plan)
-        tallies = [
-            tally_journeys(
-                part.ragged, need, players=self.reader.n_player_codes, games=self.reader.n_games,
-                exponent=plan.exponent, units=self.units and not isinstance(need, Touches),
-            )
-            for need in self.sums
-        ]  # fmt: skip
+        try:
+            running = self._idle.pop()
+        except IndexError:  # all are at work on other threads
+            running = RunningSums(list(self.sums), units=self.units)
+            self._running.append(running)
+        handed_over = running.add(
+            part.ragged, players=self.reader.n_player_codes, games=self.reader.n_games, exponent=plan.exponent
+        )
+        self._idle.append(running)
         dropped = (events.duplicates, events.repeated, events.repeated_value)
-        return dropped, part, tallies
+        return dropped, part, handed_over
 
     def collect(self, result: tuple[Any, Cut, list[Tally]], share: float) -> None:
         """Run on the main thread."""
-        (duplicates, repeated, repeated_value), part, tallies = result
+        (duplicates, repeated, repeated_value), part, handed_over = result
         self._share += share
-        for accumulator, tally in zip(self.sums.values(), tallies, strict=True):
-            accumulator.add(tally, min(1.0, self._share) if self.units else None)
+        for tally in handed_over:
+            self.sums[tally.need].add(tally)
+        for need, accumulator in self.sums.items():
+            running = sum(sums.rows.get(need, 0) for sums in list(self._running))
+            accumulator.check(running, min(1.0, self._share) if self.units else None)
         fates = self.fates
         fates.touches += part.touches
         fates.outcomes += part.outcomes
@@ -367,6 +389,9 @@ class TallyPass:
 
     def totals(self) -> dict[Need, Tally]:
         """Sum of each need."""
+        for running in self._running:
+            for tally in running.take():
+                self.sums[tally.need].add(tally)
         return {need: accumulator.total() for need, accumulator in self.sums.items()}
 
 
