@@ -149,7 +149,7 @@ class FunnelPart:
 
     counts: Ints
     times: Ints
-    flags: Ints
+    flags: npt.NDArray[np.int16]
 
 
 def _boundaries(events: Events, goal: Milestones, scale: float) -> tuple[tuple[Any, ...], Ints]:
@@ -173,34 +173,29 @@ def cut(events: Events, plan: CutPlan) -> Cut:
     """Cut the journeys of a partition."""
     from attrib.kernels import walk
 
-    (b_offsets, time, stage, to, count, value, kind, rows), outcomes = _boundaries(
-        events, plan.goal, float(np.ldexp(1.0, -plan.exponent))
-    )
+    boundaries, outcomes = _boundaries(events, plan.goal, float(np.ldexp(1.0, -plan.exponent)))
     customers = len(events.unit)
     n_touches = len(events.t_time)
-    players = plan.player_of_kind[events.t_kind]
+    player_of_kind, t_stage = plan.player_of_kind, np.empty(0, np.int32)
     if plan.stage_of_kind is not None:
-        players = players * np.int32(plan.n_stages) + plan.stage_of_kind[events.t_kind].astype(np.int32)
+        player_of_kind = player_of_kind * np.int32(plan.n_stages) + plan.stage_of_kind.astype(np.int32)
     elif plan.stages is not None:
         (s_offsets, s_time, _, s_to, *_), _ = _boundaries(events, plan.stages, 1.0)
-        stage_at = np.empty(n_touches, np.int32)
-        walk.stage_of_touches(events.t_offsets, events.t_time, s_offsets, s_time, s_to, stage_at)
-        players = players * np.int32(plan.n_stages) + stage_at
-    players = players + np.int32(FIRST_PLAYER)
+        t_stage = np.empty(n_touches, np.int32)
+        walk.stage_of_touches(events.t_offsets, events.t_time, s_offsets, s_time, s_to, t_stage)
+        player_of_kind = player_of_kind * np.int32(plan.n_stages)
+    player_of_kind = player_of_kind + np.int32(FIRST_PLAYER)
 
-    final = np.zeros(customers, np.int64)
-    reached = np.diff(b_offsets) > 0
-    final[reached] = to[b_offsets[1:][reached] - 1]
-    room = len(time) + customers + (n_touches if plan.max_gap >= 0 else 0)
+    room = len(boundaries[1]) + customers + (n_touches if plan.max_gap >= 0 else 0)
     out = (np.empty(n_touches, np.int32), np.empty(n_touches, np.int32), np.empty(n_touches, np.int64))
     offsets = np.zeros(room + 1, np.int64)
     raw_game, customer, conversions, nulls, end, out_rows = (np.empty(room, np.int64) for _ in range(6))
     out_value, status = np.empty(room, np.float64), np.empty(room, np.int8)
     touches = np.zeros(4, np.int64)
     n = walk.cut_journeys(
-        events.t_offsets, events.t_time, events.t_kind, players, (b_offsets, time, stage, count, value, kind, rows),
+        events.t_offsets, events.t_time, events.t_kind, player_of_kind, t_stage, boundaries,
         plan.lookback_of_kind, plan.max_gap, plan.open_from, plan.preference_of_kind, plan.repeats, plan.touch_game,
-        plan.outcome_game, plan.touch_mask, plan.stage_bits, final, out,
+        plan.outcome_game, plan.touch_mask, plan.stage_bits, out,
         (offsets, raw_game, customer, conversions, nulls, out_value, end, status, out_rows), touches,
     )  # fmt: skip
     m = int(offsets[n])
@@ -220,7 +215,7 @@ def walk_funnel(events: Events, plan: CutPlan) -> FunnelPart:
     (offsets, time, stage, to, *_), _ = _boundaries(events, model, 1.0)
     counts = np.zeros((len(model.stage_type), 6), np.int64)
     room = len(time) + len(events.unit)
-    times, flags = np.empty(room, np.int64), np.empty(room, np.int64)
+    times, flags = np.empty(room, np.int64), np.empty(room, np.int16)
     n = walk.walk_funnel(
         events.t_offsets, events.t_time, events.o_offsets, events.o_time, offsets, time, stage, to, plan.open_from,
         counts, times, flags,

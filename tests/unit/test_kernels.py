@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attrib.engines.coding import Dictionary, hash_texts, ordered_float, ordered_int, unordered_float, unordered_int
+from attrib.engines.coding import (
+    Dictionary,
+    frozen,
+    hash_texts,
+    ordered_float,
+    ordered_int,
+    unordered_float,
+    unordered_int,
+)
 from attrib.engines.reading import hash_customers
 from attrib.kernels import fixed, rows, words
 from attrib.tally import to_float
@@ -217,9 +225,6 @@ def test_rows_sort_like_lists(n, distinct, identity):
     out = np.empty_like(given)
     rows.sort_rows(given, 0, identity, 4, out)
     assert out.tolist() == sorted(table, key=lambda row: row[:4])
-    runs = given.copy()
-    rows.sort_runs(runs, 5, 5)  # every row a customer of its own: nothing moves
-    assert runs.tolist() == given.tolist()
 
 
 @pytest.mark.parametrize("length", [1, 5, 24, 25, 300])
@@ -227,7 +232,7 @@ def test_rows_sort_within_the_runs_of_a_customer(length):
     rng = random.Random(length)
     table = [[customer, rng.randrange(50), i] for customer in (7, 3, 9) for i in range(length)]
     given = np.array(table, np.uint64)
-    rows.sort_runs(given, 1, 2)
+    rows.sort_runs(given, 2)
     assert [row[0] for row in given.tolist()] == [row[0] for row in table]  # customers stay where they are
     for customer in (7, 3, 9):
         assert [r[1] for r in given.tolist() if r[0] == customer] == sorted(r[1] for r in table if r[0] == customer)
@@ -265,15 +270,64 @@ def test_repeated_event_ids_of_a_customer_are_dropped(table):
     assert given[:kept, 3].tolist() == [i for i, f in enumerate(first) if f]
 
 
-@given(st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9)))
-def test_two_tables_are_matched_by_customer(one, other):
-    one, other = sorted(one), sorted(other)
-    room = len(one) + len(other) + 1
-    t, o = np.empty(room, np.int64), np.empty(room, np.int64)
-    arrays = [np.array(ids, np.uint64).reshape(-1, 1) for ids in (one, other)]
-    n = rows.match_customers(*arrays, 1, t, o)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 2))))
+def test_rows_of_customers_in_order_sort_like_lists(table):
+    table = sorted(table, key=lambda row: row[0])
+    given = np.array([[*row, i] for i, row in enumerate(table)], np.uint64).reshape(-1, 4)
+    rows.sort_runs(given, 3)
+    assert [tuple(row[:3]) for row in given.tolist()] == sorted(table)
+
+
+@pytest.mark.parametrize("identity", [1, 2])
+@given(
+    one=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2))),
+    other=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2))),
+)
+def test_two_tables_are_matched_by_customer(identity, one, other):
+    one, other = ([row[:identity] for row in sorted(table)] for table in (one, other))
+    room = len(one) + len(other)
+    t, o, words_of = np.empty(room + 1, np.int64), np.empty(room + 1, np.int64), np.empty((room, identity), np.uint64)
+    arrays = [np.array(ids, np.uint64).reshape(-1, identity) for ids in (one, other)]
+    n = rows.match_customers(*arrays, identity, t, o, words_of)
     people = sorted({*one, *other})
-    assert n == len(people)
+    assert [tuple(row) for row in words_of[:n].tolist()] == people
     for c, person in enumerate(people):
         assert one[t[c] : t[c + 1]] == [person] * one.count(person)
         assert other[o[c] : o[c + 1]] == [person] * other.count(person)
+
+
+EXTREMES = [-(2**63), -(2**63) + 1, -1, 0, 1, 2**63 - 1]
+
+
+@pytest.mark.parametrize("how", [rows.HASHED, rows.SIGNED, rows.UNSIGNED, rows.TEXT])
+def test_rows_are_filled_and_read_back(how):
+    ids, times = np.array(EXTREMES), np.array(EXTREMES[::-1])
+    kinds = np.arange(6, dtype=np.int32)[::-1].copy()
+    values = np.array([-1.5, -0.0, 0.0, 5e-324, 1e308, -1e308])
+    table = np.full((6, 4), 7, np.uint64)
+    bounds = rows.fill_rows(table, frozen(ids), how, frozen(times), 1, 1, kinds, 3)
+    rows.fill_floats(table, 2, frozen(values.view(np.uint64)))
+    assert bounds == (min(EXTREMES), max(EXTREMES))
+    hashes = hash_customers(pl.Series(ids), "integer")[0]
+    wanted = {rows.HASHED: hashes, rows.SIGNED: ordered_int(ids), rows.UNSIGNED: ids.view(np.uint64)}
+    assert table[:, 0].tolist() == (wanted[how].tolist() if how in wanted else [7] * 6)
+    assert table[:, 1].tolist() == ordered_int(times).tolist()
+    assert table[:, 2].tolist() == ordered_float(values).tolist()
+    assert table[:, 3].tolist() == kinds.tolist()
+    rank = np.array([3, 1, 5, 0, 2, 4], np.int32)
+    rows.rank_codes(table, 3, rank)
+    assert table[:, 3].tolist() == [rank[kind] for kind in kinds]
+    read_times, read_kinds, read_values = np.empty(6, np.int64), np.empty(6, np.int32), np.empty(6, np.uint64)
+    rows.read_rows(table, 1, 3, np.argsort(rank).astype(np.int32), read_times, read_kinds)
+    rows.read_floats(table, 2, read_values)
+    assert read_times.tolist() == times.tolist()
+    assert read_kinds.tolist() == kinds.tolist()
+    assert read_values.view(np.float64).tolist() == values.tolist()
+
+
+def test_the_largest_finite_value_of_each_code():
+    codes = np.array([0, 1, 1, 0, 1, 2], np.int32)
+    values = np.array([1.0, -5.0, np.inf, np.nan, 2.0, -np.inf])
+    largest = np.array([0.0, 3.0, 0.5, 9.0])
+    rows.largest_by_code(codes, frozen(values), largest)
+    assert largest.tolist() == [1.0, 5.0, 0.5, 9.0]

@@ -64,11 +64,13 @@ def test_events_are_read_once(monkeypatch):
     journeys = fresh(LocalEngine(memory_limit=100_000))
     attrib.credit(journeys, METHODS, replicates=5)
     journeys.reconcile()
-    journeys.funnel()
     journeys.rejected()
     for method in METHODS:
         method.credit(journeys)
     assert len(passes) == 1
+    for _ in range(2):
+        journeys.funnel()  # has a pass of its own: it keeps a time for every stage of every customer
+    assert len(passes) == 2
 
 
 @pytest.mark.parametrize("columns", [{"country": pl.Int64}, {"country": pl.Float64}, {"country": pl.String}])

@@ -14,7 +14,7 @@ from attrib.needs import Transitions
 if TYPE_CHECKING:
     from attrib.io.sources import InlineOutcome, Source
     from attrib.needs import Need
-    from attrib.ragged import FunnelPart, Ints, Ragged
+    from attrib.ragged import Ints, Ragged
     from attrib.stages import StageColumn, StageModel
     from attrib.tally import Tally
 
@@ -136,14 +136,13 @@ class Memory:
     """What an engine remembers of one recipe, so that nothing is read or summed twice.
 
     ``sums`` by (need, whether it keeps the unit axis); ``names``: players, games and units of the sums;
-    ``partitions``: reader and partitions, where all of them fit; ``funnel_parts`` become ``funnel`` when asked for;
-    ``in_order``: whether the events came customer by customer, once known.
+    ``partitions``: reader and partitions, where all of them fit; ``in_order``: whether the events came customer by
+    customer, once known.
     """
 
     sums: dict[tuple[Need, bool], Tally] = field(default_factory=dict)
     names: Tallies | None = None
     ledger: Ledger | None = None
-    funnel_parts: tuple[list[FunnelPart], Any] | None = None
     funnel: Funnel | None = None
     partitions: tuple[Any, list[Any]] | None = None
     in_order: bool | None = None

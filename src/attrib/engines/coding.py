@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import nanoarrow
 import numpy as np
@@ -92,6 +94,13 @@ def integer_words(series: pl.Series) -> tuple[Words, Words]:
     return w0, np.zeros(len(w0), np.uint64)
 
 
+def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """View an array as read-only, as those of polars are mostly: a kernel is compiled for one of the two only."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
 def _as_key(series: pl.Series) -> pl.Series:
     return series.cast(pl.String) if isinstance(series.dtype, (pl.Categorical, pl.Enum)) else series
 
@@ -103,11 +112,9 @@ class Dictionary:
     name: str
     values: pl.Series | None = None
     blanks: list[int] = field(default_factory=list)
-    _words0: list[Words] = field(default_factory=list)
-    _words1: list[Words] = field(default_factory=list)
-    _keys0: Words = field(default_factory=lambda: np.zeros(256, np.uint64))
-    _keys1: Words = field(default_factory=lambda: np.zeros(256, np.uint64))
+    _keys: Words = field(default_factory=lambda: np.zeros((256, 2), np.uint64))
     _codes: Codes = field(default_factory=lambda: np.full(256, -1, np.int32))
+    _words: Words = field(default_factory=lambda: np.zeros((128, 2), np.uint64))
     _count: int = 0
 
     def __len__(self) -> int:
@@ -115,22 +122,32 @@ class Dictionary:
 
     def encode(self, series: pl.Series) -> Codes:
         """Code a column; new values are remembered."""
+        if not series.null_count():
+            return self.encode_present(series) + np.int32(1)
         key = _as_key(series)
-        nulls = series.null_count()
-        if nulls == len(series):
-            self._remember(key, np.zeros(0, np.int64))
-            return np.zeros(len(series), np.int32)
-        w0, w1 = text_words(key) if key.dtype == pl.String else integer_words(key)
-        if not nulls:
-            codes, fresh = self.encode_words(w0, w1)
-            self._remember(key, fresh)
-            return codes + np.int32(1)
         present = series.is_not_null().to_numpy()
-        codes, fresh = self.encode_words(w0[present], w1[present])
-        self._remember(key, np.flatnonzero(present)[fresh])
+        fresh = np.zeros(0, np.int64)
         out = np.zeros(len(series), np.int32)
-        out[present] = codes + 1
+        if present.any():
+            w0, w1 = text_words(key) if key.dtype == pl.String else integer_words(key)
+            codes, fresh = self.encode_words(w0[present], w1[present])
+            out[present] = codes + 1
+        self._remember(key, np.flatnonzero(present)[fresh])
         return out
+
+    def encode_present(self, series: pl.Series) -> Codes:
+        """Code a column without nulls, from 0: one less than :meth:`encode` would."""
+        key = _as_key(series)
+        if key.dtype != pl.String and len(key):
+            codes, fresh = self.encode_words(*integer_words(key))
+            self._remember(key, fresh)
+            return codes
+        codes, found, at = np.empty(len(key), np.int32), [np.zeros(0, np.int64)], 0
+        for address, buffers, length, _owner in _views(key) if len(key) else []:
+            found.append(at + self._encode(partial(words.encode_texts, address, buffers, length), codes[at:], length))
+            at += length
+        self._remember(key, np.concatenate(found))
+        return codes
 
     def _remember(self, key: pl.Series, fresh: npt.NDArray[np.int64]) -> None:
         if self.values is None:
@@ -147,21 +164,20 @@ class Dictionary:
     def encode_words(self, w0: Words, w1: Words) -> tuple[Codes, npt.NDArray[np.int64]]:
         """Code pairs of words, from 0; also the first row of each new pair."""
         out = np.empty(len(w0), np.int32)
+        return out, self._encode(partial(words.encode_words, w0, w1), out, len(w0))
+
+    def _encode(self, kernel: Callable[..., tuple[int, int]], out: Codes, n: int) -> npt.NDArray[np.int64]:
+        """Run a kernel over n rows, growing the table where it stops; returns the first row of each new code."""
         fresh = np.empty(4096, np.int64)
         found: list[npt.NDArray[np.int64]] = []
         row = 0
         while True:
             before = self._count
-            row, self._count = words.encode_words(
-                w0, w1, row, self._keys0, self._keys1, self._codes, self._count, out, fresh
-            )
-            new = fresh[: self._count - before].copy()
-            self._words0.append(w0[new])
-            self._words1.append(w1[new])
-            found.append(new)
-            if row == len(w0):
-                return out, np.concatenate(found)
-            if self._count >= len(self._codes) // 2:
+            row, self._count = kernel(row, self._keys, self._codes, self._words, before, out, fresh)
+            found.append(fresh[: self._count - before].copy())
+            if row == n:
+                return np.concatenate(found)
+            if self._count == len(self._words):
                 self._grow()
 
     def rank(self) -> Codes:
@@ -173,10 +189,9 @@ class Dictionary:
 
     def _grow(self) -> None:
         size = 4 * len(self._codes)
-        self._words0, self._words1 = [np.concatenate(self._words0)], [np.concatenate(self._words1)]
-        self._keys0, self._keys1 = np.zeros(size, np.uint64), np.zeros(size, np.uint64)
-        self._codes = np.full(size, -1, np.int32)
-        words.rebuild_table(self._words0[0], self._words1[0], self._keys0, self._keys1, self._codes)
+        self._words = np.concatenate([self._words, np.zeros((size // 2 - len(self._words), 2), np.uint64)])
+        self._keys, self._codes = np.zeros((size, 2), np.uint64), np.full(size, -1, np.int32)
+        words.rebuild_table(self._words, self._count, self._keys, self._codes)
 
 
 @dataclass(slots=True)
@@ -194,22 +209,25 @@ class Kinds:
     _rank: Codes = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def __post_init__(self) -> None:
-        self._combine = [Dictionary("kind") for _ in self.dictionaries]
+        self._combine = [Dictionary("kind") for _ in self.dictionaries[1:]]
         self._codes = [np.zeros((0, len(self.dictionaries)), np.int32)]
 
     def encode(self, batch: pl.DataFrame) -> Codes:
-        """Code the rows of a batch."""
-        columns = [d.encode(batch[d.name]) for d in self.dictionaries]
-        zeros = np.zeros(batch.height, np.uint64)
-        kinds = columns[0].astype(np.uint64)
-        coded, fresh = columns[0], np.zeros(0, np.int64)
-        for codes, combine in zip(columns, self._combine, strict=True):
-            # with one column the pair is (code, code): kinds are numbered by appearance like the codes
-            coded, fresh = combine.encode_words(kinds, codes.astype(np.uint64) if len(columns) > 1 else zeros)
-            kinds = coded.astype(np.uint64)
+        """Code the rows of a batch, whose first column has no nulls."""
+        first, *others = self.dictionaries
+        known = len(first)
+        kinds = first.encode_present(batch[first.name])
+        if not others:  # kinds are the codes, numbered by appearance like them
+            if len(first) > known:
+                self._codes.append(np.arange(known, len(first), dtype=np.int32)[:, None])
+            return kinds
+        columns = [kinds + np.int32(1), *(d.encode(batch[d.name]) for d in others)]
+        fresh = np.zeros(0, np.int64)
+        for codes, combine in zip(columns[1:], self._combine, strict=True):
+            kinds, fresh = combine.encode_words(kinds.astype(np.uint64), codes.astype(np.uint64))
         if len(fresh):
             self._codes.append(np.stack([c[fresh] for c in columns], axis=1))
-        return coded
+        return kinds
 
     @property
     def codes(self) -> npt.NDArray[np.int32]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,8 +17,9 @@ import polars as pl
 
 from attrib.durations import in_ticks
 from attrib.engines.base import BUCKETS, Fates, Ledger, Progress, Recipe, Tallies, Units
-from attrib.engines.coding import Dictionary, Kinds, Words
+from attrib.engines.coding import Dictionary, Kinds
 from attrib.engines.grouping import Grouping
+from attrib.engines.in_order import Carry, NotSortedError, checked_order, no_rows, until
 from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
@@ -43,35 +44,8 @@ from attrib.schemas import (
 from attrib.stages import StageColumn, StageModel
 from attrib.tally import Tally, carry, to_float
 
+BYTES_OF_EVENT = 24  # in a partition, about: time and kind of a touch, or of an outcome with its value
 ROWS_OF_PARTITION = 1 << 18  # with three words 6 MB: sorted inside the cache
-
-
-class NotSortedError(Exception):
-    """Rows turned out not to come customer by customer."""
-
-
-@dataclass(slots=True)
-class _Carry:
-    """Rows read but not yet handed on, with the customers they belong to, in order."""
-
-    rows: list[Words] = field(default_factory=list)
-    ids: list[pl.Series] = field(default_factory=list)
-
-    def add(self, rows: Words, ids: pl.Series) -> None:
-        """Put a batch behind."""
-        self.rows.append(rows)
-        self.ids.append(ids)
-
-    def take(self, cutoff: Any, reader: TableReader) -> Words:
-        """Take out the rows of customers before ``cutoff``, or all of them."""
-        if not self.ids or (cutoff is not None and self.ids[0][0] >= cutoff):
-            return _no_rows(reader)  # one customer over several batches: nothing to copy yet
-        rows = np.concatenate(self.rows) if len(self.rows) > 1 else self.rows[0]
-        ids = pl.concat(self.ids) if len(self.ids) > 1 else self.ids[0]
-        at = len(ids) if cutoff is None else int(ids.search_sorted(cutoff, side="left"))
-        left = at < len(ids)
-        self.rows, self.ids = ([rows[at:]], [ids[at:]]) if left else ([], [])
-        return rows[:at]
 
 
 class EventReader:
@@ -229,10 +203,17 @@ class EventReader:
             for store in stores:
                 store.close()
 
+    def may_fit(self, budget: int) -> bool:
+        """Whether all partitions together may fit into so many bytes, as far as the number of rows is known."""
+        return (self._count_rows() or 0) * BYTES_OF_EVENT <= budget
+
+    def _count_rows(self) -> int | None:
+        counted = [_count_rows(reader.source) for reader in (self.touches, self.outcomes)]
+        return None if None in counted else sum(n or 0 for n in counted)
+
     def _partition_bits(self) -> int:
         """Enough partitions for the cache and the budget, at most one a bucket."""
-        counted = [_count_rows(reader.source) for reader in (self.touches, self.outcomes)]
-        rows = None if None in counted else sum(n or 0 for n in counted)
+        rows = self._count_rows()
         if rows is None:
             return 6
         largest = min(ROWS_OF_PARTITION, max(1, self.budget // (8 * self.touches.layout.width * 8)))
@@ -240,30 +221,31 @@ class EventReader:
 
     def _in_order(self) -> Iterator[tuple[Callable[[], Events], float]]:
         if self.outcomes.types.has_value:
-            largest = _scan(self.outcomes.source, largest_value(self.outcomes.counted, self.ids))
-            self._exponent = exponent_of(float(largest or 0.0), has_value=True)
+            self._exponent = exponent_of(largest_value(self.outcomes.source, self.outcomes.counted), has_value=True)
         total = _count_rows(self.touches.source)
-        outcome_batches = _checked_order(self.outcomes)
-        touches, outcomes = _Carry(), _Carry()
-        for touch_rows, ids in _checked_order(self.touches):
+        outcome_batches = checked_order(self.outcomes)
+        touches, outcomes = Carry(self.touches), Carry(self.outcomes)
+        for touch_rows, ids in checked_order(self.touches):
             touches.add(touch_rows, ids)
             cutoff = ids[-1]  # this customer may go on in the next batch
-            for outcome_rows, outcome_ids in _until(outcome_batches, outcomes, cutoff):
+            for outcome_rows, outcome_ids in until(outcome_batches, outcomes, cutoff):
                 outcomes.add(outcome_rows, outcome_ids)
                 if len(outcomes.rows) > 2:  # many customers without a touch: they need not wait for one
-                    alone = outcomes.take(min(touches.ids[0][0], outcome_ids[-1]), self.outcomes)
-                    yield self.grouping.later(_no_rows(self.touches), alone, skip=0), 1.0
-            ready, theirs = touches.take(cutoff, self.touches), outcomes.take(cutoff, self.outcomes)
+                    alone = outcomes.take(min(touches.ids[0][0], outcome_ids[-1]))
+                    yield self.grouping.later(no_rows(self.touches), alone, skip=0), 1.0
+            ready, theirs = touches.take(cutoff), outcomes.take(cutoff)
             self.progress("reading touchpoints", self.touches.rows, total)
             if len(ready) or len(theirs):
                 yield self.grouping.later(ready, theirs, skip=0), 1.0
         for outcome_rows, outcome_ids in outcome_batches:
             outcomes.add(outcome_rows, outcome_ids)
             if len(outcomes.rows) > 2 and not (touches.ids and touches.ids[0][0] >= outcome_ids[-1]):
-                last = touches.take(outcome_ids[-1], self.touches)
-                yield self.grouping.later(last, outcomes.take(outcome_ids[-1], self.outcomes), skip=0), 1.0
+                last = touches.take(outcome_ids[-1])
+                yield self.grouping.later(last, outcomes.take(outcome_ids[-1]), skip=0), 1.0
         self._check_zones()
-        yield self.grouping.later(touches.take(None, self.touches), outcomes.take(None, self.outcomes), skip=0), 1.0
+        if self._exponent != exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value):
+            raise NotSortedError  # the largest value was a rejected row's: the hash route knows that before it sums
+        yield self.grouping.later(touches.take(None), outcomes.take(None), skip=0), 1.0
 
     # accounts -----------------------------------------------------------------------------------------------------
     def _check_zones(self) -> None:
@@ -408,33 +390,3 @@ def _common_type(one: pl.DataType, other: pl.DataType) -> pl.DataType:
         return pl.concat([pl.DataFrame(schema={"x": t}) for t in (one, other)], how="vertical_relaxed").schema["x"]
     except (pl.exceptions.PolarsError, TypeError):
         return pl.String()
-
-
-def _checked_order(reader: TableReader) -> Iterator[tuple[Words, pl.Series]]:
-    """Batches that are not empty, as long as customers come in order.
-
-    Raises
-    ------
-    NotSortedError
-        At the first customer out of order.
-    """
-    last: Any = None
-    for rows, ids in reader.batches():
-        if len(ids):
-            if not ids.is_sorted() or (last is not None and ids[0] < last):
-                raise NotSortedError
-            last = ids[-1]
-            yield rows, ids
-
-
-def _until(batches: Iterator[tuple[Words, pl.Series]], carry: _Carry, cutoff: Any) -> Iterator[tuple[Words, pl.Series]]:
-    """Batches until the carry reaches the customer ``cutoff``."""
-    while not carry.ids or carry.ids[-1][-1] < cutoff:
-        batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
-
-
-def _no_rows(reader: TableReader) -> Words:
-    return np.empty((0, reader.layout.width), np.uint64)

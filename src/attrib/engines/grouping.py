@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from attrib.engines.coding import Words, unordered_float, unordered_int
-from attrib.engines.reading import TableReader, hash_ordered_ids
+from attrib.engines.coding import Words, unordered_float
+from attrib.engines.reading import RowLayout, TableReader, hash_ordered_ids
 from attrib.kernels import rows as kernel
-from attrib.ragged import Events
+from attrib.ragged import Events, Ints
 
 Small = npt.NDArray[np.int32]
-Ranks = list[tuple[int, Words]]
+Ranks = list[tuple[int, Small]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Grouping:
         """Sort the rows of some customers, drop duplicates, and match the two tables."""
         t_layout, o_layout = self.touches.layout, self.outcomes.layout
         for rows, pairs in ((touch_rows, ranks[0]), (outcome_rows, ranks[1])):
-            for word, rank in pairs:  # codes become ranks, so that rows sort by name
-                rows[:, word] = rank[rows[:, word].astype(np.int64)]
+            for word, rank in pairs:
+                kernel.rank_codes(rows, word, rank)
         touch_rows = self._sort(touch_rows, t_layout.width, t_layout.identity, skip)
         outcome_rows = self._sort(outcome_rows, o_layout.width, o_layout.identity, skip)
         duplicates, repeated, repeated_value = 0, 0, 0.0
@@ -60,30 +60,28 @@ class Grouping:
                 kept = kernel.drop_repeated_events(outcome_rows, o_layout.identity, o_layout.event, gone)
                 repeated, repeated_value = len(gone) - kept, float(values[gone].sum())
                 outcome_rows = outcome_rows[:kept]
-        room = len(touch_rows) + len(outcome_rows) + 1
-        t_offsets, o_offsets = np.empty(room, np.int64), np.empty(room, np.int64)
-        n = kernel.match_customers(touch_rows, outcome_rows, t_layout.identity, t_offsets, o_offsets)
-        t_offsets, o_offsets = t_offsets[: n + 1].copy(), o_offsets[: n + 1].copy()
-        identity = np.empty((n, t_layout.identity), np.uint64)
-        with_touch = np.diff(t_offsets) > 0
-        identity[with_touch] = touch_rows[t_offsets[:-1][with_touch], : t_layout.identity]
-        identity[~with_touch] = outcome_rows[o_offsets[:-1][~with_touch], : o_layout.identity]
+        room = len(touch_rows) + len(outcome_rows)
+        t_offsets, o_offsets = np.empty(room + 1, np.int64), np.empty(room + 1, np.int64)
+        customers = np.empty((room, t_layout.identity), np.uint64)
+        n = kernel.match_customers(touch_rows, outcome_rows, t_layout.identity, t_offsets, o_offsets, customers)
+        t_offsets, o_offsets, identity = t_offsets[: n + 1].copy(), o_offsets[: n + 1].copy(), customers[:n].copy()
         if self.by_id and self.ids != "text":
             identity = hash_ordered_ids(identity[:, 0], self.ids)[:, None]
         cluster = self._clusters(touch_rows, t_offsets, outcome_rows, o_offsets, identity[:, 0])
-        t_kind, o_kind = touch_rows[:, t_layout.kind], outcome_rows[:, o_layout.kind]
+        t_time, t_kind = _times_and_kinds(touch_rows, t_layout, orders[0])
+        o_time, o_kind = _times_and_kinds(outcome_rows, o_layout, orders[1])
+        o_value = np.empty(len(outcome_rows), np.uint64)
+        kernel.read_floats(outcome_rows, o_layout.value, o_value)
         return Events(
             identity=identity, unit=(cluster >> np.uint64(56)).astype(np.int32),
-            t_offsets=t_offsets, t_time=unordered_int(touch_rows[:, t_layout.time]),
-            t_kind=orders[0][t_kind.astype(np.int64)],
-            o_offsets=o_offsets, o_time=unordered_int(outcome_rows[:, o_layout.time]),
-            o_kind=orders[1][o_kind.astype(np.int64)], o_value=unordered_float(outcome_rows[:, o_layout.value]),
+            t_offsets=t_offsets, t_time=t_time, t_kind=t_kind,
+            o_offsets=o_offsets, o_time=o_time, o_kind=o_kind, o_value=o_value.view(np.float64),
             duplicates=duplicates, repeated=repeated, repeated_value=repeated_value,
         )  # fmt: skip
 
     def _sort(self, rows: Words, keys: int, identity: int, skip: int) -> Words:
         if self.by_id and self.ids != "text":
-            kernel.sort_runs(rows, identity, keys)
+            kernel.sort_runs(rows, keys)
             return rows
         out = np.empty_like(rows)
         kernel.sort_rows(rows, skip, identity, keys, out)
@@ -91,10 +89,11 @@ class Grouping:
 
     def _clusters(self, t_rows: Words, t_off: Any, o_rows: Words, o_off: Any, own: Words) -> Words:
         """Hash that decides the bucket: the customer's first cluster, else the customer."""
-        unit = own.copy()
+        unit = own
         for rows, offsets, layout in ((o_rows, o_off, self.outcomes.layout), (t_rows, t_off, self.touches.layout)):
             if layout.cluster < 0:
                 continue
+            unit = own.copy() if unit is own else unit
             words = rows[:, layout.cluster]
             named = np.flatnonzero(words)
             customer = np.searchsorted(offsets, named, side="right") - 1
@@ -105,9 +104,9 @@ class Grouping:
 
 def _ranks(reader: TableReader) -> Ranks:
     """Words of a row that hold a code, each with the rank of every code."""
-    pairs: Ranks = [(reader.layout.kind, reader.kinds.rank().astype(np.uint64))]
+    pairs: Ranks = [(reader.layout.kind, reader.kinds.rank())]
     if reader.layout.first_kind >= 0:
-        pairs.append((reader.layout.first_kind, reader.kinds.dictionaries[0].rank().astype(np.uint64)))
+        pairs.append((reader.layout.first_kind, reader.kinds.dictionaries[0].rank()))
     return pairs
 
 
@@ -117,3 +116,9 @@ def _order(reader: TableReader) -> Small:
     order = np.empty(len(rank), np.int32)
     order[rank] = np.arange(len(rank), dtype=np.int32)
     return order
+
+
+def _times_and_kinds(rows: Words, layout: RowLayout, kind_of_rank: Small) -> tuple[Ints, Small]:
+    times, kinds = np.empty(len(rows), np.int64), np.empty(len(rows), np.int32)
+    kernel.read_rows(rows, layout.time, layout.kind, kind_of_rank, times, kinds)
+    return times, kinds

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
-from attrib.engines.events import EventReader, NotSortedError
+from attrib.engines.events import EventReader
+from attrib.engines.in_order import NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
 from attrib.errors import ResourceError, SpecError, warn
 from attrib.kernels.codes import WORDS
@@ -25,6 +26,8 @@ from attrib.summing import RunningSums
 from attrib.tally import Tally, merge
 from attrib.values import whole_number
 
+HELD = 256 << 20  # bytes of rows held before they go to disk, without a limit: memory never used before costs more
+KEPT = 512 << 20  # bytes of partitions, at most, that stay in memory for the next question
 TALLY_FLOOR = 64 << 20  # bytes that tallies may take however small the limit for events is
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?")
 _SUFFIXES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -60,8 +63,8 @@ class LocalEngine:
     threads : int, optional
         Default: ``ATTRIB_THREADS``, else the cores this process may use.
     memory_limit : int or str, optional
-        Bytes that events may take before they go to disk, such as ``"2GB"``. Default: ``ATTRIB_MEMORY_LIMIT``,
-        else a quarter of the machine's memory.
+        Bytes that events and sums may take, such as ``"2GB"``: rows that have to be ordered go to disk beyond half of
+        it. Default: ``ATTRIB_MEMORY_LIMIT``, else a quarter of the machine's memory, with rows on disk beyond 256 MB.
     spill : str, optional
         Folder for what does not fit. Default: the system's temporary folder.
     progress : callable, optional
@@ -98,11 +101,14 @@ class LocalEngine:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     @property
+    def _limit(self) -> int | None:
+        return parse_memory(self.memory_limit) or parse_memory(os.environ.get("ATTRIB_MEMORY_LIMIT") or None)
+
+    @property
     def budget(self) -> int:
         """Bytes that events may take."""
-        limit = parse_memory(self.memory_limit) or parse_memory(os.environ.get("ATTRIB_MEMORY_LIMIT") or None)
-        if limit is not None:
-            return limit
+        if self._limit is not None:
+            return self._limit
         try:
             return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
         except (ValueError, OSError, AttributeError):
@@ -133,8 +139,6 @@ class LocalEngine:
                 memory.ledger = reader.ledger(sums.fates, memory.find(Totals(), units=False))
                 for text in memory.ledger.warnings:
                     warn(text)
-            if sums.funnel and memory.funnel is None:
-                memory.funnel_parts = (sums.funnel, reader)
         found = {need: memory.find(need, units=keeps[need]) for need in asked}
         for need in asked:
             if isinstance(need, RuleSums) and callable(need.weights):
@@ -151,10 +155,9 @@ class LocalEngine:
     def funnel(self, recipe: Recipe, memory: Memory) -> Funnel:
         """Count customers by stage (the recipe has a stage model)."""
         if memory.funnel is None:
-            if memory.funnel_parts is None:
-                self.tally(recipe, (), units=False, memory=memory)
-            assert memory.funnel_parts is not None
-            memory.funnel, memory.funnel_parts = _close_funnel(*memory.funnel_parts), None
+            self.ledger(recipe, memory)  # a first pass: which route serves, and whether the data are fit to be read
+            reader, found = self._run(recipe, memory, FunnelPass)
+            memory.funnel = _close_funnel(found.parts, reader)
         return memory.funnel
 
     def journeys(self, recipe: Recipe | PathRecipe, memory: Memory) -> tuple[Any, list[tuple[Any, Ragged]]]:
@@ -194,13 +197,13 @@ class LocalEngine:
             return reader, consumer
         for reader in self._routes(recipe, memory):
             consumer = build(reader)
-            keeper = _Keeper(self.budget // 4)
+            keeper = _Keeper(min(self.budget // 4, KEPT), reader)
             try:
                 self._map(((keeper.watch(load), reader.plan(), share) for load, share in reader.partitions()), consumer)
             except NotSortedError:
                 continue  # the rows do not come customer by customer after all: the hash route orders them
             memory.in_order = isinstance(reader, EventReader) and reader.by_id
-            if keeper.held <= keeper.budget:
+            if keeper.keeps:
                 memory.partitions = (reader, keeper.partitions())
             return reader, consumer
         raise AssertionError("the hash route takes any order")
@@ -209,10 +212,13 @@ class LocalEngine:
         if isinstance(recipe, PathRecipe):
             yield PathReader(recipe)
             return
-        in_order = EventReader(recipe, by_id=True, budget=self.budget // 2, spill=self.spill, progress=self.progress)
+        budget = self.budget // 2
+        if self._limit is None:
+            budget = min(budget, HELD)
+        in_order = EventReader(recipe, by_id=True, budget=budget, spill=self.spill, progress=self.progress)
         if in_order.may_be_sorted and memory.in_order is not False:
             yield in_order
-        yield EventReader(recipe, by_id=False, budget=self.budget // 2, spill=self.spill, progress=self.progress)
+        yield EventReader(recipe, by_id=False, budget=budget, spill=self.spill, progress=self.progress)
 
     def _map(self, partitions: Iterator[tuple[Callable[[], Any], CutPlan, float]], consumer: Any) -> None:
         """Run the consumer's ``work`` on the pool and its ``collect`` here, a few partitions in flight."""
@@ -255,8 +261,9 @@ def _load_and_work(load: Callable[[], Any], consumer: Any, plan: CutPlan) -> Any
 class _Keeper:
     """Keeps partitions as they are formed, as long as all of them fit."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, reader: Any) -> None:
         self.budget, self.held, self.given = budget, 0, 0
+        self.keeps = reader.may_fit(budget)
         self._kept: dict[int, Any] = {}
         self._lock = Lock()
 
@@ -268,7 +275,8 @@ class _Keeper:
             events = load()
             with self._lock:
                 self.held += events.nbytes
-                if self.held <= self.budget:
+                self.keeps = self.keeps and self.held <= self.budget
+                if self.keeps:
                     self._kept[number] = events
                 else:
                     self._kept.clear()
@@ -344,12 +352,11 @@ class TallyPass:
         self.reader, self.units = reader, units
         self.sums: dict[Need, Accumulator] = {n: Accumulator(n, budget) for n in (Totals(), Touches(), *needs)}
         self.fates = Fates(np.zeros(4, np.int64), np.zeros((3, 1 + WORDS), np.int64), 0, 0, [])
-        self.funnel: list[FunnelPart] = []
         self._share = 0.0
         self._running: list[RunningSums] = []  # one a thread
         self._idle: list[RunningSums] = []  # those of them not at work
 
-    def work(self, events: Any, plan: CutPlan) -> tuple[Any, Cut, list[Tally], FunnelPart | None]:
+    def work(self, events: Any, plan: CutPlan) -> tuple[Any, Cut, list[Tally]]:
         """Run on a thread of the pool."""
         part = self.reader.cut(events, plan)
         try:
@@ -362,11 +369,11 @@ class TallyPass:
         )
         self._idle.append(running)
         dropped = (events.duplicates, events.repeated, events.repeated_value)
-        return dropped, part, handed_over, walk_funnel(events, plan) if self.reader.has_funnel else None
+        return dropped, part, handed_over
 
-    def collect(self, result: tuple[Any, Cut, list[Tally], FunnelPart | None], share: float) -> None:
+    def collect(self, result: tuple[Any, Cut, list[Tally]], share: float) -> None:
         """Run on the main thread."""
-        (duplicates, repeated, repeated_value), part, handed_over, funnel = result
+        (duplicates, repeated, repeated_value), part, handed_over = result
         self._share += share
         for tally in handed_over:
             self.sums[tally.need].add(tally)
@@ -379,8 +386,6 @@ class TallyPass:
         fates.duplicates += duplicates
         fates.repeated += repeated
         fates.repeated_values.append(repeated_value)
-        if funnel is not None:
-            self.funnel.append(funnel)
 
     def totals(self) -> dict[Need, Tally]:
         """Sum of each need."""
@@ -388,6 +393,21 @@ class TallyPass:
             for tally in running.take():
                 self.sums[tally.need].add(tally)
         return {need: accumulator.total() for need, accumulator in self.sums.items()}
+
+
+class FunnelPass:
+    """Count customers by stage; a pass of its own, since it keeps a time for every stage of every customer."""
+
+    def __init__(self, _reader: Any) -> None:
+        self.parts: list[FunnelPart] = []
+
+    def work(self, events: Any, plan: CutPlan) -> FunnelPart:
+        """Run on a thread of the pool."""
+        return walk_funnel(events, plan)
+
+    def collect(self, part: FunnelPart, _share: float) -> None:
+        """Run on the main thread."""
+        self.parts.append(part)
 
 
 class ListingPass:

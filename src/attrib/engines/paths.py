@@ -82,6 +82,10 @@ class PathReader:
         """Number of distinct players."""
         return len(self.channels) - 1
 
+    def may_fit(self, _budget: int) -> bool:
+        """Whether to keep the table for the next pass: it is in memory anyway."""
+        return True
+
     def plan(self) -> PathPlan:
         """Exponent of the values."""
         return PathPlan(self._exponent)

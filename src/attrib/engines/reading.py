@@ -12,9 +12,12 @@ import polars as pl
 
 from attrib.engines.coding import (
     SIGN,
+    Codes,
+    Dictionary,
     Kinds,
     Words,
     check_players,
+    frozen,
     hash_texts,
     integer_words,
     ordered_float,
@@ -23,10 +26,11 @@ from attrib.engines.coding import (
 from attrib.errors import DataError
 from attrib.io import checks
 from attrib.io.sources import Source, read_error
+from attrib.kernels import rows as kernel
 from attrib.kernels import words
 from attrib.schemas import CLUSTER, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE
 
-BATCH = 1 << 19  # rows: 12 MB a batch of three words, small enough for the last-level cache to help
+BATCH = 1 << 17  # rows: 3 MB a batch of three words, which caches hold; larger ones take memory and save no time
 LAST = np.uint64(2**64 - 1)
 
 
@@ -61,7 +65,10 @@ class RowLayout:
 
 @dataclass(slots=True)
 class TableReader:
-    """Reads one table in batches: checks, types and codes rows, and keeps count of what it met."""
+    """Reads one table in batches: checks, types and codes rows, and keeps count of what it met.
+
+    ``room``: rows left free in front of those of the next batch.
+    """
 
     source: Source
     types: checks.TableTypes
@@ -82,7 +89,6 @@ class TableReader:
     value_rejected: list[float] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
     counted: tuple[str, ...] = ()
-    largest: float = 0.0
     latest: int = np.iinfo(np.int64).min
     earliest: int = np.iinfo(np.int64).max
     negative: int = 0
@@ -91,17 +97,13 @@ class TableReader:
     naive: bool = False
     only_dates: bool = True
     by_id: bool = False
+    room: int = 0
+    _largest: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    _latest_of_batch: int = 0
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Batches of the source's columns."""
-        frame = self.source.frame
-        try:
-            if self.source.kind == "memory":
-                yield from frame.collect().iter_slices(BATCH)
-            else:
-                yield from frame.collect_batches(chunk_size=BATCH, maintain_order=True)
-        except Exception as error:  # a lazy frame may run anybody's code
-            raise read_error(error, self.source) from error
+        return _frames(self.source, self.source.frame)
 
     def batches(self) -> Iterator[tuple[Words, pl.Series]]:
         """Rows of words and the customers they belong to, batch by batch."""
@@ -119,25 +121,37 @@ class TableReader:
         if self.aware and self.naive:
             raise mixed_zones(self.source.name, self.source.name)
         if self.types.has_value:
-            finite = batch[VALUE].fill_null(0.0).to_numpy()
-            finite = finite[np.isfinite(finite)]
-            self.value_size = checks.add_sizes(self.value_size, finite, self.source.name)
-            self.value_in.append(float(finite.sum()))
+            self._sum_values(batch[VALUE])
         full = batch
         clean = checks.looks_clean(batch, self.types, self.stages, self.interactions)
         if not clean:
             batch = self._reject(full, first_row)
-        rows, blank = self._encode(batch)
+        rows, kinds, blank = self._encode(batch)
         if blank:
             batch = self._reject(full, first_row)
-            rows, _ = self._encode(batch)
+            rows, kinds, _ = self._encode(batch)
         if self.types.has_value:
-            counted = batch.lazy().select(largest_value(self.counted, self.ids)).collect().item()
-            self.largest = max(self.largest, float(counted or 0.0))
-        negative, future = checks.count_oddities(batch, self.types)
-        self.negative += negative
-        self.future += future
+            values = batch[VALUE].to_numpy()
+            self._largest.resize(len(self.kinds.codes), refcheck=False)
+            kernel.largest_by_code(kinds, frozen(values), self._largest)
+            self.negative += int((values < 0).sum())
+        self.future += checks.count_future(batch, self._latest_of_batch)
         return rows, batch[CUSTOMER]
+
+    def _sum_values(self, series: pl.Series) -> None:
+        values = (series.fill_null(0.0) if series.null_count() else series).to_numpy()
+        if not np.isfinite(values).all():
+            values = values[np.isfinite(values)]
+        self.value_size = checks.add_sizes(self.value_size, values, self.source.name)
+        self.value_in.append(float(values.sum()))
+
+    @property
+    def largest(self) -> float:
+        """Largest absolute value of the rows read whose outcome counts."""
+        outcomes = self.kinds.dictionaries[0].values
+        counts = [] if outcomes is None else [code for code, name in enumerate(outcomes) if name in self.counted]
+        sizes = self._largest[np.isin(self.kinds.codes[: len(self._largest), 0], counts)]
+        return float(sizes.max(initial=0.0))
 
     def _reject(self, batch: pl.DataFrame, first_row: int) -> pl.DataFrame:
         good, broken = checks.split_rejected(batch, self.types, self.stages, self.interactions)
@@ -155,39 +169,35 @@ class TableReader:
             raise DataError("no_rows", f"{self.source.name} has 0 rows", hint=self.source.if_empty)
         checks.check_rejects(self.source.name, self.rows, self.rejected, self.max_rejects)
 
-    def _encode(self, batch: pl.DataFrame) -> tuple[Words, bool]:  # noqa: C901, PLR0912 - one step a word
-        """Fill the words of a batch; True if some text is blank after all."""
+    def _encode(self, batch: pl.DataFrame) -> tuple[Words, Codes, bool]:  # noqa: C901, PLR0912 - one step a word
+        """Fill the words of a batch; also the kind of every row, and whether some text is blank after all."""
         layout, n = self.layout, batch.height
-        rows = np.empty((n, layout.width), np.uint64)
+        whole = np.empty((self.room + n, layout.width), np.uint64)
+        rows = whole[self.room :]
         blank = False
-        ids = batch[CUSTOMER]
+        kinds = self.kinds.encode(batch)
+        times = frozen(batch[TIME].to_physical().to_numpy())
+        ids, how = times, kernel.TEXT
         if self.ids == "text":
-            h0, h1, empty = hash_texts(ids)
+            rows[:, 0], rows[:, 1], empty = hash_texts(batch[CUSTOMER])
             blank = bool(empty.any())
-            rows[:, 0] = h0
-            rows[:, 1] = h1
         else:
-            values = ids.to_numpy()
             # words that sort like the ids for rows that arrive in order, hashes to scatter them otherwise
-            rows[:, 0] = _hash(values) if not self.by_id else values if self.ids == "unsigned" else ordered_int(values)
-        times = batch[TIME].to_physical().to_numpy()
-        unit = checks.TICKS[batch.schema[TIME].time_unit]  # type: ignore[attr-defined]
-        if unit != self.ticks:
-            factor = self.ticks // unit
-            if n and max(abs(int(times.min())), abs(int(times.max()))) > np.iinfo(np.int64).max // factor:
-                raise DataError("time_out_of_range", f"{self.source.name}: a timestamp does not fit into nanoseconds")
-            times = times * factor
+            how = kernel.HASHED if not self.by_id else kernel.UNSIGNED if self.ids == "unsigned" else kernel.SIGNED
+            ids = frozen(batch[CUSTOMER].to_numpy().view(np.int64))
+        factor = self.ticks // checks.TICKS[batch.schema[TIME].time_unit]  # type: ignore[attr-defined]
+        earliest, latest = kernel.fill_rows(rows, ids, how, times, factor, layout.time, kinds, layout.kind)
+        if n and max(abs(earliest), abs(latest)) > np.iinfo(np.int64).max // factor:
+            raise DataError("time_out_of_range", f"{self.source.name}: a timestamp does not fit into nanoseconds")
         if n:
-            self.latest = max(self.latest, int(times.max()))
-            self.earliest = min(self.earliest, int(times.min()))
-        rows[:, layout.time] = ordered_int(times)
+            self.latest = max(self.latest, latest * factor)
+            self.earliest = min(self.earliest, earliest * factor)
+        self._latest_of_batch = latest
         if layout.sequence >= 0:
             series = batch[SEQUENCE]
             rows[:, layout.sequence] = ordered_int(series.fill_null(0).to_numpy())
             if series.null_count():
                 rows[series.is_null().to_numpy(), layout.sequence] = LAST
-        kinds = self.kinds.encode(batch)
-        rows[:, layout.kind] = kinds
         first = self.kinds.dictionaries[0]
         assert first.values is not None
         if any(len(d) - 1 > self.max_players for d in self.kinds.dictionaries if d.name in self.player_columns):
@@ -198,7 +208,7 @@ class TableReader:
             rows[:, layout.first_kind] = self.kinds.codes[kinds, 0]
         if layout.value >= 0:
             values = batch[VALUE].to_numpy() if self.types.has_value else np.ones(n)
-            rows[:, layout.value] = ordered_float(values)
+            kernel.fill_floats(rows, layout.value, frozen(values.view(np.uint64)))
         if layout.cluster >= 0:
             rows[:, layout.cluster] = _cluster_words(batch[CLUSTER])
         if layout.extra >= 0:
@@ -206,7 +216,7 @@ class TableReader:
         if layout.event >= 0:
             w0, w1 = _event_words(batch[EVENT])
             rows[:, layout.event], rows[:, layout.event + 1] = w0, w1
-        return rows, blank
+        return whole, kinds, blank
 
     def _stop_at_cap(self, batch: pl.DataFrame) -> None:
         worst = max((d for d in self.kinds.dictionaries if d.name in self.player_columns), key=len)
@@ -214,13 +224,26 @@ class TableReader:
         check_players([worst], self.max_players, counts)
 
 
-def largest_value(outcomes: tuple[str, ...], ids: str) -> pl.Expr:
-    """Expression: largest absolute value of accepted rows of the outcomes that count."""
-    value = pl.col(VALUE).cast(pl.Float64, strict=False)
-    accepted = pl.col(CUSTOMER).is_not_null() & pl.col(TIME).is_not_null() & value.is_finite()
-    if ids == "text":
-        accepted &= ~checks.is_blank(CUSTOMER)
-    return value.filter(accepted & pl.col(OUTCOME).cast(pl.String).is_in(list(outcomes))).abs().max()
+def _frames(source: Source, frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    try:
+        if source.kind == "memory":
+            yield from frame.collect().iter_slices(BATCH)
+        else:
+            yield from frame.collect_batches(chunk_size=BATCH, maintain_order=True)
+    except Exception as error:  # a lazy frame may run anybody's code
+        raise read_error(error, source) from error
+
+
+def largest_value(source: Source, outcomes: tuple[str, ...]) -> float:
+    """Largest absolute value of these outcomes, rejected rows among them, read before anything else."""
+    names, largest = Dictionary(OUTCOME), np.zeros(1)
+    columns = pl.col(OUTCOME).cast(pl.String), pl.col(VALUE).cast(pl.Float64, strict=False)
+    for batch in _frames(source, source.frame.select(columns)):
+        codes = names.encode(batch[OUTCOME])
+        largest.resize(len(names), refcheck=False)
+        kernel.largest_by_code(codes, frozen(batch[VALUE].fill_null(0.0).to_numpy()), largest)
+    values = () if names.values is None else names.values
+    return max((float(largest[code]) for code, name in enumerate(values) if name in outcomes), default=0.0)
 
 
 def mixed_zones(one: str, other: str) -> DataError:

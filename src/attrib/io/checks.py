@@ -220,7 +220,7 @@ def looks_clean(
         return False
     if interactions and not batch.select(has_lookback(interactions).all()).item():
         return False
-    return not types.has_value or bool(batch[VALUE].is_finite().all())
+    return not types.has_value or bool(np.isfinite(batch[VALUE].to_numpy()).all())
 
 
 def split_rejected(  # noqa: C901 - one step a rule
@@ -344,11 +344,9 @@ def join_rejected(rejected: list[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([empty, *(listed.select(empty.columns) for listed in rejected)])
 
 
-def count_oddities(batch: pl.DataFrame, types: TableTypes) -> tuple[int, int]:
-    """Count what is allowed but worth a warning: negative values and times in the future."""
-    negative = int((batch[VALUE] < 0).sum()) if types.has_value else 0
+def count_future(batch: pl.DataFrame, latest: int) -> int:
+    """Count what is allowed but worth a warning: times in the future; ``latest`` of the batch, as stored."""
     dtype = batch.schema[TIME]
     assert isinstance(dtype, pl.Datetime)
     now = int(datetime.now(UTC).timestamp()) * TICKS[dtype.time_unit]
-    future = batch[TIME].to_physical() > now
-    return negative, int(future.sum())
+    return int((batch[TIME].to_physical() > now).sum()) if batch.height and latest > now else 0

@@ -28,6 +28,21 @@ NO_GAP = -1
 
 
 @jit
+def _furthest_stages(stage_type, stage_nth, n_types):
+    """Furthest stage that the n-th row of a milestone type reaches [types, n], -1 for none."""
+    stages = stage_type.shape[0]
+    most = 0
+    for s in range(stages):
+        most = max(most, stage_nth[s])
+    furthest = np.full((n_types, most + 1), -1, np.int64)
+    for s in range(stages):
+        if stage_type[s] >= 0:
+            for met in range(stage_nth[s], most + 1):
+                furthest[stage_type[s], met] = s
+    return furthest
+
+
+@jit
 def find_boundaries(o_offsets, times, kinds, values, scale, type_of_kind, stage_type, stage_nth, n_types, out, ledger):
     """Instants at which a customer leaves a stage, or converts in the last one.
 
@@ -41,31 +56,34 @@ def find_boundaries(o_offsets, times, kinds, values, scale, type_of_kind, stage_
     customers = o_offsets.shape[0] - 1
     stages = stage_type.shape[0]
     last = stages - 1
+    furthest_of = _furthest_stages(stage_type, stage_nth, n_types)
     seen = np.zeros(n_types, np.int64)
     n = 0
     for c in range(customers):
         b_offsets[c] = n
         stage = 0
-        seen[:] = 0
         i = o_offsets[c]
         end = o_offsets[c + 1]
+        if i < end:
+            for kind_type in range(n_types):
+                seen[kind_type] = 0
         while i < end:
-            instant_end = i + 1
-            while instant_end < end and times[instant_end] == times[i]:
-                instant_end += 1
             # the furthest stage, from the current one on, with a milestone row at this instant
             furthest = -1
-            for r in range(i, instant_end):
-                kind_type = type_of_kind[kinds[r]]
+            instant_end = i
+            while instant_end < end and times[instant_end] == times[i]:
+                kind_type = type_of_kind[kinds[instant_end]]
                 if kind_type >= 0:
                     seen[kind_type] += 1
-                    for s in range(last, max(stage, furthest + 1) - 1, -1):
-                        if stage_type[s] == kind_type and seen[kind_type] >= stage_nth[s]:
-                            furthest = s
-                            break
-            for r in range(i, instant_end):
-                if type_of_kind[kinds[r]] >= 0:
-                    seen[type_of_kind[kinds[r]]] -= 1
+                    met = min(seen[kind_type], furthest_of.shape[1] - 1)
+                    furthest = max(furthest, furthest_of[kind_type, met])
+                instant_end += 1
+            if furthest < stage:
+                furthest = -1
+            if instant_end > i + 1:  # count again, row by row: which of them reach the stage
+                for r in range(i, instant_end):
+                    if type_of_kind[kinds[r]] >= 0:
+                        seen[type_of_kind[kinds[r]]] -= 1
             count = 0
             value = 0.0
             first_kind = -1
@@ -73,7 +91,8 @@ def find_boundaries(o_offsets, times, kinds, values, scale, type_of_kind, stage_
                 kind_type = type_of_kind[kinds[r]]
                 fate = OTHER
                 if kind_type >= 0:
-                    seen[kind_type] += 1
+                    if instant_end > i + 1:
+                        seen[kind_type] += 1
                     fate = NO_EFFECT
                     if furthest >= 0 and kind_type == stage_type[furthest] and seen[kind_type] >= stage_nth[furthest]:
                         fate = CREDITED
@@ -82,7 +101,8 @@ def find_boundaries(o_offsets, times, kinds, values, scale, type_of_kind, stage_
                         if first_kind < 0:
                             first_kind = kinds[r]
                 ledger[fate, 0] += 1
-                add(ledger, fate, 1, values[r] * scale)
+                if values[r] != 0.0:
+                    add(ledger, fate, 1, values[r] * scale)
             if furthest >= 0:
                 b_time[n] = times[i]
                 b_stage[n] = stage
@@ -151,7 +171,7 @@ def _thin_out(players, kinds, times, low, high, repeats):
     return end
 
 
-@jit
+@inline
 def _enter(ledger, used, not_preferred, is_open):
     """Enter a journey's touches in the ledger."""
     if is_open:
@@ -181,74 +201,78 @@ def _keep_preferred(players, kinds, times, low, high, preference_of_kind):
 
 @jit
 def cut_journeys(
-    t_offsets, t_time, t_kind, t_player, boundaries, lookback_of_kind, max_gap, open_from, preference_of_kind, repeats,
-    touch_game, outcome_game, touch_mask, by_stage, final_stage, touches_out, journeys_out, ledger,
+    t_offsets, t_time, t_kind, player_of_kind, t_stage, boundaries, lookback_of_kind, max_gap, open_from,
+    preference_of_kind, repeats, touch_game, outcome_game, touch_mask, by_stage, touches_out, journeys_out, ledger,
 ):  # fmt: skip
     """Cut customers' touches at the boundaries, window them, split pauses, keep the preferred, thin out repeats.
 
-    t_player int32 [T]; lookback_of_kind int64 [K] ticks, -1 unlimited; max_gap ticks or -1; open_from: a null
+    player_of_kind int32 [K]: code of the player; t_stage int32 [T]: added to it, or empty. lookback_of_kind int64 [K]
+    ticks, -1 unlimited; max_gap ticks or -1; open_from: a null
     journey whose last touch is later than this is open. preference_of_kind int64 [K]: 0 for the interaction preferred
     most, NOT_PREFERRED for others; empty: no preference. touch_game, outcome_game int64 [K]: packed `by` values;
     touch_mask: the bits that only touches carry. by_stage: number of low bits of a game that hold the stage.
-    final_stage int64 [C]: the stage of what comes after the last boundary.
     touches_out: (player int32, kind int32, time int64) [T]. journeys_out: (offsets [J+1], game, customer,
     conversions, nulls, value, end, status, outcome rows). ledger int64 [4]: touches used, outside the window, open,
     not preferred. Returns the number of journeys.
     """
-    b_offsets, b_time, b_stage, b_count, b_value, b_kind, b_rows = boundaries
+    b_offsets, b_time, b_stage, b_to, b_count, b_value, b_kind, b_rows = boundaries
     out_player, out_kind, out_time = touches_out
     offsets, game, customer, conversions, nulls, value, end_time, status, rows = journeys_out
     customers = t_offsets.shape[0] - 1
+    by_touch = touch_game.any()
+    as_they_are = preference_of_kind.shape[0] == 0 and repeats == KEEP
     j = 0
     m = 0
     offsets[0] = 0
     for c in range(customers):
         i = t_offsets[c]
         t_end = t_offsets[c + 1]
-        for b in range(b_offsets[c], b_offsets[c + 1] + 1):
-            is_null = b == b_offsets[c + 1]
-            if is_null:
-                if i >= t_end:
-                    break
-                stop = t_end
-                anchor = t_time[t_end - 1]
-                stage = final_stage[c]
-            else:
-                stop = i
-                while stop < t_end and t_time[stop] <= b_time[b]:
-                    stop += 1
+        b_end = b_offsets[c + 1]
+        for b in range(b_offsets[c], b_end + 1):
+            is_null = b == b_end
+            if not is_null:
                 anchor = b_time[b]
                 stage = b_stage[b]
+            elif i < t_end:
+                anchor = t_time[t_end - 1]
+                stage = b_to[b - 1] if b > b_offsets[c] else 0
+            else:
+                break
             part = m
-            while i < stop:
-                window = lookback_of_kind[t_kind[i]]
-                if window < 0 or _span(t_time[i], anchor) <= np.uint64(window):
-                    if max_gap != NO_GAP and m > part and _span(out_time[m - 1], t_time[i]) > np.uint64(max_gap):
-                        # a long pause: what came before it is a null journey of its own
-                        is_open = out_time[m - 1] > open_from
-                        game[j] = (touch_game[out_kind[m - 1]] << by_stage) | stage
-                        end_time[j] = out_time[m - 1]
-                        kept = _keep_preferred(out_player, out_kind, out_time, part, m, preference_of_kind)
-                        _enter(ledger, kept - part, m - kept, is_open)
-                        m = _thin_out(out_player, out_kind, out_time, part, kept, repeats)
-                        customer[j] = c
-                        conversions[j] = 0
-                        nulls[j] = 0 if is_open else 1
-                        value[j] = 0.0
-                        status[j] = OPEN if is_open else NULL
-                        rows[j] = 0
-                        j += 1
-                        offsets[j] = m
-                        part = m
-                    out_player[m] = t_player[i]
-                    out_kind[m] = t_kind[i]
-                    out_time[m] = t_time[i]
-                    m += 1
-                else:
-                    ledger[1] += 1
+            while i < t_end and t_time[i] <= anchor:
+                kind = t_kind[i]
+                # as unsigned, -1 is longer than any span
+                inside = _span(t_time[i], anchor) <= np.uint64(lookback_of_kind[kind])
+                if max_gap != NO_GAP and inside and m > part and _span(out_time[m - 1], t_time[i]) > np.uint64(max_gap):
+                    # a long pause: what came before it is a null journey of its own
+                    is_open = out_time[m - 1] > open_from
+                    game[j] = (touch_game[out_kind[m - 1]] << by_stage) | stage
+                    end_time[j] = out_time[m - 1]
+                    kept = _keep_preferred(out_player, out_kind, out_time, part, m, preference_of_kind)
+                    _enter(ledger, kept - part, m - kept, is_open)
+                    m = _thin_out(out_player, out_kind, out_time, part, kept, repeats)
+                    customer[j] = c
+                    conversions[j] = 0
+                    nulls[j] = 0 if is_open else 1
+                    value[j] = 0.0
+                    status[j] = OPEN if is_open else NULL
+                    rows[j] = 0
+                    j += 1
+                    offsets[j] = m
+                    part = m
+                player = player_of_kind[kind]
+                if t_stage.shape[0] > 0:
+                    player += t_stage[i]
+                out_player[m] = player
+                out_kind[m] = kind
+                out_time[m] = t_time[i]
+                m += np.int64(inside)
+                ledger[1] += np.int64(not inside)
                 i += 1
             is_open = is_null and out_time[m - 1] > open_from
-            by_values = touch_game[out_kind[m - 1]] if m > part else 0
+            by_values = np.int64(0)
+            if by_touch and m > part:
+                by_values = touch_game[out_kind[m - 1]]
             if not is_null:
                 by_values = outcome_game[b_kind[b]] | (by_values & touch_mask)
             game[j] = (by_values << by_stage) | stage
@@ -266,9 +290,12 @@ def cut_journeys(
                 value[j] = b_value[b]
                 rows[j] = b_rows[b]
                 status[j] = CONVERTING if m > part else UNATTRIBUTED
-            kept = _keep_preferred(out_player, out_kind, out_time, part, m, preference_of_kind)
-            _enter(ledger, kept - part, m - kept, is_open)
-            m = _thin_out(out_player, out_kind, out_time, part, kept, repeats)
+            if as_they_are:
+                _enter(ledger, m - part, 0, is_open)
+            else:
+                kept = _keep_preferred(out_player, out_kind, out_time, part, m, preference_of_kind)
+                _enter(ledger, kept - part, m - kept, is_open)
+                m = _thin_out(out_player, out_kind, out_time, part, kept, repeats)
             j += 1
             offsets[j] = m
     return j
@@ -281,7 +308,7 @@ def walk_funnel(
     """Per stage: entered, advanced, skipped, open, repeat advances, touches; and the times in stage.
 
     counts int64 [S, 6]. durations: the time of entry for customers still in a stage (ticks), the time spent for
-    those who left. advanced int8: 1 left, 0 still there, and the stage in the upper bits. Returns their number.
+    those who left. advanced int16: 1 left, 0 still there, and the stage in the upper bits. Returns their number.
     """
     customers = t_offsets.shape[0] - 1
     last = counts.shape[0] - 1

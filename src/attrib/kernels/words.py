@@ -21,7 +21,8 @@ C2 = np.uint64(0x4CF5AD432745937F)
 
 
 @inline
-def _mix(x):
+def mix(x):
+    """Finalise x as splitmix64 does."""
     x ^= x >> np.uint64(30)
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)
@@ -33,7 +34,7 @@ def _mix(x):
 def hash_integers(values, out):
     """Splitmix64 finaliser of every value; values int64 [n] -> out uint64 [n]."""
     for i in range(values.shape[0]):
-        out[i] = _mix(np.uint64(values[i]))
+        out[i] = mix(np.uint64(values[i]))
 
 
 @inline
@@ -132,50 +133,81 @@ def text_words(views, buffers, n, out0, out1):
             out0[i], out1[i] = murmur128(address, length)
 
 
-@jit
-def encode_words(w0, w1, start, keys0, keys1, codes_of, n_codes, out, fresh):
-    """Dictionary-code word pairs from row ``start`` on, in order of first appearance.
+@inline
+def _slot(a, b, mask):
+    return (((a ^ (b * C1)) * C2) >> np.uint64(32)) & mask
 
-    keys0, keys1, codes_of: open-addressing table, a power of two long, codes_of -1 = free.
-    ``fresh`` receives the first row of each new code. Returns the row where it stopped (n, or where the
-    table is half full and must grow) and the number of codes.
+
+@jit
+def encode_texts(views, buffers, n, start, keys, codes_of, words_of, n_codes, out, fresh):
+    """Dictionary-code n string views from row ``start`` on, in order of first appearance.
+
+    keys uint64 [size, 2], codes_of int32 [size]: open-addressing table, a power of two long, codes_of -1 = free;
+    words_of uint64 [size / 2, 2]: the words of every code. ``fresh`` receives the first row of each new code. Returns
+    the row where it stopped (n, or where the table is half full or ``fresh`` is full) and the number of codes.
     """
-    mask = np.uint64(keys0.shape[0] - 1)
-    limit = keys0.shape[0] // 2
-    n = w0.shape[0]
-    n_fresh = 0
+    mask = np.uint64(keys.shape[0] - 1)
+    first = n_codes
     for i in range(start, n):
-        a = w0[i]
-        b = w1[i]
-        slot = _mix(a ^ (b * C1)) & mask
-        while True:
-            code = codes_of[slot]
-            if code < 0:
-                if n_codes >= limit or n_fresh >= fresh.shape[0]:
-                    return i, n_codes
-                keys0[slot] = a
-                keys1[slot] = b
-                codes_of[slot] = n_codes
-                fresh[n_fresh] = i
-                n_fresh += 1
-                out[i] = n_codes
-                n_codes += 1
-                break
-            if keys0[slot] == a and keys1[slot] == b:
-                out[i] = code
-                break
+        view = views + 16 * i
+        a = load_u64(view)
+        b = load_u64(view + 8)
+        if load_u32(view) > 12:
+            address, length = _text(views, buffers, i)
+            a, b = murmur128(address, length)
+        slot = _slot(a, b, mask)
+        code = codes_of[slot]
+        while code >= 0 and ((keys[slot, 0] ^ a) | (keys[slot, 1] ^ b)) != 0:
             slot = (slot + np.uint64(1)) & mask
+            code = codes_of[slot]
+        if code < 0:
+            if n_codes >= words_of.shape[0] or n_codes - first >= fresh.shape[0]:
+                return i, n_codes
+            code = n_codes
+            keys[slot, 0] = words_of[code, 0] = a
+            keys[slot, 1] = words_of[code, 1] = b
+            codes_of[slot] = code
+            fresh[code - first] = i
+            n_codes += 1
+        out[i] = code
     return n, n_codes
 
 
 @jit
-def rebuild_table(w0, w1, keys0, keys1, codes_of):
-    """Fill an empty table with the words of codes 0..m-1; w0, w1 uint64 [m]."""
-    mask = np.uint64(keys0.shape[0] - 1)
-    for i in range(w0.shape[0]):
-        slot = _mix(w0[i] ^ (w1[i] * C1)) & mask
+def encode_words(w0, w1, start, keys, codes_of, words_of, n_codes, out, fresh):
+    """Dictionary-code pairs of words as ``encode_texts`` does texts; w0, w1 uint64 [n]."""
+    mask = np.uint64(keys.shape[0] - 1)
+    n = w0.shape[0]
+    first = n_codes
+    for i in range(start, n):
+        a = w0[i]
+        b = w1[i]
+        slot = _slot(a, b, mask)
+        code = codes_of[slot]
+        while code >= 0 and ((keys[slot, 0] ^ a) | (keys[slot, 1] ^ b)) != 0:
+            slot = (slot + np.uint64(1)) & mask
+            code = codes_of[slot]
+        if code < 0:
+            if n_codes >= words_of.shape[0] or n_codes - first >= fresh.shape[0]:
+                return i, n_codes
+            code = n_codes
+            keys[slot, 0] = words_of[code, 0] = a
+            keys[slot, 1] = words_of[code, 1] = b
+            codes_of[slot] = code
+            fresh[code - first] = i
+            n_codes += 1
+        out[i] = code
+    return n, n_codes
+
+
+@jit
+def rebuild_table(words_of, n_codes, keys, codes_of):
+    """Fill an empty table with the words of the codes 0 to n_codes - 1."""
+    mask = np.uint64(keys.shape[0] - 1)
+    for code in range(n_codes):
+        slot = _slot(words_of[code, 0], words_of[code, 1], mask)
         while codes_of[slot] >= 0:
             slot = (slot + np.uint64(1)) & mask
-        keys0[slot] = w0[i]
-        keys1[slot] = w1[i]
-        codes_of[slot] = i
+        keys[slot, 0] = words_of[code, 0]
+        keys[slot, 1] = words_of[code, 1]
+        codes_of[slot] = code

@@ -1,0 +1,85 @@
+"""Rows that arrive customer by customer: verified while they stream, and cut where a customer ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from attrib.engines.coding import Words
+from attrib.engines.reading import TableReader
+
+MOST_ROOM = 1 << 16  # rows carried that are copied in front of the next batch, rather than the batch behind them
+
+
+class NotSortedError(Exception):
+    """The in-order route does not serve: rows turned out not to come customer by customer."""
+
+
+@dataclass(slots=True)
+class Carry:
+    """Rows read but not yet handed on, with the customers they belong to, in order."""
+
+    reader: TableReader
+    rows: list[Words] = field(default_factory=list)
+    ids: list[pl.Series] = field(default_factory=list)
+
+    def add(self, rows: Words, ids: pl.Series) -> None:
+        """Put a batch behind; where the reader left room for them, the rows carried move to its front."""
+        if self.reader.room:
+            rows[: self.reader.room] = self.rows.pop()
+        self._carry([*self.rows, rows], [*self.ids, ids])
+
+    def _carry(self, rows: list[Words], ids: list[pl.Series]) -> None:
+        self.rows, self.ids = rows, ids
+        self.reader.room = len(rows[0]) if len(rows) == 1 and len(rows[0]) <= MOST_ROOM else 0
+
+    def take(self, cutoff: Any) -> Words:
+        """Take out the rows of customers before ``cutoff``, or all of them."""
+        if not self.ids or (cutoff is not None and self.ids[0][0] >= cutoff):
+            return no_rows(self.reader)  # one customer over several batches: nothing to copy yet
+        rows = np.concatenate(self.rows) if len(self.rows) > 1 else self.rows[0]
+        at = 0
+        left: list[pl.Series] = []
+        for ids in self.ids:
+            before = len(ids)
+            if cutoff is not None and ids[-1] >= cutoff:
+                before = 0 if left else int(ids.search_sorted(cutoff, side="left"))
+                left.append(ids[before:])
+            at += before
+        self._carry([rows[at:]] if left else [], left)
+        return rows[:at]
+
+
+def checked_order(reader: TableReader) -> Iterator[tuple[Words, pl.Series]]:
+    """Batches that are not empty, as long as customers come in order.
+
+    Raises
+    ------
+    NotSortedError
+        At the first customer out of order.
+    """
+    last: Any = None
+    for rows, ids in reader.batches():
+        if len(ids):
+            if not ids.is_sorted() or (last is not None and ids[0] < last):
+                raise NotSortedError
+            last = ids[-1]
+            yield rows, ids
+
+
+def until(batches: Iterator[tuple[Words, pl.Series]], carry: Carry, cutoff: Any) -> Iterator[tuple[Words, pl.Series]]:
+    """Batches until the carry reaches the customer ``cutoff``."""
+    while not carry.ids or carry.ids[-1][-1] < cutoff:
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def no_rows(reader: TableReader) -> Words:
+    """No rows, as wide as the reader's."""
+    return np.empty((0, reader.layout.width), np.uint64)
