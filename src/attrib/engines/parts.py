@@ -92,6 +92,20 @@ def columns_read(reader: EventReader) -> list[str]:
     return list(dict.fromkeys([*reader.touches.types.names, *reader.outcomes.types.names, *extra]))
 
 
+def tables_to_survey(reader: EventReader) -> list[int]:
+    """Tables of which something must be known before the first row is used, by their place among the shapes.
+
+    That is the end of the data for maturity, whether texts of touches carry a time of day (else equal ones are no
+    duplicates), and the largest value, in units of which values are summed.
+    """
+    recipe = reader.recipe
+    touches = recipe.maturity is not None or reader.touches.types.times == "text"
+    outcomes = recipe.maturity is not None or reader.outcomes.types.has_value
+    if recipe.inline:
+        return [0] if touches or outcomes else []
+    return [i for i, wanted in enumerate((touches, outcomes)) if wanted]
+
+
 # a part ---------------------------------------------------------------------------------------------------------------
 @dataclass(slots=True)
 class _Rows:
@@ -126,6 +140,7 @@ def do(order: Order, frames: Iterable[Sequence[pl.DataFrame]]) -> bytes:
     reader = order.reader()
     tables = (reader.touches, reader.outcomes)
     for table, name in zip(tables, TABLES, strict=True):
+        table.read(table.source.frame.collect())  # no row, but the types: a part may lack one of the tables
         _tell(table, order.facts.get(name, {}))
     stores = (_Rows(), _Rows())
     for chunk in frames:

@@ -7,22 +7,22 @@ The only file that imports pyspark. Rows of both tables are brought together by 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from attrib.engines.base import Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
 from attrib.engines.local import LocalEngine, TallyPass, parse_memory
-from attrib.errors import AttribError, AttribWarning, DataError, ResourceError, SpecError
-from attrib.io.sources import Source, check_distinct, own_names
+from attrib.engines.spark_faults import in_our_words
+from attrib.engines.spark_tables import SparkSource, open_spark_table
+from attrib.errors import AttribWarning, DataError, ResourceError, SpecError
+from attrib.io.sources import Source
 from attrib.needs import Need
 from attrib.schemas import CUSTOMER
 
@@ -34,26 +34,6 @@ if TYPE_CHECKING:
 ROWS_OF_PART = 1 << 20  # of both tables: about 100 MB of memory while a part is summed
 PIECE = 32 << 20  # bytes of a part's answer in one row
 LISTED = 1_000_000  # rejected rows that all parts together may list
-TABLE = "table://"
-_TYPES: dict[str, Any] = {
-    "string": pl.String(), "byte": pl.Int8(), "short": pl.Int16(), "integer": pl.Int32(), "long": pl.Int64(),
-    "float": pl.Float32(), "double": pl.Float64(), "boolean": pl.Boolean(), "date": pl.Date(), "void": pl.Null(),
-    "timestamp": pl.Datetime("us", "UTC"), "timestamp_ntz": pl.Datetime("us"), "binary": pl.Binary(),
-}  # fmt: skip
-_DECIMAL = re.compile(r"decimal\((\d+),(-?\d+)\)")
-
-
-@dataclass(frozen=True, slots=True)
-class SparkSource(Source):
-    """A Spark table: ``table`` has the columns c0, c1, …, and ``place`` says which of them is which of ours."""
-
-    table: Any = None
-    place: Mapping[str, str] = field(default_factory=dict)
-    native: Mapping[str, str] = field(default_factory=dict)
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Identify the input by its columns."""
-        return {"table": self.name, "kind": self.kind, "columns": dict(self.native)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +113,7 @@ class SparkEngine:
         try:
             session = builder.getOrCreate()
         except Exception as error:  # py4j and pyspark have errors of many types
-            raise _plain(error) from error
+            raise in_our_words(error) from error
         return cls(session, owned=before is None, **arguments)
 
     def close(self) -> None:
@@ -152,28 +132,7 @@ class SparkEngine:
         DataError
             ``no_file``, ``unreadable_file``.
         """
-        if type(data).__module__.partition(".")[0] == "narwhals":
-            data = data.to_native()
-        if isinstance(data, (str, Path)):
-            data = self._read(str(data), name)
-        if not (hasattr(data, "mapInArrow") and hasattr(data, "sparkSession")):
-            raise SpecError(
-                "bad_table",
-                f"{name} is a {type(data).__name__}, which the Spark engine does not take",
-                hint="pass a Spark data frame (session.createDataFrame(…)), the path of parquet files, or table://NAME",
-            )
-        theirs, kinds = tuple(f.name for f in data.schema.fields), [f.dataType for f in data.schema.fields]
-        kept = own_names(dict.fromkeys(theirs), columns or {}, name)
-        twice = [c for c in dict.fromkeys((*kept, *(columns or {}).values())) if theirs.count(c) > 1]
-        own = [kept.get(c, c) if c not in twice else None for c in theirs]
-        schema = {ours: _type(kind) for ours, kind in zip(own, kinds, strict=True) if ours is not None}
-        place = {ours: f"c{i}" for i, ours in enumerate(own) if ours is not None}
-        # names stand for themselves here: Spark's own look-up ignores case and reads dots
-        table = data.toDF(*(f"c{i}" for i in range(len(theirs))))
-        native = {c: kind.simpleString() for c, kind in zip(theirs, kinds, strict=True)}
-        frame = pl.LazyFrame(schema=schema)
-        check_distinct(name, pl.Schema(schema), tuple((columns or {}).values()))
-        return SparkSource(name, frame, pl.Schema(schema), "spark", (), theirs, table=table, place=place, native=native)
+        return open_spark_table(data, name, columns or {}, self._session)
 
     def open_paths(self, _data: Any, name: str) -> Source:
         """Refuse a table of paths: it is small, whatever it was made of.
@@ -194,26 +153,6 @@ class SparkEngine:
         if found is None:
             raise SpecError("no_session", "there is no Spark session", hint="engine=attrib.SparkEngine(session)")
         return found
-
-    def _read(self, where: str, name: str) -> Any:
-        if re.search(r"\.(csv|tsv|txt)(\.\w+)?$", where.lower()):
-            raise SpecError(
-                "bad_table",
-                f"{name}: Spark drops cells beyond the header of a CSV file silently, so it is not read with it",
-                hint="write it as parquet, or read it yourself and pass the data frame",
-            )
-        session = self._session()
-        try:
-            if where.startswith(TABLE):
-                return session.table(where.removeprefix(TABLE))
-            return session.read.parquet(where)
-        except Exception as error:
-            text = _first_line(error)
-            missing = re.search(r"NOT_FOUND|does not exist", text)
-            if missing is None:
-                raise DataError("unreadable_file", f"{name}: {where!r} cannot be read: {text}", table=name) from error
-            what = "table" if where.startswith(TABLE) else "file"
-            raise DataError("no_file", f"{name}: no {what} at {where!r}", hint="check the path", path=where) from error
 
     # what the recipe asks for ---------------------------------------------------------------------------------------
     @property
@@ -258,9 +197,7 @@ class SparkEngine:
                 hint="pass some customers' rows only, or raise SparkEngine(listing=…)",
                 rows=rows,
             )
-        frames = [job.frame_of(source, source.table.toArrow().to_batches(), source.place) for source in job.sources]
-        reader = job.order(None).reader(frames)
-        return reader.recipe
+        return job.order(None).reader(job.fetch()).recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,10 +266,18 @@ class _Job:
 
         return parts.Order(self.shapes, parts.rules_of(self.recipe), needs, units, self.budget, facts or {}, listed)
 
-    def frame_of(self, source: SparkSource, batches: list[Any], place: Mapping[str, str]) -> pl.DataFrame:
-        """Rows that came as Arrow batches, under our names."""
-        index = self.sources.index(source)
-        return _frame(batches, {c: place[c] for c in self.columns[index]}, self.shapes[index].schema)
+    def fetch(self) -> list[pl.DataFrame]:
+        """Bring the rows of every table to the driver."""
+        from attrib.engines.executor import under_our_names
+
+        frames = []
+        for source, shape in zip(self.sources, self.shapes, strict=True):
+            try:
+                rows = source.table.select(*(source.place[column] for column in shape.schema)).toArrow()
+            except Exception as error:
+                raise in_our_words(error) from error
+            frames.append(under_our_names(pl.DataFrame(rows), source.place, shape))
+        return frames
 
     # the passes -----------------------------------------------------------------------------------------------------
     def run(self, total: TallyPass) -> list[str]:
@@ -341,7 +286,7 @@ class _Job:
 
         tell = self.engine.progress or (lambda _stage, _done, _total: None)
         facts = {}
-        surveyed = self._surveyed()
+        surveyed = parts.tables_to_survey(self.reader)
         if surveyed:
             tell("surveying on Spark", 0, None)
             blocks = self._collect(self._tagged(surveyed), self.order(None))
@@ -352,15 +297,6 @@ class _Job:
         rows = self._tagged(range(len(self.sources))).repartition(n, "customer")
         return parts.add_parts(self.reader, total, self._collect(rows, order))
 
-    def _surveyed(self) -> list[int]:
-        """Tables of which something must be known before the first row is used."""
-        reader, recipe = self.reader, self.recipe
-        touches = recipe.maturity is not None or reader.touches.types.times == "text"
-        outcomes = recipe.maturity is not None or reader.outcomes.types.has_value
-        if recipe.inline:
-            return [0] if touches or outcomes else []
-        return [i for i, wanted in enumerate((touches, outcomes)) if wanted]
-
     def _partitions(self) -> int:
         if self.engine.partitions is not None:
             return self.engine.partitions
@@ -368,7 +304,7 @@ class _Job:
             rows: int = sum(source.table.count() for source in self.sources)
             parallel = self.sources[0].table.sparkSession.sparkContext.defaultParallelism
         except Exception as error:
-            raise _plain(error) from error
+            raise in_our_words(error) from error
         return max(int(parallel), -(-rows // ROWS_OF_PART))
 
     def _slots(self) -> tuple[list[dict[str, str]], dict[str, str]]:
@@ -410,17 +346,19 @@ class _Job:
         """Answers of all parts, in the order of the parts."""
         from pyspark import cloudpickle
 
+        from attrib.engines import parts
+
         tables, _ = self._slots()
         payload = cloudpickle.dumps((order, tables))
         answers = rows.mapInArrow(_task(payload, version("attrib")), "part int, piece int, block binary")
         try:
             found = answers.toArrow().sort_by([("part", "ascending"), ("piece", "ascending")])
         except Exception as error:
-            raise _plain(error) from error
+            raise in_our_words(error) from error
         pieces: dict[int, list[bytes]] = {}
         for part, piece, block in zip(*(found[c].to_pylist() for c in ("part", "piece", "block")), strict=True):
             if piece < 0:
-                raise _unpacked(block)
+                raise parts.unpack_error(block)
             pieces.setdefault(part, []).append(block)
         return [b"".join(blocks) for blocks in pieces.values()]
 
@@ -453,7 +391,7 @@ def _task(payload: bytes, ours: str) -> Any:
         try:
             from importlib.metadata import version
 
-            from attrib.engines.spark import answer
+            from attrib.engines.executor import answer
 
             theirs = version("attrib")
         except ImportError as error:
@@ -473,51 +411,6 @@ def _task(payload: bytes, ours: str) -> Any:
     return run
 
 
-def answer(order: Order, tables: list[dict[str, str]], batches: Iterator[Any]) -> tuple[bool, bytes]:
-    """Do a part on an executor: whether it failed with an error of ours, and what it says."""
-    from attrib.engines import parts
-
-    try:
-        return False, parts.do(order, _chunks(order, tables, batches))
-    except AttribError as error:
-        return True, parts.pack_error(error)
-
-
-def _chunks(order: Order, tables: list[dict[str, str]], batches: Iterator[Any]) -> Iterator[list[pl.DataFrame]]:
-    from attrib.engines.parts import CHUNK
-
-    waiting: list[Any] = []
-    rows = 0
-    for batch in batches:
-        waiting.append(batch)
-        rows += batch.num_rows
-        if rows >= CHUNK:
-            yield _split(order, tables, waiting)
-            waiting, rows = [], 0
-    if rows:
-        yield _split(order, tables, waiting)
-
-
-def _split(order: Order, tables: list[dict[str, str]], batches: list[Any]) -> list[pl.DataFrame]:
-    import pyarrow as pa
-
-    whole = pl.DataFrame(pa.Table.from_batches(batches))
-    frames = []
-    for number, (place, shape) in enumerate(zip(tables, order.shapes, strict=True)):
-        own = whole.filter(pl.col("tag") == number)
-        frames.append(own.select(pl.col(place[c]).cast(dtype).alias(c) for c, dtype in shape.schema.items()))
-    return frames
-
-
-def _frame(batches: list[Any], place: Mapping[str, str], schema: Mapping[str, Any]) -> pl.DataFrame:
-    import pyarrow as pa
-
-    if not batches:
-        return pl.DataFrame(schema=dict(schema))
-    whole = pl.DataFrame(pa.Table.from_batches(batches))
-    return whole.select(pl.col(place[c]).cast(dtype).alias(c) for c, dtype in schema.items())
-
-
 # Spark in our words -------------------------------------------------------------------------------------------------
 def _pyspark() -> Any:
     try:
@@ -525,64 +418,3 @@ def _pyspark() -> Any:
     except ImportError as error:
         raise SpecError("missing_extra", f"Spark: {error}", hint='pip install "attrib[spark]"') from error
     return sql
-
-
-def _type(kind: Any) -> Any:
-    name = kind.typeName()
-    decimal = _DECIMAL.fullmatch(kind.simpleString())
-    if decimal is not None:
-        return pl.Decimal(int(decimal[1]), int(decimal[2]))
-    return _TYPES.get("string" if name in ("char", "varchar") else name, pl.Object())
-
-
-def _unpacked(block: bytes) -> AttribError:
-    from attrib.engines.parts import unpack_error
-
-    return unpack_error(block)
-
-
-def _first_line(error: BaseException) -> str:
-    """Line of a Spark error that says most: the last of a Python traceback, or the first."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    inside = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*:", line) and "org.apache" not in line]
-    return ((inside or lines or [type(error).__name__])[-1 if inside else 0])[:300]
-
-
-def _plain(error: BaseException) -> AttribError:
-    """Say in our words why Spark failed."""
-    text = f"{type(error).__name__}: {error}"
-    first = _first_line(error)
-    for pattern, key, message, hint in _CAUSES:
-        if re.search(pattern, text):
-            return ResourceError(key, message, hint=hint, cause=first)
-    return ResourceError(
-        "spark_failed", f"Spark failed: {first}", hint="the whole of Spark's error stands above", cause=first
-    )
-
-
-_CAUSES = (
-    (
-        "JAVA_GATEWAY_EXITED|JAVA_HOME",
-        "no_java",
-        "Spark does not start: it needs Java 17",
-        "install it, and point JAVA_HOME at it",
-    ),
-    (
-        "maxResultSize",
-        "tally_too_large",
-        "the sums of all parts together are larger than spark.driver.maxResultSize",
-        "lower the order, use intervals=None, take fewer partitions, or raise spark.driver.maxResultSize",
-    ),
-    (
-        "Python worker exited unexpectedly|ExecutorLost|OutOfMemoryError|exited caused by|MemoryError",
-        "executor_lost",
-        "a part of the customers did not fit into an executor's memory, or the executor was lost",
-        "raise partitions=…, or spark.executor.memoryOverhead",
-    ),
-    (
-        "ModuleNotFoundError|PYTHON_VERSION_MISMATCH",
-        "executor_environment",
-        "an executor's Python is not the driver's",
-        "set PYSPARK_PYTHON, and install the driver's versions on every executor (docs/spark.md)",
-    ),
-)
