@@ -64,6 +64,14 @@ def _flat(value: object, before: str = "") -> object:
     return flat
 
 
+def _exclude(given: Collection[str], keys: Collection[str], reason: str) -> None:
+    for key in keys:
+        if key in given:
+            raise PydanticCustomError(
+                "excluded_key", "{key} does not belong here: {reason}", {"key": key, "reason": reason}
+            )
+
+
 Text = Annotated[str, Field(min_length=1)]
 Duration = Annotated[str | None, BeforeValidator(_duration)]
 Lookback = Annotated[str | dict[str, str] | None, BeforeValidator(_lookback)]
@@ -321,14 +329,6 @@ def parse(model: type[Spec], content: dict[str, Any], where: str) -> Spec:
         return model.model_validate(content)
     except ValidationError as error:
         raise describe(model, error, where) from None
-
-
-def _exclude(given: Collection[str], keys: Collection[str], reason: str) -> None:
-    for key in keys:
-        if key in given:
-            raise PydanticCustomError(
-                "excluded_key", "{key} does not belong here: {reason}", {"key": key, "reason": reason}
-            )
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -193,6 +193,8 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
         # polars reads Arrow streams without pyarrow; those of pandas hold its index too
         if hasattr(data, "__arrow_c_stream__") and not nw.dependencies.is_pandas_like_dataframe(data):
             return pl.DataFrame(data).lazy()
+        if hasattr(data, "toArrow"):  # Spark
+            return pl.DataFrame(data.toArrow()).lazy()
         known = nw.from_native(data, pass_through=True)
         if isinstance(known, nw.LazyFrame):
             known = known.collect(backend="polars")
