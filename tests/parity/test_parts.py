@@ -34,6 +34,7 @@ class Parted(LocalEngine):
     parts: int = 3
     rows: int = 2
     listed: int = 1_000
+    together: int = 0
 
     def _run(self, recipe, memory, build):  # noqa: ARG002 - nothing is kept
         reader = EventReader(recipe, by_id=False, budget=0, spill=None, progress=None)
@@ -50,7 +51,11 @@ class Parted(LocalEngine):
             chosen = [frame if i in surveyed else frame.clear() for i, frame in enumerate(frames)]
             facts = parts.facts_of(order.reader(), self.answers(order, chosen, by_row=True))
         order = parts.Order(shapes, rules, tuple(total.sums), total.units, self.budget, facts, self.listed)
-        for text in parts.add_parts(reader, total, self.answers(order, frames)):
+        blocks = list(self.answers(order, frames))
+        if self.together:
+            groups = [blocks[i : i + self.together] for i in range(0, len(blocks), self.together)]
+            blocks = [parts.combine(order, group) for group in groups]
+        for text in parts.add_parts(reader, total, blocks):
             warnings.warn(text, attrib.AttribWarning, stacklevel=1)
         return reader, total
 
@@ -105,16 +110,18 @@ def cells(n: int, *values: Any) -> st.SearchStrategy[list[Any]]:
 
 @st.composite
 def engines(draw: st.DrawFn) -> Parted:
-    return Parted(threads=1, parts=draw(st.integers(1, 5)), rows=draw(st.integers(1, 4)))
+    return Parted(
+        threads=1, parts=draw(st.integers(1, 5)), rows=draw(st.integers(1, 4)), together=draw(st.sampled_from([0, 2]))
+    )
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(event_tables(), recipes(), engines())
 def test_plain_games(tables, recipe, engine):
     assert_same(*to_frames(*tables), public(recipe), engine)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(event_tables(), recipes(stages=True), engines())
 def test_stages(tables, recipe, engine):
     assert_same(*to_frames(*tables), public(recipe), engine)
@@ -123,7 +130,7 @@ def test_stages(tables, recipe, engine):
 COUNTRIES = {"touchpoints": ["country", "interaction", "sequence", "event_id"], "outcomes": ["country", "value"]}
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     event_tables(columns=COUNTRIES),
     recipes(stages=True),
@@ -138,13 +145,13 @@ def test_games_and_composed_players(tables, recipe, engine, by, player, prefer):
     assert_same(*to_frames(*tables), arguments, engine)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(event_tables(columns={"touchpoints": ["country"], "outcomes": ["value"]}), recipes(), engines())
 def test_games_that_only_touches_name(tables, recipe, engine):
     assert_same(*to_frames(*tables), public(recipe) | {"by": ("country",)}, engine)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(event_tables(columns={"outcomes": ["country", "event_id", "value"]}), recipes(), engines(), st.data())
 def test_clusters(tables, recipe, engine, data):
     touched, reached = to_frames(*tables)
@@ -153,7 +160,7 @@ def test_clusters(tables, recipe, engine, data):
     assert_same(touched, reached, public(recipe) | {"by": ("country",)}, engine)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(event_tables(columns={}), recipes(), engines(), st.data())
 def test_outcomes_inside_the_touches(tables, recipe, engine, data):
     touched, _ = to_frames(*tables)
@@ -166,7 +173,7 @@ def test_outcomes_inside_the_touches(tables, recipe, engine, data):
     assert_same(touched, attrib.InlineOutcome(flag="won", value="worth"), recipe, engine)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(event_tables(columns={"outcomes": ["value"]}), recipes(), engines(), st.booleans())
 def test_texts_of_times_with_and_without_a_time_of_day(tables, recipe, engine, days):
     touched, reached = to_frames(*tables)
@@ -177,7 +184,7 @@ def test_texts_of_times_with_and_without_a_time_of_day(tables, recipe, engine, d
     assert_same(touched.with_columns(timestamp=mixed), reached, public(recipe), engine)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(event_tables(integer_ids=True), recipes(), engines(), st.booleans())
 def test_integer_customers(tables, recipe, engine, mixed):
     touched, reached = to_frames(*tables)
@@ -221,7 +228,7 @@ def test_too_many_players_over_all_parts():
 def test_rejected_rows_are_counted_also_where_not_all_are_listed():
     touched, reached = small()
     touched = pl.concat([touched, touched.with_columns(channel=pl.lit(" "))])
-    engine = Parted(threads=1, parts=2, listed=3)
+    engine = Parted(threads=1, parts=2, listed=3, together=2)
     journeys = attrib.Journeys.from_events(touched, reached, engine=engine, max_rejects=0.5)
     with pytest.warns(attrib.AttribWarning, match="lists 6 of 40 rejected rows of touchpoints"):
         listed = journeys.rejected()

@@ -117,6 +117,20 @@ def test_a_job(spark, tmp_path, data, capfd):
     assert spark.range(3).count() == 3  # not stopped: it was there before
 
 
+def test_answers_of_many_parts_are_combined_on_the_way(spark, tables, monkeypatch):
+    monkeypatch.setattr("attrib.engines.spark.DIRECT", 2)
+    monkeypatch.setattr("attrib.engines.spark.FAN", 2)
+    methods = [attrib.Linear(), attrib.Markov(order=2)]
+    many, wanted = (
+        attrib.Journeys.from_events(*tables, engine=engine, stages="five")
+        for engine in (attrib.SparkEngine(spark, partitions=5), attrib.LocalEngine(threads=1))
+    )
+    assert attrib.credit(many, methods, replicates=5).equals(attrib.credit(wanted, methods, replicates=5))
+    assert many.funnel().equals(wanted.funnel())
+    with pytest.raises(attrib.DataError, match="more than 2 distinct players"):
+        attrib.Journeys.from_events(*tables, engine=many.engine, max_players=2).reconcile()
+
+
 def test_without_pyspark(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyspark", None)
     with pytest.raises(attrib.SpecError, match="attrib\\[spark\\]") as caught:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
 
-from attrib.engines.parts import CHUNK, Order, Shape, do, pack_error
+from attrib.engines.parts import CHUNK, Order, Shape, combine, do, pack_error
 from attrib.errors import AttribError
 
 
-def answer(order: Order, tables: list[dict[str, str]], batches: Iterator[Any]) -> tuple[bool, bytes]:
-    """Do a part on an executor: whether it failed with an error of ours, and what it says."""
+def answer(order: Order, tables: list[dict[str, str]] | None, batches: Iterator[Any]) -> tuple[bool, bytes]:
+    """Do a part, or (without ``tables``) combine the answers of some; whether that failed, and the answer or error."""
     try:
-        return False, do(order, _chunks(order, tables, batches))
+        if tables is not None:
+            return False, do(order, _chunks(order, tables, batches))
+        blocks, failure = blocks_of(batches)
+        return (True, failure) if failure else (False, combine(order, blocks))
     except AttribError as error:
         return True, pack_error(error)
+
+
+def blocks_of(batches: Iterable[Any]) -> tuple[list[bytes], bytes]:
+    """Answers in the order of their parts, put together of rows (part, piece, block); also the first part's error."""
+    pieces: dict[tuple[int, int], bytes] = {}
+    for batch in batches:
+        rows = (batch[name].to_pylist() for name in ("part", "piece", "block"))
+        pieces |= {(part, piece): block for part, piece, block in zip(*rows, strict=True)}
+    whole: dict[int, list[bytes]] = {}
+    for part, piece in sorted(pieces):
+        if piece < 0:
+            return [], pieces[part, piece]
+        whole.setdefault(part, []).append(pieces[part, piece])
+    return [b"".join(blocks) for blocks in whole.values()], b""
 
 
 def _chunks(order: Order, tables: list[dict[str, str]], batches: Iterator[Any]) -> Iterator[list[pl.DataFrame]]:

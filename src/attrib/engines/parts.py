@@ -156,12 +156,22 @@ def do(order: Order, frames: Iterable[Sequence[pl.DataFrame]]) -> bytes:
     reader.settle()
     answer = _Answer()
     for table, name in zip(tables, TABLES, strict=True):
-        answer.facts[name] = _facts(table)
         _list_rejected(answer, table, name, order.listed)
-    if order.needs is not None:
-        total = _sum(reader, order, stores)
-        _put_names(answer, reader)
-        _put_sums(answer, total)
+    _put(answer, reader, None if order.needs is None else _sum(reader, order, stores))
+    return answer.pack()
+
+
+def combine(order: Order, blocks: Sequence[bytes]) -> bytes:
+    """Add the answers of some parts, so that the answer is that of one part with all their customers."""
+    if not blocks:
+        return b""
+    reader, answer = order.reader(), _Answer()
+    total = TallyPass(reader, order.needs or (), units=order.units, budget=order.budget)
+    answer.rules = _add(reader, total, blocks)
+    for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
+        if table.rejected:
+            answer.put_frame(f"rejected.{name}", pl.concat(table.rejected))
+    _put(answer, reader, total)
     return answer.pack()
 
 
@@ -214,6 +224,14 @@ def _list_rejected(answer: _Answer, table: TableReader, name: str, most: int) ->
         answer.rules[name] = dict(listed.group_by("rule").len().iter_rows())
         # rows of a part have no number that would lead back to the source
         answer.put_frame(f"rejected.{name}", listed.head(most).with_columns(row=pl.lit(None, pl.Int64)))
+
+
+def _put(answer: _Answer, reader: EventReader, total: TallyPass | None) -> None:
+    for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
+        answer.facts[name] = _facts(table)
+    if total is not None:
+        _put_names(answer, reader)
+        _put_sums(answer, total)
 
 
 # names and sums -------------------------------------------------------------------------------------------------------
@@ -315,17 +333,8 @@ def add_parts(reader: EventReader, total: TallyPass, blocks: Iterable[bytes]) ->
     ResourceError
         ``tally_too_large``.
     """
-    rules: dict[str, dict[str, int]] = {name: {} for name in TABLES}
+    rules = _add(reader, total, blocks)
     tables = (reader.touches, reader.outcomes)
-    for block in blocks:
-        answer = _Answer.unpack(block)
-        for table, name in zip(tables, TABLES, strict=True):
-            _add_facts(table, answer.facts[name])
-            if f"rejected.{name}" in answer.arrays:
-                table.rejected.append(answer.frame(f"rejected.{name}"))
-            for rule, count in answer.rules.get(name, {}).items():
-                rules[name][rule] = rules[name].get(rule, 0) + count
-        _add_sums(reader, total, answer)
     for table, name in zip(tables, TABLES, strict=True):
         table.check_rejects(rules[name])
     _settle(reader)
@@ -335,6 +344,21 @@ def add_parts(reader: EventReader, total: TallyPass, blocks: Iterable[bytes]) ->
         for table in tables
         if (listed := sum(frame.height for frame in table.rejected)) < table.rejected_rows
     ]
+
+
+def _add(reader: EventReader, total: TallyPass, blocks: Iterable[bytes]) -> dict[str, dict[str, int]]:
+    """Add all answers; returns by table the rejected rows by the rule they broke."""
+    rules: dict[str, dict[str, int]] = {name: {} for name in TABLES}
+    for block in blocks:
+        answer = _Answer.unpack(block)
+        for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
+            _add_facts(table, answer.facts[name])
+            if f"rejected.{name}" in answer.arrays:
+                table.rejected.append(answer.frame(f"rejected.{name}"))
+            for rule, count in answer.rules.get(name, {}).items():
+                rules[name][rule] = rules[name].get(rule, 0) + count
+        _add_sums(reader, total, answer)
+    return rules
 
 
 def _settle(reader: EventReader) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 ROWS_OF_PART = 1 << 20  # of both tables: about 100 MB of memory while a part is summed
 PIECE = 32 << 20  # bytes of a part's answer in one row
+DIRECT = 32  # parts whose answers go to the driver as they are; those of more are added up on the way
+FAN = 16  # parts added up at once
 LISTED = 1_000_000  # rejected rows that all parts together may list
 
 
@@ -295,7 +297,7 @@ class _Job:
         n = self._partitions()
         order = self.order(tuple(total.sums), units=total.units, facts=facts, listed=max(1_000, LISTED // n))
         rows = self._tagged(range(len(self.sources))).repartition(n, "customer")
-        return parts.add_parts(self.reader, total, self._collect(rows, order))
+        return parts.add_parts(self.reader, total, self._collect(rows, order, n))
 
     def _partitions(self) -> int:
         if self.engine.partitions is not None:
@@ -342,25 +344,29 @@ class _Job:
             joined = joined.unionAll(frame)
         return joined
 
-    def _collect(self, rows: Any, order: Order) -> list[bytes]:
-        """Answers of all parts, in the order of the parts."""
+    def _collect(self, rows: Any, order: Order, parts: int = 0) -> list[bytes]:
+        """Answers of all parts, in the order of the parts; those of many are combined first."""
         from pyspark import cloudpickle
+        from pyspark.sql import functions as F  # noqa: N812 - as all the world calls it
 
-        from attrib.engines import parts
+        from attrib.engines.executor import blocks_of
+        from attrib.engines.parts import unpack_error
 
         tables, _ = self._slots()
-        payload = cloudpickle.dumps((order, tables))
-        answers = rows.mapInArrow(_task(payload, version("attrib")), "part int, piece int, block binary")
+        columns = "part int, piece int, block binary"
+        answers = rows.mapInArrow(_task(cloudpickle.dumps((order, tables)), version("attrib")), columns)
+        while parts > DIRECT:
+            parts = -(-parts // FAN)
+            together = answers.repartition(parts, F.pmod("part", F.lit(parts)))
+            answers = together.mapInArrow(_task(cloudpickle.dumps((order, None)), version("attrib")), columns)
         try:
-            found = answers.toArrow().sort_by([("part", "ascending"), ("piece", "ascending")])
+            found = answers.toArrow()
         except Exception as error:
             raise in_our_words(error) from error
-        pieces: dict[int, list[bytes]] = {}
-        for part, piece, block in zip(*(found[c].to_pylist() for c in ("part", "piece", "block")), strict=True):
-            if piece < 0:
-                raise parts.unpack_error(block)
-            pieces.setdefault(part, []).append(block)
-        return [b"".join(blocks) for blocks in pieces.values()]
+        blocks, failure = blocks_of(found.to_batches())
+        if failure:
+            raise unpack_error(failure)
+        return blocks
 
 
 def _task(payload: bytes, ours: str) -> Any:
