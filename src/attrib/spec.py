@@ -60,6 +60,10 @@ def _flat(value: object, before: str = "") -> object:
     flat: dict[str, object] = {}
     for key, entry in value.items():
         inner = _flat(entry, f"{before}{key}.")
+        if not isinstance(inner, str | int | float | dict):
+            raise PydanticCustomError(
+                "bad_type", 'of "{option}" must be text, a number, true or false', {"option": before + key}
+            )
         flat |= inner if isinstance(inner, dict) else {before + key: inner}
     return flat
 

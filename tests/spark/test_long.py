@@ -26,9 +26,7 @@ def table(touched: Any, reached: Any, engine: Any, **recipe: Any) -> Any:
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(
-    tables=event_tables(), recipe=recipes(stages=True), parts=st.integers(1, 9), batch=st.sampled_from([1, 2, 10_000])
-)
+@given(event_tables(), recipes(stages=True), st.integers(1, 9), st.sampled_from([1, 2, 10_000]))
 @pytest.mark.filterwarnings("ignore::attrib.errors.AttribWarning")
 def test_drawn_tables(spark, tables, recipe, parts, batch):
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", batch)
