@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PEERS := .peers
 DEMO_OUT ?= demo-out
+JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OTHER_PYTHONS := 3.12 3.13
@@ -35,11 +36,12 @@ $(PEERS)/.installed: tests/peers/requirements.txt
 demo: $(STAMP)  ## the main job on generated data: the per-stage table and where its files are
 	$(BIN)/attrib demo --out $(DEMO_OUT)
 
-# The second run allows about one bucket of events in memory: everything larger goes through the spill folder.
-# Executors do not spill, so Spark is left out of it.
-test: $(STAMP)  ## all tests but the doctests and the long ones, in memory and out of it
-	$(BIN)/python -m pytest --durations=10 $(ARGS)
-	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest --quiet -m "not spark and not spark_long" $(ARGS)
+# The second run allows about one bucket of events in memory: everything larger goes through the spill folder. It leaves
+# out what forces that itself (awkward), what is about other packages, and Spark, where nothing spills.
+test: $(STAMP)  ## all tests but the doctests and the long ones, in memory and out of it, in JOBS processes
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10 $(ARGS)
+	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quiet \
+	    --ignore=tests/awkward --ignore=tests/parity/test_peers.py --ignore=tests/spark $(ARGS)
 
 test-spark: $(STAMP)  ## all tests with Spark, the long ones too
 	$(BIN)/python -m pytest -m "spark or spark_long" tests/spark $(ARGS)

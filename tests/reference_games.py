@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 from math import factorial
@@ -124,6 +125,28 @@ def interactions(
             parts.append({pair: scale * index for pair, index in interaction(players, coalition).items()})
         result[game] = {pair: (index, parts[1][pair]) for pair, index in parts[0].items()}
     return result
+
+
+def neutral_interactions(built: Built, worth: str = "rate") -> dict[Game, dict[tuple[Player, Player], Fraction]]:
+    """The interaction index if every journey of a game converted at the game's rate a/b, whoever is on it.
+
+    Every journey is taken b times, a of them converting; the index of so many journeys is b times as large.
+    """
+    equal, times = [], {}
+    for game, journeys in built.games().items():
+        counted = in_chain(journeys)
+        conversions = sum(journey.conversions for journey in counted)
+        number = conversions + sum(journey.status == "null" for journey in counted)
+        rate = Fraction(conversions, number) if number else Fraction(0)
+        times[game] = rate.denominator
+        for journey in counted:
+            weight = journey.conversions if journey.status == "converting" else 1
+            won, lost = rate.numerator * weight, (rate.denominator - rate.numerator) * weight
+            if won:
+                equal.append(replace(journey, status="converting", conversions=won, value=Fraction(won)))
+            equal += [replace(journey, status="null", conversions=0, value=Fraction(0))] * lost
+    found = interactions(replace(built, journeys=tuple(equal)), worth)
+    return {game: {pair: index / times[game] for pair, (index, _) in pairs.items()} for game, pairs in found.items()}
 
 
 # --- positions --------------------------------------------------------------------------------

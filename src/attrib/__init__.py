@@ -1,4 +1,4 @@
-"""attrib: which channel moves customers from each stage to the next, and with what certainty.
+"""attrib: channel credit per stage of the customer journey, and with what certainty.
 
 Names load on first use, so that ``import attrib`` costs next to nothing.
 """

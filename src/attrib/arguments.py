@@ -28,6 +28,7 @@ from attrib.schemas import (
     VALUE,
     require_columns,
 )  # fmt: skip
+from attrib.values import whole_number
 
 TABLES = ("touchpoints", "outcomes")
 OURS = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE, SEQUENCE, EVENT, CLUSTER, STAGE, INTERACTION)
@@ -73,11 +74,10 @@ def check_engine(engine: Any) -> Engine:
 
 def check_limits(max_players: Any, max_rejects: Any) -> tuple[int, float]:
     """Check the cap on players and the share of rejects."""
-    if isinstance(max_players, bool) or not isinstance(max_players, int) or max_players < 1:
-        raise SpecError("bad_value", f"max_players = {max_players!r} is not a whole number from 1")
+    limit = whole_number("max_players", max_players, 1, key="bad_value")
     if isinstance(max_rejects, bool) or not isinstance(max_rejects, (int, float)) or not 0 <= max_rejects <= 1:
         raise SpecError("bad_value", f"max_rejects = {max_rejects!r} is not a share from 0 to 1", hint="e.g. 0.05")
-    return max_players, float(max_rejects)
+    return limit, float(max_rejects)
 
 
 def check_names(columns: Any, used: tuple[str, ...]) -> dict[str, Any]:

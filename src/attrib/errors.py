@@ -6,6 +6,8 @@ names the numbers involved, and a ``hint``: the next step.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import Any, ClassVar
 
 
@@ -72,6 +74,14 @@ class ResourceError(AttribError):
 
 class AttribWarning(UserWarning):
     """The result stands, but the reader should know something about it."""
+
+
+def warn(message: str) -> None:
+    """Warn at the line of whoever called the package, however deep inside it the reason was found."""
+    level, frame = 1, sys._getframe()  # noqa: SLF001 - the one way to one's callers
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, AttribWarning, stacklevel=level)
 
 
 EXIT_CODES = {

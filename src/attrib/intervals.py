@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import SpecError
+from attrib.errors import ResourceError, SpecError
 from attrib.methods.base import Cells, Credits, Draw, Method, n_games, totals_by_game
 from attrib.schemas import CONVERSIONS, EFFECT, SHARE, VALUE
+from attrib.values import DEALT, REPLICATES, check_seed, generator, whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.base import Progress, Tallies, Units
@@ -30,6 +31,7 @@ Bounds = dict[str, tuple[Floats, Floats]]
 MIN_REPLICATES = 2
 GROUPS = 20  # of units, for the jackknife
 MEMORY = 128 << 20  # bytes of drawn sums, and of replicate credit, held at a time
+LARGEST = 1 << 26  # replicate numbers of one answer: 2 GB
 
 
 class UnitIndex:
@@ -62,11 +64,18 @@ class Replicates:
     exact: ClassVar[bool] = False
 
     @staticmethod
-    def draw(units: Units, seed: int, first: int, n: int, index: dict[int, UnitIndex] | None = None) -> Replicates:
+    def draw(
+        units: Units,
+        seed: int,
+        first: int,
+        n: int,
+        index: dict[int, UnitIndex] | None = None,
+        purpose: int = REPLICATES,
+    ) -> Replicates:
         """Draw the replicates ``first`` to ``first + n - 1``; replicate r depends on (seed, r) only."""
         weights = np.empty((n, len(units)))
         for row in range(n):
-            random = np.random.Generator(np.random.Philox(key=[seed, first + row]))
+            random = generator(seed, purpose, first + row)
             if units.kind == "buckets":
                 weights[row] = np.bincount(random.integers(0, len(units), len(units)), minlength=len(units))
             else:
@@ -76,14 +85,13 @@ class Replicates:
     @staticmethod
     def leave_out(units: Units, seed: int) -> Replicates:
         """Leave out each of 20 groups of units once; what is left is scaled up to the whole."""
-        group = np.arange(GROUPS)[:, None]
         if units.kind == "buckets":
-            kept = (np.arange(len(units)) % GROUPS != group).astype(np.float64)
-        else:  # the journeys of a path, dealt to the groups at random
-            random = np.random.Generator(np.random.Philox(key=[seed, 0]))
-            dealt = random.multinomial(units.counts, np.full(GROUPS, 1 / GROUPS)).T
-            kept = 1 - dealt / np.maximum(units.counts, 1)
-        return Replicates(kept * (GROUPS / (GROUPS - 1)), {})
+            kept = (np.arange(len(units)) % GROUPS != np.arange(GROUPS)[:, None]).astype(np.float64)
+            # 256 buckets make groups of 12 and of 13: what is left counts for all of them
+            return Replicates(kept * (len(units) / kept.sum(axis=1, keepdims=True)), {})
+        # the journeys of a path, dealt to the groups at random
+        dealt = generator(seed, DEALT).multinomial(units.counts, np.full(GROUPS, 1 / GROUPS)).T
+        return Replicates((1 - dealt / np.maximum(units.counts, 1)) * (GROUPS / (GROUPS - 1)), {})
 
     @staticmethod
     def whole(units: Units) -> Replicates:
@@ -126,6 +134,7 @@ class Resampling:
     seed: int = 0
     threads: int = 1
     progress: Progress | None = None
+    purpose: int = REPLICATES
 
     def draws(self, tallies: Tallies, solve: Solve, tick: Callable[[float], None] | None = None) -> list[Floats]:
         """Solve every replicate of the bootstrap.
@@ -156,7 +165,7 @@ class Resampling:
 
         def run(first: int) -> tuple[int, Sequence[Floats]]:
             n = min(chunk, self.replicates - first)
-            return first, solve(Replicates.draw(tallies.units, self.seed, first, n, index))
+            return first, solve(Replicates.draw(tallies.units, self.seed, first, n, index, self.purpose))
 
         starts = range(0, self.replicates, chunk)
         with ThreadPoolExecutor(self.threads) as pool:
@@ -179,20 +188,25 @@ class Resampling:
         """Solve without each group of units once: arrays of shape [20, …]."""
         return list(solve(Replicates.leave_out(tallies.units, self.seed)))
 
-    def student(self, point: Floats, left_out: Floats) -> tuple[Floats, Floats]:
-        """Bounds of each number by the jackknife: the point and its values with a group left out, by Student's t."""
+    def student(self, point: Floats, left_out: Floats, sampled: Floats | None = None) -> tuple[Floats, Floats]:
+        """Bounds of each number by the jackknife: the point and its values with a group left out, by Student's t.
+
+        ``sampled``: the Monte-Carlo error of the point, which is independent of the data and adds to the variance.
+        """
         from scipy.special import stdtrit
 
         t = float(stdtrit(GROUPS - 1, (1 + self.level) / 2))
-        error = np.sqrt((GROUPS - 1) * left_out.var(axis=0))
-        return point - t * error, point + t * error
+        variance = (GROUPS - 1) * left_out.var(axis=0)
+        half = t * np.sqrt(variance if sampled is None else variance + np.nan_to_num(sampled) ** 2)
+        return point - half, point + half
 
-    def jackknife(self, tallies: Tallies, solve: Solve) -> list[tuple[Floats, Floats]]:
+    def jackknife(
+        self, tallies: Tallies, solve: Solve, sampled: Sequence[Floats] | None = None
+    ) -> list[tuple[Floats, Floats]]:
         """Bounds of each array of ``solve`` by leaving out each group of units once."""
-        points = solve(Replicates.whole(tallies.units))
-        return [
-            self.student(point[0], values) for point, values in zip(points, self.left_out(tallies, solve), strict=True)
-        ]
+        points, left_out = solve(Replicates.whole(tallies.units)), self.left_out(tallies, solve)
+        errors = [None] * len(points) if sampled is None else sampled
+        return [self.student(p[0], v, e) for p, v, e in zip(points, left_out, errors, strict=True)]
 
 
 def bounds_of(methods: list[Method], tallies: Tallies, cells: Cells, resampling: Resampling) -> list[Bounds]:
@@ -241,7 +255,9 @@ def bounds_of(methods: list[Method], tallies: Tallies, cells: Cells, resampling:
             found = [resampling.percentiles(values) for values in drawn]
             limits += [(at, found[4 * i : 4 * i + 4]) for i, at in enumerate(fast)]
         for at in slow:
-            limits.append((at, resampling.jackknife(part, numbers_of([methods[at]], part, some, slice(first, stop)))))
+            solve = numbers_of([methods[at]], part, some, slice(first, stop))
+            sampled = method_errors(methods[at], part, some, slice(first, stop))
+            limits.append((at, resampling.jackknife(part, solve, sampled)))
         for at, numbers in limits:
             for name, (lower, upper) in zip((CONVERSIONS, VALUE, SHARE, EFFECT), numbers, strict=True):
                 rows_of = place[: len(lower)]  # effects have no unattributed row
@@ -291,6 +307,21 @@ def numbers_of(methods: list[Method], tallies: Tallies, cells: Cells, games: sli
     return solve
 
 
+def method_errors(method: Method, tallies: Tallies, cells: Cells, games: slice) -> list[Floats] | None:
+    """Monte-Carlo errors of the numbers that ``numbers_of`` gives for one method; None where it is exact."""
+    draw = Replicates.whole(tallies.units)
+    credit = method._solve(tallies, cells, draw)  # noqa: SLF001 - the protected part of Method
+    if credit.error is None or credit.value_error is None:
+        return None
+    none = np.zeros(games.stop - games.start)
+    conversions, value = (np.concatenate([e[0], none]) for e in (credit.error, credit.value_error))
+    attributed, unattributed = (totals_by_game(tallies, n, draw)[0, games] for n in ("conversions", "unattributed"))
+    whole = attributed + unattributed
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = conversions / np.concatenate([whole[cells.game - games.start], whole])
+    return [conversions, value, share, np.zeros(len(cells.game))]
+
+
 def _percentiles(values: Floats, tail: float) -> tuple[Floats, Floats]:
     """Linear percentiles over the replicates that have the number; NaN where none has.
 
@@ -310,6 +341,23 @@ def _percentiles(values: Floats, tail: float) -> tuple[Floats, Floats]:
     return at(tail), at(1 - tail)
 
 
+def check_size(numbers: int, hint: str) -> None:
+    """Check that the replicates of an answer fit into memory.
+
+    Raises
+    ------
+    ResourceError
+        ``too_many_rows``.
+    """
+    if numbers > LARGEST:
+        raise ResourceError(
+            "too_many_rows",
+            f"the intervals need {numbers / 1e6:,.0f} million replicate numbers at once, "
+            f"{LARGEST / 1e6:,.0f} are allowed",
+            hint=hint,
+        )
+
+
 def check_interval(level: float | None, replicates: int, seed: int) -> None:
     """Check what a user asks of intervals.
 
@@ -324,7 +372,5 @@ def check_interval(level: float | None, replicates: int, seed: int) -> None:
         raise SpecError(
             "bad_interval", f"intervals = {level!r} is not a level between 0 and 1", hint="e.g. 0.95, or None"
         )
-    if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < MIN_REPLICATES:
-        raise SpecError("bad_interval", f"replicates = {replicates!r} is not a whole number from {MIN_REPLICATES}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise SpecError("bad_interval", f"seed = {seed!r} is not a whole number from 0")
+    whole_number("replicates", replicates, MIN_REPLICATES, key="bad_interval")
+    check_seed(seed, key="bad_interval")

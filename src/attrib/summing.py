@@ -172,12 +172,13 @@ def _shares(given: Any, length: int, *, has_times: bool) -> Floats:
         raw = np.zeros(0)
     if raw.shape == (length,) and np.isnan(raw).any() and not has_times:
         raise SolveError("no_times", "custom_weights asks for the ages of touches, and a path table has no times")
-    if raw.shape != (length,) or not np.isfinite(raw).all() or (raw < 0).any() or not raw.sum() > 0:
+    if raw.shape != (length,) or not np.isfinite(raw).all() or (raw < 0).any() or not raw.any():
         raise SolveError(
             "bad_weights",
             f"custom_weights: the function gave {given!r:.200} for a journey of {length} touches",
             hint="one number from 0 a touch, not all of them 0",
         )
+    raw = np.ldexp(raw, -np.frexp(raw.max())[1])  # so that no sum is too large for a float
     shares: Floats = raw / raw.sum()
     return shares
 

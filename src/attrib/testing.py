@@ -68,6 +68,9 @@ def assert_credit_table(
     AssertionError: the table, linear: shares sum to 0.5, not 1
     """
     keys = _check_columns(table)
+    if journeys is not None and table.is_empty():
+        _check_no_games(journeys)
+        return
     found = table[METHOD].unique(maintain_order=True).to_list()
     if methods is not None and sorted(found) != sorted(methods):
         raise AssertionError(f"methods are {found}, not {list(methods)}")
@@ -108,6 +111,13 @@ def _check_columns(table: pl.DataFrame) -> list[str]:
     return keys
 
 
+def _check_no_games(journeys: Journeys) -> None:
+    """Games of by-columns are those with a journey: there may be none, and then there is no row."""
+    games = journeys.tallies(()).games
+    if games.height or not games.width:
+        raise AssertionError(f"the table is empty, yet there are {max(games.height, 1)} games")
+
+
 def _check_rows(table: pl.DataFrame, keys: list[str]) -> None:
     """What each row can be held to alone."""
 
@@ -119,11 +129,13 @@ def _check_rows(table: pl.DataFrame, keys: list[str]) -> None:
     none(pl.col(KIND).is_null() | pl.col(METHOD).is_null(), "kind or method is null")
     without = (pl.col(KIND) != PLAYER) | pl.col(EFFECT).is_null()
     none(pl.col(CONVERSIONS).is_null() & without, "conversions are null")
+    none(pl.col(VALUE).is_null() & without, "value is null")
     numbers = [c for c in table.columns[len(keys) :] if table.schema[c] == pl.Float64]
     none(pl.any_horizontal(~pl.col(numbers).is_finite()), "a number is NaN or infinite")
     none(pl.col(ERROR) < 0, "the error is negative")
     none(pl.col(EFFECT) > 1 + TOLERANCE, "the effect is above 1")
     none((pl.col(KIND) != PLAYER) & pl.col(EFFECT).is_not_null(), "what is no player has an effect")
+    none((pl.col(KIND) != PLAYER) & pl.col(ERROR).is_not_null(), "what is no player has an error")
     none((pl.col(KIND) != PLAYER) & pl.col(keys[-1]).is_not_null(), f"what is no player has a {keys[-1]}")
     none((pl.col(KIND) == UNATTRIBUTED) & (pl.col(CONVERSIONS) < 0), "unattributed conversions are negative")
     for number in NUMBERS if table.columns[-1] in INTERVALS else ():
@@ -167,6 +179,7 @@ def _check_game(rows: pl.DataFrame, game: str, wanted: tuple[float, float] | Non
     for (method,), some in _groups(rows, [METHOD]):
         where = f"{game}, {method}"
         _check_kinds(some, where)
+        _check_all_or_none(some, VALUE, where)
         if some[CONVERSIONS].null_count():
             _check_no_credit(some, where)
             continue
@@ -199,13 +212,21 @@ def _check_kinds(rows: pl.DataFrame, where: str) -> None:
 
 def _check_no_credit(rows: pl.DataFrame, where: str) -> None:
     """Removal effects that sum to nothing positive share out nothing, to nobody."""
-    players = rows.filter(pl.col(KIND) == PLAYER)
     for number in (CONVERSIONS, SHARE):
-        if players[number].null_count() != players.height:
-            raise AssertionError(f"{where}: some {number} are null, but not all")
+        if not _check_all_or_none(rows, number, where):
+            raise AssertionError(f"{where}: conversions are null, yet {number} are not")
+    players = rows.filter(pl.col(KIND) == PLAYER)
     effects, size = _sum(players[EFFECT])
     if effects > TOLERANCE * max(1.0, size):
         raise AssertionError(f"{where}: conversions are null, yet effects sum to {effects!r}")
+
+
+def _check_all_or_none(rows: pl.DataFrame, number: str, where: str) -> bool:
+    """Players without credit are all players; returns whether there are any."""
+    players = rows.filter(pl.col(KIND) == PLAYER)[number]
+    if players.null_count() not in {0, len(players)}:
+        raise AssertionError(f"{where}: some {number} are null, but not all")
+    return players.null_count() > 0
 
 
 def _check_shares(rows: pl.DataFrame, conversions: float, where: str) -> None:

@@ -173,7 +173,7 @@ def test_a_job_with_costs(folder):
     checked, ran = (attrib(command, folder / "job.toml") for command in ("check", "run"))
     assert (checked.returncode, ran.returncode) == (0, 0), ran.stderr
     assert "no cost is known of 1 of 3 (channel), where it is null: mail" in ran.stderr
-    assert "their cost of 8.00 brought no conversions: tv" in ran.stderr
+    assert "their cost of 8.00 stands in rows with 0 conversions: tv" in ran.stderr
     assert checked.stderr == ran.stderr
     spend = pl.read_parquet(folder / "out" / "spend.parquet").filter(pl.col("method") == "last_touch")
     assert dict(spend.select("channel", "cost").iter_rows()) == {

@@ -83,10 +83,10 @@ class Twin:
             lost[players[-1]] += nulls
         return {
             p: {
-                "converted": converted[p],
-                "lost": lost[p],
-                "loss_rate": Fraction(lost[p], out[p]),
-                "share_of_lost": Fraction(lost[p], lost.total()) if lost.total() else None,
+                "conversions": converted[p],
+                "nulls": lost[p],
+                "exit_rate": Fraction(lost[p], out[p]),
+                "share_of_nulls": Fraction(lost[p], lost.total()) if lost.total() else None,
             }
             for p in out
         }

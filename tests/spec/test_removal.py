@@ -122,6 +122,15 @@ def test_effects_that_sum_to_nothing_credit_nobody():
     assert credited([("a", 0, 1), ("b", 0, 1)]) == {"a": (0.0, None), "b": (0.0, None)}
 
 
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_refunds_whose_effects_cancel_to_rounding_credit_nobody(order):
+    # value −1 in all; without a or b it is 0 (effects 1), without c or d −2 (effects −1): they sum to exactly nothing
+    journeys = journeys_of([("a > a > b", 1, 1, -2.0), ("a > b > c > d", 1, 0, 1.0)])
+    with pytest.warns(attrib.AttribWarning, match="refunds"):
+        table = attrib.Markov(order).credit(journeys).filter(kind="player")
+    assert table["value"].to_list() == [None] * 4
+
+
 def test_a_sequence_is_the_step_that_completes_it():
     rows = [("ad > mail", 6, 0), ("mail > ad", 2, 0), ("seo", 2, 0)]
     assert effects(rows, [("ad", "mail"), ("mail", "ad"), ("seo", "ad")], order=2) == pytest.approx([0.6, 0.2, 0.0])

@@ -14,7 +14,21 @@ def test_every_bucket_is_left_out_once():
     weights = Replicates.leave_out(CUSTOMERS, seed=0).weights
     assert weights.shape == (GROUPS, 256)
     assert ((weights == 0).sum(axis=0) == 1).all()
-    assert np.unique(weights[weights > 0]).tolist() == [GROUPS / (GROUPS - 1)]
+    assert weights.sum(axis=1) == pytest.approx(256)  # groups of 12 and of 13: what is left counts for all
+
+
+def test_buckets_that_are_all_alike_have_intervals_without_width():
+    tallies = Tallies(pl.DataFrame(), pl.DataFrame(), CUSTOMERS, {}, with_units=True)
+    [(low, high)] = Resampling().jackknife(tallies, lambda draw: [draw.weights.sum(axis=1, keepdims=True)])
+    assert (low[0], high[0]) == pytest.approx((256, 256))
+
+
+def test_the_error_of_samples_widens_intervals():
+    tallies = Tallies(pl.DataFrame(), pl.DataFrame(), CUSTOMERS, {}, with_units=True)
+    [(low, high)] = Resampling().jackknife(
+        tallies, lambda draw: [draw.weights.sum(axis=1, keepdims=True)], [np.array([3.0])]
+    )
+    assert (high[0] - low[0]) / 2 == pytest.approx(3 * 2.0930240544082634)
 
 
 def test_journeys_of_a_path_are_dealt_to_the_groups():

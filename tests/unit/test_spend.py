@@ -119,8 +119,8 @@ def test_costs_of_channels_that_nobody_met_stand_in_every_game_and_method():
     assert found.columns[:3] == ["region", "stage", "channel"]
     assert notes == [
         (
-            "2 of 4 (region, channel) in the costs are not in the credit table, so their cost of 1,239.50 brought no "
-            "conversions: (none) · tv\ufffd[2J, EU · ad"
+            "2 of 4 (region, channel) in the costs are not in the credit table; their cost of 1,239.50 stands in "
+            "rows with 0 conversions: (none) · tv\ufffd[2J, EU · ad"
         ),
         (
             "costs have no column stage: the whole cost of a channel stands at every stage, and summing it over stages "

@@ -52,6 +52,12 @@ player = pl.col("kind") == "player"
         (lambda t: t.with_columns(value_low=pl.lit(None, pl.Float64)), "only one of value_low and value_high is null"),
         (lambda t: t.with_columns(channel=pl.lit("x")), "what is no player has a channel"),
         (lambda t: t.with_columns(conversions_se=pl.lit(-1.0)), "the error is negative"),
+        (lambda t: t.with_columns(conversions_se=pl.lit(1.0)), "what is no player has an error"),
+        (lambda t: t.with_columns(value=pl.lit(None, pl.Float64)), "value is null"),
+        (
+            lambda t: t.with_columns(pl.when(pl.col("effect").is_null() | (pl.col("value") < 1)).then("value")),
+            "some value are null, but not all",
+        ),
         (lambda t: t.with_columns(effect=pl.when(pl.col("effect") > 0.1).then("effect")), "effects are null"),
     ],
 )
@@ -75,6 +81,31 @@ def test_effects_that_sum_to_nothing_share_out_nothing():
             assert_credit_table(table.with_columns(half))
     with pytest.raises(AssertionError, match="conversions are null, yet effects sum to"):
         assert_credit_table(table.with_columns(pl.col("effect") + 0.5))
+
+
+@pytest.mark.parametrize("samples", [None, 10])
+def test_a_channel_that_lowers_the_rate_may_cost_conversions(samples):
+    paths = pl.DataFrame({"path": ["x", "y"], "total_conversions": [3, 0], "total_null": [0, 1]})
+    journeys = attrib.Journeys.from_paths(paths)
+    table = attrib.credit(journeys, [attrib.Shapley(worth="rate", samples=samples), attrib.Linear()], replicates=20)
+    assert table["conversions"].min() < 0
+    assert table["conversions_se"].null_count() == (table.height if samples is None else table.height - 2)
+    assert_credit_table(table, journeys)
+    with pytest.raises(AssertionError, match="conversions sum to"):
+        assert_credit_table(table.with_columns(pl.col("conversions").clip(0)), journeys)
+
+
+def test_an_empty_table_is_one_without_games(table, journeys):
+    with pytest.raises(AssertionError, match=r"the table is empty, yet there are \d+ games"):
+        assert_credit_table(table.clear(), journeys)
+    start = pl.lit("2024-01-01").str.to_datetime(time_unit="us")
+    touched = pl.DataFrame({"customer_id": [1], "channel": ["a"], "land": ["x"]}).with_columns(timestamp=start)
+    reached = pl.DataFrame({"customer_id": [1], "outcome": ["signup"]}).with_columns(timestamp=start)
+    stages = [("new", attrib.Milestone("signup", nth=2)), ("old", None)]
+    open_yet = attrib.Journeys.from_events(touched, reached, stages=stages, by="land", maturity="9d")
+    nothing = attrib.credit(open_yet, attrib.Linear(), intervals=None)
+    assert nothing.is_empty()
+    assert_credit_table(nothing, open_yet, methods=["linear"])
 
 
 def test_the_message_names_game_method_and_numbers(table):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -12,23 +12,42 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.crediting import named_methods
-from attrib.errors import ResourceError, SpecError
-from attrib.intervals import Resampling, check_interval, numbers_of
-from attrib.methods.base import Cells, Method, Observed, cells_of, check_journeys, n_games, replace_sums
+from attrib.errors import SpecError
+from attrib.intervals import Resampling, check_interval, check_size, numbers_of
+from attrib.methods.base import (
+    Cells,
+    Draw,
+    Method,
+    Observed,
+    cells_of,
+    check_journeys,
+    n_games,
+    replace_sums,
+    warn_about,
+    warn_of_nulls,
+)
 from attrib.needs import Need
 from attrib.schemas import CONVERSIONS, METHOD, SHARE, STAGE
+from attrib.values import OTHER_SIDE
+from attrib.views.frames import free_name
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
     from attrib.journeys import Journeys
 
 Floats = npt.NDArray[np.float64]
-LARGEST = 1 << 28  # replicate shares held at once: 2 GB
+# columns of the answers beside those that name their rows
+OWN = (
+    "spread", "other", "rank_correlation", "distance", "share_other", "conversions_other",
+    *(f"{number}_difference{end}" for number in (SHARE, CONVERSIONS) for end in ("", "_low", "_high")),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What :func:`compare` found; every frame begins with the ``by`` columns and ``stage``.
+
+    A column of the data that is called like one of a frame is called ``by_…`` or ``player_…``.
 
     Attributes
     ----------
@@ -41,18 +60,26 @@ class Comparison:
         conversions that the two credit to other players.
     disagreements : polars.DataFrame
         One row a player and pair of methods, the largest first: ``method``, ``other``, ``share``, ``share_other``,
-        ``difference`` = share − share_other; with intervals ``difference_low``, ``difference_high``. All methods see
-        the same draws, so that an interval without 0 is a difference that resampling does not explain.
+        ``share_difference`` = share − share_other; with intervals ``share_difference_low``, ``…_high``. All methods
+        see the same draws, so that an interval without 0 is a difference that resampling does not explain. Of many
+        intervals at 95 %, one in twenty leaves 0 out by chance.
     differences : polars.DataFrame or None
-        With ``against`` or ``between``: one row a player and method: ``share``, ``share_other``, ``difference``,
-        ``conversions``, ``conversions_other``, ``conversions_difference``, and intervals of both differences. A player
-        that one side does not know has 0 there. In the order of the credit table.
+        With ``against`` or ``between``: one row a player and method: ``share``, ``share_other``,
+        ``share_difference``, ``conversions``, ``conversions_other``, ``conversions_difference``, and intervals of both
+        differences. A player that a side does not know has 0 there; in a game that it does not have, shares are null.
+        In the order of the credit table.
     """
 
     table: pl.DataFrame
     agreement: pl.DataFrame
     disagreements: pl.DataFrame
     differences: pl.DataFrame | None = None
+
+    def __repr__(self) -> str:
+        """Sizes, since the frames themselves are wide."""
+        frames = {"table": self.table, "agreement": self.agreement, "disagreements": self.disagreements}
+        frames |= {} if self.differences is None else {"differences": self.differences}
+        return f"<Comparison: {', '.join(f'{name} {frame.height:,} rows' for name, frame in frames.items())}>"
 
 
 def compare(
@@ -119,7 +146,7 @@ def compare(
         check_journeys(against)
         theirs = resampling
         if resampling is not None and against.tallies(()).units.kind == "paths":
-            theirs = replace(resampling, seed=seed + 1)  # journeys of two path tables have nothing in common
+            theirs = replace(resampling, purpose=OTHER_SIDE)  # journeys of two path tables have nothing in common
         other = _Side.read(against, named, theirs, jackknife=one.jackknife)
         stages = [side.keys.schema.get(STAGE) for side in (one, other)]
         if one.keys.columns != other.keys.columns or stages[0] != stages[1]:
@@ -129,7 +156,7 @@ def compare(
                 hint="form both with the same by, stages and player",
             )
         if one.jackknife != other.jackknife:
-            one = _Side.read(journeys, named, resampling, jackknife=True)
+            one = _Side.read(journeys, named, resampling, jackknife=True, again=True)
         differences = _differences(one, other, list(named), resampling)
     elif between is not None:
         differences = _differences(*one.split(between), list(named), resampling)
@@ -159,7 +186,12 @@ class _Side:
 
     @staticmethod
     def read(
-        journeys: Journeys, methods: Mapping[str, Method], resampling: Resampling | None, *, jackknife: bool = False
+        journeys: Journeys,
+        methods: Mapping[str, Method],
+        resampling: Resampling | None,
+        *,
+        jackknife: bool = False,
+        again: bool = False,
     ) -> _Side:
         """Credit the journeys, and their replicates."""
         needs: dict[Need, None] = {}
@@ -168,20 +200,31 @@ class _Side:
         tallies = journeys.tallies(tuple(needs), units=resampling is not None)
         cells, chosen = cells_of(tallies), list(methods.values())
         n, games = len(cells.game), slice(0, n_games(tallies))
+        for method in chosen if not again else ():
+            warn_about(method, tallies)
 
-        def pick(arrays: Sequence[Floats], number: int) -> Floats:
-            return np.stack([arrays[4 * m + number][..., :n] for m in range(len(chosen))])
+        def solver(sums: Tallies) -> Callable[[Draw], list[Floats]]:
+            """Conversions and share of the players, by method, [draws, methods, rows] each."""
+            solve = numbers_of(chosen, sums, cells, games)
 
-        exact = numbers_of(chosen, replace_sums(tallies), cells, games)(Observed())
+            def two(draw: Draw) -> list[Floats]:
+                numbers = solve(draw)
+                return [np.stack([values[:, :n] for values in numbers[first::4]], axis=1) for first in (0, 2)]
+
+            return two
+
+        conversions, share = (exact[0] for exact in solver(replace_sums(tallies))(Observed()))
+        for method, credited in zip(chosen if not again else (), conversions, strict=False):
+            warn_of_nulls(method, credited, credited)
         drawn = None
         if resampling is not None:
             jackknife = jackknife or any(method._jackknife(cells) for method in chosen)  # noqa: SLF001
-            _check_size(len(chosen) * n * resampling.replicates)
-            solve = numbers_of(chosen, replace(tallies, workers=1), cells, games)
+            hint = "compare fewer methods or games at a time, or use intervals=None"
+            check_size(len(chosen) * n * resampling.replicates, hint)
+            solve = solver(replace(tallies, workers=1))
             arrays = resampling.left_out(tallies, solve) if jackknife else resampling.draws(tallies, solve)
-            drawn = {CONVERSIONS: pick(arrays, 0), SHARE: pick(arrays, 2)}
+            drawn = {name: values.swapaxes(0, 1) for name, values in zip((CONVERSIONS, SHARE), arrays, strict=True)}
         keys, game_columns = _keys(tallies, cells)
-        share, conversions = pick(exact, 2)[:, 0], pick(exact, 0)[:, 0]
         return _Side(keys, game_columns, cells.game, share, conversions, drawn, jackknife)
 
     def split(self, between: tuple[str, Any, Any]) -> tuple[_Side, _Side]:
@@ -193,6 +236,10 @@ class _Side:
                 hint='("country", "de", "fr")',
             )
         column, *values = between
+        if values[0] is values[1] or values[0] == values[1]:
+            raise SpecError("bad_comparison", f"between compares {values[0]!r} with itself")
+        if column in OWN:
+            column = f"by_{column}"
         if column not in self.games:
             known = ", ".join(self.games) or "none"
             raise SpecError(
@@ -200,9 +247,9 @@ class _Side:
             )
         sides = []
         for value in values:
-            rows = np.flatnonzero(self.keys.select(pl.col(column).eq_missing(pl.lit(value))).to_series().to_numpy())
+            found = self.keys[column].unique(maintain_order=True).to_list()
+            rows = np.flatnonzero([cell == value for cell in self.keys[column].to_list()])
             if not len(rows):
-                found = self.keys[column].unique(maintain_order=True).to_list()
                 raise SpecError(
                     "bad_comparison", f"between: {column} is never {value!r}", hint=f"values: {str(found)[:200]}"
                 )
@@ -223,31 +270,31 @@ def _spell(keys: pl.DataFrame) -> str:
     return f"the columns {', '.join(keys.columns)}{stages}"
 
 
-def _check_size(numbers: int) -> None:
-    if numbers > LARGEST:
-        raise ResourceError(
-            "too_many_rows",
-            f"comparing needs {numbers / 1e6:,.0f} million replicate shares at once, {LARGEST / 1e6:,.0f} are allowed",
-            hint="compare fewer methods or games at a time, or use intervals=None",
-        )
-
-
 def _keys(tallies: Tallies, cells: Cells) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Names of every cell: by columns, stage, the player's columns; and which of them name the game."""
     games, players = tallies.games, tallies.players
-    columns = {name: games[name][cells.game] for name in games.columns}
-    columns |= {name: players[name][cells.player] for name in players.columns}
-    by = [name for name in games.columns if name != STAGE]
-    order = [*by, *([STAGE] if STAGE in columns else []), *(name for name in players.columns if name != STAGE)]
-    return pl.DataFrame({name: columns[name] for name in order}), tuple(games.columns)
+    taken = set(OWN)
+    columns = {free_name(name, "by_", taken): games[name][cells.game] for name in games.columns}
+    of_game = tuple(columns)
+    columns |= {free_name(name, "player_", taken): players[name][cells.player] for name in players.columns}
+    by = [name for name in of_game if name != STAGE]
+    order = dict.fromkeys([*by, *([STAGE] if STAGE in columns else []), *columns])
+    return pl.DataFrame({name: columns[name] for name in order}), of_game
 
 
 def _side_by_side(side: _Side, names: list[str]) -> pl.DataFrame:
     taken = set(side.keys.columns) | {"spread"}
-    labels = [f"share of {name}" if name in taken else name for name in names]
+    labels: list[str] = []
+    for name in names:
+        label = name
+        while label in taken or (label != name and label in names):
+            label = f"share of {label}"
+        labels.append(label)
     shares = pl.DataFrame(dict(zip(labels, side.share, strict=True)))
-    spread = pl.Series("spread", side.share.max(axis=0) - side.share.min(axis=0))
-    return pl.concat([side.keys, shares, spread.to_frame()], how="horizontal").with_columns(
+    some = ~np.isnan(side.share).all(axis=0)
+    spread = np.full(side.share.shape[1], np.nan)
+    spread[some] = np.nanmax(side.share[:, some], axis=0) - np.nanmin(side.share[:, some], axis=0)
+    return pl.concat([side.keys, shares, pl.DataFrame({"spread": spread})], how="horizontal").with_columns(
         pl.col(*labels, "spread").fill_nan(None)
     )
 
@@ -278,21 +325,32 @@ def _disagreements(side: _Side, names: list[str], resampling: Resampling | None)
     frames: list[pl.DataFrame] = []
     for one, other in combinations(range(len(names)), 2):
         a, b = side.share[one], side.share[other]
-        numbers = {SHARE: a, "share_other": b, "difference": a - b}
+        numbers = {SHARE: a, "share_other": b, "share_difference": a - b}
         if resampling is not None and side.drawn is not None:
             drawn = side.drawn[SHARE][one] - side.drawn[SHARE][other]
             low, high = _bounds(resampling, a - b, drawn, jackknife=side.jackknife)
-            numbers |= {"difference_low": low, "difference_high": high}
+            numbers |= {"share_difference_low": low, "share_difference_high": high}
         labels = [pl.lit(names[one]).alias(METHOD), pl.lit(names[other]).alias("other")]
         columns = pl.DataFrame(numbers).with_columns(pl.all().fill_nan(None))
         frames.append(side.keys.with_columns(labels).hstack(columns).with_columns(__order=pl.lit(len(frames))))
     if not frames:
         none = {METHOD: pl.String, "other": pl.String, SHARE: pl.Float64, "share_other": pl.Float64}
-        bounds = ("difference_low", "difference_high") if resampling else ()
-        return pl.DataFrame(schema={**side.keys.schema, **none, **dict.fromkeys(("difference", *bounds), pl.Float64)})
+        bounds = ("share_difference_low", "share_difference_high") if resampling else ()
+        numbers_of_none = dict.fromkeys(("share_difference", *bounds), pl.Float64)
+        return pl.DataFrame(schema={**side.keys.schema, **none, **numbers_of_none})
     # the size to 12 digits, so that rounding does not decide the order of equals
-    size = pl.col("difference").abs().round(12)
+    size = pl.col("share_difference").abs().round(12)
     return pl.concat(frames).sort(size, descending=True, nulls_last=True, maintain_order=True).drop("__order")
+
+
+def _has_game(keys: pl.DataFrame, side: _Side) -> npt.NDArray[np.bool_]:
+    """Which rows are of a game that a side has."""
+    games = list(side.games)
+    if not games:
+        return np.ones(keys.height, np.bool_)
+    met = side.keys.select(games).cast({name: keys.schema[name] for name in games}).unique()
+    rows = keys.with_row_index("__row").join(met, on=games, how="semi", nulls_equal=True)["__row"].to_numpy()
+    return np.isin(np.arange(keys.height), rows)
 
 
 def _differences(one: _Side, other: _Side, names: list[str], resampling: Resampling | None) -> pl.DataFrame:
@@ -308,8 +366,13 @@ def _differences(one: _Side, other: _Side, names: list[str], resampling: Resampl
         for side in (one, other)
     ]  # fmt: skip
 
-    def placed(values: Floats, place: npt.NDArray[Any]) -> Floats:
+    met = [_has_game(both, side) for side in (one, other)]
+
+    def placed(values: Floats, at: int, number: str) -> Floats:
+        place = places[at]
         out = np.zeros((*values.shape[:-1], both.height))
+        if number == SHARE:
+            out[..., ~met[at]] = np.nan  # a share of nothing
         known = ~np.isnan(place.astype(np.float64))
         out[..., known] = values[..., place[known].astype(np.int64)]
         return out
@@ -317,13 +380,14 @@ def _differences(one: _Side, other: _Side, names: list[str], resampling: Resampl
     frames = []
     for method, name in enumerate(names):
         numbers: dict[str, Floats] = {}
-        for number, prefix in ((SHARE, ""), (CONVERSIONS, f"{CONVERSIONS}_")):
-            a, b = (placed(getattr(s, number)[method], place) for s, place in zip((one, other), places, strict=True))
-            numbers |= {number: a, f"{number}_other": b, f"{prefix}difference": a - b}
+        for number in (SHARE, CONVERSIONS):
+            a, b = (placed(getattr(side, number)[method], at, number) for at, side in enumerate((one, other)))
+            numbers |= {number: a, f"{number}_other": b, f"{number}_difference": a - b}
             if resampling is not None and one.drawn is not None and other.drawn is not None:
-                drawn = placed(one.drawn[number][method], places[0]) - placed(other.drawn[number][method], places[1])
+                ours, theirs = one.drawn[number][method], other.drawn[number][method]
+                drawn = placed(ours, 0, number) - placed(theirs, 1, number)
                 low, high = _bounds(resampling, a - b, drawn, jackknife=one.jackknife)
-                numbers |= {f"{prefix}difference_low": low, f"{prefix}difference_high": high}
+                numbers |= {f"{number}_difference_low": low, f"{number}_difference_high": high}
         frame = pl.DataFrame(numbers).with_columns(pl.all().fill_nan(None))
         frames.append(both.with_columns(pl.lit(name).alias(METHOD), pl.lit(method).alias("__order")).hstack(frame))
     return pl.concat(frames).sort(*columns, "__order", nulls_last=False, maintain_order=True).drop("__order")

@@ -10,11 +10,10 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import SolveError, SpecError
-from attrib.intervals import Replicates, Resampling, check_interval
-from attrib.methods.base import Cells, Draw, Observed, cells_of, check_journeys, replace_sums
-from attrib.methods.games import NEEDS, RateGame, games_of
+from attrib.intervals import Replicates, Resampling, check_interval, check_size
+from attrib.methods.base import Cells, Draw, Observed, cells_of, check_journeys, replace_sums, warn_without_nulls
+from attrib.methods.games import NEEDS, Game, RateGame, games_of
 from attrib.methods.shapley import MAX_EXACT, REPEATABLE, WORTHS
-from attrib.schemas import CONVERSIONS, VALUE
 from attrib.views.frames import view_frame
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+NEUTRAL = "neutral"
+NUMBERS = ("interaction", NEUTRAL, "surplus", "interaction_value")
 
 
 def interactions(
@@ -35,8 +36,13 @@ def interactions(
 ) -> pl.DataFrame:
     """Shapley interaction index of every pair of players.
 
-    Positive: together the two bring more than each adds alone (they help each other). Negative: one does the work of
-    the other (they replace each other). It describes observed journeys, not what would happen.
+    What two players bring together beyond what each adds alone, averaged over all coalitions of the others. It
+    describes observed journeys, not what would happen. Of ``rate`` and ``markov`` 0 is **not** "nothing between them":
+    a player nobody met is worth nothing, so that already two players whose journeys all convert at one rate have an
+    index of minus that rate times the journeys (``rate``: each alone does what both do), or a positive one (``markov``:
+    ways through both exist only with both). ``neutral`` is what the index would be if all journeys of the game
+    converted at the same rate; read ``surplus``, the index less that: positive where journeys with both convert better
+    than that (they help each other), negative where they convert worse (they replace each other).
 
     Parameters
     ----------
@@ -53,14 +59,17 @@ def interactions(
     Returns
     -------
     polars.DataFrame
-        The ``by`` columns, ``stage``, the player's columns with the ending ``_a`` and with ``_b``, ``conversions`` and
-        ``value`` (the index in the scale of the credit table), with intervals ``conversions_low`` … ``value_high``.
-        One row a pair of players in a game, the first before the second in order.
+        The ``by`` columns, ``stage``, the player's columns with the ending ``_a`` and with ``_b``; ``interaction`` (the
+        index in conversions, in the scale of the credit table), ``neutral``, ``surplus`` = interaction − neutral, and
+        ``interaction_value`` (in value); with intervals ``interaction_low``, ``interaction_high``, and likewise of
+        ``surplus`` and ``interaction_value``. One row a pair of players in a game, the first before the second.
 
     Raises
     ------
     SolveError
         ``too_many_players`` for a game of more than 24 (any number with ``conversions``).
+    ResourceError
+        ``too_many_rows`` where the replicates of all pairs do not fit into memory.
 
     References
     ----------
@@ -73,8 +82,8 @@ def interactions(
     ...     {"path": ["ad", "mail", "ad > mail"], "total_conversions": [1, 1, 8], "total_null": [9, 9, 2]}
     ... )
     >>> pairs = attrib.interactions(attrib.Journeys.from_paths(paths), intervals=None)
-    >>> pairs.select("channel_a", "channel_b", pl.col("conversions").round(6)).rows()
-    [('ad', 'mail', 4.0)]
+    >>> pairs.select("channel_a", "channel_b", pl.col("interaction", "neutral", "surplus").round(6)).rows()
+    [('ad', 'mail', 4.0, -10.0, 14.0)]
     """
     check_journeys(journeys)
     check_interval(intervals, replicates, seed)
@@ -90,10 +99,12 @@ def interactions(
             f"interactions of {int(players.max())} players: at most {MAX_EXACT} in a game",
             hint="group rare players, or use worth='conversions'",
         )
+    if worth != "conversions":
+        warn_without_nulls("interactions", tallies)
     game, first, second = _pairs(cells)
     summed = replace_sums(tallies)
     found = _solve(worth, summed, cells, Observed())
-    numbers = {CONVERSIONS: found[0][0], VALUE: found[1][0]}
+    numbers = dict(zip(NUMBERS, (values[0] for values in found), strict=True))
     if intervals is not None:
         resampling = Resampling(intervals, replicates, seed, journeys.engine.workers, journeys.engine.progress)
         alone = replace(tallies, workers=1)  # replicates run side by side
@@ -101,14 +112,17 @@ def interactions(
         def solve(draw: Replicates) -> list[Floats]:
             return _solve(worth, alone, cells, draw)
 
+        check_size(
+            len(NUMBERS) * len(game) * replicates, "ask for fewer replicates, group rare players, or use intervals=None"
+        )
         slow = worth != "conversions" and float((2.0**players * players).sum()) > REPEATABLE
         bounds = (
             resampling.jackknife(tallies, solve)
             if slow
             else [resampling.percentiles(drawn) for drawn in resampling.draws(tallies, solve)]
         )
-        for name, (low, high) in zip((CONVERSIONS, VALUE), bounds, strict=True):
-            numbers |= {f"{name}_low": low, f"{name}_high": high}
+        for name, (low, high) in zip(NUMBERS, bounds, strict=True):
+            numbers |= {} if name == NEUTRAL else {f"{name}_low": low, f"{name}_high": high}
     return view_frame(tallies, game, numbers, {"_a": cells.player[first], "_b": cells.player[second]})
 
 
@@ -123,27 +137,32 @@ def _pairs(cells: Cells) -> tuple[Ints, Ints, Ints]:
 
 
 def _solve(worth: str, tallies: Tallies, cells: Cells, draw: Draw) -> list[Floats]:
-    """Index of every pair in conversions and in value, each [R, pairs]."""
-    from attrib.kernels import coalitions
-
+    """Index of every pair, its neutral value, the surplus, and the index in value, each [R, pairs]."""
     base = "rate" if worth == "conversions" else worth
     replicates = draw.sums(tallies.get(NEEDS[base]), "value").shape[0]
     sizes = np.diff(cells.starts)
     ends = np.concatenate([[0], np.cumsum(sizes * (sizes - 1) // 2)])
-    out = [np.zeros((replicates, ends[-1])) for _ in range(2)]
+    index, neutral, value = (np.zeros((replicates, ends[-1])) for _ in range(3))
     for number, game in games_of(base, tallies, cells, draw):
-        place = slice(ends[number], ends[number + 1])
-        upper = np.triu_indices(game.n, 1)
+        place, equal = slice(ends[number], ends[number + 1]), game.neutral()
         for r in range(replicates):
-            if worth == "conversions":
-                assert isinstance(game, RateGame)
-                indices = [
-                    coalitions.unanimity_interactions(game.offsets, game.players, payoff[r], game.n)
-                    for payoff in (game.conversions, game.value)
-                ]
-            else:
-                scale = game.journeys(r)
-                indices = [coalitions.interactions_of(v) * scale for v in game.worths(r, tallies.workers)]
-            for numbers, index in zip(out, indices, strict=True):
-                numbers[r, place] = index[upper]
-    return out
+            index[r, place], value[r, place] = _indices(worth, game, r, tallies.workers)
+            neutral[r, place], _ = _indices(worth, equal, r, tallies.workers)
+    return [index, neutral, index - neutral, value]
+
+
+def _indices(worth: str, game: Game, replicate: int, threads: int) -> tuple[Floats, Floats]:
+    """Index of every pair of one game, in conversions and in value."""
+    from attrib.kernels import coalitions
+
+    upper, r = np.triu_indices(game.n, 1), replicate
+    if worth == "conversions":
+        assert isinstance(game, RateGame)
+        conversions, value = (
+            coalitions.unanimity_interactions(game.offsets, game.players, payoff[r], game.n)
+            for payoff in (game.conversions, game.value)
+        )
+    else:
+        scale = game.journeys(r)
+        conversions, value = (coalitions.interactions_of(v) * scale for v in game.worths(r, threads))
+    return conversions[upper], value[upper]

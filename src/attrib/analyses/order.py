@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import ResourceError, SpecError
-from attrib.methods.base import cells_of, check_journeys, n_games
+from attrib.errors import ResourceError
+from attrib.methods.base import cells_of, check_journeys, n_games, warn_without_nulls
 from attrib.methods.chain import MAX_ORDER
 from attrib.needs import Transitions
+from attrib.values import FOLDS, check_seed, generator, whole_number
 from attrib.views.frames import game_columns
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def choose_order(journeys: Journeys, max_order: int = 5, *, folds: int = 10, see
 
     Each order predicts the next step (a player, conversion or null) of journeys that it was not fitted to, backing
     off to lower orders where it has seen little (Witten & Bell). Recommended is the lowest order whose log-likelihood
-    of held-out steps lies within one standard error of the best.
+    of held-out steps lies within one standard error (of its paired difference over folds) of the best.
 
     Parameters
     ----------
@@ -79,10 +80,8 @@ def choose_order(journeys: Journeys, max_order: int = 5, *, folds: int = 10, see
     """
     check_journeys(journeys)
     for name, value, low, high in (("max_order", max_order, 1, MAX_ORDER), ("folds", folds, 2, MAX_FOLDS)):
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise SpecError("bad_parameter", f"{name} = {value!r} is not a whole number from {low} to {high}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise SpecError("bad_parameter", f"seed = {seed!r} is not a whole number from 0")
+        whole_number(name, value, low, high)
+    check_seed(seed)
     need = Transitions(max_order)
     try:
         tallies = journeys.tallies((need,), units=True)
@@ -91,6 +90,7 @@ def choose_order(journeys: Journeys, max_order: int = 5, *, folds: int = 10, see
             raise
         hint = f"use max_order={max_order - 1} or lower, or group rare players"
         raise ResourceError(error.key, error.message, hint=hint, **error.facts) from error
+    warn_without_nulls("choose_order", tallies)
     tally = tallies.get(need)
     keys, at = np.unique(tally.keys & ((1 << tally.layout.unit_shift) - 1), return_inverse=True)
     levels = _levels(tally, keys)
@@ -158,8 +158,7 @@ def _counts(levels: list[_Level], top: Floats) -> list[Floats]:
 
 def _deal(units: Units, folds: int, seed: int) -> Ints:
     """Journeys of each unit by fold, [folds, units]."""
-    random = np.random.Generator(np.random.Philox(key=[seed, 0]))
-    return random.multinomial(units.counts, np.full(folds, 1 / folds)).T
+    return generator(seed, FOLDS).multinomial(units.counts, np.full(folds, 1 / folds)).T
 
 
 def _part(counts: Floats, unit: Ints, units: Units, dealt: Ints) -> Floats:
@@ -256,7 +255,7 @@ def _reason(order: int, pick: int, best: int, short: Floats, error: Floats) -> s
     """Say in plain words why an order is recommended or not."""
     gap = f"{short[order]:.3g} per step, one standard error is {error[order]:.2g}"
     if order == pick == best:
-        lower = "" if best == 0 else ", and every lower order by more than one standard error worse"
+        lower = "" if best == 0 else ", and every lower order is worse by more than one standard error"
         return f"order {best + 1} predicts held-out steps best{lower}"
     if order == pick:
         return (

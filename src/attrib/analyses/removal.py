@@ -115,7 +115,7 @@ def removal(
     [('seo', 'player', 0.2, 2.0), ('ad + seo', 'group', 1.0, 10.0), ('ad > mail', 'sequence', 0.6, 6.0)]
     """
     check_journeys(journeys)
-    check_chain(order, removal)
+    order = check_chain(order, removal)
     check_interval(intervals, replicates, seed)
     asked = _check(removed, order)
     tallies = journeys.tallies((Transitions(order),), units=intervals is not None)

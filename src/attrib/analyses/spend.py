@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from attrib.analyses.costs import open_costs, period_bounds, sum_costs, total_costs
-from attrib.errors import AttribWarning, DataError, SpecError
+from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
 from attrib.io.text import clean
 from attrib.schemas import CONVERSIONS, COST, CPA, KIND, KINDS, METHOD, ROAS, STAGE, VALUE
@@ -107,11 +106,9 @@ def spend_frame(table: pl.DataFrame, totals: pl.DataFrame) -> pl.DataFrame:
         stages = table.select(pl.col(STAGE).drop_nulls().unique(maintain_order=True))
         wide = totals.join(stages, how="cross")
         if stages.height > 1:
-            warnings.warn(
+            warn(
                 "costs have no column stage: the whole cost of a channel stands at every stage, and summing it over "
-                "stages counts it more than once",
-                AttribWarning,
-                stacklevel=3,
+                "stages counts it more than once"
             )
     wide = wide.join(methods, how="cross").with_columns(pl.lit(PLAYER, table.schema[KIND]).alias(KIND))
     bounds = [name for name in BOUNDS if name in table.columns]
@@ -213,17 +210,11 @@ def _report(players: pl.DataFrame, totals: pl.DataFrame, own: list[str]) -> None
     idle = totals.join(players, on=own, how="anti", nulls_equal=True).sort(own)
     what = ", ".join(own)
     if free.height:
-        warnings.warn(
-            f"no cost is known of {free.height:,} of {players.height:,} ({what}), where it is null: {_names(free)}",
-            AttribWarning,
-            stacklevel=4,
-        )
+        warn(f"no cost is known of {free.height:,} of {players.height:,} ({what}), where it is null: {_names(free)}")
     if idle.height:
-        warnings.warn(
-            f"{idle.height:,} of {totals.height:,} ({what}) in the costs are not in the credit table, so their cost of "
-            f"{math.fsum(idle[COST].to_list()):,.2f} brought no conversions: {_names(idle.select(own))}",
-            AttribWarning,
-            stacklevel=4,
+        warn(
+            f"{idle.height:,} of {totals.height:,} ({what}) in the costs are not in the credit table; their cost of "
+            f"{math.fsum(idle[COST].to_list()):,.2f} stands in rows with 0 conversions: {_names(idle.select(own))}"
         )
 
 

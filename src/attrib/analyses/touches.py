@@ -18,6 +18,7 @@ from attrib.methods.rules import check_times
 from attrib.needs import RuleSums
 from attrib.schemas import CONVERSIONS, CUSTOMER, TIME, VALUE
 from attrib.summing import touch_weights
+from attrib.views.frames import free_name
 from attrib.views.listing import customers_of, time_type
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def journey_credit(journeys: Journeys, method: Method, to: str | Path | None = N
         One row a touch: ``customer_id``, the ``by`` columns, ``stage``, the player's columns, ``timestamp`` of the
         touch, ``conversion_time``, ``position`` (from 1, after ``repeats``), ``touches`` of the journey, ``weight``
         (they sum to 1 over a journey), ``conversions`` and ``value``. Path tables have ``row`` in place of the
-        customer, and no times. A ``by`` column with one of these names is called ``by_…``. Summed by player, it is the
-        player's row of the credit table; unattributed conversions have no touch, hence no row.
+        customer, and no times. A column of the data with one of these names is called ``by_…`` or ``player_…``. Summed
+        by player, it is the player's row of the credit table; unattributed conversions have no touch, hence no row.
 
     Raises
     ------
@@ -111,11 +112,14 @@ def _rows(reader: Any, ragged: Ragged, weights: Any, identity: Any, customers: p
     position = np.arange(len(journey)) - starts
     touch = ragged.offsets[journey] + position
     players, games = reader.player_frame(), reader.game_frame()
+    taken = set(OWN)
     columns: dict[str, Any] = {}
     for name in games.columns:
-        columns[f"by_{name}" if name in OWN else name] = games[name][ragged.game[journey].astype(np.int64)]
+        columns[free_name(name, "by_", taken)] = games[name][ragged.game[journey].astype(np.int64)]
     for name in players.columns:
-        columns[name] = players[name][ragged.players[touch].astype(np.int64) - FIRST_PLAYER]
+        columns[free_name(name, "player_", taken)] = players[name][
+            ragged.players[touch].astype(np.int64) - FIRST_PLAYER
+        ]
     if identity is not None:
         time = time_type(reader)
         columns[TIME] = pl.Series(ragged.times[touch]).cast(time)

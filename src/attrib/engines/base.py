@@ -164,6 +164,11 @@ class Memory:
             self.sums[need, units] = found
         return found
 
+    def forget(self, need: Need) -> None:
+        """Sum it anew when it is asked for again."""
+        for units in (False, True):
+            self.sums.pop((need, units), None)
+
 
 BUCKETS = 256  # units of customers' journeys: what a fixed hash of the customer gives
 

@@ -333,9 +333,7 @@ class EventReader:
             occurring = [str(v) for v in self.outcomes.kinds.dictionaries[0].values[1:]]  # type: ignore[index]
             near = difflib.get_close_matches(outcome, occurring, n=1)
             yield f"milestone {outcome!r} never occurs in outcomes" + (f"; did you mean {near[0]!r}?" if near else "")
-        for argument, interaction, near in self.names.absent_interactions():
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            yield f"{argument}: the interaction {interaction!r} never occurs in touchpoints{meant}"
+        yield from self._interaction_warnings()
         if fates.outcomes[0, 0] and not credited:
             yield (
                 f"none of {int(fates.outcomes[0, 0]):,} conversions has a touch before it in its window: "
@@ -343,6 +341,18 @@ class EventReader:
             )
         if fates.repeated:
             yield f"{fates.repeated:,} outcomes with a repeated event_id were dropped"
+
+    def _interaction_warnings(self) -> Iterator[str]:
+        rejected = (part["rule"] == "interaction_without_lookback" for part in self.touches.rejected)
+        unlisted = sum(int(broken.sum()) for broken in rejected)
+        if unlisted:
+            yield (
+                f"{unlisted:,} touchpoints were rejected: lookback does not list their interaction; "
+                "add it, or '*' for all others"
+            )
+        for argument, interaction, near in self.names.absent_interactions():
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"{argument}: the interaction {interaction!r} never occurs in touchpoints{meant}"
 
 
 def check_recipe(recipe: Recipe) -> None:

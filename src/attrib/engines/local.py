@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -18,12 +17,13 @@ import numpy as np
 from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
 from attrib.engines.events import EventReader, NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
-from attrib.errors import AttribWarning, ResourceError, SpecError
+from attrib.errors import ResourceError, SpecError, warn
 from attrib.kernels.codes import WORDS
-from attrib.needs import Need, Totals, Touches, Transitions
+from attrib.needs import Need, RuleSums, Totals, Touches, Transitions
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, walk_funnel
 from attrib.summing import tally_journeys
 from attrib.tally import Tally, merge
+from attrib.values import whole_number
 
 TALLY_FLOOR = 64 << 20  # bytes that tallies may take however small the limit for events is
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?")
@@ -83,8 +83,8 @@ class LocalEngine:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and (type(self.threads) is not int or self.threads < 1):
-            raise SpecError("bad_threads", f"threads = {self.threads!r} is not a whole number from 1")
+        if self.threads is not None:
+            object.__setattr__(self, "threads", whole_number("threads", self.threads, 1, key="bad_threads"))
         parse_memory(self.memory_limit)
 
     @property
@@ -135,10 +135,13 @@ class LocalEngine:
             if memory.ledger is None:
                 memory.ledger = reader.ledger(sums.fates, memory.find(Totals(), units=False))
                 for text in memory.ledger.warnings:
-                    warnings.warn(text, AttribWarning, stacklevel=2)
+                    warn(text)
             if sums.funnel and memory.funnel is None:
                 memory.funnel_parts = (sums.funnel, reader)
         found = {need: memory.find(need, units=keeps[need]) for need in asked}
+        for need in asked:
+            if isinstance(need, RuleSums) and callable(need.weights):
+                memory.forget(need)  # a function may answer otherwise the next time
         return replace(memory.names, sums=found, with_units=units, workers=self.workers)
 
     def ledger(self, recipe: Recipe | PathRecipe, memory: Memory) -> Ledger:
@@ -201,7 +204,7 @@ class LocalEngine:
                 continue  # the rows do not come customer by customer after all: the hash route orders them
             memory.in_order = isinstance(reader, EventReader) and reader.by_id
             if keeper.held <= keeper.budget:
-                memory.partitions = (reader, keeper.kept)
+                memory.partitions = (reader, keeper.partitions())
             return reader, consumer
         raise AssertionError("the hash route takes any order")
 
@@ -256,23 +259,29 @@ class _Keeper:
     """Keeps partitions as they are formed, as long as all of them fit."""
 
     def __init__(self, budget: int) -> None:
-        self.budget, self.held, self.kept = budget, 0, []  # type: tuple[int, int, list[Any]]
+        self.budget, self.held, self.given = budget, 0, 0
+        self._kept: dict[int, Any] = {}
         self._lock = Lock()
 
     def watch(self, load: Callable[[], Any]) -> Callable[[], Any]:
         """Wrap a loader so that what it gives is kept."""
+        number, self.given = self.given, self.given + 1
 
         def loaded() -> Any:
             events = load()
             with self._lock:
                 self.held += events.nbytes
                 if self.held <= self.budget:
-                    self.kept.append(events)
+                    self._kept[number] = events
                 else:
-                    self.kept.clear()
+                    self._kept.clear()
             return events
 
         return loaded
+
+    def partitions(self) -> list[Any]:
+        """Return what was kept, in the order of the loaders: threads finish in any order."""
+        return [self._kept[number] for number in sorted(self._kept)]
 
 
 def _highest_order(needs: Iterable[Need]) -> list[Need]:

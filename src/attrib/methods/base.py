@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import AttribWarning, SpecError
+from attrib.errors import SpecError, warn
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.needs import Need, RuleSums, Totals, Touches
 from attrib.schemas import CONVERSIONS, EFFECT, ERROR, KIND, KINDS, METHOD, SHARE, STAGE, VALUE
@@ -55,13 +54,14 @@ class Cells:
 class Credits:
     """Credit by cell, for the data (shape [n]) or for replicates of it ([R, n]); NaN stands for null.
 
-    ``effect`` is None for methods without; ``error`` the Monte-Carlo error of conversions, None where exact.
+    ``effect`` is None for methods without; ``error`` and ``value_error`` are Monte-Carlo errors, None where exact.
     """
 
     conversions: Floats
     value: Floats
     effect: Floats | None = None
     error: Floats | None = None
+    value_error: Floats | None = None
 
 
 class Draw(Protocol):
@@ -204,12 +204,13 @@ def touch_rule_of(method: Any) -> RuleSums:
     SpecError
         ``no_touch_shares`` for a method that has none.
     """
-    rule = method._touch_rule() if isinstance(method, Method) else None  # noqa: SLF001 - methods and their base share it
+    if not isinstance(method, Method):
+        raise SpecError("bad_methods", f"{method!r} is not a method", hint="pass one, e.g. attrib.Linear()")
+    rule = method._touch_rule()  # noqa: SLF001 - methods and their base share it
     if rule is None:
-        what = method.label if isinstance(method, Method) else repr(method)
         raise SpecError(
             "no_touch_shares",
-            f"{what} credits players of the whole game and has no share for a touch",
+            f"{method.label} credits players of the whole game and has no share for a touch",
             hint="use a rule, or Shapley(worth='conversions')",
         )
     return rule
@@ -217,35 +218,42 @@ def touch_rule_of(method: Any) -> RuleSums:
 
 def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
     """Credit of the data as they are, with exact sums."""
+    warn_about(method, tallies)
+    summed = replace_sums(tallies)
+    solved = method._solve(summed, cells, Observed())  # noqa: SLF001 - methods and their base share the protected parts
+    warn_of_nulls(method, solved.conversions[0], solved.value[0])
+    effect = None if solved.effect is None else solved.effect[0]
+    error, value_error = (None if e is None else e[0] for e in (solved.error, solved.value_error))
+    return Credits(solved.conversions[0], solved.value[0], effect, error, value_error)
+
+
+def warn_of_nulls(method: Method, conversions: Floats, value: Floats) -> None:
+    """Warn where a method could share out nothing."""
+    refunds = "" if np.isnan(conversions).any() else " (refunds?)"
+    for what, credit, why in (("conversions", conversions, ""), ("value", value, refunds)):
+        if np.isnan(credit).any():
+            hint = "; read effect instead of credit" if what == "conversions" else ""
+            warn(
+                f"{method.label}: the removal effects on {what} do not sum to a positive number{why}; "
+                f"{what} credit is null there{hint}"
+            )
+
+
+def warn_about(method: Method, tallies: Tallies) -> None:
+    """Warn of what the reader of a method's credit should know beside the numbers."""
     if method._needs_nulls:  # noqa: SLF001 - methods and their base share the protected parts
         warn_without_nulls(method.label, tallies)
     for remark in method._remarks(tallies):  # noqa: SLF001
-        warnings.warn(remark, AttribWarning, stacklevel=2)
-    summed = replace_sums(tallies)
-    solved = method._solve(summed, cells, Observed())  # noqa: SLF001
-    refunds = "" if np.isnan(solved.conversions[0]).any() else " (refunds?)"
-    for what, credit, why in (("conversions", solved.conversions, ""), ("value", solved.value, refunds)):
-        if np.isnan(credit[0]).any():
-            warnings.warn(
-                f"{method.label}: the removal effects on {what} do not sum to a positive number{why}; "
-                f"{what} credit is null there",
-                AttribWarning,
-                stacklevel=2,
-            )
-    effect = None if solved.effect is None else solved.effect[0]
-    error = None if solved.error is None else solved.error[0]
-    return Credits(solved.conversions[0], solved.value[0], effect, error)
+        warn(remark)
 
 
 def warn_without_nulls(label: str, tallies: Tallies) -> None:
     """Warn where the null journeys stand in games of their own."""
     if tallies.no_nulls:
         columns = ", ".join(tallies.no_nulls)
-        warnings.warn(
+        warn(
             f"{label} compares conversions with nulls, but only outcomes carry {columns}: null journeys stand "
-            "in a game of their own",
-            AttribWarning,
-            stacklevel=3,
+            "in a game of their own"
         )
 
 

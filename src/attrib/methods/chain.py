@@ -14,6 +14,7 @@ from attrib.errors import ResourceError, SolveError, SpecError
 from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, NULL_STATE
 from attrib.methods.base import Cells, Draw, n_games
 from attrib.needs import Transitions
+from attrib.values import whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -32,18 +33,17 @@ NO_PLAYER = -1  # what start ends in
 TO_CONVERSION, TO_NULL = -1, -2
 
 
-def check_chain(order: int, removal: str) -> None:
-    """Check what a user asks of a chain.
+def check_chain(order: int, removal: str) -> int:
+    """Check what a user asks of a chain; returns the order.
 
     Raises
     ------
     SpecError
         ``bad_parameter`` for an order outside 1 to 5, or a removal that is not known.
     """
-    if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= MAX_ORDER:
-        raise SpecError("bad_parameter", f"order = {order!r} is not a whole number from 1 to {MAX_ORDER}")
     if removal not in REMOVALS:
         raise SpecError("bad_parameter", f"removal = {removal!r} is not one of {', '.join(REMOVALS)}")
+    return whole_number("order", order, 1, MAX_ORDER)
 
 
 def tolerance_of(draw: Draw) -> float:

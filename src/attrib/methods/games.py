@@ -7,7 +7,7 @@ the number of journeys they become what the credit table shares out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -45,6 +45,10 @@ class Game(Protocol):
         """Journeys that count: conversions and nulls."""
         ...
 
+    def neutral(self) -> Game:
+        """The game in which all journeys convert at the rate of all, whoever is on them."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RateGame:
@@ -63,6 +67,12 @@ class RateGame:
     def journeys(self, replicate: int) -> float:
         """Journeys that count."""
         return float(self.counted[replicate].sum())
+
+    def neutral(self) -> RateGame:
+        """The same journeys, all at one rate."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rate = self.conversions.sum(axis=1) / self.counted.sum(axis=1)
+        return replace(self, conversions=np.nan_to_num(rate)[:, None] * self.counted)
 
     def worths(self, replicate: int, threads: int) -> tuple[Floats, Floats]:  # noqa: ARG002 - memory is the limit
         """Worth of every coalition."""
@@ -97,6 +107,24 @@ class ChainGame:
     def journeys(self, replicate: int) -> float:
         """Journeys that count."""
         return float(self.counts[replicate][self.source < 0].sum())
+
+    def neutral(self) -> ChainGame:
+        """The same steps, all journeys ending at one rate."""
+        ends = self.target < 0
+        whole = self.counts[:, ends].sum(axis=1)
+        arrived = self.counts[:, self.target == -1].sum(axis=1)
+        rate = np.divide(arrived, whole, out=np.zeros_like(whole), where=whole > 0)[:, None]
+        last = np.unique(self.source[ends])
+        ended = np.zeros((len(self.counts), len(last)))
+        np.add.at(ended.T, np.searchsorted(last, self.source[ends]), self.counts[:, ends].T)
+        counts = np.concatenate([self.counts[:, ~ends], rate * ended, (1 - rate) * ended], axis=1)
+        return ChainGame(
+            self.n,
+            np.concatenate([self.source[~ends], last, last]),
+            np.concatenate([self.target[~ends], np.full(len(last), -1), np.full(len(last), -2)]),
+            counts,
+            np.zeros_like(counts),
+        )
 
     def _chain(self, replicate: int) -> tuple[Floats, Floats, Floats]:
         """Probabilities of the first player [n] and the next [n, n], rewards [n, 2]; steps that stay are left out."""

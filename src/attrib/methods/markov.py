@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from attrib.engines.base import Tallies
 
 Floats = npt.NDArray[np.float64]
+ROUNDING = 1e-14  # of a sum of some numbers, relative to their sizes
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Markov(Method):
     _needs_nulls: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_chain(self.order, self.removal)
+        object.__setattr__(self, "order", check_chain(self.order, self.removal))
 
     def _needs(self) -> tuple[Transitions, ...]:
         return (Transitions(self.order),)
@@ -77,7 +78,8 @@ class Markov(Method):
         effect_out[:] = np.nan
         # credit is as much less exact than effects as these cancel in their sum, which renormalising lets them
         tolerance = TOLERANCE if self.removal == "renormalise" else tolerance_of(draw)
-        least = 10 * tolerance if self.removal == "renormalise" else 0.0
+        # with refunds, effects on value cancel whatever the removal, to what rounding leaves of nothing
+        least = 10 * tolerance if self.removal == "renormalise" else ROUNDING
         for game, chain, rows in chains(self.order, tallies, cells, draw):
             cell = slice(cells.starts[game], cells.starts[game + 1])
             losses, totals = chain.losses(counts[:, rows], value[:, rows], self.removal, tolerance)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from numbers import Real
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -259,7 +263,9 @@ class CustomWeights(_Rule):
     def __post_init__(self) -> None:
         if not callable(self.weights):
             object.__setattr__(self, "weights", _weight_table(self.weights))
-        if self.otherwise is not None and (callable(self.weights) or self.otherwise not in OTHERWISE):
+        elif getattr(self.weights, "__hash__", None) is None:  # sums are remembered by what was asked for
+            object.__setattr__(self, "weights", partial(self.weights))
+        if self.otherwise is not None and (callable(self.weights) or self.otherwise not in list(OTHERWISE)):
             reason = "a function answers for every length" if callable(self.weights) else f"know {', '.join(OTHERWISE)}"
             raise SpecError("bad_parameter", f"otherwise = {self.otherwise!r}: {reason}")
 
@@ -276,14 +282,13 @@ class CustomWeights(_Rule):
 def _weight_table(given: Any) -> tuple[tuple[float, ...], ...]:
     """Rows by length, each scaled to sum to 1; an empty row stands for a length without weights."""
     if isinstance(given, Mapping):
-        try:
-            by_length = {int(length): row for length, row in given.items()}
-        except (TypeError, ValueError):
-            raise SpecError("bad_parameter", f"weights: {list(given)!r} are not numbers of touches") from None
+        by_length = {_length(key): row for key, row in given.items()}
+        if len(by_length) < len(given):
+            raise SpecError("bad_parameter", f"weights: {list(given)!r:.100} name a number of touches twice")
         if min(by_length, default=1) < 1 or max(by_length, default=1) > MAX_LENGTH:
             raise SpecError("bad_parameter", f"weights: numbers of touches lie between 1 and {MAX_LENGTH:,}")
         given = [by_length.get(m, ()) for m in range(1, max(by_length, default=0) + 1)]
-    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+    if isinstance(given, (str, bytes)) or not isinstance(given, Sequence) or not given:
         raise SpecError(
             "bad_parameter",
             f"weights = {given!r:.100} is neither a table nor a function",
@@ -292,15 +297,29 @@ def _weight_table(given: Any) -> tuple[tuple[float, ...], ...]:
     return tuple(_weight_row(row, m) for m, row in enumerate(given, start=1))
 
 
+def _length(key: Any) -> int:
+    try:
+        if not isinstance(key, bool):
+            return int(key) if isinstance(key, str) else index(key)
+    except (TypeError, ValueError):
+        pass
+    raise SpecError("bad_parameter", f"weights: {key!r:.100} is not a number of touches")
+
+
 def _weight_row(row: Any, length: int) -> tuple[float, ...]:
-    numbers = tuple(row) if isinstance(row, Iterable) and not isinstance(row, str) else (row,)
-    if not numbers:
+    in_order = isinstance(row, Iterable) and not isinstance(row, (str, bytes, Mapping, AbstractSet))
+    given = tuple(row) if in_order else (row,)
+    if not given:
         return ()
-    fine = all(isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x) and x >= 0 for x in numbers)
-    total = math.fsum(numbers) if fine else 0.0
-    if not fine or len(numbers) != length or not 0 < total < math.inf:
+    try:
+        numbers = [float(x) if isinstance(x, Real) and not isinstance(x, bool) else math.nan for x in given]
+    except OverflowError:
+        numbers = []
+    if len(numbers) != length or not all(0 <= x < math.inf for x in numbers) or not max(numbers) > 0:
         raise SpecError(
             "bad_parameter",
             f"weights of {length} touches: {row!r:.100} is not {length} numbers from 0 that sum to more than 0",
         )
-    return tuple(float(x) / total for x in numbers)
+    exponent = math.frexp(max(numbers))[1]  # so that no sum is too large for a float
+    scaled = [math.ldexp(x, -exponent) for x in numbers]
+    return tuple(x / math.fsum(scaled) for x in scaled)

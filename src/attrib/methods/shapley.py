@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from attrib.errors import ResourceError, SpecError
 from attrib.kernels.codes import SHAPLEY
-from attrib.methods.base import Cells, Credits, Draw, Method
+from attrib.methods.base import Cells, Credits, Draw, Method, cells_of
 from attrib.methods.games import NEEDS, Game, games_of
 from attrib.methods.rules import add_up
 from attrib.needs import Need, RuleSums
+from attrib.values import ORDERS, check_seed, generator, whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -54,7 +55,7 @@ class Shapley(Method):
     Notes
     -----
     Where solving a thousand replicates would take minutes (samples; more than about 16 players), intervals come from
-    the jackknife over 20 groups of buckets.
+    the jackknife over 20 groups of buckets; those of samples hold the Monte-Carlo error as well.
 
     References
     ----------
@@ -83,16 +84,14 @@ class Shapley(Method):
         if self.worth not in WORTHS:
             raise SpecError("bad_parameter", f"worth = {self.worth!r} is not one of {', '.join(WORTHS)}")
         if self.samples is not None:
-            if type(self.samples) is not int or self.samples < 2:
-                raise SpecError("bad_parameter", f"samples = {self.samples!r} is not a whole number from 2")
+            object.__setattr__(self, "samples", whole_number("samples", self.samples, 2))
             if self._closed:
                 raise SpecError(
                     "bad_parameter",
                     f"samples = {self.samples}: worth = 'conversions' is exact for any number of players",
                     hint="leave samples out",
                 )
-        if type(self.seed) is not int or not 0 <= self.seed < 2**63:
-            raise SpecError("bad_parameter", f"seed = {self.seed!r} is not a whole number from 0")
+        object.__setattr__(self, "seed", check_seed(self.seed))
 
     @property
     def _closed(self) -> bool:
@@ -113,7 +112,8 @@ class Shapley(Method):
         return self.samples or (SAMPLES if players > MAX_EXACT else 0)
 
     def _remarks(self, tallies: Tallies) -> Iterator[str]:
-        if not self._closed and self.samples is None and tallies.players.height > MAX_EXACT:
+        players = np.diff(cells_of(tallies).starts)
+        if not self._closed and self.samples is None and players.max(initial=0) > MAX_EXACT:
             yield (
                 f"{self.label}: games of more than {MAX_EXACT} players are sampled ({SAMPLES:,} orders); "
                 "conversions_se is their Monte-Carlo error"
@@ -130,19 +130,19 @@ class Shapley(Method):
         if self._closed:
             return add_up(RuleSums(SHAPLEY), tallies, cells, draw)
         shape = (draw.sums(tallies.get(NEEDS[self.worth]), "value").shape[0], len(cells.game))
-        conversions, value, error = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        sampled = False
+        conversions, value = np.zeros(shape), np.zeros(shape)
+        errors = np.full((2, *shape), np.nan)
         for number, game in games_of(self.worth, tallies, cells, draw):
             cell = slice(cells.starts[number], cells.starts[number + 1])
             n = cell.stop - cell.start
             permutations = self._permutations(n, number) if self._samples(n) else None
-            sampled = sampled or permutations is not None
             for r in range(shape[0]):
                 values, spread = _values(game, r, n, permutations, tallies.workers)
                 scale = game.journeys(r)
                 conversions[r, cell], value[r, cell] = values * scale
-                error[r, cell] = spread * scale
-        return Credits(conversions, value, error=np.where(error > 0, error, np.nan) if sampled else None)
+                if spread is not None:
+                    errors[:, r, cell] = np.where(spread > 0, spread * scale, np.nan)  # no error: exact
+        return Credits(conversions, value, None, *(None if np.isnan(e).all() else e for e in errors))
 
     def _permutations(self, players: int, game: int) -> Ints:
         if self.worth == "markov" and players > MAX_CHAIN:
@@ -151,25 +151,26 @@ class Shapley(Method):
                 f"{self.label}: a game of {players:,} players; at most {MAX_CHAIN:,} can be sampled",
                 hint="group rare players, or use worth='rate'",
             )
-        random = np.random.Generator(np.random.Philox(key=[self.seed, game]))
         orders = np.tile(np.arange(players), (self._samples(players), 1))
-        return random.permuted(orders, axis=1)
+        return generator(self.seed, ORDERS, game).permuted(orders, axis=1)
 
 
-def _values(game: Game, replicate: int, n: int, permutations: Ints | None, threads: int) -> tuple[Floats, Floats]:
-    """Shapley values of conversions and value per journey, float64 [2, n], and the error of the former [n]."""
+def _values(
+    game: Game, replicate: int, n: int, permutations: Ints | None, threads: int
+) -> tuple[Floats, Floats | None]:
+    """Shapley values of conversions and value per journey, float64 [2, n], and their errors where sampled."""
     from attrib.kernels import coalitions
 
     if permutations is None:
         worths = game.worths(replicate, threads)
-        return np.stack([coalitions.shapley_of(v) for v in worths]), np.zeros(n)
+        return np.stack([coalitions.shapley_of(v) for v in worths]), None
     samples = len(permutations)
-    total, squares = np.zeros((n, 2)), np.zeros(n)
+    total, squares = np.zeros((n, 2)), np.zeros((n, 2))
     step = max(1, BLOCK // n)
     for first in range(0, samples, step):
         marginals = game.marginals(replicate, permutations[first : first + step], threads)
         total += marginals.sum(axis=0)
-        squares += (marginals[:, :, 0] ** 2).sum(axis=0)
+        squares += (marginals**2).sum(axis=0)
     mean = total / samples
-    variance = np.maximum(squares / samples - mean[:, 0] ** 2, 0.0)
-    return mean.T, np.sqrt(variance / (samples - 1))
+    variance = np.maximum(squares / samples - mean**2, 0.0)
+    return mean.T, np.sqrt(variance / (samples - 1)).T

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrib.engines.paths import PathRecipe
-from attrib.errors import AttribWarning, SpecError
+from attrib.errors import SpecError, warn
 from attrib.needs import Need
 
 if TYPE_CHECKING:
@@ -44,11 +43,9 @@ class Asked:
         """Sums for a view that sets conversions against what did not convert."""
         tallies = self.tallies((need,))
         if tallies.no_nulls:
-            warnings.warn(
+            warn(
                 f"{view} compares conversions with nulls, but only outcomes carry {', '.join(tallies.no_nulls)}: null "
-                "journeys stand in a game of their own",
-                AttribWarning,
-                stacklevel=3,
+                "journeys stand in a game of their own"
             )
         return tallies
 

@@ -13,7 +13,7 @@ import polars as pl
 from attrib.errors import SpecError
 from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, NULL_STATE
 from attrib.needs import LENGTH, SECONDS, Patterns, Transitions
-from attrib.schemas import CONVERSIONS, CONVERTED, JOURNEYS, NULLS, RATE, SHARE, TOUCHES
+from attrib.schemas import CONVERSIONS, JOURNEYS, NULLS, RATE, SHARE, TOUCHES
 from attrib.views.frames import ratio, sum_by_game, view_frame
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def ends_frame(tallies: Tallies) -> pl.DataFrame:
     )
     game = steps.games[starts]
     numbers = {
-        CONVERTED: converted,
-        "lost": lost,
-        "loss_rate": ratio(lost, out),
-        "share_of_lost": ratio(lost, sum_by_game(tallies, game, lost)[game]),
+        CONVERSIONS: converted,
+        NULLS: lost,
+        "exit_rate": ratio(lost, out),
+        "share_of_nulls": ratio(lost, sum_by_game(tallies, game, lost)[game]),
     }
     return view_frame(tallies, game, numbers, {"": steps.player(0)[starts] - FIRST_PLAYER})
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import SpecError
 from attrib.kernels.codes import FIRST_PLAYER
+from attrib.values import whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -110,5 +110,4 @@ def check_whole(name: str, value: Any) -> None:
     SpecError
         ``bad_value``.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SpecError("bad_value", f"{name} = {value!r} is not a whole number from 1", name=name, found=value)
+    whole_number(name, value, 1, key="bad_value")

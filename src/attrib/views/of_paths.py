@@ -96,9 +96,9 @@ class PathViews(Asked):
         Returns
         -------
         polars.DataFrame
-            The player's columns; ``converted`` and ``lost``: journeys that the player touched last, with a conversion
-            (counting conversions) or without; ``loss_rate`` = lost / steps out of the player, each touch being one a
-            journey; ``share_of_lost`` = lost / nulls of the game.
+            The player's columns; ``conversions`` and ``nulls`` of the journeys that the player touched last;
+            ``exit_rate`` = nulls / steps out of the player, each touch being one a
+            journey; ``share_of_nulls`` = nulls / those of the game.
 
         Examples
         --------

@@ -1,0 +1,56 @@
+"""Single values that callers pass, checked; and seeded randomness that does not depend on who asks first."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from attrib.errors import SpecError
+
+# purposes of randomness: the same seed gives each its own numbers
+REPLICATES, ORDERS, FOLDS, DEALT, OTHER_SIDE = range(5)
+SEEDS = 2**63
+
+
+def whole_number(name: str, value: Any, low: int, high: int | None = None, *, key: str = "bad_parameter") -> int:
+    """Check that a value is a whole number (also one of numpy) within bounds.
+
+    Raises
+    ------
+    SpecError
+        With the given key.
+
+    Examples
+    --------
+    >>> whole_number("order", np.int64(2), 1, 5)
+    2
+    """
+    try:
+        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < low or (high is not None and number > high):
+        bounds = f"from {low:,}" if high is None else f"from {low:,} to {high:,}"
+        raise SpecError(key, f"{name} = {value!r} is not a whole number {bounds}", name=name, found=value)
+    return number
+
+
+def check_seed(seed: Any, *, key: str = "bad_parameter") -> int:
+    """Check a seed: a whole number from 0, below 2^63.
+
+    Raises
+    ------
+    SpecError
+        With the given key.
+    """
+    number = whole_number("seed", seed, 0, key=key)
+    if number >= SEEDS:
+        raise SpecError(key, f"seed = {seed!r} is too large", hint="choose one below 2^63")
+    return number
+
+
+def generator(seed: int, purpose: int, number: int = 0) -> np.random.Generator:
+    """Random numbers that depend on (seed, purpose, number) only, the same on every machine."""
+    return np.random.Generator(np.random.Philox(key=[seed, (purpose << 56) | number]))
