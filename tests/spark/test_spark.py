@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+import types
 import warnings
 from typing import Any
 
@@ -67,7 +68,7 @@ DRAWN = event_tables(
 )
 
 
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(tables=DRAWN, recipe=recipes(stages=True), data=st.data())
 def test_drawn_tables(spark, tables, recipe, data):
     touched, reached = to_frames(*tables)
@@ -145,10 +146,6 @@ def tables(spark, data):
     return spark.createDataFrame(data.touchpoints.to_arrow()), spark.createDataFrame(data.outcomes.to_arrow())
 
 
-def fail(positions, ages):
-    raise ValueError("no weights today")
-
-
 def test_errors_of_executors_come_home_as_they_are(engine, tables):
     touched, reached = tables
     method = attrib.CustomWeights(((1.0,),))
@@ -161,11 +158,24 @@ def test_errors_of_executors_come_home_as_they_are(engine, tables):
 
 
 def test_errors_of_others_name_their_cause(engine, tables):
+    def fail(_positions, _ages):
+        raise ValueError("no weights today")
+
     journeys = attrib.Journeys.from_events(*tables, engine=engine)
     with pytest.raises(attrib.ResourceError, match="ValueError: no weights today") as caught:
         attrib.credit(journeys, attrib.CustomWeights(fail), intervals=None)
     assert caught.value.key == "spark_failed"
     assert len(str(caught.value)) < 300
+
+
+def test_functions_that_executors_cannot_import(engine, tables, monkeypatch):
+    module = types.ModuleType("only_here")
+    exec("def weights(positions, ages):\n    return positions", module.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    journeys = attrib.Journeys.from_events(*tables, engine=engine)
+    with pytest.raises(attrib.ResourceError, match="No module named 'only_here'; executors need") as caught:
+        attrib.credit(journeys, attrib.CustomWeights(module.weights), intervals=None)
+    assert caught.value.key == "executor_environment"
 
 
 def test_another_version_on_an_executor_is_found(engine, tables, monkeypatch):
@@ -250,6 +260,16 @@ def test_answers_of_many_parts_are_combined_on_the_way(spark, tables, monkeypatc
     assert many.funnel().equals(wanted.funnel())
     with pytest.raises(attrib.DataError, match="more than 2 distinct players"):
         attrib.Journeys.from_events(*tables, engine=many.engine, max_players=2).reconcile()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [({"partitions": 0}, "bad_partitions"), ({"threads": "2"}, "bad_threads"), ({"session": "local"}, "bad_session")],
+)
+def test_arguments_that_are_not_what_they_must_be(arguments, key):
+    with pytest.raises(attrib.SpecError) as caught:
+        attrib.SparkEngine(**arguments)
+    assert caught.value.key == key
 
 
 def test_without_pyspark(monkeypatch):

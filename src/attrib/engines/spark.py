@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,10 +20,11 @@ from attrib.engines.base import Funnel, Ledger, Memory, Progress, Recipe, Tallie
 from attrib.engines.local import LocalEngine, TallyPass, parse_memory
 from attrib.engines.spark_faults import in_our_words
 from attrib.engines.spark_tables import SparkSource, open_spark_table
-from attrib.errors import AttribWarning, DataError, ResourceError, SpecError
+from attrib.errors import DataError, ResourceError, SpecError, warn
 from attrib.io.sources import Source
 from attrib.needs import Need
 from attrib.schemas import CUSTOMER
+from attrib.values import whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.events import EventReader
@@ -73,8 +73,10 @@ class SparkEngine:
     owned: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.partitions is not None and (type(self.partitions) is not int or self.partitions < 1):
-            raise SpecError("bad_partitions", f"partitions = {self.partitions!r} is not a whole number from 1")
+        for name in ("partitions", "threads", "listing"):
+            if getattr(self, name) is not None:
+                number = whole_number(name, getattr(self, name), 1, key=f"bad_{name}")
+                object.__setattr__(self, name, number)
         if self.session is not None and not hasattr(self.session, "createDataFrame"):
             raise SpecError("bad_session", f"session = {self.session!r:.100} is not a SparkSession")
         parse_memory(self.memory_limit)
@@ -212,7 +214,7 @@ class _Driver(LocalEngine):
         job = _Job(self.spark, recipe, self.budget)
         total: TallyPass = build(job.reader)
         for text in job.run(total):
-            warnings.warn(text, AttribWarning, stacklevel=2)
+            warn(text)
         return job.reader, total
 
 
@@ -391,7 +393,7 @@ def _task(payload: bytes, ours: str) -> Any:
 
         def unfit(message: str) -> Any:
             facts = {"kind": "ResourceError", "key": "executor_environment", "message": message, "facts": {}}
-            hint = "install the driver's versions on every executor, or ship its environment (docs/spark.md)"
+            hint = "executors need the driver's packages, and the modules of your own functions (docs/spark.md)"
             return row(-1, json.dumps(facts | {"hint": hint}).encode())
 
         try:
@@ -406,7 +408,11 @@ def _task(payload: bytes, ours: str) -> Any:
         if theirs != ours:
             yield unfit(f"an executor has attrib {theirs}, the driver {ours}")
             return
-        order, tables = pickle.loads(payload)  # noqa: S301 - from our own driver, as every task of Spark is
+        try:
+            order, tables = pickle.loads(payload)  # noqa: S301 - from our own driver, as every task of Spark is
+        except (ImportError, AttributeError) as error:
+            yield unfit(f"an executor cannot load what it is to do: {error}")
+            return
         failed, block = answer(order, tables, batches)
         if failed:
             yield row(-1, block)

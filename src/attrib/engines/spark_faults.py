@@ -28,8 +28,8 @@ CAUSES = (
     (
         "ModuleNotFoundError|PYTHON_VERSION_MISMATCH",
         "executor_environment",
-        "an executor's Python is not the driver's",
-        "set PYSPARK_PYTHON, and install the driver's versions on every executor (docs/spark.md)",
+        "an executor's Python is not the driver's, or lacks what it needs",
+        "set PYSPARK_PYTHON, and install the driver's packages on every executor (docs/spark.md)",
     ),
 )
 
