@@ -56,7 +56,8 @@ def test_many_customers(spark, files, maturity):
 
 def test_a_customer_with_a_million_touches(spark, files, tmp_path):
     touched = pl.read_parquet(files["touchpoints"])
-    crowd = touched.head(1_000_000).with_columns(pl.lit(touched["customer_id"][0]).alias("customer_id"))
+    one = pl.lit(touched["customer_id"][0], touched.schema["customer_id"]).alias("customer_id")
+    crowd = touched.head(1_000_000).with_columns(one)
     pl.concat([touched, crowd]).write_parquet(tmp_path / "skewed.parquet")
     where = str(tmp_path / "skewed.parquet")
     engine = attrib.SparkEngine(spark, partitions=5)
