@@ -379,3 +379,33 @@ def test_customers_of_both_periods_are_drawn_together():
     # only cid changed: the difference is the weight of one customer, never that of two
     assert found["conversions_difference"].to_list() == [-1.0, 1.0]
     assert found.filter(channel="b")["conversions_difference_low"].item() >= 0
+
+
+def test_a_game_that_one_side_lacks_has_no_share_there():
+    touches = pl.DataFrame({
+        "customer_id": [1, 2], "timestamp": [date(2025, 1, 1)] * 2, "channel": ["ad", "ad"], "country": ["de", "fr"],
+    })  # fmt: skip
+    orders = pl.DataFrame({"customer_id": [1, 2], "timestamp": [date(2025, 1, 2)] * 2, "outcome": ["purchase"] * 2})
+
+    def journeys(*customers):
+        some = (frame.filter(pl.col("customer_id").is_in(customers)) for frame in (touches, orders))
+        return attrib.Journeys.from_events(*some, by="country")
+
+    found = attrib.compare(journeys(1, 2), attrib.Linear(), against=journeys(1), replicates=5).differences
+    shown = found.select("country", "share", "share_other", "share_difference", "conversions", "conversions_other")
+    assert shown.rows() == [("de", 1.0, 1.0, 0.0, 1.0, 1.0), ("fr", 1.0, None, None, 1.0, 0.0)]
+
+
+def test_a_segment_is_not_compared_with_itself():
+    with pytest.raises(SpecError, match="compares 'de' with itself"):
+        attrib.compare(tell("ann 1a | 2purchase"), attrib.Linear(), between=("country", "de", "de"))
+
+
+def test_a_method_without_credit_leaves_the_spread_of_the_others():
+    found = attrib.compare(
+        paths([("a > b", 1, 1), ("a", 2, 0), ("b", 2, 0)]),
+        [attrib.FirstTouch(), attrib.LastTouch(), attrib.Markov(removal="renormalise")],
+        intervals=None,
+    ).table
+    assert found["markov(order=1, removal=renormalise)"].null_count() == 2
+    assert found["spread"].to_list() == pytest.approx([0.2, 0.2])

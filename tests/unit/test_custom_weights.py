@@ -307,3 +307,14 @@ def test_otherwise_names_a_rule_without_parameters(otherwise):
     assert caught.value.key == "bad_parameter"
     with pytest.raises(SpecError, match="a function answers for every length"):
         attrib.CustomWeights(lambda p, _: p, otherwise="linear")
+
+
+def test_a_function_is_asked_anew_each_time():
+    """What it closes over may have changed."""
+    journeys, first = tell(STORY), 1.0
+    method = attrib.CustomWeights(lambda positions, _: np.where(positions == 1, first, 1.0))
+    even = attrib.credit(journeys, method, intervals=None)
+    first = 9.0
+    steep = attrib.credit(journeys, method, intervals=None)
+    assert not steep.equals(even)
+    assert not any(callable(getattr(need, "weights", None)) for need, _ in journeys._memory.sums)  # nor kept for ever

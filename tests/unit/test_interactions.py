@@ -116,6 +116,7 @@ def test_the_column_may_be_of_categories(dtype):
     journeys = form(categories, lookback={"click": "9s", "order": "1s"}, max_rejects=0.5)
     with pytest.warns(attrib.AttribWarning, match="'order' never occurs"):
         assert journeys.rejected()["rule"].to_list() == ["interaction_without_lookback"]
+    assert journeys.warnings[0].startswith("1 touchpoints were rejected: lookback does not list their interaction")
 
 
 def test_a_column_without_any_interaction():

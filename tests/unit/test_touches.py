@@ -280,3 +280,15 @@ def test_methods_without_shares_of_touches_are_refused(method, tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SpecError, match="is a DataFrame"):
         attrib.journey_credit(pl.DataFrame(), attrib.Linear())
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_rows_come_in_one_order_whatever_thread_is_first(monkeypatch, threads):
+    monkeypatch.setattr(events, "ROWS_OF_PARTITION", 64)  # some dozen partitions, all of them kept
+    tables = to_frames(*random_tables(8, 300))
+
+    def listed(workers):
+        engine = attrib.LocalEngine(threads=workers)
+        return attrib.journey_credit(attrib.Journeys.from_events(*tables, engine=engine), attrib.Linear())
+
+    assert all(listed(threads).equals(listed(1)) for _ in range(5))
