@@ -11,7 +11,7 @@ OTHER_PYTHONS := 3.12 3.13
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv peers demo test test-all check format bench clean
+.PHONY: help venv peers demo test test-spark test-all check format bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ venv: $(STAMP)  ## create the virtual environment and install everything into it
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(0 if sys.version_info >= (3, 11) else "attrib needs Python 3.11 or later, this is " + v + "; try: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,spark,dev]'
 	@touch $@
 
 # Permissive licences only, and never in our own environment.
@@ -37,11 +37,14 @@ demo: $(STAMP)  ## the main job on generated data: the per-stage table and where
 	$(BIN)/attrib demo --out $(DEMO_OUT)
 
 # The second run allows about one bucket of events in memory: everything larger goes through the spill folder. It leaves
-# out what forces that itself (awkward) and what is about other packages.
-test: $(STAMP)  ## all tests but the doctests, in memory and out of it, in JOBS processes
+# out what forces that itself (awkward), what is about other packages, and Spark, where nothing spills.
+test: $(STAMP)  ## all tests but the doctests and the long ones, in memory and out of it, in JOBS processes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10 $(ARGS)
 	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quiet \
-	    --ignore=tests/awkward --ignore=tests/parity/test_peers.py $(ARGS)
+	    --ignore=tests/awkward --ignore=tests/parity/test_peers.py --ignore=tests/spark $(ARGS)
+
+test-spark: $(STAMP)  ## all tests with Spark, the long ones too
+	$(BIN)/python -m pytest -m "spark or spark_long" tests/spark $(ARGS)
 
 test-all: test  ## the tests on the other Pythons too, where present
 	@for version in $(OTHER_PYTHONS); do \

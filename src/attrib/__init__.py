@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from attrib.analyses.touches import journey_credit
     from attrib.crediting import credit
     from attrib.engines.local import LocalEngine
+    from attrib.engines.spark import SparkEngine
     from attrib.errors import AttribError, AttribWarning, DataError, RejectedError, ResourceError, SolveError, SpecError
     from attrib.io.sources import InlineOutcome
     from attrib.journeys import Journeys
@@ -46,6 +47,7 @@ _HOMES = {
     "attrib.analyses.removal": ("removal",),
     "attrib.crediting": ("credit",),
     "attrib.engines.local": ("LocalEngine",),
+    "attrib.engines.spark": ("SparkEngine",),
     "attrib.errors": (
         "AttribError", "AttribWarning", "DataError", "RejectedError", "ResourceError", "SolveError", "SpecError",
     ),
@@ -82,6 +84,7 @@ __all__ = [
     "ResourceError",
     "Shapley",
     "SolveError",
+    "SparkEngine",
     "SpecError",
     "Stage",
     "StageColumn",

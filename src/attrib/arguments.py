@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-
-import polars as pl
 
 from attrib.durations import parse_duration
 from attrib.engines.base import Engine
 from attrib.engines.local import LocalEngine
+from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
-from attrib.io.checks import FLAG, read_flag
-from attrib.io.sources import MORE, InlineOutcome, Source, check_mapping, mapping_for, open_table
+from attrib.io.checks import split_inline
+from attrib.io.sources import InlineOutcome, Source, check_mapping, mapping_for, open_table
 from attrib.schemas import (
     CHANNEL,
     CLUSTER,
@@ -37,14 +35,18 @@ OURS = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE, SEQUENCE, EVENT, CLUSTER, STAGE
 
 
 def open_events(
-    touchpoints: Any, outcomes: Any, columns: Mapping[str, str | Mapping[str, str]], by: tuple[str, ...]
+    touchpoints: Any,
+    outcomes: Any,
+    columns: Mapping[str, str | Mapping[str, str]],
+    by: tuple[str, ...],
+    open_with: Callable[[Any, str, Mapping[str, str]], Source] = open_table,
 ) -> tuple[Source, Source, InlineOutcome | None]:
-    """Open both tables, or the one that holds both, under our column names."""
+    """Open both tables, or the one that holds both, under our column names; engines may open tables of their own."""
     own = mapping_for("touchpoints", columns)
-    source = open_table(touchpoints, "touchpoints", own)
+    source = open_with(touchpoints, "touchpoints", own)
     if not isinstance(outcomes, InlineOutcome):
         theirs = mapping_for("outcomes", columns)
-        other = open_table(outcomes, "outcomes", theirs)
+        other = open_with(outcomes, "outcomes", theirs)
         check_mapping(mapping_for("", columns), (source, other))
         for table, mapping in ((source, columns.get("touchpoints")), (other, columns.get("outcomes"))):
             check_mapping(mapping if isinstance(mapping, Mapping) else {}, (table,))
@@ -52,28 +54,20 @@ def open_events(
     check_mapping(own, (source,))
     require_columns("touchpoints", source.schema, [outcomes.flag, *([outcomes.value] if outcomes.value else [])])
     require_columns("touchpoints", source.schema, [CUSTOMER, TIME, CHANNEL])
-    frame = source.frame.with_columns(read_flag(outcomes.flag, source.schema[outcomes.flag]).alias(FLAG))
-    touches = replace(source, frame=frame, schema=pl.Schema({**source.schema, FLAG: pl.Boolean()}))
-    kept = [CUSTOMER, TIME, *(c for c in (*by, EVENT, MORE) if c in source.schema)]
-    exprs = [*(pl.col(c) for c in dict.fromkeys(kept)), pl.lit(outcomes.outcome).alias(OUTCOME)]
-    schema: dict[str, pl.DataType] = {c: source.schema[c] for c in kept} | {OUTCOME: pl.String()}
-    if outcomes.value:
-        exprs.append(pl.col(outcomes.value).alias(VALUE))
-        schema[VALUE] = source.schema[outcomes.value]
-    flagged = replace(
-        source, name="outcomes", frame=frame.filter(pl.col(FLAG)).select(exprs), schema=pl.Schema(schema),
-        if_empty=f"no row of touchpoints has a true {outcomes.flag!r}",
-    )  # fmt: skip
-    return touches, flagged, outcomes
+    return (*split_inline(source, outcomes, by), outcomes)
 
 
 def check_engine(engine: Any) -> Engine:
-    """Return the engine, or the default one."""
-    if engine is None:
+    """Return the engine, also by its name, or the default one."""
+    if engine is None or (isinstance(engine, str) and engine == "local"):
         return LocalEngine()
+    if isinstance(engine, str) and engine == "spark":
+        return SparkEngine()
     if not callable(getattr(engine, "tally", None)):
         raise SpecError(
-            "bad_engine", f"engine = {engine!r} is not an engine", hint="e.g. attrib.LocalEngine(threads=2)"
+            "bad_engine",
+            f"engine = {engine!r} is not an engine",
+            hint='"local", "spark", or e.g. attrib.LocalEngine(threads=2)',
         )
     return engine  # type: ignore[no-any-return]
 

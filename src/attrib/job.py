@@ -7,6 +7,7 @@ the data too, ``run`` does the whole of it. Nothing is written before everything
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from attrib.crediting import credit
 from attrib.engines.base import Progress
 from attrib.errors import SpecError
 from attrib.io import manifest, sinks
-from attrib.loading import Job, load
+from attrib.journeys import Journeys
+from attrib.loading import Costs, Job, load
 from attrib.schemas import validate_credit
 from attrib.stages import StageModel
 
@@ -73,10 +75,11 @@ def check(
     with recorder.phase("check"):
         costs = job.costs()
         journeys = job.journeys(threads=threads, memory_limit=memory_limit, progress=progress)
-        table = credit(journeys, job.methods, intervals=None)  # not every method has an answer for every input
-        if costs is not None:
-            spend_frame(table, costs.totals)
-        ledger, rejected = journeys.reconcile(), journeys.rejected()
+        with closing(journeys.engine):
+            table = credit(journeys, job.methods, intervals=None)  # not every method has an answer for every input
+            if costs is not None:
+                spend_frame(table, costs.totals)
+            ledger, rejected = journeys.reconcile(), journeys.rejected()
     return Checked(ledger, rejected, recorder.warnings(journeys.warnings))
 
 
@@ -110,14 +113,20 @@ def run(
     AttribError
         See the exit codes in :mod:`attrib.errors`; then nothing has been written.
     """
-    recorder, settings = manifest.Recorder(), job.spec.intervals
-    wanted = settings.replicates > 0
+    recorder = manifest.Recorder()
     if write:
         _ensure_output(job)
 
     with recorder.phase("journeys"):
         costs = job.costs()
         journeys = job.journeys(threads=threads, memory_limit=memory_limit, progress=progress)
+    with closing(journeys.engine):
+        return _run(job, journeys, costs, recorder, write=write)
+
+
+def _run(job: Job, journeys: Journeys, costs: Costs | None, recorder: manifest.Recorder, *, write: bool) -> Result:
+    settings = job.spec.intervals
+    wanted = settings.replicates > 0
     with recorder.phase("credit"):
         level = settings.level if wanted else None
         table = credit(journeys, job.methods, intervals=level, replicates=settings.replicates, seed=settings.seed)

@@ -23,7 +23,6 @@ from attrib.arguments import (
 from attrib.durations import parse_duration
 from attrib.engines.base import Engine, Memory, Recipe
 from attrib.engines.events import check_recipe
-from attrib.engines.local import LocalEngine
 from attrib.engines.paths import PathRecipe
 from attrib.errors import DataError, SpecError
 from attrib.io.sources import MORE, InlineOutcome, Source, check_distinct, open_table
@@ -91,7 +90,7 @@ class Journeys(Views):
         columns: Mapping[str, str | Mapping[str, str]] | None = None,
         max_players: int = 10_000,
         max_rejects: float = 0.05,
-        engine: LocalEngine | None = None,
+        engine: Engine | str | None = None,
     ) -> Journeys:
         """Journeys from touchpoints and outcomes (docs/semantics.md, sections 1 to 3).
 
@@ -134,8 +133,8 @@ class Journeys(Views):
             Most distinct players allowed.
         max_rejects : float
             Largest share of rows of a table that may be rejected.
-        engine : LocalEngine, optional
-            Threads, memory limit, spill folder and progress.
+        engine : LocalEngine, SparkEngine or {"local", "spark"}, optional
+            Threads, memory limit, spill folder and progress; or Spark, and then tables are Spark's (docs/spark.md).
 
         Returns
         -------
@@ -165,7 +164,9 @@ class Journeys(Views):
         mapping = check_names(columns, (*by, *player))
         if isinstance(resolved, StageColumn) and resolved.column != STAGE:
             mapping[STAGE] = resolved.column
-        touch_source, outcome_source, inline = open_events(touchpoints, outcomes, mapping, by)
+        runner = check_engine(engine)
+        open_with = getattr(runner, "open_table", open_table)
+        touch_source, outcome_source, inline = open_events(touchpoints, outcomes, mapping, by, open_with)
         for column in by:
             if column not in touch_source.schema and column not in outcome_source.schema:
                 require_columns("touchpoints and outcomes", [*touch_source.schema, *outcome_source.schema], [column])
@@ -176,7 +177,7 @@ class Journeys(Views):
         )  # fmt: skip
         check_recipe(recipe)
         sources = (touch_source,) if inline else (touch_source, outcome_source)
-        return cls(recipe, check_engine(engine), sources)
+        return cls(recipe, runner, sources)
 
     @classmethod
     def from_paths(
@@ -190,7 +191,7 @@ class Journeys(Views):
         nulls: str | None = "total_null",
         max_players: int = 10_000,
         max_rejects: float = 0.05,
-        engine: LocalEngine | None = None,
+        engine: Engine | str | None = None,
     ) -> Journeys:
         """Journeys from a table of paths with their counts.
 
@@ -224,7 +225,8 @@ class Journeys(Views):
         if not isinstance(path, str) or not isinstance(conversions, str):
             raise SpecError("bad_value", "path and conversions are names of columns")
         max_players, max_rejects = check_limits(max_players, max_rejects)
-        source = open_table(table, "paths")
+        runner = check_engine(engine)
+        source = getattr(runner, "open_paths", open_table)(table, "paths")
         optional = ((VALUE, value, "total_conversion_value"), (NULLS, nulls, "total_null"))
         wanted = {PATH: path, CONVERSIONS: conversions} | {
             ours: theirs
@@ -240,7 +242,7 @@ class Journeys(Views):
         frame = source.frame.select(pl.col(theirs).alias(ours) for ours, theirs in wanted.items())
         schema = pl.Schema({ours: source.schema[theirs] for ours, theirs in wanted.items()})
         named = replace(source, frame=frame, schema=schema)
-        return cls(PathRecipe(named, sep, max_players, max_rejects), check_engine(engine), (source,))
+        return cls(PathRecipe(named, sep, max_players, max_rejects), runner, (source,))
 
     def __repr__(self) -> str:
         """Where the journeys come from, and their counts once they are known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import polars as pl
 
 from attrib.analyses.costs import open_costs, total_costs
-from attrib.engines.base import Progress
+from attrib.engines.base import Engine, Progress
 from attrib.engines.local import LocalEngine
+from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
 from attrib.faults import nearest
 from attrib.io.sources import InlineOutcome
@@ -24,6 +26,7 @@ from attrib.schemas import STAGE
 from attrib.spec import JobSpec, ModelSpec, read_job, read_model
 from attrib.stages import StageColumn, StageModel, resolve_stages
 
+SECRET = re.compile("secret|password|token|credential|access.?key", re.IGNORECASE)  # options whose value is not written
 OUTPUTS = (
     "credit.parquet",
     "rejected.parquet",
@@ -80,14 +83,28 @@ class Job:
         memory_limit: int | str | None = None,
         progress: Progress | None = None,
     ) -> Journeys:
-        """Hand the job over to the Python interface: the recipe for its journeys, nothing read yet."""
-        ask, source = self.spec.engine, self.spec.input
-        engine = LocalEngine(
-            threads=threads or ask.threads,
-            memory_limit=memory_limit or ask.memory_limit,
-            spill=None if ask.spill is None else self.path(ask.spill),
-            progress=progress,
-        )
+        """Hand the job over to the Python interface: the recipe for its journeys, nothing read yet.
+
+        Close its engine in the end: a Spark session may have been made for it.
+        """
+        engine = self._engine(threads, memory_limit, progress)
+        try:
+            return self._form(engine)
+        except BaseException:
+            engine.close()
+            raise
+
+    def _engine(self, threads: int | None, memory_limit: int | str | None, progress: Progress | None) -> Engine:
+        ask = self.spec.engine
+        common: dict[str, Any] = {
+            "threads": threads or ask.threads, "memory_limit": memory_limit or ask.memory_limit, "progress": progress
+        }  # fmt: skip
+        if ask.kind == "spark":
+            return SparkEngine.start(ask.master, ask.options, partitions=ask.partitions, **common)
+        return LocalEngine(spill=None if ask.spill is None else self.path(ask.spill), **common)
+
+    def _form(self, engine: Engine) -> Journeys:
+        source = self.spec.input
         if source.paths is not None:
             columns = source.model_dump(include={"path", "sep", "conversions", "value", "nulls"}, exclude_unset=True)
             limits = self.spec.journeys.model_dump(include={"max_players", "max_rejects"})
@@ -130,6 +147,8 @@ class Job:
     def full_spec(self) -> dict[str, Any]:
         """Spell out the job with its defaults, and the content of the model and stage files it names."""
         spec = self.spec.model_dump()
+        options = spec["engine"]["options"]
+        spec["engine"]["options"] = {key: "…" if SECRET.search(key) else value for key, value in options.items()}
         names = {kind: name for name, kind in METHODS.items()}
         for entry, (name, method) in zip(spec["models"], self.methods.items(), strict=True):
             entry |= {"name": name, "method": names[type(method)], "parameters": dataclasses.asdict(method)}

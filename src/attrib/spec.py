@@ -53,6 +53,29 @@ def _size(value: object) -> object:
     raise PydanticCustomError("bad_type", 'must be a number of bytes or text such as "4GB"')
 
 
+def _flat(value: object, before: str = "") -> object:
+    """Read dotted keys, which TOML takes for tables in tables, as the names that they are."""
+    if not isinstance(value, dict):
+        return value
+    flat: dict[str, object] = {}
+    for key, entry in value.items():
+        inner = _flat(entry, f"{before}{key}.")
+        if not isinstance(inner, str | int | float | dict):
+            raise PydanticCustomError(
+                "bad_type", 'of "{option}" must be text, a number, true or false', {"option": before + key}
+            )
+        flat |= inner if isinstance(inner, dict) else {before + key: inner}
+    return flat
+
+
+def _exclude(given: Collection[str], keys: Collection[str], reason: str) -> None:
+    for key in keys:
+        if key in given:
+            raise PydanticCustomError(
+                "excluded_key", "{key} does not belong here: {reason}", {"key": key, "reason": reason}
+            )
+
+
 Text = Annotated[str, Field(min_length=1)]
 Duration = Annotated[str | None, BeforeValidator(_duration)]
 Lookback = Annotated[str | dict[str, str] | None, BeforeValidator(_lookback)]
@@ -194,9 +217,22 @@ class OutputSpec(_Strict):
 class EngineSpec(_Strict):
     """``[engine]``: resources; nothing here changes a number."""
 
+    kind: Literal["local", "spark"] = "local"
     threads: Annotated[int, Field(ge=1)] | None = None
     memory_limit: Annotated[int | str | None, BeforeValidator(_size)] = None
     spill: Text | None = None
+    master: Text | None = None
+    partitions: Annotated[int, Field(ge=1)] | None = None
+    options: Annotated[dict[str, str | int | float | bool], BeforeValidator(_flat)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _keys_of_the_kind(self) -> Self:
+        given = self.model_fields_set
+        if self.kind == "spark":
+            _exclude(given, ("spill",), "executors do not spill")
+        else:
+            _exclude(given, ("master", "partitions", "options"), 'it is for kind = "spark"')
+        return self
 
 
 class JobSpec(_Strict):
@@ -219,6 +255,8 @@ class JobSpec(_Strict):
                     "[journeys] {extra} needs events: a path table takes only max_players and max_rejects",
                     {"extra": extra[0]},
                 )
+            if self.engine.kind == "spark":
+                _exclude(("kind",), ("kind",), "a path table is summed on one machine, without [engine] spark")
         return self
 
 
@@ -295,14 +333,6 @@ def parse(model: type[Spec], content: dict[str, Any], where: str) -> Spec:
         return model.model_validate(content)
     except ValidationError as error:
         raise describe(model, error, where) from None
-
-
-def _exclude(given: Collection[str], keys: Collection[str], reason: str) -> None:
-    for key in keys:
-        if key in given:
-            raise PydanticCustomError(
-                "excluded_key", "{key} does not belong here: {reason}", {"key": key, "reason": reason}
-            )
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

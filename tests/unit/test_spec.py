@@ -150,6 +150,21 @@ SLIPS = {
         "bad_value",
         "[engine] threads must be at least 1, not 0",
     ),
+    "a master without Spark": (
+        GOOD + '[engine]\nmaster = "yarn"',
+        "excluded_key",
+        '[engine] master does not belong here: it is for kind = "spark"',
+    ),
+    "a spill folder with Spark": (
+        GOOD + '[engine]\nkind = "spark"\nspill = "there"',
+        "excluded_key",
+        "[engine] spill does not belong here: executors do not spill",
+    ),
+    "an option that is a list": (
+        GOOD + '[engine]\nkind = "spark"\n[engine.options]\nspark.jars = ["a"]',
+        "bad_type",
+        '[engine] options of "spark.jars" must be text, a number, true or false',
+    ),
     "no player": (
         GOOD + "[journeys]\nplayer = []",
         "bad_value",

@@ -185,6 +185,10 @@ class Engine(Protocol):
         """Whom to tell of progress."""
         ...
 
+    def close(self) -> None:
+        """Give back what was made for the engine alone."""
+        ...
+
     def tally(self, recipe: Any, needs: Iterable[Need], *, units: bool, memory: Memory) -> Tallies:
         """Sum the needs over all journeys."""
         ...

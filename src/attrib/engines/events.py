@@ -193,8 +193,7 @@ class EventReader:
                 kernel.partition_rows(rows, bits, scattered, offsets)
                 store.append(scattered, offsets, self.spill)
                 self.progress(f"reading {reader.source.name}", reader.rows, None)
-        self._check_zones()
-        self._exponent = exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value)
+        self.settle()
         try:
             for part in range(parts):
                 yield self.grouping.later(stores[0].take(part), stores[1].take(part), skip=bits), 1.0 / parts
@@ -246,6 +245,11 @@ class EventReader:
         if self._exponent != exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value):
             raise NotSortedError  # the largest value was a rejected row's: the hash route knows that before it sums
         yield self.grouping.later(touches.take(None), outcomes.take(None), skip=0), 1.0
+
+    def settle(self) -> None:
+        """Conclude reading in any order: what values are counted in is known, and whether times agree on zones."""
+        self._check_zones()
+        self._exponent = exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value)
 
     # accounts -----------------------------------------------------------------------------------------------------
     def _check_zones(self) -> None:

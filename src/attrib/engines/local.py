@@ -114,6 +114,9 @@ class LocalEngine:
         except (ValueError, OSError, AttributeError):
             return 2 << 30
 
+    def close(self) -> None:
+        """Nothing is held between two questions."""
+
     # what the recipe asks for -----------------------------------------------------------------------------------
     def tally(self, recipe: Recipe | PathRecipe, needs: Iterable[Need], *, units: bool, memory: Memory) -> Tallies:
         """Sum the needs over all journeys; what was summed before is taken from ``memory``.

@@ -19,7 +19,7 @@ from attrib.needs import Need, Patterns, Totals
 from attrib.ragged import NEVER, CutPlan, Milestones
 from attrib.schemas import INTERACTION, STAGE
 from attrib.stages import Milestone, StageColumn, StageModel
-from attrib.tally import Tally, bits_for
+from attrib.tally import Tally, bits_for, check_key_width
 
 Ints = npt.NDArray[np.int64]
 GAME_KEY_BITS = 62
@@ -195,7 +195,7 @@ class Names:
     def player_frame(self) -> pl.DataFrame:
         """Columns of every player, in the order of their codes."""
         dictionaries = {d.name: d for d in self.touches.dictionaries}
-        bases = np.array(list(self._bases), np.int64).reshape(-1, len(self.recipe.player))
+        bases = self.bases()
         columns: dict[str, pl.Series] = {}
         stages = self.n_stages if self.resolved else 1
         if self.resolved:
@@ -210,7 +210,7 @@ class Names:
 
     def game_frame(self) -> pl.DataFrame:
         """By-values and stage of every game, in the order of their codes."""
-        keys = np.array(list(self._games), np.int64)
+        keys = self.game_keys()
         shared = {d.name: d for d in (*self.touches.dictionaries[1:], *self.outcomes.dictionaries[1:])}
         by_keys = keys >> self.stage_bits
         columns = {}
@@ -226,6 +226,43 @@ class Names:
             columns[STAGE] = pl.Series(STAGE, stage, dtype=pl.Enum(names))
         return pl.DataFrame(columns) if columns else pl.DataFrame({"__all": [0]}).select([])
 
+    # names of a part, met elsewhere -------------------------------------------------------------------------------
+    def bases(self) -> Ints:
+        """Codes of the player columns' values by base, int64 [bases, columns]."""
+        return np.array(list(self._bases), np.int64).reshape(-1, len(self.recipe.player))
+
+    def game_keys(self) -> Ints:
+        """Packed games in the order of their codes, int64 [games]."""
+        return np.array(list(self._games), np.int64)
+
+    def adopt(self, bases: Ints, game_keys: Ints, codes: Mapping[str, Ints]) -> tuple[Ints, Ints]:
+        """Take over the players and games of a part of the data.
+
+        Parameters
+        ----------
+        bases, game_keys : int64 arrays
+            As the part has them.
+        codes : mapping of str to int64 array
+            By column, the part's codes of values to ours.
+
+        Returns
+        -------
+        (players, games) : (int64 array, int64 array)
+            Our codes of the part's players (from 0) and games.
+        """
+        ours = np.stack([codes[c][bases[:, i]] for i, c in enumerate(self.recipe.player)], axis=1)
+        of_base = np.array([self._bases.setdefault(tuple(row), len(self._bases)) for row in ours.tolist()], np.int64)
+        self._check_players()
+        stages = self.n_stages if self.resolved else 1
+        players = (of_base[:, None] * stages + np.arange(stages)).ravel()
+        if not self.recipe.by:
+            return players, np.arange(len(game_keys), dtype=np.int64)
+        keys = game_keys & ((1 << self.stage_bits) - 1)
+        for place, column in enumerate(self.recipe.by):
+            shift = self.stage_bits + place * self.field_bits
+            keys |= codes[column][(game_keys >> shift) & ((1 << self.field_bits) - 1)] << shift
+        return players, self.intern_games(keys).astype(np.int64)
+
     def _seen_games(self, totals: Tally) -> Ints | None:
         """Games with a journey that counts: one met in open journeys only is no game."""
         return np.unique(totals.games) if self.recipe.by else None
@@ -235,18 +272,25 @@ class Names:
         players, player_codes = _in_order(self.player_frame())
         seen = self._seen_games(sums[Totals()])
         games, game_codes = _in_order(self.game_frame(), len(self._games), seen)
-        player_map = np.concatenate([np.arange(FIRST_PLAYER), player_codes + FIRST_PLAYER])
-        n = len(player_map)
         named = {}
         for need, tally in sums.items():
             if seen is not None and isinstance(need, Patterns):
                 tally = tally.where(np.isin(tally.games, seen))  # noqa: PLW2901 - customers met in open journeys only
-            layout = replace(tally.layout, bits=max(bits_for(n), tally.layout.bits))
-            named[need] = tally.recode(layout, _padded(player_map, layout.bits), _padded(game_codes, layout.game_bits))
+            named[need] = rename(tally, player_codes, game_codes)
         totals = named[Totals()]
         absent = tuple(c for c in self.recipe.by if c not in self.in_touches)
         has_nulls = bool(totals.counts("nulls").sum())
         return Tallies(players, games, resampled, named, with_units=False, no_nulls=absent if has_nulls else ())
+
+
+def rename(tally: Tally, players: Ints, games: Ints) -> Tally:
+    """Give the players (from 0) and games of a tally new codes, which may be more than there were."""
+    player_map = np.concatenate([np.arange(FIRST_PLAYER), players + FIRST_PLAYER])
+    bits = max(bits_for(max(len(player_map), int(player_map.max()) + 1)), tally.layout.bits)
+    game_bits = max(bits_for(max(len(games), int(games.max(initial=0)) + 1)), tally.layout.game_bits)
+    layout = replace(tally.layout, bits=bits, game_bits=game_bits)
+    check_key_width(tally.need, layout, int(tally.units.max(initial=0)) + 1)
+    return tally.recode(layout, _padded(player_map, bits), _padded(games, game_bits))
 
 
 def _in_order(frame: pl.DataFrame, height: int = 1, seen: Ints | None = None) -> tuple[pl.DataFrame, Ints]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -109,10 +109,11 @@ class TableReader:
         """Rows of words and the customers they belong to, batch by batch."""
         for raw in self.frames():
             if raw.height:
-                yield self._read(raw)
-        self._check_rejects()
+                yield self.read(raw)
+        self.check_rejects()
 
-    def _read(self, raw: pl.DataFrame) -> tuple[Words, pl.Series]:
+    def read(self, raw: pl.DataFrame) -> tuple[Words, pl.Series]:
+        """Check, type and code one batch: rows of words and the customers they belong to."""
         first_row, self.rows = self.rows, self.rows + raw.height
         batch, aware, naive, dates = checks.typed(raw, self.types, self.ids)
         self.aware |= aware
@@ -164,10 +165,11 @@ class TableReader:
                 self.value_rejected.append(float(values[np.isfinite(values)].sum()))
         return good
 
-    def _check_rejects(self) -> None:
+    def check_rejects(self, rules: Mapping[str, int] | None = None) -> None:
+        """Check that the table has rows, and not too many rejected ones (``rules``: see :mod:`attrib.io.checks`)."""
         if self.rows == 0:
             raise DataError("no_rows", f"{self.source.name} has 0 rows", hint=self.source.if_empty)
-        checks.check_rejects(self.source.name, self.rows, self.rejected, self.max_rejects)
+        checks.check_rejects(self.source.name, self.rows, self.rejected, self.max_rejects, rules)
 
     def _encode(self, batch: pl.DataFrame) -> tuple[Words, Codes, bool]:  # noqa: C901, PLR0912 - one step a word
         """Fill the words of a batch; also the kind of every row, and whether some text is blank after all."""

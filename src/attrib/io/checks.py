@@ -5,7 +5,8 @@ A batch that passes three cheap tests (no nulls, finite values, nothing blank) i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -13,8 +14,8 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, RejectedError
-from attrib.io.sources import MORE, Source
-from attrib.schemas import CHANNEL, CUSTOMER, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
+from attrib.io.sources import MORE, InlineOutcome, Source
+from attrib.schemas import CHANNEL, CUSTOMER, EVENT, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
 RAW = "__raw_"
 LISTED = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)  # columns of the list of rejected rows
@@ -166,6 +167,23 @@ def read_flag(name: str, dtype: pl.DataType) -> pl.Expr:
     return pl.when(text.is_in(list(YES))).then(statement=True).when(text.is_in(list(NO))).then(statement=False)
 
 
+def split_inline(source: Source, outcome: InlineOutcome, by: tuple[str, ...]) -> tuple[Source, Source]:
+    """Make the two tables of one that holds both: all rows are touches, the flagged ones outcomes too."""
+    frame = source.frame.with_columns(read_flag(outcome.flag, source.schema[outcome.flag]).alias(FLAG))
+    touches = replace(source, frame=frame, schema=pl.Schema({**source.schema, FLAG: pl.Boolean()}))
+    kept = [CUSTOMER, TIME, *(c for c in (*by, EVENT, MORE) if c in source.schema)]
+    exprs = [*(pl.col(c) for c in dict.fromkeys(kept)), pl.lit(outcome.outcome).alias(OUTCOME)]
+    schema: dict[str, pl.DataType] = {c: source.schema[c] for c in kept} | {OUTCOME: pl.String()}
+    if outcome.value:
+        exprs.append(pl.col(outcome.value).alias(VALUE))
+        schema[VALUE] = source.schema[outcome.value]
+    flagged = replace(
+        source, name="outcomes", frame=frame.filter(pl.col(FLAG)).select(exprs), schema=pl.Schema(schema),
+        if_empty=f"no row of touchpoints has a true {outcome.flag!r}",
+    )  # fmt: skip
+    return touches, flagged
+
+
 def is_date_text(texts: pl.Series) -> bool:
     """Whether no text carries a time of day."""
     return bool((texts.str.strip_chars().str.len_bytes() <= len("2025-01-31")).all(ignore_nulls=True))
@@ -307,33 +325,40 @@ def describe_row(listed: pl.DataFrame) -> str:
     first = listed.row(0, named=True)
     column = next((c for c in (*LISTED, INTERACTION) if c in first and first["rule"].startswith(c.split("_")[0])), None)
     shown = f" has {column} {first[column]!r}" if column else f" breaks {first['rule']}"
-    return f"e.g. row {first['row']:,}{shown}"
+    which = "one" if first["row"] is None else f"row {first['row']:,}"
+    return f"e.g. {which}{shown}"
 
 
-def check_rejects(table: str, rows: int, rejected: list[pl.DataFrame], allowed: float) -> None:
+def check_rejects(
+    table: str, rows: int, rejected: list[pl.DataFrame], allowed: float, rules: Mapping[str, int] | None = None
+) -> None:
     """Stop where more rows of a table were rejected than allowed.
+
+    ``rules``: rows by the rule they broke, where ``rejected`` does not list all of them.
 
     Raises
     ------
     RejectedError
         ``too_many_rejected`` with the numbers, the rules, the first row, and what was expected.
     """
-    count = sum(listed.height for listed in rejected)
+    count = sum(listed.height for listed in rejected) if rules is None else sum(rules.values())
     if not rows or count / rows <= allowed:
         return
     listed = pl.concat(rejected)
-    rules = listed.group_by("rule").len().sort("len", "rule", descending=[True, False])
-    named = ", ".join(f"{rule} {n:,}" for rule, n in rules.iter_rows())
+    if rules is None:
+        rules = dict(listed.group_by("rule").len().iter_rows())
+    rules = dict(sorted(rules.items(), key=lambda item: (-item[1], item[0])))
+    named = ", ".join(f"{rule} {n:,}" for rule, n in rules.items())
     raise RejectedError(
         "too_many_rejected",
         f"{count:,} of {rows:,} rows of {table} are rejected ({count / rows:.1%}; allowed {allowed:.1%}): {named}; "
         f"{describe_row(listed)}",
-        hint=EXPECTED.get(rules["rule"][0], "mend the source, or raise max_rejects"),
+        hint=EXPECTED.get(next(iter(rules)), "mend the source, or raise max_rejects"),
         examples=listed.head(5).to_dicts(),
         table=table,
         rejected=count,
         rows=rows,
-        rules=dict(rules.iter_rows()),
+        rules=rules,
     )
 
 

@@ -193,6 +193,8 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
         # polars reads Arrow streams without pyarrow; those of pandas hold its index too
         if hasattr(data, "__arrow_c_stream__") and not nw.dependencies.is_pandas_like_dataframe(data):
             return pl.DataFrame(data).lazy()
+        if hasattr(data, "toArrow"):  # Spark
+            return pl.DataFrame(data.toArrow()).lazy()
         known = nw.from_native(data, pass_through=True)
         if isinstance(known, nw.LazyFrame):
             known = known.collect(backend="polars")
@@ -214,9 +216,14 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
     )
 
 
-def _rename(
-    frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, str], name: str
-) -> tuple[pl.LazyFrame, pl.Schema]:
+def own_names(schema: Iterable[str], columns: Mapping[str, str], name: str) -> dict[str, str]:
+    """Columns of a table that are kept: theirs to ours.
+
+    Raises
+    ------
+    SpecError
+        ``bad_columns`` where two of ours are mapped to one of theirs.
+    """
     foreign = {"touchpoints": OUTCOME, "outcomes": CHANNEL}.get(name, "")
     if list(columns.values()).count(columns.get(foreign, "")) > 1:
         # an event log: the same column names the channel of its touches and the outcome of its outcomes
@@ -225,10 +232,16 @@ def _rename(
     if len(renames) < len({o for o, t in columns.items() if t in schema and t != o}):
         raise SpecError("bad_columns", f"{name}: two of our columns are mapped to the same column of yours")
     # a column of theirs that already has one of our names makes way for the mapped one
-    keep = [c for c in schema if c in renames or c not in renames.values()]
-    if renames:
-        frame = frame.select(keep).rename(renames)
-        schema = pl.Schema({renames.get(c, c): schema[c] for c in keep})
+    return {c: renames.get(c, c) for c in schema if c in renames or c not in renames.values()}
+
+
+def _rename(
+    frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, str], name: str
+) -> tuple[pl.LazyFrame, pl.Schema]:
+    kept = own_names(schema, columns, name)
+    if any(theirs != ours for theirs, ours in kept.items()):
+        frame = frame.select(list(kept)).rename(kept)
+        schema = pl.Schema({ours: schema[theirs] for theirs, ours in kept.items()})
     return frame, schema
 
 

@@ -1,0 +1,410 @@
+"""A part of the customers, read and summed where its rows are; what it gives is added up elsewhere.
+
+An :class:`Order` says what to do and is sent to each part; a part's answer is one block of bytes, which
+:func:`add_part` adds to a reader and a pass that then are as if they had seen all the rows themselves. Nothing here
+knows Spark: any way of bringing each customer's rows together will do.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+import attrib.errors
+from attrib.engines.base import Recipe
+from attrib.engines.coding import Dictionary, Words
+from attrib.engines.events import ROWS_OF_PARTITION, EventReader
+from attrib.engines.local import TallyPass
+from attrib.engines.naming import rename
+from attrib.engines.reading import TableReader, mixed_zones
+from attrib.errors import AttribError, ResourceError
+from attrib.io import checks
+from attrib.io.sources import Source
+from attrib.kernels import rows as kernel
+from attrib.needs import Need
+from attrib.ragged import FunnelPart
+from attrib.tally import Layout, Lists, Tally, carry
+
+CHUNK = 1 << 19  # rows that are read at once
+LARGEST_PARTITIONS = 8  # bits: at most one partition a bucket
+TABLES = ("touchpoints", "outcomes")
+# How what two parts know of a table becomes what both know.
+ADDED = ("rows", "rejected_rows", "negative", "future", "value_in", "value_rejected")
+LARGEST, SMALLEST, SOME, EVERY = ("largest", "latest"), ("earliest",), ("aware", "naive"), ("only_dates",)
+Facts = dict[str, dict[str, Any]]  # by table
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A table as parts get it: its name, and the columns that are read, under our names."""
+
+    name: str
+    schema: Mapping[str, pl.DataType]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to do with a part.
+
+    ``shapes``: touchpoints and outcomes, or the one table that holds both; ``rules``: the recipe without its tables;
+    ``needs``: what to sum, or None for a survey, which only finds the facts on the tables; ``facts`` of such a survey;
+    ``listed``: most rejected rows to list.
+    """
+
+    shapes: tuple[Shape, ...]
+    rules: dict[str, Any]
+    needs: tuple[Need, ...] | None
+    units: bool
+    budget: int
+    facts: Facts
+    listed: int
+
+    def reader(self, frames: Sequence[pl.DataFrame] | None = None) -> EventReader:
+        """Make a reader of some rows, or of none."""
+        given = frames or [pl.DataFrame(schema=shape.schema) for shape in self.shapes]
+        sources = [
+            Source(shape.name, frame.lazy(), pl.Schema(shape.schema), "memory")
+            for shape, frame in zip(self.shapes, given, strict=True)
+        ]
+        inline = self.rules["inline"]
+        touches, outcomes = sources if inline is None else checks.split_inline(sources[0], inline, self.rules["by"])
+        recipe = Recipe(touchpoints=touches, outcomes=outcomes, **self.rules)
+        return EventReader(recipe, by_id=False, budget=self.budget, spill=None, progress=None)
+
+
+def rules_of(recipe: Recipe) -> dict[str, Any]:
+    """Recipe without its tables."""
+    return {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name not in TABLES}
+
+
+def columns_read(reader: EventReader) -> list[str]:
+    """Columns, under our names, that a recipe reads of its tables."""
+    inline = reader.recipe.inline
+    extra = [inline.flag, *([inline.value] if inline.value else [])] if inline else []
+    return list(dict.fromkeys([*reader.touches.types.names, *reader.outcomes.types.names, *extra]))
+
+
+def tables_to_survey(reader: EventReader) -> list[int]:
+    """Tables of which something must be known before the first row is used, by their place among the shapes.
+
+    That is the end of the data for maturity, whether texts of touches carry a time of day (else equal ones are no
+    duplicates), and the largest value, in units of which values are summed.
+    """
+    recipe = reader.recipe
+    touches = recipe.maturity is not None or reader.touches.types.times == "text"
+    outcomes = recipe.maturity is not None or reader.outcomes.types.has_value
+    if recipe.inline:
+        return [0] if touches or outcomes else []
+    return [i for i, wanted in enumerate((touches, outcomes)) if wanted]
+
+
+# a part ---------------------------------------------------------------------------------------------------------------
+@dataclass(slots=True)
+class _Rows:
+    """Rows of a table as words, as they came."""
+
+    pieces: list[Words] = field(default_factory=list)
+
+    def scatter(self, width: int, bits: int) -> tuple[Words, npt.NDArray[np.int64]]:
+        """Order them by partition; offsets int64 [2**bits + 1]."""
+        rows = np.concatenate(self.pieces) if self.pieces else np.empty((0, width), np.uint64)
+        self.pieces = []
+        out, offsets = np.empty_like(rows), np.zeros((1 << bits) + 1, np.int64)
+        kernel.partition_rows(rows, bits, out, offsets)
+        return out, offsets
+
+
+def do(order: Order, frames: Iterable[Sequence[pl.DataFrame]]) -> bytes:
+    """Read a part and sum what is asked for.
+
+    Parameters
+    ----------
+    order : Order
+        What to do.
+    frames : iterable of sequences of DataFrame
+        Some rows of each table at a time; together they hold all rows of some customers.
+
+    Returns
+    -------
+    bytes
+        For :func:`add_part`; empty if there was no row.
+    """
+    reader = order.reader()
+    tables = (reader.touches, reader.outcomes)
+    for table, name in zip(tables, TABLES, strict=True):
+        table.read(table.source.frame.collect())  # no row, but the types: a part may lack one of the tables
+        _tell(table, order.facts.get(name, {}))
+    stores = (_Rows(), _Rows())
+    for chunk in frames:
+        fresh = order.reader(chunk)
+        for table, source, store in zip(tables, (fresh.touches, fresh.outcomes), stores, strict=True):
+            for raw in source.frames():
+                if raw.height:
+                    rows, _ = table.read(raw)
+                    if order.needs is not None:
+                        store.pieces.append(rows)
+    if not any(table.rows for table in tables):
+        return b""
+    reader.settle()
+    answer = _Answer()
+    for table, name in zip(tables, TABLES, strict=True):
+        _list_rejected(answer, table, name, order.listed)
+    _put(answer, reader, None if order.needs is None else _sum(reader, order, stores))
+    return answer.pack()
+
+
+def combine(order: Order, blocks: Sequence[bytes]) -> bytes:
+    """Add the answers of some parts, so that the answer is that of one part with all their customers."""
+    if not blocks:
+        return b""
+    reader, answer = order.reader(), _Answer()
+    total = TallyPass(reader, order.needs or (), units=order.units, budget=order.budget)
+    answer.rules = _add(reader, total, blocks)
+    for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
+        if table.rejected:
+            answer.put_frame(f"rejected.{name}", pl.concat(table.rejected))
+    _put(answer, reader, total)
+    return answer.pack()
+
+
+def _sum(reader: EventReader, order: Order, stores: tuple[_Rows, _Rows]) -> TallyPass:
+    n = sum(len(piece) for store in stores for piece in store.pieces)
+    bits = min(LARGEST_PARTITIONS, max(0, math.ceil(math.log2(max(1, n / ROWS_OF_PARTITION)))))
+    parts = 1 << bits
+    (touches, t_offsets), (outcomes, o_offsets) = (
+        store.scatter(table.layout.width, bits)
+        for store, table in zip(stores, (reader.touches, reader.outcomes), strict=True)
+    )
+    plan = reader.plan()
+    total = TallyPass(reader, order.needs or (), units=order.units, budget=order.budget)
+    for part in range(parts):
+        own = touches[t_offsets[part] : t_offsets[part + 1]], outcomes[o_offsets[part] : o_offsets[part + 1]]
+        total.collect(total.work(reader.grouping.later(*own, skip=bits)(), plan), 1.0 / parts)
+    return total
+
+
+# facts on a table -----------------------------------------------------------------------------------------------------
+def _facts(table: TableReader) -> dict[str, Any]:
+    names = (*ADDED, *LARGEST, *SMALLEST, *SOME, *EVERY, "value_size")
+    return {name: getattr(table, name) for name in names}
+
+
+def _tell(table: TableReader, facts: Mapping[str, Any]) -> None:
+    """Tell a table what is known of all its rows and decides about each of them."""
+    for name in (*LARGEST, *SOME, *EVERY):
+        if name in facts:
+            setattr(table, name, facts[name])
+
+
+def _add_facts(table: TableReader, facts: Mapping[str, Any]) -> None:
+    if not facts["rows"]:
+        return
+    for name in ADDED:
+        setattr(table, name, getattr(table, name) + facts[name])
+    for names, choose in ((LARGEST, max), (SMALLEST, min)):
+        for name in names:
+            setattr(table, name, choose(getattr(table, name), facts[name]))
+    table.aware |= facts["aware"]
+    table.naive |= facts["naive"]
+    table.only_dates &= facts["only_dates"]
+    table.value_size = checks.add_sizes(table.value_size, np.array([facts["value_size"]]), table.source.name)
+
+
+def _list_rejected(answer: _Answer, table: TableReader, name: str, most: int) -> None:
+    if table.rejected:
+        listed = pl.concat(table.rejected)
+        answer.rules[name] = dict(listed.group_by("rule").len().iter_rows())
+        # rows of a part have no number that would lead back to the source
+        answer.put_frame(f"rejected.{name}", listed.head(most).with_columns(row=pl.lit(None, pl.Int64)))
+
+
+def _put(answer: _Answer, reader: EventReader, total: TallyPass | None) -> None:
+    for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
+        answer.facts[name] = _facts(table)
+    if total is not None:
+        _put_names(answer, reader)
+        _put_sums(answer, total)
+
+
+# names and sums -------------------------------------------------------------------------------------------------------
+def _dictionaries(reader: EventReader) -> list[Dictionary]:
+    """Dictionaries of both tables, those that they share once."""
+    every = [*reader.touches.kinds.dictionaries, *reader.outcomes.kinds.dictionaries]
+    return list({id(dictionary): dictionary for dictionary in every}.values())
+
+
+def _put_names(answer: _Answer, reader: EventReader) -> None:
+    for i, dictionary in enumerate(_dictionaries(reader)):
+        if dictionary.values is not None:
+            answer.put_frame(f"values.{i}", dictionary.values.alias("values").to_frame())
+    answer.arrays["bases"], answer.arrays["games"] = reader.names.bases(), reader.names.game_keys()
+
+
+def _put_sums(answer: _Answer, total: TallyPass) -> None:
+    for i, tally in enumerate(total.totals().values()):
+        layout = tally.layout
+        answer.layouts.append([layout.players, layout.bits, layout.game_bits, layout.tail_bits, tally.exponent])
+        answer.arrays |= {f"keys.{i}": tally.keys, f"sums.{i}": tally.sums}
+        if tally.lists is not None:
+            answer.arrays |= {f"offsets.{i}": tally.lists.offsets, f"players.{i}": tally.lists.players}
+    fates = total.fates
+    carry(fates.outcomes[:, 1:])
+    answer.arrays |= {"touches": fates.touches, "outcomes": fates.outcomes}
+    answer.dropped = [fates.duplicates, fates.repeated, fates.repeated_values]
+    if total.funnel:
+        answer.arrays["funnel.counts"] = np.sum([part.counts for part in total.funnel], axis=0)
+        answer.arrays["funnel.times"] = np.concatenate([part.times for part in total.funnel])
+        answer.arrays["funnel.flags"] = np.concatenate([part.flags for part in total.funnel]).astype(np.int16)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What a part gives, as plain data: nothing that is read back can run code."""
+
+    facts: Facts = field(default_factory=dict)
+    rules: dict[str, dict[str, int]] = field(default_factory=dict)
+    layouts: list[list[int]] = field(default_factory=list)
+    dropped: list[Any] = field(default_factory=list)
+    arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def put_frame(self, name: str, frame: pl.DataFrame) -> None:
+        """Add a frame."""
+        buffer = io.BytesIO()
+        frame.write_ipc(buffer)
+        self.arrays[name] = np.frombuffer(buffer.getbuffer(), np.uint8)
+
+    def frame(self, name: str) -> pl.DataFrame:
+        """Read a frame back."""
+        return pl.read_ipc(io.BytesIO(self.arrays[name].tobytes()))
+
+    def pack(self) -> bytes:
+        """Everything as one block of bytes."""
+        plain = {"facts": self.facts, "rules": self.rules, "layouts": self.layouts, "dropped": self.dropped}
+        text = np.frombuffer(json.dumps(plain).encode(), np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, plain=text, **self.arrays)
+        return buffer.getvalue()
+
+    @staticmethod
+    def unpack(block: bytes) -> _Answer:
+        """Invert :meth:`pack`."""
+        with np.load(io.BytesIO(block), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return _Answer(**json.loads(arrays.pop("plain").tobytes()), arrays=arrays)
+
+
+# where parts are added up -------------------------------------------------------------------------------------------
+def facts_of(reader: EventReader, blocks: Iterable[bytes]) -> Facts:
+    """Facts that decide about single rows, from a survey of all parts (the reader saw no row)."""
+    for block in blocks:
+        answer = _Answer.unpack(block)
+        for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
+            _add_facts(table, answer.facts[name])
+    _settle(reader)
+    names = (*LARGEST, *SOME, *EVERY)
+    return {
+        name: {fact: getattr(table, fact) for fact in names}
+        for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True)
+    }
+
+
+def add_parts(reader: EventReader, total: TallyPass, blocks: Iterable[bytes]) -> list[str]:
+    """Add the answers of all parts to a reader and a pass that saw no row.
+
+    Returns
+    -------
+    list of str
+        What to warn of.
+
+    Raises
+    ------
+    DataError
+        ``no_rows``, ``no_target``, ``mixed_zones`` or ``too_many_players``, as a reader of all rows would.
+    RejectedError
+        ``too_many_rejected``.
+    ResourceError
+        ``tally_too_large``.
+    """
+    rules = _add(reader, total, blocks)
+    tables = (reader.touches, reader.outcomes)
+    for table, name in zip(tables, TABLES, strict=True):
+        table.check_rejects(rules[name])
+    _settle(reader)
+    reader.names.check_outcomes()
+    return [
+        f"rejected lists {listed:,} of {table.rejected_rows:,} rejected rows of {table.source.name}"
+        for table in tables
+        if (listed := sum(frame.height for frame in table.rejected)) < table.rejected_rows
+    ]
+
+
+def _add(reader: EventReader, total: TallyPass, blocks: Iterable[bytes]) -> dict[str, dict[str, int]]:
+    """Add all answers; returns by table the rejected rows by the rule they broke."""
+    rules: dict[str, dict[str, int]] = {name: {} for name in TABLES}
+    for block in blocks:
+        answer = _Answer.unpack(block)
+        for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
+            _add_facts(table, answer.facts[name])
+            if f"rejected.{name}" in answer.arrays:
+                table.rejected.append(answer.frame(f"rejected.{name}"))
+            for rule, count in answer.rules.get(name, {}).items():
+                rules[name][rule] = rules[name].get(rule, 0) + count
+        _add_sums(reader, total, answer)
+    return rules
+
+
+def _settle(reader: EventReader) -> None:
+    for table in (reader.touches, reader.outcomes):
+        if table.aware and table.naive:
+            raise mixed_zones(table.source.name, table.source.name)
+    reader.settle()
+
+
+def _add_sums(reader: EventReader, total: TallyPass, answer: _Answer) -> None:
+    arrays = answer.arrays
+    codes: dict[str, npt.NDArray[np.int64]] = {}
+    for i, dictionary in enumerate(_dictionaries(reader)):
+        codes[dictionary.name] = np.zeros(1, np.int64)  # null is 0 on either side
+        if f"values.{i}" in arrays:
+            codes[dictionary.name] = dictionary.encode(answer.frame(f"values.{i}")["values"]).astype(np.int64)
+    players, games = reader.names.adopt(arrays["bases"], arrays["games"], codes)
+    for i, (need, (*layout, exponent)) in enumerate(zip(total.sums, answer.layouts, strict=True)):
+        lists = Lists(arrays[f"offsets.{i}"], arrays[f"players.{i}"]) if f"offsets.{i}" in arrays else None
+        tally = Tally(need, Layout(*layout), exponent, arrays[f"keys.{i}"], arrays[f"sums.{i}"], lists)
+        total.sums[need].add(rename(tally, players, games), 1.0 if total.units else None)
+    fates = total.fates
+    fates.touches += arrays["touches"]
+    fates.outcomes += arrays["outcomes"]
+    carry(fates.outcomes[:, 1:])
+    duplicates, repeated, values = answer.dropped
+    fates.duplicates += duplicates
+    fates.repeated += repeated
+    fates.repeated_values += values
+    if "funnel.counts" in arrays:
+        flags = arrays["funnel.flags"].astype(np.int64)
+        total.funnel.append(FunnelPart(arrays["funnel.counts"], arrays["funnel.times"], flags))
+
+
+# errors on their way home ---------------------------------------------------------------------------------------------
+def pack_error(error: AttribError) -> bytes:
+    """Write an error of ours as plain data."""
+    facts = {"kind": type(error).__name__, "key": error.key, "message": error.message, "hint": error.hint}
+    return json.dumps(facts | {"facts": error.facts}, default=str).encode()
+
+
+def unpack_error(block: bytes) -> AttribError:
+    """Make the error again, of the same class."""
+    found = json.loads(block)
+    kind = getattr(attrib.errors, found["kind"], ResourceError)
+    if not (isinstance(kind, type) and issubclass(kind, AttribError)):
+        kind = ResourceError
+    facts = {name: fact for name, fact in found["facts"].items() if name not in ("key", "message", "hint")}
+    return kind(found["key"], found["message"], hint=found["hint"], **facts)
