@@ -160,7 +160,7 @@ class LocalEngine:
         if memory.funnel is None:
             self.ledger(recipe, memory)  # a first pass: which route serves, and whether the data are fit to be read
             reader, found = self._run(recipe, memory, FunnelPass)
-            memory.funnel = _close_funnel(found.parts, reader)
+            memory.funnel = close_funnel(found.parts, reader)
         return memory.funnel
 
     def journeys(self, recipe: Recipe | PathRecipe, memory: Memory) -> tuple[Any, list[tuple[Any, Ragged]]]:
@@ -429,7 +429,8 @@ class ListingPass:
         self.parts.append(result)
 
 
-def _close_funnel(parts: list[FunnelPart], reader: Any) -> Funnel:
+def close_funnel(parts: list[FunnelPart], reader: Any) -> Funnel:
+    """Put the parts of a funnel together, once the end of the data is known."""
     counts = np.sum([part.counts for part in parts], axis=0)
     times, flags = (np.concatenate([getattr(part, name) for part in parts]) for name in ("times", "flags"))
     # the times of those still in a stage are dates of entry: the end of the data is known only now

@@ -30,7 +30,7 @@ from attrib.io import checks
 from attrib.io.sources import Source
 from attrib.kernels import rows as kernel
 from attrib.needs import Need
-from attrib.ragged import FunnelPart
+from attrib.ragged import Cut, CutPlan, FunnelPart, walk_funnel
 from attrib.tally import Layout, Lists, Tally, carry
 
 CHUNK = 1 << 19  # rows that are read at once
@@ -40,6 +40,20 @@ TABLES = ("touchpoints", "outcomes")
 ADDED = ("rows", "rejected_rows", "negative", "future", "value_in", "value_rejected")
 LARGEST, SMALLEST, SOME, EVERY = ("largest", "latest"), ("earliest",), ("aware", "naive"), ("only_dates",)
 Facts = dict[str, dict[str, Any]]  # by table
+
+
+class PartPass(TallyPass):
+    """Sums and funnel in one pass: where rows come over a network, a second one costs more than it keeps."""
+
+    def __init__(self, reader: EventReader, needs: Iterable[Need], *, units: bool, budget: int) -> None:
+        super().__init__(reader, needs, units=units, budget=budget)
+        self.funnel: list[FunnelPart] = []
+
+    def work(self, events: Any, plan: CutPlan) -> tuple[Any, Cut, list[Tally]]:
+        """Sum a partition, and count its customers by stage."""
+        if self.reader.has_funnel:
+            self.funnel.append(walk_funnel(events, plan))
+        return super().work(events, plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +180,7 @@ def combine(order: Order, blocks: Sequence[bytes]) -> bytes:
     if not blocks:
         return b""
     reader, answer = order.reader(), _Answer()
-    total = TallyPass(reader, order.needs or (), units=order.units, budget=order.budget)
+    total = PartPass(reader, order.needs or (), units=order.units, budget=order.budget)
     answer.rules = _add(reader, total, blocks)
     for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
         if table.rejected:
@@ -175,7 +189,7 @@ def combine(order: Order, blocks: Sequence[bytes]) -> bytes:
     return answer.pack()
 
 
-def _sum(reader: EventReader, order: Order, stores: tuple[_Rows, _Rows]) -> TallyPass:
+def _sum(reader: EventReader, order: Order, stores: tuple[_Rows, _Rows]) -> PartPass:
     n = sum(len(piece) for store in stores for piece in store.pieces)
     bits = min(LARGEST_PARTITIONS, max(0, math.ceil(math.log2(max(1, n / ROWS_OF_PARTITION)))))
     parts = 1 << bits
@@ -184,7 +198,7 @@ def _sum(reader: EventReader, order: Order, stores: tuple[_Rows, _Rows]) -> Tall
         for store, table in zip(stores, (reader.touches, reader.outcomes), strict=True)
     )
     plan = reader.plan()
-    total = TallyPass(reader, order.needs or (), units=order.units, budget=order.budget)
+    total = PartPass(reader, order.needs or (), units=order.units, budget=order.budget)
     for part in range(parts):
         own = touches[t_offsets[part] : t_offsets[part + 1]], outcomes[o_offsets[part] : o_offsets[part + 1]]
         total.collect(total.work(reader.grouping.later(*own, skip=bits)(), plan), 1.0 / parts)
@@ -226,7 +240,7 @@ def _list_rejected(answer: _Answer, table: TableReader, name: str, most: int) ->
         answer.put_frame(f"rejected.{name}", listed.head(most).with_columns(row=pl.lit(None, pl.Int64)))
 
 
-def _put(answer: _Answer, reader: EventReader, total: TallyPass | None) -> None:
+def _put(answer: _Answer, reader: EventReader, total: PartPass | None) -> None:
     for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
         answer.facts[name] = _facts(table)
     if total is not None:
@@ -248,7 +262,7 @@ def _put_names(answer: _Answer, reader: EventReader) -> None:
     answer.arrays["bases"], answer.arrays["games"] = reader.names.bases(), reader.names.game_keys()
 
 
-def _put_sums(answer: _Answer, total: TallyPass) -> None:
+def _put_sums(answer: _Answer, total: PartPass) -> None:
     for i, tally in enumerate(total.totals().values()):
         layout = tally.layout
         answer.layouts.append([layout.players, layout.bits, layout.game_bits, layout.tail_bits, tally.exponent])
@@ -262,7 +276,7 @@ def _put_sums(answer: _Answer, total: TallyPass) -> None:
     if total.funnel:
         answer.arrays["funnel.counts"] = np.sum([part.counts for part in total.funnel], axis=0)
         answer.arrays["funnel.times"] = np.concatenate([part.times for part in total.funnel])
-        answer.arrays["funnel.flags"] = np.concatenate([part.flags for part in total.funnel]).astype(np.int16)
+        answer.arrays["funnel.flags"] = np.concatenate([part.flags for part in total.funnel])
 
 
 @dataclass(slots=True)
@@ -316,7 +330,7 @@ def facts_of(reader: EventReader, blocks: Iterable[bytes]) -> Facts:
     }
 
 
-def add_parts(reader: EventReader, total: TallyPass, blocks: Iterable[bytes]) -> list[str]:
+def add_parts(reader: EventReader, total: PartPass, blocks: Iterable[bytes]) -> list[str]:
     """Add the answers of all parts to a reader and a pass that saw no row.
 
     Returns
@@ -346,7 +360,7 @@ def add_parts(reader: EventReader, total: TallyPass, blocks: Iterable[bytes]) ->
     ]
 
 
-def _add(reader: EventReader, total: TallyPass, blocks: Iterable[bytes]) -> dict[str, dict[str, int]]:
+def _add(reader: EventReader, total: PartPass, blocks: Iterable[bytes]) -> dict[str, dict[str, int]]:
     """Add all answers; returns by table the rejected rows by the rule they broke."""
     rules: dict[str, dict[str, int]] = {name: {} for name in TABLES}
     for block in blocks:
@@ -368,7 +382,7 @@ def _settle(reader: EventReader) -> None:
     reader.settle()
 
 
-def _add_sums(reader: EventReader, total: TallyPass, answer: _Answer) -> None:
+def _add_sums(reader: EventReader, total: PartPass, answer: _Answer) -> None:
     arrays = answer.arrays
     codes: dict[str, npt.NDArray[np.int64]] = {}
     for i, dictionary in enumerate(_dictionaries(reader)):
@@ -379,7 +393,8 @@ def _add_sums(reader: EventReader, total: TallyPass, answer: _Answer) -> None:
     for i, (need, (*layout, exponent)) in enumerate(zip(total.sums, answer.layouts, strict=True)):
         lists = Lists(arrays[f"offsets.{i}"], arrays[f"players.{i}"]) if f"offsets.{i}" in arrays else None
         tally = Tally(need, Layout(*layout), exponent, arrays[f"keys.{i}"], arrays[f"sums.{i}"], lists)
-        total.sums[need].add(rename(tally, players, games), 1.0 if total.units else None)
+        total.sums[need].add(rename(tally, players, games))
+        total.sums[need].check(0, 1.0 if total.units else None)
     fates = total.fates
     fates.touches += arrays["touches"]
     fates.outcomes += arrays["outcomes"]
@@ -389,8 +404,7 @@ def _add_sums(reader: EventReader, total: TallyPass, answer: _Answer) -> None:
     fates.repeated += repeated
     fates.repeated_values += values
     if "funnel.counts" in arrays:
-        flags = arrays["funnel.flags"].astype(np.int64)
-        total.funnel.append(FunnelPart(arrays["funnel.counts"], arrays["funnel.times"], flags))
+        total.funnel.append(FunnelPart(arrays["funnel.counts"], arrays["funnel.times"], arrays["funnel.flags"]))
 
 
 # errors on their way home ---------------------------------------------------------------------------------------------

@@ -98,6 +98,7 @@ class TableReader:
     only_dates: bool = True
     by_id: bool = False
     room: int = 0
+    _told_largest: float = 0.0
     _largest: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     _latest_of_batch: int = 0
 
@@ -152,7 +153,12 @@ class TableReader:
         outcomes = self.kinds.dictionaries[0].values
         counts = [] if outcomes is None else [code for code, name in enumerate(outcomes) if name in self.counted]
         sizes = self._largest[np.isin(self.kinds.codes[: len(self._largest), 0], counts)]
-        return float(sizes.max(initial=0.0))
+        return max(self._told_largest, float(sizes.max(initial=0.0)))
+
+    @largest.setter
+    def largest(self, size: float) -> None:
+        """Take note of a value that stands in rows read elsewhere."""
+        self._told_largest = size
 
     def _reject(self, batch: pl.DataFrame, first_row: int) -> pl.DataFrame:
         good, broken = checks.split_rejected(batch, self.types, self.stages, self.interactions)

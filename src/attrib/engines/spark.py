@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from attrib.engines.base import Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
-from attrib.engines.local import LocalEngine, TallyPass, parse_memory
+from attrib.engines.local import TALLY_FLOOR, FunnelPass, LocalEngine, TallyPass, close_funnel, parse_memory
 from attrib.engines.spark_faults import in_our_words
 from attrib.engines.spark_tables import SparkSource, open_spark_table
 from attrib.errors import DataError, ResourceError, SpecError, warn
@@ -28,7 +28,7 @@ from attrib.values import whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.events import EventReader
-    from attrib.engines.parts import Order
+    from attrib.engines.parts import Order, PartPass
     from attrib.ragged import Ragged
 
 ROWS_OF_PART = 1 << 20  # of both tables: about 100 MB of memory while a part is summed
@@ -210,11 +210,20 @@ class _Driver(LocalEngine):
 
     spark: SparkEngine = field(default_factory=SparkEngine)
 
-    def _run(self, recipe: Any, memory: Memory, build: Any) -> tuple[Any, Any]:  # noqa: ARG002 - no partition is here
+    def _run(self, recipe: Any, memory: Memory, build: Any) -> tuple[Any, Any]:
+        from attrib.engines.parts import PartPass
+
         job = _Job(self.spark, recipe, self.budget)
-        total: TallyPass = build(job.reader)
+        asked = build(job.reader)
+        needs, units = (asked.sums, asked.units) if isinstance(asked, TallyPass) else ((), False)
+        total = PartPass(job.reader, needs, units=units, budget=max(self.budget, TALLY_FLOOR))
         for text in job.run(total):
             warn(text)
+        if total.funnel:
+            memory.funnel = close_funnel(total.funnel, job.reader)
+        if isinstance(asked, FunnelPass):
+            asked.parts = total.funnel
+            return job.reader, asked
         return job.reader, total
 
 
@@ -284,7 +293,7 @@ class _Job:
         return frames
 
     # the passes -----------------------------------------------------------------------------------------------------
-    def run(self, total: TallyPass) -> list[str]:
+    def run(self, total: PartPass) -> list[str]:
         """Sum on the executors and add up here; returns what to warn of."""
         from attrib.engines import parts
 
