@@ -36,9 +36,10 @@ class Parted(LocalEngine):
     listed: int = 1_000
     together: int = 0
 
-    def _run(self, recipe, memory, build):  # noqa: ARG002 - nothing is kept
+    def _run(self, recipe, memory, build):
         reader = EventReader(recipe, by_id=False, budget=0, spill=None, progress=None)
-        total, rules, wanted = build(reader), parts.rules_of(recipe), parts.columns_read(reader)
+        asked, rules, wanted = build(reader), parts.rules_of(recipe), parts.columns_read(reader)
+        total = parts.PartPass.doing(asked, reader, self.budget)
         base = (recipe.touchpoints,) if recipe.inline else (recipe.touchpoints, recipe.outcomes)
         columns = [[c for c in source.schema if c in wanted and c != "__flag"] for source in base]
         frames = [source.frame.select(names).collect() for source, names in zip(base, columns, strict=True)]
@@ -57,7 +58,7 @@ class Parted(LocalEngine):
             blocks = [parts.combine(order, group) for group in groups]
         for text in parts.add_parts(reader, total, blocks):
             warnings.warn(text, attrib.AttribWarning, stacklevel=1)
-        return reader, total
+        return reader, total.done(asked, memory)
 
     def answers(self, order, frames, *, by_row=False):
         order = pickle.loads(pickle.dumps(order))

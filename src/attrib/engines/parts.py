@@ -19,10 +19,10 @@ import numpy.typing as npt
 import polars as pl
 
 import attrib.errors
-from attrib.engines.base import Recipe
+from attrib.engines.base import Memory, Recipe
 from attrib.engines.coding import Dictionary, Words
 from attrib.engines.events import ROWS_OF_PARTITION, EventReader
-from attrib.engines.local import TallyPass
+from attrib.engines.local import FunnelPass, TallyPass, close_funnel
 from attrib.engines.naming import rename
 from attrib.engines.reading import TableReader, mixed_zones
 from attrib.errors import AttribError, ResourceError
@@ -54,6 +54,22 @@ class PartPass(TallyPass):
         if self.reader.has_funnel:
             self.funnel.append(walk_funnel(events, plan))
         return super().work(events, plan)
+
+    @staticmethod
+    def doing(asked: TallyPass | FunnelPass, reader: EventReader, budget: int) -> PartPass:
+        """Return a pass that sums what another one would."""
+        if isinstance(asked, FunnelPass):
+            return PartPass(reader, (), units=False, budget=budget)
+        return PartPass(reader, asked.sums, units=asked.units, budget=budget)
+
+    def done(self, asked: TallyPass | FunnelPass, memory: Memory) -> TallyPass | FunnelPass:
+        """Return what was asked for, and remember the funnel."""
+        if self.funnel:
+            memory.funnel = close_funnel(self.funnel, self.reader)
+        if isinstance(asked, FunnelPass):
+            asked.parts = self.funnel
+            return asked
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from attrib.engines.base import Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
-from attrib.engines.local import TALLY_FLOOR, FunnelPass, LocalEngine, TallyPass, close_funnel, parse_memory
+from attrib.engines.local import TALLY_FLOOR, LocalEngine, parse_memory
 from attrib.engines.spark_faults import in_our_words
 from attrib.engines.spark_tables import SparkSource, open_spark_table
 from attrib.errors import DataError, ResourceError, SpecError, warn
@@ -215,16 +215,10 @@ class _Driver(LocalEngine):
 
         job = _Job(self.spark, recipe, self.budget)
         asked = build(job.reader)
-        needs, units = (asked.sums, asked.units) if isinstance(asked, TallyPass) else ((), False)
-        total = PartPass(job.reader, needs, units=units, budget=max(self.budget, TALLY_FLOOR))
+        total = PartPass.doing(asked, job.reader, max(self.budget, TALLY_FLOOR))
         for text in job.run(total):
             warn(text)
-        if total.funnel:
-            memory.funnel = close_funnel(total.funnel, job.reader)
-        if isinstance(asked, FunnelPass):
-            asked.parts = total.funnel
-            return job.reader, asked
-        return job.reader, total
+        return job.reader, total.done(asked, memory)
 
 
 class _Job:
