@@ -227,7 +227,9 @@ class EngineSpec(_Strict):
 
     @model_validator(mode="after")
     def _keys_of_the_kind(self) -> Self:
-        given = self.model_fields_set
+        given = [
+            key for key in self.model_fields_set if getattr(self, key)
+        ]  # run.json spells out what is not asked for
         if self.kind == "spark":
             _exclude(given, ("spill",), "executors do not spill")
         else:

@@ -218,7 +218,8 @@ def _share_lists(parts: list[Tally]) -> list[Tally]:
     for part, start in zip(parts, starts, strict=False):
         above = part.keys >> part.layout.tail_bits
         keys = (above << tail_bits) | number[start + part.tails]
-        renamed.append(replace(part, layout=replace(part.layout, tail_bits=tail_bits), keys=keys, lists=whole))
+        layout = replace(part.layout, tail_bits=tail_bits)
+        renamed.append(_compact(replace(part, layout=layout, lists=whole), keys))  # in the order of the new numbers
     return renamed
 
 
@@ -241,7 +242,6 @@ def merge(tallies: Iterable[Tally]) -> Tally:
     widest = [max(getattr(p.layout, name) for p in parts) for name in ("bits", "game_bits", "tail_bits")]
     layout = Layout(first.layout.players, *widest)
     check_key_width(first.need, layout, units)
-    parts = [p.recode(layout) for p in parts]
     reals = real_columns(first.need)
     queue = [(len(p.keys), number, p.keys, p.sums) for number, p in enumerate(p.recode(layout) for p in parts)]
     heapify(queue)
