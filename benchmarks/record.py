@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent
 RESULTS = ROOT / "results"
 DATA = ROOT.parent / ".cache" / "benchmarks"
 LIBRARIES = ("attrib", "polars", "numba", "numpy")
-TEXTS = ("order", "task", "case", "method", "package", "version", "answers", "axis")
+TEXTS = ("order", "task", "case", "method", "package", "version", "answers", "axis", "judgement")
 Rows = list[dict[str, Any]]
 
 
