@@ -23,6 +23,7 @@ import polars as pl
 from rich.console import Console
 
 import attrib
+from benchmarks.measure import check_sums
 from benchmarks.record import DATA, RESULTS, Rows, measure, save, show
 
 SEED = 11
@@ -67,13 +68,13 @@ def data(touchpoints: int, channels: int, stages: int) -> Path:
     return folder
 
 
-def credit(folder: Path, order: int, stages: int) -> None:
+def credit(folder: Path, order: int, stages: int) -> tuple[pl.DataFrame, attrib.Journeys]:
     """Credit without intervals, per stage."""
     model = attrib.StageModel([(f"stage {at}", f"milestone {at}") for at in range(stages)])
     files = folder / "touchpoints.parquet", folder / "outcomes.parquet"
     journeys = attrib.Journeys.from_events(*files, lookback="30d", stages=model)
     methods = [attrib.LastTouch(), attrib.Linear(), attrib.Shapley(), attrib.Markov(order=order)]
-    attrib.credit(journeys, methods, intervals=None)
+    return attrib.credit(journeys, methods, intervals=None), journeys
 
 
 def one(touchpoints: int, channels: int, order: int, stages: int, repeats: int) -> None:
@@ -83,9 +84,10 @@ def one(touchpoints: int, channels: int, order: int, stages: int, repeats: int) 
     walls, cpus = [], []
     for _ in range(repeats):
         start, processor = time.perf_counter(), time.process_time()
-        credit(folder, order, stages)
+        table, journeys = credit(folder, order, stages)
         walls.append(time.perf_counter() - start)
         cpus.append(time.process_time() - processor)
+        check_sums(table, journeys.reconcile())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
     print(json.dumps({"wall": walls, "cpu": cpus, "peak_gb": peak}))
 

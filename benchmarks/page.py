@@ -25,8 +25,9 @@ input included. A time counts only after its answer was checked.
 """
 
 END_TO_END = """From two parquet files to per-stage credit by ten methods (five rules, time decay, Shapley, Markov
-chains of order 1 to 3) in five stages, with the credit checked to add up to the conversions. The ratio is to a bare scan of three
-columns of the touchpoints: what no program that reads them can go below. With intervals means 1,000 replicates of each.
+chains of order 1 to 3) in five stages, with the credit checked to add up to the conversions. The ratio is to a bare
+scan of three columns of the touchpoints: what no program that reads them can go below. With intervals means 1,000
+replicates of each.
 """
 
 SOLVING = "A path table whose sums are in hand already: what the mathematics alone costs.\n"
