@@ -1,16 +1,19 @@
 """make bench-gate BASE=rev: HEAD must not be slower than a revision before it.
 
-Both are checked out beside each other and run a few short cases in turn on this machine, under the same Python and
-the benchmark programs of HEAD. A case fails only if HEAD's median CPU time is both ``--ratio`` times and ``--seconds``
-more than the base's: a short case may double without anyone noticing, a long one wobbles by more than a tenth second.
+The sources of both are written beside each other and run a few short cases in turn on this machine, under the same
+Python and with the benchmark programs of this checkout; uncommitted changes are not seen. A case fails only if HEAD's
+median CPU time is both ``--ratio`` times and ``--seconds`` more than the base's: a short case may double without anyone
+noticing, a long one wobbles by more than a tenth of a second.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,21 +32,21 @@ SOLVED = (
 )
 
 
-def git(*arguments: str) -> str:
+def git(*arguments: str) -> bytes:
     """Run git in this repository."""
-    done = subprocess.run(["git", *arguments], cwd=ROOT.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", *arguments], cwd=ROOT.parent, capture_output=True, check=False)
     if done.returncode:
-        raise SystemExit(f"git {' '.join(arguments)} failed:\n{done.stderr}")
-    return done.stdout.strip()
+        raise SystemExit(f"git {' '.join(arguments)} failed:\n{done.stderr.decode(errors='replace')}")
+    return done.stdout
 
 
 def tree(revision: str) -> Path:
-    """Check a revision out beside this one; a folder a commit, kept for the next time."""
-    commit = git("rev-parse", "--verify", f"{revision}^{{commit}}")
+    """Write the sources of a revision into a folder, once a commit; kept with its compiled kernels."""
+    commit = git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
     folder = TREES / commit[:12]
     if not (folder / "src").exists():
-        git("worktree", "prune")
-        git("worktree", "add", "--detach", "--force", str(folder), commit)
+        with tarfile.open(fileobj=io.BytesIO(git("archive", "--format=tar", commit, "src"))) as archive:
+            archive.extractall(folder, filter="data")
     return folder
 
 

@@ -99,7 +99,7 @@ def growth(rows: Sequence[Row]) -> list[str]:
             for name in ("touchpoints", "channels", "order", "stages")
             if name != axis
         )
-        points += [f"\n{axis.capitalize()} (of {fixed}):\n", table(group, {axis: number(axis), **TIMES}, 0)]
+        points += [f"{axis.capitalize()} (of {fixed}):\n", table(group, {axis: number(axis), **TIMES}, 0)]
     exponents: dict[str, str | Callable[[Row], str]] = {
         "size": "axis",
         "from": "from",
@@ -126,7 +126,7 @@ def lost(rows: Sequence[Row]) -> str:
             what = f"{METHODS[row['method']]}, {int(row['journeys']):,} journeys"
             lines.append(f"- {what}: **{row['package']}** takes less {', '.join(less)}{note}.\n")
     said = "Runs that attrib loses, be it by little:\n\n" if lines else "No run of this table is lost.\n"
-    return "\n### Where attrib loses\n\n" + said + "".join(lines)
+    return "### Where attrib loses\n\n" + said + "".join(lines)
 
 
 def peers(rows: Sequence[Row]) -> list[str]:
@@ -137,11 +137,11 @@ def peers(rows: Sequence[Row]) -> list[str]:
     ):
         columns: dict[str, str | Callable[[Row], str]] = {
             "package": lambda row: f"{row['package']} {row['version']}",
-            "answers": "answers",
+            "answers": lambda row: "–" if row["package"] == "attrib" else row["answers"],
             "CPU ratio to attrib": ratio("cpu_ratio_to_attrib"),
             **TIMES,
         }
-        parts.append(f"\n### {METHODS[method]}: {int(journeys):,} journeys, {channels} channels\n")
+        parts.append(f"### {METHODS[method]}: {int(journeys):,} journeys, {channels} channels\n")
         parts.append(table(found, columns, 2))
     return [*parts, lost(rows)]
 

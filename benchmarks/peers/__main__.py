@@ -34,6 +34,7 @@ DIFFERENT = {
     ("marketing-attribution-models", "shapley"): "differs: of a journey's last four channels by the alphabet",
     ("ChannelAttribution", "markov"): "differs: simulated",
 }
+PARTLY = {("marketing-attribution-models", "markov"): "removal effects agree; credit is shared out again by journey"}
 Shares = dict[str, float]
 
 
@@ -89,7 +90,7 @@ def judge(package: str, method: str, found: Shares, ours: Shares, expected: Mapp
     if note is None:
         if apart > AGREES:
             raise SystemExit(f"{package}, {method}: shares differ from ours by up to {apart:.3g}")
-        return "agrees"
+        return PARTLY.get((package, method), "agrees")
     if "simulated" in note:  # other numbers every time
         if apart > 0.03:
             raise SystemExit(f"{package}, {method}: shares differ from ours by up to {apart:.3g}, more than its noise")
