@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from rich.console import Console
 
 import attrib
 from benchmarks.measure import check_sums
+from benchmarks.peak import peak_gb
 from benchmarks.record import DATA, RESULTS, Rows, measure, save, show
 
 SEED = 11
@@ -88,8 +88,7 @@ def one(touchpoints: int, channels: int, order: int, stages: int, repeats: int) 
         walls.append(time.perf_counter() - start)
         cpus.append(time.process_time() - processor)
         check_sums(table, journeys.reconcile())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
-    print(json.dumps({"wall": walls, "cpu": cpus, "peak_gb": peak}))
+    print(json.dumps({"wall": walls, "cpu": cpus, "peak_gb": peak_gb()}))
 
 
 def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:

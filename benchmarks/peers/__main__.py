@@ -67,8 +67,10 @@ def pythons() -> dict[str, Path]:
 
 def ask(peer: str, python: Path, *arguments: object) -> dict[str, Any]:
     """Run an adapter."""
-    path = [str(ROOT.parent / "tests" / "peers"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(path[:1] if peer != "attrib" else path)}
+    path = [str(ROOT.parent / "tests" / "peers"), str(ROOT.parent)]
+    if peer == "attrib":
+        path += filter(None, [os.environ.get("PYTHONPATH")])
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(path)}
     return run([str(python), "-W", "ignore", str(HERE / f"run_{peer}.py"), *map(str, arguments)], env)
 
 

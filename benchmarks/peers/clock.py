@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.peak import peak_gb
 
 Method = Callable[[Any], dict[str, float]]
 
@@ -48,5 +49,4 @@ def timed(prepare: Callable[[Path], Any], small: Path, file: Path, method: Metho
         method(table)
         walls.append(time.perf_counter() - start)
         cpus.append(time.process_time() - processor)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
-    return {"wall": walls, "cpu": cpus, "peak_gb": peak}
+    return {"wall": walls, "cpu": cpus, "peak_gb": peak_gb()}
