@@ -11,10 +11,10 @@ OTHER_PYTHONS := 3.12 3.13
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv peers demo test test-spark test-all check format bench clean
+.PHONY: help venv peers demo test test-spark test-all check format bench bench-full bench-peers bench-gate clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP)  ## create the virtual environment and install everything into it
 
@@ -68,8 +68,28 @@ format: $(STAMP)  ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## time and memory; ARGS="…" is handed on
+bench: $(STAMP)  ## time and memory, in minutes: solving, end to end, growth; writes docs/benchmarks.md anew
 	$(BIN)/python -m benchmarks.run $(ARGS)
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.page
+
+bench-full: $(STAMP) $(PEERS)/.bench-installed  ## the same up to 10^8 touchpoints, and the other packages: for the night
+	$(BIN)/python -m benchmarks.run --touchpoints 1e6 1e7 1e8
+	$(BIN)/python -m benchmarks.growth --full
+	$(BIN)/python -m benchmarks.peers --journeys 1e5 1e6
+	$(BIN)/python -m benchmarks.page
+
+# ChannelAttribution is GPL and never installed here; its adapter says how to include it.
+bench-peers: $(STAMP) $(PEERS)/.bench-installed  ## time and memory beside other packages; ARGS="…" is handed on
+	$(BIN)/python -m benchmarks.peers $(ARGS)
+	$(BIN)/python -m benchmarks.page
+
+$(PEERS)/.bench-installed: $(PEERS)/.installed benchmarks/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet -r tests/peers/requirements.txt -r benchmarks/peers/requirements.txt
+	@touch $@
+
+bench-gate: $(STAMP)  ## is HEAD slower than BASE=rev? both run here in turn
+	$(BIN)/python -m benchmarks.gate --base $(or $(BASE),origin/main) $(ARGS)
 
 clean:  ## remove environments, caches and outputs
 	rm -rf .venv .venv-* $(PEERS) build dist $(DEMO_OUT) .cache .benchmarks .hypothesis .import_linter_cache .mypy_cache \

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import polars as pl
 
+from benchmarks.peak import peak_gb
+
 COLUMNS = ("customer_id", "timestamp", "channel")
 BATCH = 1 << 19
 
@@ -66,9 +68,8 @@ def main() -> None:
         walls.append(time.perf_counter() - start)
         after = resource.getrusage(resource.RUSAGE_SELF)
         cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
     # the first round compiles or loads kernels and warms memory up: it is not counted
-    print(json.dumps({"wall": walls[1:], "cpu": cpus[1:], "peak_gb": peak}))
+    print(json.dumps({"wall": walls[1:], "cpu": cpus[1:], "peak_gb": peak_gb()}))
 
 
 if __name__ == "__main__":

@@ -7,27 +7,16 @@ counts, since absolute times differ from machine to machine and from hour to hou
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import os
-import platform
-import subprocess
-import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.solve import CASES
+from benchmarks import solve
+from benchmarks.record import DATA, RESULTS, Rows, measure, save, show
 
-ROOT = Path(__file__).parent
-DATA = ROOT.parent / ".cache" / "benchmarks"
 SEED = 1
-LIBRARIES = ("attrib", "polars", "numba", "numpy")
 
 
 def data(touchpoints: int, *, shuffled: bool) -> Path:
@@ -40,17 +29,7 @@ def data(touchpoints: int, *, shuffled: bool) -> Path:
     return folder
 
 
-def measure(module: str, what: str, *arguments: object) -> dict[str, Any]:
-    """Run one measurement in a fresh process."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", what, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT.parent)
-    if done.returncode:
-        raise SystemExit(f"{what} failed:\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def rows_of(size: int, *, shuffled: bool, repeats: int) -> list[dict[str, Any]]:
+def rows_of(size: int, *, shuffled: bool, repeats: int) -> Rows:
     """Measure all tasks on one data set, in turn."""
     folder = data(size, shuffled=shuffled)
     tasks = ["scan", "credit", "scan", "credit", "credit with intervals"]
@@ -77,10 +56,10 @@ def rows_of(size: int, *, shuffled: bool, repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-def solving(repeats: int) -> list[dict[str, Any]]:
+def solving(repeats: int) -> Rows:
     """Measure the solving of each case."""
     rows = []
-    for case in CASES:
+    for case in solve.CASES:
         found = measure("solve", case, repeats)
         rows.append(
             {
@@ -94,48 +73,26 @@ def solving(repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-def show(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
-    """Print rows as a table."""
-    table = Table(title=title)
-    for column in rows[0]:
-        table.add_column(column, justify="right" if column not in ("order", "task", "case") else "left")
-    for row in rows:
-        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
-    console.print(table)
-
-
-def save(rows: list[dict[str, Any]], file: Path) -> None:
-    """Write rows as CSV under a line that names machine and versions."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    versions = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
-    with file.open("w", newline="", encoding="utf-8") as handle:
-        handle.write(f"# {datetime.now(UTC):%Y-%m-%d}; {machine}; {versions}; seed {SEED}\n")
-        writer = csv.DictWriter(handle, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main() -> None:
     """Measure, print, and write latest.csv and solve.csv into benchmarks/results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--touchpoints", nargs="*", type=float, default=[1e6, 1e7])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=ROOT / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     console = Console()
     console.print("measuring solving alone …")
     solved = solving(arguments.repeats)
     show(console, "solving, the sums in hand, medians", solved)
-    save(solved, arguments.out / "solve.csv")
-    rows: list[dict[str, Any]] = []
+    save(solved, arguments.out / "solve.csv", seed=solve.SEED)
+    rows: Rows = []
     for size in arguments.touchpoints:
         for shuffled in (False, True):
             console.print(f"measuring {int(size):,} touchpoints, {'shuffled' if shuffled else 'ordered'} …")
             rows += rows_of(int(size), shuffled=shuffled, repeats=arguments.repeats)
     if rows:
         show(console, "per-stage credit of all methods (Markov 1-3), medians", rows)
-        save(rows, arguments.out / "latest.csv")
+        save(rows, arguments.out / "latest.csv", seed=SEED)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Seeded path tables; the sums are made before the clock starts. Prints one JSON l
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import numpy as np
 import polars as pl
 
 import attrib
+from benchmarks.peak import peak_gb
 
 SEED = 5
 
@@ -82,8 +82,7 @@ def main() -> None:
         case.solve(formed)
         wall.append(time.perf_counter() - before)
         cpu.append(time.process_time() - processor)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(json.dumps({"wall": wall, "cpu": cpu, "peak_gb": peak}))
+    print(json.dumps({"wall": wall, "cpu": cpu, "peak_gb": peak_gb()}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,69 @@
+"""What the suites share: one measurement a process, tables on the screen, CSV files that name machine and versions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parent
+RESULTS = ROOT / "results"
+DATA = ROOT.parent / ".cache" / "benchmarks"
+LIBRARIES = ("attrib", "polars", "numba", "numpy")
+TEXTS = ("order", "task", "case", "method", "package", "version", "answers", "axis", "judgement")
+Rows = list[dict[str, Any]]
+
+
+def run(command: list[str], env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Run a process; the last line that it prints is JSON."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT.parent, env=env)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[1:])} failed:\n{done.stderr[-4000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measure(module: str, *arguments: object) -> dict[str, Any]:
+    """Run one measurement in a fresh process of this Python."""
+    return run([sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)])
+
+
+def show(console: Console, title: str, rows: Rows) -> None:
+    """Print rows as a table."""
+    table = Table(title=title)
+    for column in rows[0]:
+        table.add_column(column, justify="left" if column in TEXTS else "right")
+    for row in rows:
+        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
+    console.print(table)
+
+
+def save(rows: Rows, file: Path, *, seed: int) -> None:
+    """Write rows as CSV under a line that names day, machine, versions, seed, and how busy the machine is."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    versions = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
+    busy = f"load average {os.getloadavg()[1]:.1f} (ours included)"
+    with file.open("w", newline="", encoding="utf-8") as handle:
+        handle.write(f"# {datetime.now(UTC):%Y-%m-%d}; {machine}; {versions}; seed {seed}; {busy}\n")
+        writer = csv.DictWriter(handle, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def load(file: Path) -> tuple[str, list[dict[str, str]]]:
+    """Read the line about the machine and the rows, as texts."""
+    with file.open(newline="", encoding="utf-8") as handle:
+        machine = handle.readline().removeprefix("# ").strip()
+        return machine, list(csv.DictReader(handle))
