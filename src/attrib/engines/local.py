@@ -6,7 +6,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
@@ -177,18 +177,9 @@ class LocalEngine:
         else:
             reader = next(self._routes(recipe, memory))
             loads = ((load, reader.plan()) for load, _share in reader.partitions())
-        with ThreadPoolExecutor(self.workers) as pool:
-            flying: deque[Future[Any]] = deque()
-            try:
-                for load, plan in loads:
-                    flying.append(pool.submit(_load_and_stream, load, reader, plan, work))
-                    if len(flying) > self.workers:
-                        yield reader, flying.popleft().result()
-                while flying:
-                    yield reader, flying.popleft().result()
-            finally:
-                for future in flying:
-                    future.cancel()
+        jobs = ((partial(_load_and_stream, load, reader, plan, work), None) for load, plan in loads)
+        for made, _ in self._in_flight(jobs):
+            yield reader, made
 
     # one pass over the partitions ---------------------------------------------------------------------------------
     def _run(self, recipe: Recipe | PathRecipe, memory: Memory, build: Callable[[Any], Any]) -> tuple[Any, Any]:
@@ -225,26 +216,30 @@ class LocalEngine:
 
     def _map(self, partitions: Iterator[tuple[Callable[[], Any], CutPlan, float]], consumer: Any) -> None:
         """Run the consumer's ``work`` on the pool and its ``collect`` here, a few partitions in flight."""
+        jobs = ((partial(_load_and_work, load, consumer, plan), share) for load, plan, share in partitions)
+        for result, share in self._in_flight(jobs):
+            consumer.collect(result, share)
+
+    def _in_flight(self, jobs: Iterator[tuple[Callable[[], Any], Any]]) -> Iterator[tuple[Any, Any]]:
+        """Run jobs on the pool, a few at a time; their results in order, each with what came beside its job."""
         workers = self.workers
         if workers == 1:
-            for load, plan, share in partitions:
-                consumer.collect(consumer.work(load(), plan), share)
+            for job, beside in jobs:
+                yield job(), beside
             return
         with ThreadPoolExecutor(workers) as pool:
-            flying: dict[Future[Any], float] = {}
+            flying: deque[tuple[Future[Any], Any]] = deque()
             try:
-                for load, plan, share in partitions:
-                    flying[pool.submit(_load_and_work, load, consumer, plan)] = share
+                for job, beside in jobs:
+                    flying.append((pool.submit(job), beside))
                     if len(flying) > workers:
-                        done, _ = wait(flying, return_when=FIRST_COMPLETED)
-                        for future in done:
-                            consumer.collect(future.result(), flying.pop(future))
+                        future, first = flying.popleft()
+                        yield future.result(), first
                 while flying:
-                    done, _ = wait(flying, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        consumer.collect(future.result(), flying.pop(future))
+                    future, first = flying.popleft()
+                    yield future.result(), first
             finally:
-                for future in flying:
+                for future, _ in flying:
                     future.cancel()
 
 
