@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import nanoarrow
@@ -105,6 +104,11 @@ def _as_key(series: pl.Series) -> pl.Series:
     return series.cast(pl.String) if isinstance(series.dtype, (pl.Categorical, pl.Enum)) else series
 
 
+def _words_of(key: pl.Series) -> tuple[Words, Words]:
+    """Two words that identify each value of a key column (nulls undefined)."""
+    return text_words(key) if key.dtype == pl.String else integer_words(key)
+
+
 @dataclass(slots=True)
 class Dictionary:
     """Codes of one column in order of first appearance; code 0 is null. ``blanks`` are codes of white space."""
@@ -129,7 +133,7 @@ class Dictionary:
         fresh = np.zeros(0, np.int64)
         out = np.zeros(len(series), np.int32)
         if present.any():
-            w0, w1 = text_words(key) if key.dtype == pl.String else integer_words(key)
+            w0, w1 = _words_of(key)
             codes, fresh = self.encode_words(w0[present], w1[present])
             out[present] = codes + 1
         self._remember(key, np.flatnonzero(present)[fresh])
@@ -138,15 +142,9 @@ class Dictionary:
     def encode_present(self, series: pl.Series) -> Codes:
         """Code a column without nulls, from 0: one less than :meth:`encode` would."""
         key = _as_key(series)
-        if key.dtype != pl.String and len(key):
-            codes, fresh = self.encode_words(*integer_words(key))
-            self._remember(key, fresh)
-            return codes
-        codes, found, at = np.empty(len(key), np.int32), [np.zeros(0, np.int64)], 0
-        for address, buffers, length, _owner in _views(key) if len(key) else []:
-            found.append(at + self._encode(partial(words.encode_texts, address, buffers, length), codes[at:], length))
-            at += length
-        self._remember(key, np.concatenate(found))
+        none = np.zeros(0, np.uint64)
+        codes, fresh = self.encode_words(*(_words_of(key) if len(key) else (none, none)))
+        self._remember(key, fresh)
         return codes
 
     def _remember(self, key: pl.Series, fresh: npt.NDArray[np.int64]) -> None:
@@ -164,19 +162,15 @@ class Dictionary:
     def encode_words(self, w0: Words, w1: Words) -> tuple[Codes, npt.NDArray[np.int64]]:
         """Code pairs of words, from 0; also the first row of each new pair."""
         out = np.empty(len(w0), np.int32)
-        return out, self._encode(partial(words.encode_words, w0, w1), out, len(w0))
-
-    def _encode(self, kernel: Callable[..., tuple[int, int]], out: Codes, n: int) -> npt.NDArray[np.int64]:
-        """Run a kernel over n rows, growing the table where it stops; returns the first row of each new code."""
         fresh = np.empty(4096, np.int64)
         found: list[npt.NDArray[np.int64]] = []
         row = 0
         while True:
             before = self._count
-            row, self._count = kernel(row, self._keys, self._codes, self._words, before, out, fresh)
+            row, self._count = words.encode_words(w0, w1, row, self._keys, self._codes, self._words, before, out, fresh)
             found.append(fresh[: self._count - before].copy())
-            if row == n:
-                return np.concatenate(found)
+            if row == len(w0):
+                return out, np.concatenate(found)
             if self._count == len(self._words):
                 self._grow()
 

@@ -139,43 +139,14 @@ def _slot(a, b, mask):
 
 
 @jit
-def encode_texts(views, buffers, n, start, keys, codes_of, words_of, n_codes, out, fresh):
-    """Dictionary-code n string views from row ``start`` on, in order of first appearance.
-
-    keys uint64 [size, 2], codes_of int32 [size]: open-addressing table, a power of two long, codes_of -1 = free;
-    words_of uint64 [size / 2, 2]: the words of every code. ``fresh`` receives the first row of each new code. Returns
-    the row where it stopped (n, or where the table is half full or ``fresh`` is full) and the number of codes.
-    """
-    mask = np.uint64(keys.shape[0] - 1)
-    first = n_codes
-    for i in range(start, n):
-        view = views + 16 * i
-        a = load_u64(view)
-        b = load_u64(view + 8)
-        if load_u32(view) > 12:
-            address, length = _text(views, buffers, i)
-            a, b = murmur128(address, length)
-        slot = _slot(a, b, mask)
-        code = codes_of[slot]
-        while code >= 0 and ((keys[slot, 0] ^ a) | (keys[slot, 1] ^ b)) != 0:
-            slot = (slot + np.uint64(1)) & mask
-            code = codes_of[slot]
-        if code < 0:
-            if n_codes >= words_of.shape[0] or n_codes - first >= fresh.shape[0]:
-                return i, n_codes
-            code = n_codes
-            keys[slot, 0] = words_of[code, 0] = a
-            keys[slot, 1] = words_of[code, 1] = b
-            codes_of[slot] = code
-            fresh[code - first] = i
-            n_codes += 1
-        out[i] = code
-    return n, n_codes
-
-
-@jit
 def encode_words(w0, w1, start, keys, codes_of, words_of, n_codes, out, fresh):
-    """Dictionary-code pairs of words as ``encode_texts`` does texts; w0, w1 uint64 [n]."""
+    """Dictionary-code n pairs of words from row ``start`` on, in order of first appearance.
+
+    w0, w1 uint64 [n]; keys uint64 [size, 2], codes_of int32 [size]: open-addressing table, a power of two long,
+    codes_of -1 = free; words_of uint64 [size / 2, 2]: the words of every code. ``fresh`` receives the first row of each
+    new code. Returns the row where it stopped (n, or where the table is half full or ``fresh`` is full) and the number
+    of codes.
+    """
     mask = np.uint64(keys.shape[0] - 1)
     n = w0.shape[0]
     first = n_codes
