@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrib.errors import SpecError
-from attrib.intervals import Resampling, bounds_of, check_interval
+from attrib.intervals import bounds_of, resampling_of
 from attrib.methods.base import Method, cells_of, check_journeys, check_unique, credit_frame, observe
 
 if TYPE_CHECKING:
@@ -69,15 +69,14 @@ def credit(
     """
     check_journeys(journeys)
     named = named_methods(methods)
-    check_interval(intervals, replicates, seed)
+    resampling = resampling_of(journeys.engine, intervals, replicates, seed)
     needs = tuple(dict.fromkeys(need for method in named.values() for need in method._needs()))  # noqa: SLF001
-    tallies = journeys.tallies(needs, units=intervals is not None)
+    tallies = journeys.tallies(needs, units=resampling is not None)
     cells = cells_of(tallies)
     answers = [(label, method, observe(method, tallies, cells)) for label, method in named.items()]
     bounds = None
-    if intervals is not None:
-        resampling = Resampling(intervals, replicates, seed, journeys.engine.workers, journeys.engine.progress)
-        bounds = bounds_of(list(named.values()), tallies, cells, resampling)
+    if resampling is not None:
+        bounds = bounds_of([(method, credit) for _, method, credit in answers], tallies, cells, resampling)
     return credit_frame(answers, tallies, cells, bounds)
 
 

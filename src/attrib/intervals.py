@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from attrib.errors import ResourceError, SpecError
-from attrib.methods.base import Cells, Credits, Draw, Method, n_games, totals_by_game
+from attrib.methods.base import Cells, Credits, Draw, Method, totals_by_game
 from attrib.schemas import CONVERSIONS, EFFECT, SHARE, VALUE
 from attrib.values import DEALT, REPLICATES, check_seed, generator, whole_number
 
 if TYPE_CHECKING:
-    from attrib.engines.base import Progress, Tallies, Units
+    from attrib.engines.base import Engine, Progress, Tallies, Units
     from attrib.tally import Tally
 
 Floats = npt.NDArray[np.float64]
@@ -201,21 +201,32 @@ class Resampling:
         return point - half, point + half
 
     def jackknife(
-        self, tallies: Tallies, solve: Solve, sampled: Sequence[Floats] | None = None
+        self,
+        tallies: Tallies,
+        solve: Solve,
+        sampled: Sequence[Floats] | None = None,
+        points: Sequence[Floats] | None = None,
     ) -> list[tuple[Floats, Floats]]:
-        """Bounds of each array of ``solve`` by leaving out each group of units once."""
-        points, left_out = solve(Replicates.whole(tallies.units)), self.left_out(tallies, solve)
+        """Bounds of each array of ``solve`` by leaving out each group of units once.
+
+        ``points``: the arrays of the data as they are, of shape [1, …], where they are at hand.
+        """
+        points = solve(Replicates.whole(tallies.units)) if points is None else points
+        left_out = self.left_out(tallies, solve)
         errors = [None] * len(points) if sampled is None else sampled
         return [self.student(p[0], v, e) for p, v, e in zip(points, left_out, errors, strict=True)]
 
 
-def bounds_of(methods: list[Method], tallies: Tallies, cells: Cells, resampling: Resampling) -> list[Bounds]:
+def bounds_of(
+    answers: list[tuple[Method, Credits]], tallies: Tallies, cells: Cells, resampling: Resampling
+) -> list[Bounds]:
     """Bounds of every number of the credit table.
 
     Parameters
     ----------
-    methods : list of Method
-        All of them see the same draws, so that differences between methods carry no extra noise.
+    answers : list of (Method, Credits)
+        Methods with their credit of the data as they are. All of them see the same draws, so that differences between
+        methods carry no extra noise.
     tallies : Tallies
         With the unit axis.
     cells : Cells
@@ -228,7 +239,7 @@ def bounds_of(methods: list[Method], tallies: Tallies, cells: Cells, resampling:
     list of dict
         By method: number → (low, high) of the cells, then of each game's unattributed row; NaN for null.
     """
-    games = n_games(tallies)
+    methods, games = [method for method, _ in answers], tallies.n_games
     rows = len(cells.game) + games
     out: list[Bounds] = [
         {name: (np.full(rows, np.nan), np.full(rows, np.nan)) for name in (CONVERSIONS, VALUE, SHARE, EFFECT)}
@@ -256,7 +267,7 @@ def bounds_of(methods: list[Method], tallies: Tallies, cells: Cells, resampling:
             limits += [(at, found[4 * i : 4 * i + 4]) for i, at in enumerate(fast)]
         for at in slow:
             solve = numbers_of([methods[at]], part, some, slice(first, stop))
-            sampled = method_errors(methods[at], part, some, slice(first, stop))
+            sampled = _errors(answers[at][1], slice(low, high), part, some, slice(first, stop))
             limits.append((at, resampling.jackknife(part, solve, sampled)))
         for at, numbers in limits:
             for name, (lower, upper) in zip((CONVERSIONS, VALUE, SHARE, EFFECT), numbers, strict=True):
@@ -277,7 +288,7 @@ def _blocks(cells: Cells, games: int, largest: int) -> list[tuple[int, int]]:
 
 def _restrict(tallies: Tallies, cells: Cells, first: int, stop: int) -> tuple[Tallies, Cells]:
     """Sums and cells of some games; games keep their numbers."""
-    if stop - first == n_games(tallies):
+    if stop - first == tallies.n_games:
         return tallies, cells
     sums = {need: tally.where((tally.games >= first) & (tally.games < stop)) for need, tally in tallies.sums.items()}
     low, high = cells.starts[first], cells.starts[stop]
@@ -307,14 +318,12 @@ def numbers_of(methods: list[Method], tallies: Tallies, cells: Cells, games: sli
     return solve
 
 
-def method_errors(method: Method, tallies: Tallies, cells: Cells, games: slice) -> list[Floats] | None:
-    """Monte-Carlo errors of the numbers that ``numbers_of`` gives for one method; None where it is exact."""
-    draw = Replicates.whole(tallies.units)
-    credit = method._solve(tallies, cells, draw)  # noqa: SLF001 - the protected part of Method
+def _errors(credit: Credits, place: slice, tallies: Tallies, cells: Cells, games: slice) -> list[Floats] | None:
+    """Monte-Carlo errors of the numbers that ``numbers_of`` gives for cells of one method; None where it is exact."""
     if credit.error is None or credit.value_error is None:
         return None
-    none = np.zeros(games.stop - games.start)
-    conversions, value = (np.concatenate([e[0], none]) for e in (credit.error, credit.value_error))
+    none, draw = np.zeros(games.stop - games.start), Replicates.whole(tallies.units)
+    conversions, value = (np.concatenate([errors[place], none]) for errors in (credit.error, credit.value_error))
     attributed, unattributed = (totals_by_game(tallies, n, draw)[0, games] for n in ("conversions", "unattributed"))
     whole = attributed + unattributed
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -374,3 +383,15 @@ def check_interval(level: float | None, replicates: int, seed: int) -> None:
         )
     whole_number("replicates", replicates, MIN_REPLICATES, key="bad_interval")
     check_seed(seed, key="bad_interval")
+
+
+def resampling_of(engine: Engine, level: float | None, replicates: int, seed: int) -> Resampling | None:
+    """Check what a user asks of intervals; how to draw them, or None where none are asked for.
+
+    Raises
+    ------
+    SpecError
+        ``bad_interval``.
+    """
+    check_interval(level, replicates, seed)
+    return None if level is None else Resampling(level, replicates, seed, engine.workers, engine.progress)

@@ -58,7 +58,7 @@ class RuleSums:
     b: float = 0.0
     direct: tuple[str, ...] = ()
     weights: Weights | None = None
-    otherwise: int | None = None
+    otherwise: RuleSums | None = None
     by_position: bool = False
     players: ClassVar[int] = 1
     columns: ClassVar[dict[str, tuple[int, bool]]] = {"conversions": (0, True), "value": (4, True)}

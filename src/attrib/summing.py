@@ -299,11 +299,7 @@ def _custom_weights(ragged: Ragged, need: RuleSums, weights: Weights) -> Floats:
     lengths = np.diff(ragged.offsets)
     converting = np.flatnonzero((ragged.conversions > 0) & (lengths > 0))
     if not callable(weights):
-        rest = (
-            None
-            if need.otherwise is None
-            else touch_weights(ragged, replace(need, rule=need.otherwise, weights=None, b=0.4, a=0.4))
-        )
+        rest = None if need.otherwise is None else touch_weights(ragged, need.otherwise)
         for length in np.unique(lengths[converting]).tolist():
             known = length <= len(weights) and len(weights[length - 1]) > 0
             if not known and rest is None:

@@ -8,9 +8,9 @@ import pytest
 
 import attrib
 from attrib import intervals
-from attrib.analyses import interactions as module
 from attrib.errors import AttribWarning, ResourceError, SolveError, SpecError
 from attrib.intervals import GROUPS
+from attrib.methods import shapley
 from stories import tell
 from strategies import random_tables, to_frames
 
@@ -112,7 +112,7 @@ def test_intervals_are_those_of_the_bootstrap_or_the_jackknife(monkeypatch):
     drawn = indices(np.stack(draws))
     assert found["interaction_low"].item() == pytest.approx(np.quantile(drawn, 0.1))
     assert found["interaction_high"].item() == pytest.approx(np.quantile(drawn, 0.9))
-    monkeypatch.setattr(module, "REPEATABLE", 1)
+    monkeypatch.setattr(shapley, "REPEATABLE", 1)
     found = attrib.interactions(paths(ROWS), replicates=40, seed=9)
     dealt = np.random.Generator(np.random.Philox(key=[9, 3 << 56])).multinomial(COUNTS, np.full(GROUPS, 1 / GROUPS)).T
     half = 2.0930240544082634 * np.sqrt((GROUPS - 1) * indices((1 - dealt / COUNTS) * GROUPS / (GROUPS - 1)).var())

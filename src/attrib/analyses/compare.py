@@ -13,7 +13,7 @@ import polars as pl
 
 from attrib.crediting import named_methods
 from attrib.errors import SpecError
-from attrib.intervals import Resampling, check_interval, check_size, numbers_of
+from attrib.intervals import Resampling, check_size, numbers_of, resampling_of
 from attrib.methods.base import (
     Cells,
     Draw,
@@ -21,7 +21,6 @@ from attrib.methods.base import (
     Observed,
     cells_of,
     check_journeys,
-    n_games,
     replace_sums,
     warn_about,
     warn_of_nulls,
@@ -29,7 +28,7 @@ from attrib.methods.base import (
 from attrib.needs import Need
 from attrib.schemas import CONVERSIONS, METHOD, SHARE, STAGE
 from attrib.values import OTHER_SIDE
-from attrib.views.frames import free_name
+from attrib.views.frames import game_columns, player_columns
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -134,12 +133,9 @@ def compare(
     """
     check_journeys(journeys)
     named = named_methods(methods)
-    check_interval(intervals, replicates, seed)
+    resampling = resampling_of(journeys.engine, intervals, replicates, seed)
     if against is not None and between is not None:
         raise SpecError("bad_comparison", "against and between are two comparisons", hint="ask for one at a time")
-    resampling = None
-    if intervals is not None:
-        resampling = Resampling(intervals, replicates, seed, journeys.engine.workers, journeys.engine.progress)
     one = _Side.read(journeys, named, resampling)
     differences = None
     if against is not None:
@@ -199,7 +195,7 @@ class _Side:
             needs |= dict.fromkeys(method._needs())  # noqa: SLF001 - the protected part of Method
         tallies = journeys.tallies(tuple(needs), units=resampling is not None)
         cells, chosen = cells_of(tallies), list(methods.values())
-        n, games = len(cells.game), slice(0, n_games(tallies))
+        n, games = len(cells.game), slice(0, tallies.n_games)
         for method in chosen if not again else ():
             warn_about(method, tallies)
 
@@ -272,14 +268,9 @@ def _spell(keys: pl.DataFrame) -> str:
 
 def _keys(tallies: Tallies, cells: Cells) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Names of every cell: by columns, stage, the player's columns; and which of them name the game."""
-    games, players = tallies.games, tallies.players
     taken = set(OWN)
-    columns = {free_name(name, "by_", taken): games[name][cells.game] for name in games.columns}
-    of_game = tuple(columns)
-    columns |= {free_name(name, "player_", taken): players[name][cells.player] for name in players.columns}
-    by = [name for name in of_game if name != STAGE]
-    order = dict.fromkeys([*by, *([STAGE] if STAGE in columns else []), *columns])
-    return pl.DataFrame({name: columns[name] for name in order}), of_game
+    games = game_columns(tallies.games, cells.game, taken)
+    return pl.DataFrame(games | player_columns(tallies.players, cells.player, taken)), tuple(games)
 
 
 def _side_by_side(side: _Side, names: list[str]) -> pl.DataFrame:

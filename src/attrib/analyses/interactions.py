@@ -10,10 +10,10 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import SolveError, SpecError
-from attrib.intervals import Replicates, Resampling, check_interval, check_size
-from attrib.methods.base import Cells, Draw, Observed, cells_of, check_journeys, replace_sums, warn_without_nulls
+from attrib.intervals import Replicates, check_size, resampling_of
+from attrib.methods.base import Cells, Draw, Observed, cells_of, check_journeys, replace_sums
 from attrib.methods.games import NEEDS, Game, RateGame, games_of
-from attrib.methods.shapley import MAX_EXACT, REPEATABLE, WORTHS
+from attrib.methods.shapley import MAX_EXACT, WORTHS, takes_long
 from attrib.views.frames import view_frame
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ def interactions(
     [('ad', 'mail', 4.0, -10.0, 14.0)]
     """
     check_journeys(journeys)
-    check_interval(intervals, replicates, seed)
+    resampling = resampling_of(journeys.engine, intervals, replicates, seed)
     if worth not in WORTHS:
         raise SpecError("bad_parameter", f"worth = {worth!r} is not one of {', '.join(WORTHS)}")
     need = NEEDS["rate" if worth == "conversions" else worth]
-    tallies = journeys.tallies((need,), units=intervals is not None)
+    tallies = journeys.tallies((need,), units=resampling is not None)
     cells = cells_of(tallies)
     players = np.diff(cells.starts)
     if worth != "conversions" and players.max(initial=0) > MAX_EXACT:
@@ -100,13 +100,12 @@ def interactions(
             hint="group rare players, or use worth='conversions'",
         )
     if worth != "conversions":
-        warn_without_nulls("interactions", tallies)
+        tallies.warn_without_nulls("interactions")
     game, first, second = _pairs(cells)
     summed = replace_sums(tallies)
     found = _solve(worth, summed, cells, Observed())
     numbers = dict(zip(NUMBERS, (values[0] for values in found), strict=True))
-    if intervals is not None:
-        resampling = Resampling(intervals, replicates, seed, journeys.engine.workers, journeys.engine.progress)
+    if resampling is not None:
         alone = replace(tallies, workers=1)  # replicates run side by side
 
         def solve(draw: Replicates) -> list[Floats]:
@@ -115,10 +114,9 @@ def interactions(
         check_size(
             len(NUMBERS) * len(game) * replicates, "ask for fewer replicates, group rare players, or use intervals=None"
         )
-        slow = worth != "conversions" and float((2.0**players * players).sum()) > REPEATABLE
         bounds = (
-            resampling.jackknife(tallies, solve)
-            if slow
+            resampling.jackknife(tallies, solve, points=found)
+            if worth != "conversions" and takes_long(players)
             else [resampling.percentiles(drawn) for drawn in resampling.draws(tallies, solve)]
         )
         for name, (low, high) in zip(NUMBERS, bounds, strict=True):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import ResourceError
-from attrib.methods.base import cells_of, check_journeys, n_games, warn_without_nulls
+from attrib.methods.base import cells_of, check_journeys
 from attrib.methods.chain import MAX_ORDER
 from attrib.needs import Transitions
 from attrib.values import FOLDS, check_seed, generator, whole_number
@@ -90,11 +90,11 @@ def choose_order(journeys: Journeys, max_order: int = 5, *, folds: int = 10, see
             raise
         hint = f"use max_order={max_order - 1} or lower, or group rare players"
         raise ResourceError(error.key, error.message, hint=hint, **error.facts) from error
-    warn_without_nulls("choose_order", tallies)
+    tallies.warn_without_nulls("choose_order")
     tally = tallies.get(need)
     keys, at = np.unique(tally.keys & ((1 << tally.layout.unit_shift) - 1), return_inverse=True)
     levels = _levels(tally, keys)
-    cells, games = cells_of(tallies), n_games(tallies)
+    cells, games = cells_of(tallies), tallies.n_games
     players = np.bincount(cells.game, minlength=games)
     counts = tally.column("count")
     whole = _add_up(at, counts, len(keys))
@@ -225,7 +225,7 @@ def _frame(tallies: Tallies, fitted: dict[str, Floats], held: Floats, steps: Flo
         return pl.Series(np.where(empty, np.nan, values.T.ravel())).fill_nan(None)
 
     return pl.DataFrame({
-        **game_columns(tallies, np.repeat(np.arange(games), orders), set(OWN)),
+        **game_columns(tallies.games, np.repeat(np.arange(games), orders), set(OWN)),
         "order": np.tile(np.arange(1, orders + 1), games),
         "contexts": fitted["contexts"].T.ravel().astype(np.int64),
         "parameters": free.T.ravel().astype(np.int64),

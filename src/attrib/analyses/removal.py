@@ -12,16 +12,14 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import SpecError
-from attrib.intervals import Resampling, check_interval
+from attrib.intervals import resampling_of
 from attrib.methods.base import (
     Cells,
     Draw,
     Observed,
     cells_of,
     check_journeys,
-    n_games,
     replace_sums,
-    warn_without_nulls,
 )
 from attrib.methods.chain import chains, check_chain, tolerance_of
 from attrib.needs import Transitions
@@ -116,23 +114,22 @@ def removal(
     """
     check_journeys(journeys)
     order = check_chain(order, removal)
-    check_interval(intervals, replicates, seed)
+    resampling = resampling_of(journeys.engine, intervals, replicates, seed)
     asked = _check(removed, order)
-    tallies = journeys.tallies((Transitions(order),), units=intervals is not None)
-    warn_without_nulls("removal", tallies)
+    tallies = journeys.tallies((Transitions(order),), units=resampling is not None)
+    tallies.warn_without_nulls("removal")
     items = [_resolve(kind, places, tallies.players) for kind, places in asked]
     cells = cells_of(tallies)
     numbers: dict[str, Floats] = {}
     answers = _losses(items, order, removal, replace_sums(tallies), cells, Observed())
     for name, values in zip(NUMBERS, answers, strict=True):
         numbers[name] = values[0]
-    if intervals is not None:
-        resampling = Resampling(intervals, replicates, seed, journeys.engine.workers, journeys.engine.progress)
+    if resampling is not None:
         drawn = resampling.draws(tallies, lambda draw: _losses(items, order, removal, tallies, cells, draw))
         for name, values in zip(NUMBERS, drawn, strict=True):
             numbers[f"{name}_low"], numbers[f"{name}_high"] = resampling.percentiles(values)
-    games = n_games(tallies)
-    columns = game_columns(tallies, np.repeat(np.arange(games), len(items)), {"removed", KIND, *NUMBERS, *BOUNDS})
+    games = tallies.n_games
+    columns = game_columns(tallies.games, np.repeat(np.arange(games), len(items)), {"removed", KIND, *NUMBERS, *BOUNDS})
     return pl.DataFrame({
         **columns,
         "removed": pl.Series([item.label for item in items] * games, dtype=pl.String),
@@ -147,7 +144,7 @@ def _losses(
     """Effects, conversions and value lost, each [R, games · items]."""
     tally = tallies.get(Transitions(order))
     counts, value = draw.sums(tally, "count"), draw.sums(tally, "value")
-    shape = (counts.shape[0], n_games(tallies), len(items))
+    shape = (counts.shape[0], tallies.n_games, len(items))
     effects, lost, lost_value = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
     for game, chain, rows in chains(order, tallies, cells, draw):
         whole = chain.totals(counts[:, rows], value[:, rows])[:, 0]

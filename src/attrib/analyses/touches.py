@@ -18,7 +18,7 @@ from attrib.methods.rules import check_times
 from attrib.needs import RuleSums
 from attrib.schemas import CONVERSIONS, CUSTOMER, TIME, VALUE
 from attrib.summing import touch_weights
-from attrib.views.frames import free_name
+from attrib.views.frames import game_columns, player_columns
 from attrib.views.listing import customers_of, time_type
 
 if TYPE_CHECKING:
@@ -113,13 +113,8 @@ def _rows(reader: Any, ragged: Ragged, weights: Any, identity: Any, customers: p
     touch = ragged.offsets[journey] + position
     players, games = reader.player_frame(), reader.game_frame()
     taken = set(OWN)
-    columns: dict[str, Any] = {}
-    for name in games.columns:
-        columns[free_name(name, "by_", taken)] = games[name][ragged.game[journey].astype(np.int64)]
-    for name in players.columns:
-        columns[free_name(name, "player_", taken)] = players[name][
-            ragged.players[touch].astype(np.int64) - FIRST_PLAYER
-        ]
+    columns = game_columns(games, ragged.game[journey].astype(np.int64), taken)
+    columns |= player_columns(players, ragged.players[touch].astype(np.int64) - FIRST_PLAYER, taken)
     if identity is not None:
         time = time_type(reader)
         columns[TIME] = pl.Series(ragged.times[touch]).cast(time)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
+from attrib.errors import warn
 from attrib.needs import Transitions
 
 if TYPE_CHECKING:
@@ -125,6 +126,14 @@ class Tallies:
     def n_games(self) -> int:
         """Number of games."""
         return self.games.height if self.games.width else 1  # with by-columns there may be none at all
+
+    def warn_without_nulls(self, asking: str) -> None:
+        """Warn where what is asked compares conversions with nulls, and these stand in games of their own."""
+        if self.no_nulls:
+            warn(
+                f"{asking} compares conversions with nulls, but only outcomes carry {', '.join(self.no_nulls)}: null "
+                "journeys stand in a game of their own"
+            )
 
     def get(self, need: Need) -> Tally:
         """Sum of a need that was asked for."""

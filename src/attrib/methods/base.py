@@ -242,19 +242,9 @@ def warn_of_nulls(method: Method, conversions: Floats, value: Floats) -> None:
 def warn_about(method: Method, tallies: Tallies) -> None:
     """Warn of what the reader of a method's credit should know beside the numbers."""
     if method._needs_nulls:  # noqa: SLF001 - methods and their base share the protected parts
-        warn_without_nulls(method.label, tallies)
+        tallies.warn_without_nulls(method.label)
     for remark in method._remarks(tallies):  # noqa: SLF001
         warn(remark)
-
-
-def warn_without_nulls(label: str, tallies: Tallies) -> None:
-    """Warn where the null journeys stand in games of their own."""
-    if tallies.no_nulls:
-        columns = ", ".join(tallies.no_nulls)
-        warn(
-            f"{label} compares conversions with nulls, but only outcomes carry {columns}: null journeys stand "
-            "in a game of their own"
-        )
 
 
 def replace_sums(tallies: Tallies) -> Tallies:
@@ -269,19 +259,14 @@ def cells_of(tallies: Tallies) -> Cells:
     """Every player with a touch in a game."""
     touches = tallies.get(Touches())
     game, player = touches.games, touches.player(0) - FIRST_PLAYER
-    return Cells(game, player, np.searchsorted(game, np.arange(n_games(tallies) + 1)))
-
-
-def n_games(tallies: Tallies) -> int:
-    """Number of games."""
-    return tallies.n_games
+    return Cells(game, player, np.searchsorted(game, np.arange(tallies.n_games + 1)))
 
 
 def totals_by_game(tallies: Tallies, name: str, draw: Draw) -> Floats:
     """A column of the totals by game, [R, games]."""
     tally = tallies.get(Totals())
     sums = draw.sums(tally, name)
-    out = np.zeros((sums.shape[0], n_games(tallies)))
+    out = np.zeros((sums.shape[0], tallies.n_games))
     out[:, draw.keys(tally).games] = sums
     return out
 
@@ -331,7 +316,7 @@ def credit_frame(
     unattributed = totals_by_game(summed, "unattributed", observed)[0]
     unattributed_value = totals_by_game(summed, "unattributed_value", observed)[0]
     whole = conversions + unattributed
-    games = np.arange(n_games(tallies))
+    games = np.arange(tallies.n_games)
     game = np.concatenate([cells.game, games])
     kind = np.repeat(["player", "unattributed"], [len(cells.game), len(games)])
     players = pl.concat(

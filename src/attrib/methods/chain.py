@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from attrib.errors import ResourceError, SolveError, SpecError
 from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, NULL_STATE
-from attrib.methods.base import Cells, Draw, n_games
+from attrib.methods.base import Cells, Draw
 from attrib.needs import Transitions
 from attrib.values import whole_number
 
@@ -56,9 +56,9 @@ def tolerance_of(draw: Draw) -> float:
 def chains(order: int, tallies: Tallies, cells: Cells, draw: Draw) -> Iterator[tuple[int, Chain, slice]]:
     """Chains of the games that have one, and where their steps stand among the keys of the tally."""
     keys = draw.keys(tallies.get(Transitions(order)))
-    bounds = np.searchsorted(keys.games, np.arange(n_games(tallies) + 1))
+    bounds = np.searchsorted(keys.games, np.arange(tallies.n_games + 1))
     contexts, steps, bits = keys.contexts, keys.player(order), keys.layout.bits
-    for game in range(n_games(tallies)):
+    for game in range(tallies.n_games):
         rows = slice(bounds[game], bounds[game + 1])
         if rows.start < rows.stop:
             players = cells.player[cells.starts[game] : cells.starts[game + 1]]

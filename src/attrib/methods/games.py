@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, PAD
-from attrib.methods.base import Cells, Draw, n_games
+from attrib.methods.base import Cells, Draw
 from attrib.needs import PLAYER_SET, Need, Patterns, Transitions
 
 if TYPE_CHECKING:
@@ -164,8 +164,8 @@ def games_of(worth: str, tallies: Tallies, cells: Cells, draw: Draw) -> Iterator
     keys = draw.keys(tally)
     columns = ("conversions", "nulls", "value") if worth == "rate" else ("count", "value")
     sums = [draw.sums(tally, name) for name in columns]
-    bounds = np.searchsorted(keys.games, np.arange(n_games(tallies) + 1))
-    for number in range(n_games(tallies)):
+    bounds = np.searchsorted(keys.games, np.arange(tallies.n_games + 1))
+    for number in range(tallies.n_games):
         rows = slice(bounds[number], bounds[number + 1])
         if rows.start == rows.stop:
             continue

@@ -33,7 +33,6 @@ from attrib.schemas import CHANNEL
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
 
-OTHERWISE = {"linear": LINEAR, "first_touch": FIRST_TOUCH, "last_touch": LAST_TOUCH, "position_based": POSITION}
 MAX_LENGTH = 100_000  # touches that a table of weights may speak of
 
 
@@ -221,6 +220,11 @@ class TimeDecay(_Rule):
         return RuleSums(LINEAR) if half_life is None else RuleSums(DECAY, a=half_life.total_seconds())
 
 
+OTHERWISE: dict[str, _Rule] = {
+    "linear": Linear(), "first_touch": FirstTouch(), "last_touch": LastTouch(), "position_based": PositionBased()
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class CustomWeights(_Rule):
     """Weights of one's own: a table by length and position, or a function of positions and ages.
@@ -275,7 +279,7 @@ class CustomWeights(_Rule):
         return "custom_weights"
 
     def _sum(self) -> RuleSums:
-        otherwise = None if self.otherwise is None else OTHERWISE[self.otherwise]
+        otherwise = None if self.otherwise is None else OTHERWISE[self.otherwise]._touch_rule()  # noqa: SLF001 - a rule
         return RuleSums(CUSTOM, weights=self.weights, otherwise=otherwise)
 
 

@@ -124,7 +124,7 @@ class Shapley(Method):
             return False
         players = np.diff(cells.starts)
         sampled = any(self._samples(n) for n in np.unique(players[players > 0]).tolist())
-        return sampled or float((2.0 ** np.minimum(players, MAX_EXACT) * players).sum()) > REPEATABLE
+        return sampled or takes_long(players)
 
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
         if self._closed:
@@ -153,6 +153,11 @@ class Shapley(Method):
             )
         orders = np.tile(np.arange(players), (self._samples(players), 1))
         return generator(self.seed, ORDERS, game).permuted(orders, axis=1)
+
+
+def takes_long(players: Ints) -> bool:
+    """Whether a thousand solutions of exact games with so many players each take minutes."""
+    return float((2.0 ** np.minimum(players, MAX_EXACT) * players).sum()) > REPEATABLE
 
 
 def _values(

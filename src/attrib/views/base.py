@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrib.engines.paths import PathRecipe
-from attrib.errors import SpecError, warn
+from attrib.errors import SpecError
 from attrib.needs import Need
 
 if TYPE_CHECKING:
@@ -42,11 +42,7 @@ class Asked:
     def _compared(self, view: str, need: Need) -> Tallies:
         """Sums for a view that sets conversions against what did not convert."""
         tallies = self.tallies((need,))
-        if tallies.no_nulls:
-            warn(
-                f"{view} compares conversions with nulls, but only outcomes carry {', '.join(tallies.no_nulls)}: null "
-                "journeys stand in a game of their own"
-            )
+        tallies.warn_without_nulls(view)
         return tallies
 
     def _check_customers(self, view: str) -> None:

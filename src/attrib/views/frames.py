@@ -33,9 +33,14 @@ def free_name(name: str, prefix: str, taken: set[str]) -> str:
     return name
 
 
-def game_columns(tallies: Tallies, game: Ints, taken: set[str]) -> dict[str, Any]:
-    """``by`` columns and stage of each row; one that bears a name already taken gets ``by_`` before it."""
-    return {free_name(name, "by_", taken): tallies.games[name].gather(game) for name in tallies.games.columns}
+def game_columns(games: pl.DataFrame, rows: Ints, taken: set[str]) -> dict[str, Any]:
+    """``by`` columns and stage of the games at ``rows``; one that bears a name already taken gets ``by_`` before it."""
+    return {free_name(name, "by_", taken): games[name].gather(rows) for name in games.columns}
+
+
+def player_columns(players: pl.DataFrame, rows: Ints, taken: set[str], suffix: str = "") -> dict[str, Any]:
+    """Columns of the players at ``rows``; one that bears a name already taken gets ``player_`` before it."""
+    return {free_name(name + suffix, "player_", taken): players[name].gather(rows) for name in players.columns}
 
 
 def view_frame(
@@ -55,10 +60,9 @@ def view_frame(
         Suffix of the names to the row of the players frame.
     """
     taken = set(numbers)
-    columns = game_columns(tallies, game, taken)
+    columns = game_columns(tallies.games, game, taken)
     for suffix, rows in (players or {}).items():
-        for name in tallies.players.columns:
-            columns[free_name(name + suffix, "player_", taken)] = tallies.players[name].gather(rows)
+        columns |= player_columns(tallies.players, rows, taken, suffix)
     return pl.DataFrame(columns | dict(numbers))
 
 
