@@ -35,7 +35,7 @@ BY_POSITION = tuple(
     for rule, weights, otherwise in (
         (LINEAR, None, None),
         (SHAPLEY, None, None),
-        (CUSTOM, tuple(tuple(w / sum(row) for w in row) for row in SHORT_TABLE.values()), LINEAR),
+        (CUSTOM, tuple(tuple(w / sum(row) for w in row) for row in SHORT_TABLE.values()), RuleSums(LINEAR)),
     )
 )
 PATTERNS = tuple(Patterns(of) for of in (PATH, PLAYER_SET, CUSTOMER_SET, LENGTH, SECONDS))
