@@ -27,7 +27,7 @@ def rows_of(size: int, kind: str, *, repeats: int, intervals: bool = True) -> Ro
         numbers = medians(*runs, digits=4)
         scanned = scanned or numbers["cpu_s"]
         ratio = round(numbers["cpu_s"] / max(scanned, 1e-4), 2)  # of a tiny scan too
-        differ = "" if task == "scan" else f"{max(run['answer'] for run in runs):.1e}"
+        differ = "" if task == "scan" else f"{max(run['answer'] for run in runs):.1g}"
         rows.append(
             {"touchpoints": size, "order": kind, "task": task, **numbers}
             | {"cpu_ratio_to_scan": ratio, "sums_differ_by": differ}
