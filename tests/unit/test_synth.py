@@ -323,7 +323,7 @@ def test_shuffled_files_hold_the_same_rows_however_many_passes(tmp_path, monkeyp
     plain = synth.generate(4_000, seed=3, dirty=0.02)
     one = synth.write(4_000, 3, tmp_path / "one", shuffle=True, dirty=0.02)
     monkeypatch.setattr(files, "_BATCH", 1_500)
-    monkeypatch.setattr(files, "_PART_ROWS", 5_000)
+    monkeypatch.setattr(files, "_PASS_ROWS", 5_000)
     many = synth.write(4_000, 3, tmp_path / "many", shuffle=True, dirty=0.02, threads=1)
     for table in files.TABLES:
         first = pl.read_parquet(one[table])

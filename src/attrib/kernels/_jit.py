@@ -49,11 +49,12 @@ def _sources(folder: Path) -> bytes:
 def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     # fastmath stays off: it may reorder sums. The numpy error model leaves out zero-division checks in loops.
     kernel = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
-    files, own = kernel._cache._cache_file, Path(function.__code__.co_filename).parent
+    # numba offers no setting for where and under which conditions code is reused: hence its private names
+    own, entry = Path(function.__code__.co_filename).parent, kernel._cache  # noqa: SLF001
     if own.is_dir():
         # numba looks at the function's own file alone: what it calls may stand in another, which an upgrade replaced
-        stamp = (files._source_stamp, _sources(own), _sources(Path(__file__).parent))
-        kernel._cache._cache_file = _CacheFile(files._cache_path, files._index_name.removesuffix(".nbi"), stamp)
+        stamp = (entry._impl.locator.get_source_stamp(), _sources(own), _sources(Path(__file__).parent))  # noqa: SLF001
+        entry._cache_file = _CacheFile(entry.cache_path, entry._impl.filename_base, stamp)  # noqa: SLF001
     return kernel
 
 
