@@ -139,6 +139,8 @@ def _runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
     yield form(texts.touchpoints, texts.outcomes, stages="five"), SOME
     yield form(texts.touchpoints.reverse(), texts.outcomes, stages="five"), few
     yield form(faulty.touchpoints, faulty.outcomes, by="campaign", duplicates="keep", max_rejects=1), few
+    numbered = outcomes.with_row_index("event_id")
+    yield form(touches.with_row_index("event_id").with_row_index("sequence"), numbered), few
     unsigned = [frame.with_columns(pl.col("customer_id").cast(pl.UInt64)) for frame in (touches, outcomes)]
     yield form(*unsigned, prefer="click", max_gap="3d", repeats="first"), few
     yield form(unsigned[0].reverse(), unsigned[1], player=("channel", "interaction")), SOME

@@ -136,7 +136,7 @@ def write(
         raise SpecError("bad_argument", f"parts is {parts!r}", hint=hint, argument="parts")
     customers, rows = _sizes(recipe, customers, touchpoints)
     if parts is None:
-        parts = 1 if rows["touchpoints"] <= _ONE_FILE else math.ceil(rows["touchpoints"] / _FILE_ROWS)
+        parts = 1 if rows["touchpoints"] <= _ONE_FILE else round(rows["touchpoints"] / _FILE_ROWS)
     job = _Job(recipe, customers, threads, progress, hold=rows["outcomes"] <= _HOLD_ROWS)
     folder = Path(out)
     targets = {table: folder / (f"{table}.parquet" if parts == 1 else table) for table in TABLES}
