@@ -155,7 +155,7 @@ def synth(
         wanted = {name: None if text is None else _whole(f"--{name}", text) for name, text in counts.items()}
         if (customers is None) == (touchpoints is None):
             found = "neither" if customers is None else "both"
-            raise SpecError("bad_argument", f"of --customers and --touchpoints, {found} is given", hint="give one")
+            raise SpecError("bad_argument", f"{found} of --customers and --touchpoints is given", hint="give one")
         from attrib.synth import files
 
         with _progress(quiet or as_json) as progress:

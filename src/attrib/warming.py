@@ -41,7 +41,7 @@ ALL: dict[str, Method] = {
     "linear": Linear(),
     "position": PositionBased(),
     "decay": TimeDecay(),
-    "table": CustomWeights({1: [1]}, otherwise="linear"),
+    "table": CustomWeights(((1.0,),), otherwise="linear"),
     "function": CustomWeights(lambda positions, _ages: positions),
     **{f"markov {order}": Markov(order=order) for order in range(1, 6)},
     "renormalise": Markov(removal="renormalise"),

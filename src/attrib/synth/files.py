@@ -139,15 +139,15 @@ def write(
         parts = 1 if rows["touchpoints"] <= _ONE_FILE else round(rows["touchpoints"] / _FILE_ROWS)
     job = _Job(recipe, customers, threads, progress, hold=rows["outcomes"] <= _HOLD_ROWS)
     folder = Path(out)
-    targets = {table: folder / (f"{table}.parquet" if parts == 1 else table) for table in TABLES}
+    targets: dict[str, Path] = {table: folder / (f"{table}.parquet" if parts == 1 else table) for table in TABLES}
     temporary: dict[str, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         for table, target in targets.items():
             _check_place(folder, table, target)
-        for table, target in targets.items():
-            temporary[table] = _temporary(target)
+        for table in TABLES:
+            temporary[table] = _temporary(targets[table])
             passes = max(1, math.ceil(rows[table] / _PASS_ROWS)) if shuffle else 0
             _write_table(job, table, parts, passes, temporary[table])
         for table, target in targets.items():
@@ -186,12 +186,13 @@ def describe(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
 
 def _sizes(recipe: Recipe, customers: int | None, touchpoints: int | None) -> tuple[int, dict[str, float]]:
     """How many customers, and about how many rows of each table: judged by the first customers."""
-    pilot = recipe.simulate(0, _PILOT if customers is None else min(customers, _PILOT))
+    first = _PILOT if customers is None else min(customers, _PILOT)
+    pilot = recipe.simulate(0, first)
     if customers is None:
         if pilot.customer.size == 0:
             raise SpecError("bad_argument", "the channels of this population reach nobody", argument="touchpoints")
         customers = round(cast(int, touchpoints) * _PILOT / pilot.customer.size)
-    ratio = customers / max(1, min(customers, _PILOT))
+    ratio = customers / max(1, first)
     return customers, {"touchpoints": pilot.customer.size * ratio, "outcomes": pilot.outcome_customer.size * ratio}
 
 
