@@ -1,0 +1,37 @@
+"""Models of the later stages: who is about to leave, who will recommend us, and what that is worth.
+
+Names load on first use: they need the extra ``attrib[lifecycle]``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attrib.lifecycle.buying import BetaGeoNBD, GammaGamma
+    from attrib.lifecycle.classifier import ChurnClassifier
+    from attrib.lifecycle.referral import ReferralLikelihood
+    from attrib.lifecycle.survival import SurvivalChurn
+
+_HOMES = {
+    "BetaGeoNBD": "buying",
+    "ChurnClassifier": "classifier",
+    "GammaGamma": "buying",
+    "ReferralLikelihood": "referral",
+    "SurvivalChurn": "survival",
+}
+
+__all__ = ["BetaGeoNBD", "ChurnClassifier", "GammaGamma", "ReferralLikelihood", "SurvivalChurn"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'attrib.lifecycle' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"attrib.lifecycle.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
