@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attrib import synth
+    from attrib.analyses.adjusted import AdjustedCredit, referral_adjusted, retention_adjusted
     from attrib.analyses.compare import Comparison, compare
     from attrib.analyses.interactions import interactions
     from attrib.analyses.order import choose_order
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from attrib.stages import STAGES, Milestone, Stage, StageColumn, StageModel
 
 _HOMES = {
+    "attrib.analyses.adjusted": ("AdjustedCredit", "referral_adjusted", "retention_adjusted"),
     "attrib.analyses.compare": ("Comparison", "compare"),
     "attrib.analyses.interactions": ("interactions",),
     "attrib.analyses.positions": ("positions",),
@@ -65,6 +67,7 @@ _MODULES = ("stages", "synth", "testing")
 __all__ = [
     "METHODS",
     "STAGES",
+    "AdjustedCredit",
     "AttribError",
     "AttribWarning",
     "Comparison",
@@ -96,7 +99,9 @@ __all__ = [
     "interactions",
     "journey_credit",
     "positions",
+    "referral_adjusted",
     "removal",
+    "retention_adjusted",
     "spend",
     "synth",
 ]
