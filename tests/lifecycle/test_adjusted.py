@@ -53,7 +53,7 @@ def counts(found):
     return dict(found.summary.select("entry", "customers").rows())
 
 
-# worked by hand --------------------------------------------------------------------------------------------------------
+# worked by hand -----------------------------------------------------------------------------------
 
 
 def test_ann_refers_bob_refers_cyd():
@@ -105,7 +105,7 @@ def test_later_purchases_count_for_the_journey_that_won_the_customer():
     assert credits_of(found, "direct") == {"ad": 12.0, "mail": 0.0, "unattributed": 0.0}
 
 
-# who counts as a referrer ----------------------------------------------------------------------------------------------
+# who counts as a referrer -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_rejected_rows_claim_nothing():
     assert counts(attrib.referral_adjusted(journeys, attrib.Linear(), intervals=None))["claimed"] == 0
 
 
-# ids of all kinds ------------------------------------------------------------------------------------------------------
+# ids of all kinds ---------------------------------------------------------------------------------
 
 DAYS = [datetime(2025, 1, day) for day in range(1, 6)]  # noqa: DTZ001
 
@@ -251,7 +251,7 @@ def test_files_other_frames_inline_outcomes_and_other_names(tmp_path):
         assert credits_of(found) == {"ad": 3.0, "referral": 0.0, "unattributed": 0.0}
 
 
-# against the twin ------------------------------------------------------------------------------------------------------
+# against the twin ---------------------------------------------------------------------------------
 
 
 @st.composite
@@ -345,7 +345,7 @@ def test_players_without_the_channel_still_know_which_touch_is_a_referral():
     assert found.table.filter(kind="player").select("direct", "referral_adjusted").rows() == [(18.0, 18.0)]
 
 
-# intervals -------------------------------------------------------------------------------------------------------------
+# intervals ----------------------------------------------------------------------------------------
 
 
 def test_intervals_draw_whole_trees():
@@ -386,7 +386,7 @@ def test_intervals_draw_whole_trees():
     assert again.table.equals(found.table)
 
 
-# arguments -------------------------------------------------------------------------------------------------------------
+# arguments ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", [attrib.Markov(order=1), attrib.Shapley(worth="rate"), "linear"])
@@ -426,7 +426,7 @@ def test_an_unmet_channel_is_a_warning_with_its_likely_name():
         attrib.referral_adjusted(told(STORY, {"bob": "ann"}), attrib.Linear(), channel="referal", intervals=None)
 
 
-# lifetime values -------------------------------------------------------------------------------------------------------
+# lifetime values ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [pl.DataFrame, pd.DataFrame, lambda data: pl.DataFrame(data).lazy()])
@@ -486,7 +486,7 @@ def test_values_that_cannot_be_used(values, key):
         assert caught.value.key == key
 
 
-# size ------------------------------------------------------------------------------------------------------------------
+# size ---------------------------------------------------------------------------------------------
 
 
 def test_a_chain_of_a_hundred_thousand_and_any_order_of_rows():

@@ -132,7 +132,8 @@ def acquisitions(journeys: Journeys, rule: RuleSums, channels: tuple[str, ...]) 
         np.concatenate(arrays) for arrays in zip(*parts, strict=True)
     )
     # nothing below depends on which partition or thread a customer was met on
-    order = np.lexsort((*words.T[::-1], time))
+    keys = pl.DataFrame({"time": time, **{f"w{i}": words[:, i] for i in range(words.shape[1])}})
+    order = keys.select(pl.arg_sort_by(keys.columns)).to_series().to_numpy().astype(np.int64)
     starts = (np.cumsum(lengths) - lengths)[order]
     lengths = lengths[order]
     offsets = np.concatenate([[0], np.cumsum(lengths)])

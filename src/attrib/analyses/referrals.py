@@ -114,12 +114,9 @@ def _claims(source: Source, won: Acquisitions) -> tuple[pl.DataFrame, pl.Series]
     frame = source.frame.select(*names, REFERRER)
     # of a repeated event id the first row counts, be it one without a referrer
     dropped = reader.recipe.duplicates == "drop" and EVENT in names
+    naming = frame.filter(pl.col(REFERRER).is_not_null())
     try:
-        if dropped:
-            frame = frame.filter(pl.col(REFERRER).is_not_null().any().over(CUSTOMER))
-        else:
-            frame = frame.filter(pl.col(REFERRER).is_not_null())
-        raw = frame.collect()
+        raw = (frame.join(naming.select(CUSTOMER), on=CUSTOMER, how="semi") if dropped else naming).collect()
     except Exception as error:  # a lazy frame may run anybody's code
         raise read_error(error, source) from error
     rows, _, _, _ = typed(raw, reader.outcomes.types, won.ids)

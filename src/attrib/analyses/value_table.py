@@ -35,7 +35,7 @@ class ValueTable:
         """Credit by row; each credit from the customers' totals and the part that their referral touches keep."""
         from attrib.kernels import forest as kernel
 
-        unplaced = bool(direct[0][~self.won.acquired].any())
+        unplaced = any(bool(total[~self.won.acquired].any()) for total, _ in (direct, adjusted))
         keys, touch_rows, without_touch = self._rows(unplaced=unplaced)
         drawn_units = BUCKETS if self.resampling is not None else 1
         if self.resampling is not None:
