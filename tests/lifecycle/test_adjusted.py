@@ -384,6 +384,8 @@ def test_intervals_draw_whole_trees():
     assert [row["referral_adjusted_low"], row["referral_adjusted_high"]] == pytest.approx(bounds.tolist())
     again = attrib.referral_adjusted(journeys, attrib.Linear(), replicates=200, seed=7, intervals=0.9)
     assert again.table.equals(found.table)
+    without = attrib.referral_adjusted(journeys, attrib.Linear(), intervals=None).table
+    assert without.equals(found.table.select(without.columns))
 
 
 # arguments ----------------------------------------------------------------------------------------
@@ -419,6 +421,14 @@ def test_tables_that_cannot_answer():
     with pytest.raises(DataError, match="referrer_id") as caught:
         attrib.referral_adjusted(form(*rows(STORY)), attrib.Linear())
     assert caught.value.key == "missing_columns"
+
+
+def test_spark_is_refused():
+    journeys = told(STORY, {"bob": "ann"})
+    journeys.engine = attrib.SparkEngine()
+    with pytest.raises(SpecError) as caught:
+        attrib.referral_adjusted(journeys, attrib.Linear(), intervals=None)
+    assert caught.value.key == "not_on_spark"
 
 
 def test_an_unmet_channel_is_a_warning_with_its_likely_name():
@@ -513,3 +523,23 @@ def test_a_chain_of_a_hundred_thousand_and_any_order_of_rows():
         for journeys in (shuffled, sorted_ones)
     )
     assert one.table.equals(other.table)  # to the last bit
+
+
+@given(referrers=st.lists(st.integers(-1, 9), min_size=1, max_size=10))
+def test_circles_are_those_whom_their_own_claims_lead_back_to(referrers):
+    from attrib.kernels.forest import on_cycle
+
+    n = len(referrers)
+    named = [who if who < n else -1 for who in referrers]
+
+    def leads_back(start):
+        at = named[start]
+        for _ in range(n):
+            if at in (-1, start):
+                break
+            at = named[at]
+        return at == start
+
+    found = np.zeros(n, np.bool_)
+    on_cycle(np.array(named), found)
+    assert found.tolist() == [leads_back(start) for start in range(n)]

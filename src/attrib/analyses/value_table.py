@@ -10,7 +10,7 @@ import polars as pl
 
 from attrib.analyses.acquisitions import Acquisitions, Floats, Ints, rows_of
 from attrib.engines.base import BUCKETS, Units
-from attrib.intervals import Replicates, Resampling, check_size
+from attrib.intervals import LARGEST, Replicates, Resampling, check_size
 from attrib.methods.base import cells_of
 from attrib.schemas import KIND, KINDS, METHOD
 from attrib.views.frames import game_columns, player_columns
@@ -37,15 +37,15 @@ class ValueTable:
 
         unplaced = any(bool(total[~self.won.acquired].any()) for total, _ in (direct, adjusted))
         keys, touch_rows, without_touch = self._rows(unplaced=unplaced)
-        drawn_units = BUCKETS if self.resampling is not None else 1
         if self.resampling is not None:
             hint = "use fewer by columns or players, or intervals=None"
             check_size(keys.height * max(BUCKETS, self.resampling.replicates), hint)
-        else:
-            unit = np.zeros(len(unit), np.int64)
+        # summed by bucket without intervals too, so that asking for them changes no digit
+        buckets = BUCKETS if keys.height * BUCKETS <= LARGEST else 1
+        unit = unit if buckets == BUCKETS else np.zeros(len(unit), np.int64)
         sums = []
         for total, kept in (direct, adjusted):
-            out = np.zeros((drawn_units, keys.height))
+            out = np.zeros((buckets, keys.height))
             kernel.spread(
                 self.won.offsets, touch_rows, self.won.weights, self.won.referral, without_touch, unit, total, kept, out
             )
