@@ -37,8 +37,8 @@ def _claims(touches: list[Row], outcomes: list[Row], by: Collection[str]) -> dic
     """The referrer on each customer's first row that has one."""
 
     def order(row: Row) -> Any:
-        event = row.get("event_id")
-        return (*outcome_order(row, sorted(by)), event is None, event or "", str(row.get("referrer_id")))
+        event, referrer = row.get("event_id"), row.get("referrer_id")
+        return (*outcome_order(row, sorted(by)), event is None, event or "", referrer is None, str(referrer))
 
     _, valued = accept(touches, outcomes)
     found: dict[Any, Any] = {}
