@@ -33,7 +33,7 @@ class Customer:
         return None if self.journey is None else self.journey.conversion_time
 
 
-def _claims(touches: list[Row], outcomes: list[Row], by: Collection[str]) -> dict[Any, Any]:
+def _claims(touches: list[Row], outcomes: list[Row], by: Collection[str], duplicates: str) -> dict[Any, Any]:
     """The referrer on each customer's first row that has one."""
 
     def order(row: Row) -> Any:
@@ -42,7 +42,8 @@ def _claims(touches: list[Row], outcomes: list[Row], by: Collection[str]) -> dic
 
     _, valued = accept(touches, outcomes)
     found: dict[Any, Any] = {}
-    for row in drop_outcomes(sorted(valued, key=order)):
+    ordered = sorted(valued, key=order)
+    for row in drop_outcomes(ordered) if duplicates == "drop" else ordered:
         if row.get("referrer_id") is not None:
             found.setdefault(row["customer_id"], row["referrer_id"])
     return found
@@ -59,7 +60,7 @@ def _in_circle(start: Any, claims: Mapping[Any, Any]) -> bool:
 
 
 def people(
-    built: Built, touches: list[Row], outcomes: list[Row], values: Mapping[Any, Any] | None = None
+    built: Built, touches: list[Row], outcomes: list[Row], values: Mapping[Any, Any] | None, duplicates: str
 ) -> dict[Any, Customer]:
     """All customers, with their acquisition journey, their value and whoever referred them."""
     text = any(isinstance(row["customer_id"], str) for row in (*touches, *outcomes))
@@ -72,7 +73,7 @@ def people(
     for name, value in (values or {}).items():
         if name in everyone:
             everyone[name].value = Fraction(value)
-    claims = _claims(touches, outcomes, built.by)
+    claims = _claims(touches, outcomes, built.by, duplicates)
     for name, claim in claims.items():
         who = everyone[name]
         referrer = everyone.get(claim)
@@ -114,7 +115,7 @@ def adjusted(
 ) -> tuple[dict[Key, Fraction], dict[Key, Fraction], Counter[str]]:
     """Direct credit and referral-adjusted credit by game and player, and how many claims failed for which reason."""
     built = build(touches, outcomes, **recipe)
-    everyone = people(built, touches, outcomes, values)
+    everyone = people(built, touches, outcomes, values, recipe.get("duplicates", "drop"))
     part = Fraction(pass_on)
 
     def share(who: Customer) -> Fraction:
