@@ -46,7 +46,7 @@ class BetaGeoNBD(LikelihoodModel):
     ...     T=[38.9, 38.9, 38.9, 30.1, 38.9, 38.9, 21.6, 38.9, 35.2, 31.3] * 20,
     ... )
     >>> model.p_alive([2, 3], [30.4, 4.1], [38.9, 38.9]).round(2)
-    array([0.82, 0.21])
+    array([0.88, 0.08])
     """
 
     _names = ("r", "alpha", "a", "b")
@@ -156,7 +156,7 @@ class GammaGamma(LikelihoodModel):
     ...     monetary=[22.4, 120.0, 33.7, 5.8, 75.6, 40.1, 14.0, 8.2, 19.9] * 20,
     ... )
     >>> model.expected_value([0, 1], [None, 60.0]).round(1)
-    array([31.6, 49.2])
+    array([36.8, 46.3])
     """
 
     _names = ("p", "q", "v")

@@ -23,8 +23,8 @@ SCHEMA = {
 def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
     """Compare the distribution of each feature by the population stability index (PSI).
 
-    PSI = Σ over bins of (s − t)·ln(s / t), t and s the shares of a bin in training and scoring, with half a row added to
-    each bin so that an empty one is not infinite.
+    PSI = Σ over bins of (s − t)·ln(s / t), t and s the shares of a bin in training and scoring, with half a row added
+    to each bin so that an empty one is not infinite.
 
     Parameters
     ----------

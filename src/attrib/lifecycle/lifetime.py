@@ -89,12 +89,15 @@ def lifetime_value(
 
     Examples
     --------
-    >>> history = {"frequency": [2, 0, 7, 1, 0, 3, 12, 0] * 20, "recency": [30.4, 0, 36.4, 5.0, 0, 14.1, 31.0, 0] * 20}
-    >>> T = [38.9, 38.9, 38.9, 38.9, 21.6, 38.9, 35.2, 31.3] * 20
-    >>> spent = [22.4, None, 33.7, 111.8, None, 40.1, 15.0, None] * 20
-    >>> buying = BetaGeoNBD().fit(**history, T=T)
+    >>> history = {
+    ...     "frequency": [2, 1, 0, 0, 7, 1, 0, 3, 12, 0] * 20,
+    ...     "recency": [30.4, 1.7, 0, 0, 36.4, 5.0, 0, 14.1, 31.0, 0] * 20,
+    ...     "T": [38.9, 38.9, 38.9, 30.1, 38.9, 38.9, 21.6, 38.9, 35.2, 31.3] * 20,
+    ... }
+    >>> spent = [22.4, 120.0, None, None, 33.7, 5.8, None, 75.6, 8.2, None] * 20
+    >>> buying = BetaGeoNBD().fit(**history)
     >>> value = GammaGamma().fit(history["frequency"], spent)
-    >>> worth = lifetime_value(buying, value, **history, T=T, monetary=spent, horizon=52, discount=0.002)
+    >>> worth = lifetime_value(buying, value, **history, monetary=spent, horizon=52, discount=0.002)
     >>> worth.customers["value"].head(3).round(0).to_list()
     [67.0, 2.0, 24.0]
     """
@@ -117,7 +120,7 @@ def lifetime_value(
         values[rows] = margin * solve(*point)
         if n:
             worth = margin * np.array([solve(*parameters) for parameters in drawn])
-            low[rows], high[rows] = np.quantile(worth, tails, axis=0)
+            low[rows], high[rows] = np.quantile(worth, tails, axis=0, method="inverted_cdf")  # may be infinite
             sums += worth.sum(axis=1)
     customers = pl.DataFrame({
         "p_alive": _p_alive(point[0], x, last, end),
@@ -127,7 +130,7 @@ def lifetime_value(
         "low": low,
         "high": high,
     })  # fmt: skip
-    lowest, highest = np.quantile(sums, tails) if n else (np.nan, np.nan)
+    lowest, highest = np.quantile(sums, tails, method="inverted_cdf") if n else (np.nan, np.nan)
     total = pl.DataFrame(
         {"customers": [len(x)], "value": [float(values.sum())], "low": [lowest], "high": [highest], "level": [level]}
     )
