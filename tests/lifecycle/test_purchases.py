@@ -201,7 +201,7 @@ def test_intervals_are_seeded_and_those_of_the_draws(models):
     x, last, end, spent = some["frequency", "recency", "T", "monetary"].row(3)
     values = []
     for b, s in zip(buying.draws(60, 1), spending.draws(60, 1), strict=True):
-        one, two = BetaGeoNBD(), GammaGamma()
+        one, two = BetaGeoNBD.from_state(*buying.state()), GammaGamma.from_state(*spending.state())
         one.params_, two.params_ = (
             dict(zip(buying.params_, b, strict=True)),
             dict(zip(spending.params_, s, strict=True)),
