@@ -1,4 +1,4 @@
-"""Metrics against slow definitions, scikit-learn and lifelines; their intervals; drift; the anchors of the real files."""
+"""Metrics against slow definitions, scikit-learn and lifelines; their intervals; drift; anchors of the real files."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def test_gain_and_lift_are_means_over_the_orders_of_equal_probabilities(rows, k)
     """By hand: whole rows from the top; a group that does not fit gives its mean share."""
     left, found = k * len(rows), 0.0
     for _, group in itertools.groupby(sorted(rows, key=lambda row: -row[1]), key=lambda row: row[1]):
-        group = [y for y, _ in group]
-        taken = min(left, len(group))
-        found, left = found + taken * sum(group) / len(group), left - taken
+        truths = [y for y, _ in group]
+        taken = min(left, len(truths))
+        found, left = found + taken * sum(truths) / len(truths), left - taken
     got = values(evaluate_classifier(*zip(*((y, p / 8) for y, p in rows), strict=True), top=(k,), replicates=0))
     wanted = found / sum(y for y, _ in rows)
     assert got[f"gain_at_{k:g}"] == pytest.approx(wanted)
@@ -166,6 +166,8 @@ def test_groups_stand_apart_and_what_is_not_defined_is_null():
         (([1], [0.5]), {"level": 95}, "level = 95"),
         (([1], [0.5]), {"replicates": -1}, "replicates = -1"),
         (([1], [0.5]), {"bins": 0}, "bins = 0"),
+        (([1, 0], [0.5, 0.1]), {"customers": ["a", None]}, "customers is null in 1 of 2 rows"),
+        (([1, 0], pl.Series(["0.5", "0.1"])), {}, "p is not a column of numbers"),
     ],
 )
 def test_bad_questions(arguments, options, words):
@@ -308,6 +310,14 @@ def test_numbers_are_binned_by_quantiles_of_training_with_nulls_apart():
     assert drift(then.select("gone"), now.select(gone=pl.lit("x")))["level"].to_list() == ["other type"]
 
 
+def test_times_of_different_units_are_one_time_and_lists_are_left_alone():
+    days = pl.DataFrame({"since": pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 4, 9), eager=True)})
+    same = days.select(pl.col("since").cast(pl.Datetime("ms")))
+    assert drift(days, same)["psi"].to_list() == [0.0]
+    lists = days.with_columns(path=pl.concat_list("since"))
+    assert drift(lists, lists).filter(pl.col("feature") == "path")["level"].to_list() == ["other type"]
+
+
 def test_what_chance_alone_makes():
     random = np.random.default_rng(3)
     above = 0
@@ -345,3 +355,20 @@ def test_telco_logistic_reaches_the_anchors(telco):
     assert found["brier"] <= 0.137
     assert found["ece"] <= 0.02
     assert found["lift_at_0.1"] == pytest.approx(2.83, abs=0.1)
+
+
+def test_telco_cox_reaches_the_anchors(telco):
+    from lifelines import CoxPHFitter
+    from sklearn.model_selection import StratifiedKFold
+
+    frame, features, left = telco
+    times = np.arange(1, 72.0)
+    data = features.loc[:, ~features.T.duplicated()].assign(left=left)
+    survival = np.zeros((len(frame), len(times)))
+    for train, test in StratifiedKFold(5, shuffle=True, random_state=0).split(features, left):
+        model = CoxPHFitter(penalizer=0.01).fit(data.iloc[train], "tenure", "left")
+        survival[test] = model.predict_survival_function(data.iloc[test], times=times).T.to_numpy()
+    found = values(evaluate_survival(frame["tenure"], left, survival=survival, times=times, replicates=0).head(5))
+    assert found["concordance"] == pytest.approx(0.865, abs=0.003)
+    assert found["integrated_brier"] <= 0.082
+    assert found["integrated_brier_kaplan_meier"] == pytest.approx(0.180, abs=0.002)

@@ -221,7 +221,7 @@ def test_the_spread_of_the_draws_is_the_standard_error(models):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"horizon": -1}, {"discount": -0.1}, {"margin": "half"}, {"level": 1}, {"draws": 1.5}, {"seed": -1}]
+    "bad", [{"horizon": -1}, {"discount": -0.1}, {"margin": 0}, {"level": 1}, {"draws": 1.5}, {"seed": -1}]
 )
 def test_bad_options(models, bad):
     with pytest.raises(SpecError, match=next(iter(bad))):

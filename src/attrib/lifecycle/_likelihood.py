@@ -213,6 +213,8 @@ def numbers(name: str, values: Any) -> Floats:
         )
         if column.dtype.kind not in "biufO":
             raise TypeError(f"it holds {column.dtype}")
+        if column.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in column.flat):
+            raise TypeError("it holds text")
         column = column.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError("bad_column", f"{name} is not a column of numbers: {str(error)[:200]}", column=name) from error

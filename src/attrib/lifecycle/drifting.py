@@ -39,7 +39,8 @@ def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
     polars.DataFrame
         ``feature``, ``kind`` ("number", "category"), ``psi``, ``by_chance`` (what 19 in 20 samples of these sizes stay
         below without any drift), ``bins``, ``level``: "stable" below 0.1, "moderate" below 0.25, "strong"; or "only in
-        training", "only in scoring", "other type". Strongest first; those without a number before all.
+        training", "only in scoring", "other type" (of different kinds, or lists and the like). Strongest first; those
+        without a number before all.
 
     Raises
     ------
@@ -61,10 +62,10 @@ def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
             rows.append((name, None, None, None, None, f"only in {'training' if name in then.columns else 'scoring'}"))
             continue
         kinds = {_kind(then[name]), _kind(now[name])}
-        if len(kinds) == 2:
+        kind = kinds.pop()
+        if kinds or kind == "other":
             rows.append((name, None, None, None, None, "other type"))
             continue
-        kind = kinds.pop()
         count = _numbers if kind == "number" else _categories
         rows.append((name, kind, *_psi(*count(then[name], now[name], n_bins))))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row").sort(
@@ -85,7 +86,7 @@ def _psi(before: npt.NDArray[np.int64], now: npt.NDArray[np.int64]) -> tuple[flo
 
 
 def _numbers(then: pl.Series, now: pl.Series, bins: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    before, after = (column.to_physical().cast(pl.Float64).fill_null(np.nan).to_numpy() for column in (then, now))
+    before, after = (_as_floats(column).fill_null(np.nan).to_numpy() for column in (then, now))
     some = before[~np.isnan(before)]
     inner = np.linspace(0, 1, bins + 1)[1:-1]
     edges = np.unique(np.quantile(some, inner, method="inverted_cdf")) if len(some) else some
@@ -112,7 +113,17 @@ def _categories(then: pl.Series, now: pl.Series, _: int) -> tuple[npt.NDArray[np
     return count(before), count(after)
 
 
+def _as_floats(column: pl.Series) -> pl.Series:
+    if column.dtype in (pl.Date, pl.Datetime):
+        column = column.cast(pl.Datetime("us"))  # one unit on both sides
+    elif column.dtype == pl.Duration:
+        column = column.cast(pl.Duration("us"))
+    return column.to_physical().cast(pl.Float64)
+
+
 def _kind(column: pl.Series) -> str:
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        return "other"
     return "number" if column.dtype.is_numeric() or column.dtype.is_temporal() else "category"
 
 

@@ -168,7 +168,10 @@ def evaluate_survival(
     require("duration", ~np.isfinite(length) | (length < 0), "is null, infinite or negative", length)
     grid, matrix = _times(times, survival, length, left), None
     if survival is not None:
-        matrix = np.asarray(survival, np.float64)
+        try:
+            matrix = np.asarray(survival, np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError("bad_column", f"survival is not a table of numbers: {str(error)[:200]}") from error
         if matrix.shape != (len(length), len(grid)):
             raise DataError("bad_column", f"survival has shape {matrix.shape}, not {(len(length), len(grid))}")
         if not ((matrix >= 0) & (matrix <= 1)).all():
@@ -260,10 +263,13 @@ class _Resampling:
         self.seed = check_seed(seed, key="bad_value")
         self.codes = np.arange(n)
         if customers is not None:
-            column = pl.Series("customers", customers)
+            listed = customers if isinstance(customers, pl.Series) else np.asarray(customers).tolist()
+            column = pl.Series("customers", listed, strict=False)
             if len(column) != n:
                 raise DataError("unequal_lengths", f"columns differ in length: y {n:,}, customers {len(column):,}")
-            self.codes = column.rank("dense").fill_null(0).to_numpy().astype(np.int64)
+            if column.null_count():
+                raise DataError("bad_column", f"customers is null in {column.null_count():,} of {n:,} rows")
+            self.codes = column.rank("dense").to_numpy().astype(np.int64)
 
     def bounds(self, rows: Ints, scores: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
         """Percentiles of each score over the draws; NaN where none has it."""

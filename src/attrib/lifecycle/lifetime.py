@@ -65,7 +65,7 @@ def lifetime_value(
     discount : float
         Rate for one time unit: of 10 % a year, in weeks, ``1.1 ** (7 / 365.25) - 1``.
     margin : float
-        Share of an order value that is kept.
+        Share of an order value that is kept, above 0.
     level : float
         Coverage of the intervals.
     draws : int
@@ -106,7 +106,7 @@ def lifetime_value(
     if len(spent) != len(x):
         raise DataError("unequal_lengths", f"columns differ in length: frequency {len(x):,}, monetary {len(spent):,}")
     horizon, discount = _number("horizon", horizon, 0.0), _number("discount", discount, 0.0)
-    margin, level = _number("margin", margin, 0.0), _number("level", level, 0.0, 1.0)
+    margin, level = _number("margin", margin, 1e-12), _number("level", level, 0.0, 1.0)
     n = whole_number("draws", draws, 0, key="bad_value")
     seed = check_seed(seed, key="bad_value")
     point = bgnbd._values(), gammagamma._values()  # noqa: SLF001 - one package
@@ -153,7 +153,9 @@ class _Block:
         """Discounted value of each of them."""
         ahead = _discounted(buying, self.horizon, self.discount, *self.pairs)[self.at]
         alive = _p_alive(buying, self.x, self.recency, self.T)
-        return np.asarray(alive * ahead * _order_value(worth, self.x, self.spent))
+        bought = alive * ahead
+        order = _order_value(worth, self.x, self.spent)
+        return np.asarray(np.where(bought > 0, bought * np.where(bought > 0, order, 1.0), 0.0))  # nothing of infinity
 
 
 def _discounted(values: tuple[float, ...], horizon: float, discount: float, x: Floats, T: Floats) -> Floats:

@@ -81,19 +81,19 @@ class Pairs:
             order, later[order], order[early], firsts[at_block - 1], ties[at_tie - 1], ties[at_tie], firsts[at_block],
         )  # fmt: skip
 
-    def concordance(self, weights: Floats, early: Floats | None = None) -> float:
+    def concordance(self, weights: Floats, *early: Floats) -> list[float]:
         """Share of the comparable pairs whose earlier leaver has the higher risk; equal risks count half.
 
-        ``early`` [n] multiplies the weight of each row as the one that leaves first.
+        One answer for each of ``early`` [n], which multiplies the weight of a row as the one that leaves first.
         """
-        right, pairs = 0.0, 0.0
-        first_weights = weights if early is None else weights * early
+        right, pairs = np.zeros(len(early)), np.zeros(len(early))
+        firsts = [weights * own for own in early]
         for order, later, who, start, low, high, end in self._levels:
             below = np.concatenate([[0.0], np.cumsum(np.where(later, weights[order], 0.0))])
-            mine = first_weights[who]
-            right += mine @ ((below[low] + below[high]) / 2 - below[start])
-            pairs += mine @ (below[end] - below[start])
-        return float(right / pairs) if pairs > 0 else np.nan
+            wins, met = (below[low] + below[high]) / 2 - below[start], below[end] - below[start]
+            right += [first[who] @ wins for first in firsts]
+            pairs += [first[who] @ met for first in firsts]
+        return [float(won / all_) if all_ > 0 else np.nan for won, all_ in zip(right, pairs, strict=True)]
 
 
 def harrell(time: Floats, event: Bools, risk: Floats) -> float:
@@ -104,7 +104,8 @@ def harrell(time: Floats, event: Bools, risk: Floats) -> float:
     >>> harrell(np.array([1.0, 2.0, 3.0]), np.array([True, True, False]), np.array([0.9, 0.2, 0.4]))
     0.6666666666666666
     """
-    return Pairs(time, event, risk).concordance(np.ones(len(time)))
+    every = np.ones(len(time))
+    return Pairs(time, event, risk).concordance(every, every)[0]
 
 
 class SurvivalScores:
@@ -147,9 +148,11 @@ class SurvivalScores:
         cases = (weights * inverse)[:, None] * self.left
         controls = weights[:, None] * self.there
         aucs = np.array([ties.auc(cases[:, k], controls[:, k]) for k, ties in enumerate(self.orders)])
+        ipcw = np.where(self.within, inverse**2, 0.0)
+        harrells, unos = self.pairs.concordance(weights, np.ones(len(weights)), ipcw)
         whole = {
-            "concordance": self.pairs.concordance(weights),
-            "concordance_ipcw": self.pairs.concordance(weights, np.where(self.within, inverse**2, 0.0)),
+            "concordance": harrells,
+            "concordance_ipcw": unos,
             "auc_mean": float(np.nanmean(aucs)) if np.isfinite(aucs).any() else np.nan,
         }
         at_times = {"auc": aucs}
