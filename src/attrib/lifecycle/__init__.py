@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from attrib.lifecycle.buying import BetaGeoNBD, GammaGamma
     from attrib.lifecycle.classifier import ChurnClassifier
+    from attrib.lifecycle.drifting import drift
+    from attrib.lifecycle.evaluation import evaluate_classifier, evaluate_survival, reliability
+    from attrib.lifecycle.lifetime import LifetimeValue, lifetime_value
+    from attrib.lifecycle.purchases import purchase_summary, silence
     from attrib.lifecycle.referral import ReferralLikelihood
     from attrib.lifecycle.survival import SurvivalChurn
 
@@ -18,11 +22,33 @@ _HOMES = {
     "BetaGeoNBD": "buying",
     "ChurnClassifier": "classifier",
     "GammaGamma": "buying",
+    "LifetimeValue": "lifetime",
     "ReferralLikelihood": "referral",
     "SurvivalChurn": "survival",
+    "drift": "drifting",
+    "evaluate_classifier": "evaluation",
+    "evaluate_survival": "evaluation",
+    "lifetime_value": "lifetime",
+    "purchase_summary": "purchases",
+    "reliability": "evaluation",
+    "silence": "purchases",
 }
 
-__all__ = ["BetaGeoNBD", "ChurnClassifier", "GammaGamma", "ReferralLikelihood", "SurvivalChurn"]
+__all__ = [
+    "BetaGeoNBD",
+    "ChurnClassifier",
+    "GammaGamma",
+    "LifetimeValue",
+    "ReferralLikelihood",
+    "SurvivalChurn",
+    "drift",
+    "evaluate_classifier",
+    "evaluate_survival",
+    "lifetime_value",
+    "purchase_summary",
+    "reliability",
+    "silence",
+]
 
 
 def __getattr__(name: str) -> Any:
