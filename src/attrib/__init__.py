@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         Shapley,
         TimeDecay,
     )
+    from attrib.snapshots.snapshot import snapshot
+    from attrib.snapshots.split import SnapshotSplit
     from attrib.stages import STAGES, Milestone, Stage, StageColumn, StageModel
 
 _HOMES = {
@@ -57,6 +59,8 @@ _HOMES = {
         "METHODS", "CustomWeights", "FirstTouch", "LastNonDirect", "LastTouch", "Linear", "Markov", "PositionBased",
         "Shapley", "TimeDecay",
     ),
+    "attrib.snapshots.snapshot": ("snapshot",),
+    "attrib.snapshots.split": ("SnapshotSplit",),
     "attrib.stages": ("STAGES", "Milestone", "Stage", "StageColumn", "StageModel"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -83,6 +87,7 @@ __all__ = [
     "RejectedError",
     "ResourceError",
     "Shapley",
+    "SnapshotSplit",
     "SolveError",
     "SparkEngine",
     "SpecError",
@@ -97,6 +102,7 @@ __all__ = [
     "journey_credit",
     "positions",
     "removal",
+    "snapshot",
     "spend",
     "synth",
 ]
