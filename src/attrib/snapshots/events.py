@@ -192,9 +192,10 @@ def read_events(
         zone = next((d.time_zone for d in dtypes if isinstance(d, pl.Datetime) and d.time_zone), "UTC")
     who = next(iter(readers.values())).who
     id_type = pl.String() if isinstance(who, pl.Categorical) else who
+    common: dict[str, pl.DataType] = {WHO: who, AT: pl.Int64()}
     events = Events(
-        frames.get("touchpoints", pl.DataFrame(schema={WHO: who, AT: pl.Int64, TOUCH: pl.Categorical(), DATED: pl.Boolean})),
-        frames.get("outcomes", pl.DataFrame(schema={WHO: who, AT: pl.Int64, DONE: pl.Categorical(), MONEY: pl.Float64})),
+        frames.get("touchpoints", pl.DataFrame(schema=common | {TOUCH: pl.Categorical(), DATED: pl.Boolean()})),
+        frames.get("outcomes", pl.DataFrame(schema=common | {DONE: pl.Categorical(), MONEY: pl.Float64()})),
         id_type,
         zone,
     )  # fmt: skip

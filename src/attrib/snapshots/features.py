@@ -164,7 +164,8 @@ def _columns(date: int, recipe: Recipe) -> list[pl.Expr]:
 
     touches, n_log_n = count("touches"), pl.col("n_log_n")
     entropy = pl.max_horizontal(touches.cast(pl.Float64).log() - n_log_n / touches, pl.lit(0.0))
-    mix = pl.when(count("channels") == 0).then(0).when(pl.col("channels") == 1).then(1).when("crossed").then(3)
+    mix = pl.when(count("channels") == 0).then(pl.lit("none")).when(pl.col("channels") == 1).then(pl.lit("single"))
+    mix_of_several = mix.when("crossed").then(pl.lit("cross")).otherwise(pl.lit("multi"))
     chosen = [count(f"n{i}") for i in range(len(recipe.channels))]
     parts = [*chosen, touches - pl.sum_horizontal(pl.lit(0, pl.Int64), *chosen)]
     named = [*recipe.channels, recipe.rest]
@@ -176,15 +177,16 @@ def _columns(date: int, recipe: Recipe) -> list[pl.Expr]:
         count("channels").alias("channels"),
         pl.when(count("channels") == 1).then(0.0).when(touches > 0).then(entropy).alias("channel_entropy"),
         count("switches").alias("switches"),
-        mix.otherwise(2).cast(pl.UInt8).cast(pl.Enum(MIXES)).alias("channel_mix"),
+        mix_of_several.cast(pl.Enum(MIXES)).alias("channel_mix"),
         *(part.alias(f"touches:{name}") for name, part in zip(named, parts, strict=True)),
         *(pl.when(touches > 0).then(part / touches).alias(f"share:{name}")
           for name, part in zip(named, parts, strict=True)),
     ]  # fmt: skip
     if recipe.stages:
-        number = pl.col(STAGE).fill_null(0)
+        kind = pl.Enum(recipe.stages)
+        stage = pl.col(STAGE).fill_null(0).replace_strict(range(len(recipe.stages)), recipe.stages, return_dtype=kind)
         columns += [
-            number.cast(pl.UInt32).cast(pl.Enum(recipe.stages)).alias("stage"),
+            stage.alias("stage"),
             _days(date - pl.coalesce("entered", "first")).alias("days_in_stage"),
             (count("moves") + 1).alias("stages_entered"),
             *(_days(pl.col(f"entry{j}") - pl.col("first")).alias(f"days_to:{name}")

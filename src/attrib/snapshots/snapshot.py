@@ -127,10 +127,10 @@ def snapshot(
     >>> bought = pl.DataFrame({"customer_id": [1, 2], "timestamp": [date(2024, 2, 1), date(2024, 1, 9)]})
     >>> bought = bought.with_columns(outcome=pl.lit("purchase"))
     >>> table = attrib.snapshot(
-    ...     touches, bought, at=date(2024, 1, 10), gap="1d", horizon="20d", target="purchase", end=date(2024, 2, 2)
+    ...     touches, bought, at=date(2024, 1, 10), gap="1d", horizon="22d", target="purchase", end=date(2024, 2, 2)
     ... )
     >>> table.select("customer_id", "recency", "frequency", "touches:ad", "channel_mix", "label").rows()
-    [(1, 5.0, 0, 1, 'multi', 0), (2, 1.0, 1, 1, 'single', 0)]
+    [(1, 5.0, 0, 1, 'cross', 1), (2, 1.0, 1, 1, 'single', 0)]
     """
     check_choice("purpose", purpose, PURPOSES)
     check_choice("duplicates", duplicates, ("drop", "keep"))
@@ -226,9 +226,8 @@ def _warn_of_names(events: Events, asked: Mapping[str, str], purchases: Sequence
     found = events.outcomes[DONE].cast(pl.String).unique().sort().to_list()
     for name, outcome in asked.items():
         if outcome not in found:
-            warn(
-                f"{name}: no outcome is called {outcome!r}{nearest(outcome, found)}; found: {', '.join(found) or 'none'}"
-            )
+            known = ", ".join(found) or "none"
+            warn(f"{name}: no outcome is called {outcome!r}{nearest(outcome, found)}; found: {known}")
     if found and not set(purchases) & set(found):
         warn(f"purchases: no outcome is called {' or '.join(map(repr, purchases))}; found: {', '.join(found)}")
 

@@ -172,4 +172,5 @@ def _deal(customers: pl.Series, folds: int, seed: int) -> Ints:
     order = customers.rank("dense").to_numpy().astype(np.int64) - 1
     n = int(order.max(initial=-1)) + 1
     fold_of: Ints = generator(seed, FOLDS).permutation(n) % folds
-    return fold_of[order]
+    rows: Ints = fold_of[order]
+    return rows
