@@ -41,7 +41,7 @@ def slope(points: list[tuple[float, float]]) -> float | None:
     return sum((x - mx) * (y - my) for x, y in points) / sum((x - mx) ** 2 for x, _ in points)
 
 
-def features(  # noqa: PLR0917
+def features(
     customer: Any,
     date: Any,
     touches: list[Row],
@@ -128,7 +128,9 @@ def features(  # noqa: PLR0917
     return row
 
 
-def label(customer: Any, date: Any, touches: list[Row], outcomes: list[Row], ask: Any) -> dict[str, Any] | None:
+def label(  # noqa: PLR0911 - one step a rule
+    customer: Any, date: Any, touches: list[Row], outcomes: list[Row], ask: Any
+) -> dict[str, Any] | None:
     """The label, duration and event, or {} for scoring; None if the customer is not asked about."""
     after = date + ask.gap
     until = after + ask.horizon
@@ -154,7 +156,7 @@ def label(customer: Any, date: Any, touches: list[Row], outcomes: list[Row], ask
     return {"label": int(not happened if ask.churn == "silent" else happened)}
 
 
-def snapshot(  # noqa: PLR0917
+def snapshot(
     touches: list[Row], outcomes: list[Row], dates: Sequence[Any], ask: Any, purchases: Sequence[str] = ("purchase",),
     model: Sequence[tuple[str, str | None, int]] = (), own: Sequence[str] = (), most: int = 20,
 ) -> list[Row]:  # fmt: skip

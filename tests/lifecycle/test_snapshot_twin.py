@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import polars as pl
 import pytest
-import reference_snapshot as twin
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import attrib
+import reference_snapshot as twin
 
-START = datetime(2024, 1, 1)
+START = datetime(2024, 1, 1)  # noqa: DTZ001 - times without a zone
 MODEL = (("aware", "visit", 1), ("buy", "purchase", 1), ("loyal", "purchase", 2), ("advocate", None, 1))
 STAGES = attrib.StageModel(
     [("aware", "visit"), ("buy", "purchase"), ("loyal", attrib.Milestone("purchase", 2)), ("advocate", None)]

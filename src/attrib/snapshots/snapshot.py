@@ -21,7 +21,7 @@ from attrib.snapshots.timeline import lay_out
 from attrib.stages import StageModel
 from attrib.values import whole_number
 
-AT_ONCE = 4_000_000  # events laid out at a time: about 1 GB while features are computed, and no slower than all at once
+AT_ONCE = 4_000_000  # events laid out at a time: less than 1 GB, and no slower than more
 
 
 def snapshot(
@@ -165,13 +165,16 @@ def snapshot(
     )
     _warn_of_open([moment for tick, moment in ticks.items() if question.is_open(tick)], len(ticks), question)
     tables = _tables(events, ticks, model, recipe, question, drop=duplicates == "drop", active_only=active_only)
+    return pl.concat([_finish(tables.pop(tick), tick, events) for tick in ticks])
+
+
+def _finish(tables: list[pl.DataFrame], tick: int, events: Events) -> pl.DataFrame:
+    """One date's table: ids as they were given, in order."""
+    stamp = pl.lit(tick, pl.Int64).cast(pl.Datetime("us"))
+    if events.zone is not None:
+        stamp = stamp.dt.replace_time_zone("UTC").dt.convert_time_zone(events.zone)
     ids = pl.col(WHO).cast(events.id_type).alias(CUSTOMER)
-    stamp = (
-        pl.col(DATE).cast(pl.Datetime("us", events.zone))
-        if events.zone is None
-        else (pl.col(DATE).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(events.zone))
-    )
-    return pl.concat(tables).select(ids, stamp, pl.exclude(WHO, DATE)).sort(DATE, CUSTOMER)
+    return pl.concat(tables).select(ids, stamp.alias(DATE), pl.exclude(WHO)).sort(CUSTOMER)
 
 
 def _tables(
@@ -183,11 +186,12 @@ def _tables(
     *,
     drop: bool,
     active_only: bool,
-) -> list[pl.DataFrame]:
+) -> dict[int, list[pl.DataFrame]]:
     """Rows by date, of some customers at a time: what is laid out and joined stays of one size."""
     referrals = _first_referrals(events.outcomes)
     parts = -(-(events.touches.height + events.outcomes.height) // AT_ONCE)
-    tables, repeated = [], 0
+    tables: dict[int, list[pl.DataFrame]] = {tick: [] for tick in ticks}
+    repeated = 0
     for part in range(parts):
         some = events if parts == 1 else events.only(pl.col(WHO).to_physical().hash() % parts == part)
         line = lay_out(some.touches, some.outcomes, recipe.purchases, model, drop=drop)
@@ -199,7 +203,7 @@ def _tables(
             rows = answer(rows, line, moment, question)
             if question.is_open(moment):
                 rows = rows.clear()
-            tables.append(rows.drop("first").with_columns(pl.lit(moment, pl.Int64).alias(DATE)))
+            tables[moment].append(rows.drop("first"))
     if repeated:
         warn(f"{repeated:,} touchpoints equal others on the same date: kept, since dates cannot tell duplicates")
     return tables
