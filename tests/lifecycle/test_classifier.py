@@ -14,6 +14,7 @@ from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import ChurnClassifier
 from attrib.lifecycle._labels import customer_folds, read_labels
 from attrib.lifecycle.calibrated import Recipe, fit_calibrated
+from attrib.lifecycle.design import DesignMatrix
 
 
 def customers(n: int, seed: int = 0) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
@@ -73,13 +74,13 @@ def test_the_calibration_is_scikit_learns_up_to_its_smoothing(method):
 
 
 def test_class_weights_are_calibrated_away():
-    X, y, truth = customers(4000)
+    X, y, _ = customers(4000)
     plain = ChurnClassifier(check_leaks=False).fit(X, y).predict_proba(X)[:, 1]
     with pytest.warns(AttribWarning, match="class weights"):
         weighted = ChurnClassifier(calibration=None, class_weight="balanced", check_leaks=False).fit(X, y)
     assert weighted.calibration_ == "sigmoid"
     assert weighted.calibration is None  # parameters stay as they were given
-    assert abs(weighted.predict_proba(X)[:, 1].mean() - truth.mean()) < 0.01
+    assert abs(weighted.predict_proba(X)[:, 1].mean() - y.mean()) < 0.002
     assert np.abs(weighted.predict_proba(X)[:, 1] - plain).mean() < 0.02
 
 
@@ -97,17 +98,17 @@ def test_no_customer_is_in_two_folds():
 
 
 def test_customers_seen_many_times_do_not_deceive_the_calibration():
-    """Rows repeated 20 times: by rows, the boosted trees would have seen the label of every row left out."""
-    X, y, _ = customers(300)
-    X = X.with_columns(noise=np.random.default_rng(0).random(300))
-    rows = np.repeat(np.arange(300), 20)
-    kind = Recipe(model="boosting", max_iter=300, max_leaf_nodes=31, min_samples_leaf=20, l2_regularization=0.0)
-    matrix = ChurnClassifier(check_leaks=False).fit(X, y).design_.transform(X)[rows]
+    """Rows repeated 10 times: by rows, the boosted trees would have seen the label of every row left out."""
+    _, y, _ = customers(200)
+    rows = np.repeat(np.arange(200), 10)
+    matrix = np.asfortranarray(np.random.default_rng(0).random((200, 3))[rows])
+    kind = Recipe(model="boosting", learning_rate=0.2, max_leaf_nodes=31, min_samples_leaf=10, l2_regularization=0.0)
     briers = {}
-    for name, who in (("customers", rows), ("rows", np.arange(6000))):
+    for name, who in (("customers", rows), ("rows", np.arange(2000))):
         _, unseen = fit_calibrated(kind, matrix, y[rows], customer_folds(y[rows], who, 5, 0))
         briers[name] = np.mean((unseen - y[rows]) ** 2)
-    assert briers["rows"] < 0.02 < 0.1 < briers["customers"]
+    assert briers["rows"] < 0.02
+    assert briers["customers"] > 0.1
 
 
 def test_polars_and_pandas_give_the_same():
@@ -269,7 +270,8 @@ def test_importance_names_what_matters():
     assert table.columns == ["feature", "importance", "spread"]
     assert set(table["feature"]) == set(X.columns)
     assert table["feature"][-1] == "noise"
-    assert abs(table["importance"][-1]) < 0.01 < 0.03 < table["importance"][0]
+    assert abs(table["importance"][-1]) < 0.01
+    assert table["importance"][0] > 0.03
 
 
 @pytest.mark.parametrize("calibration", ["sigmoid", "isotonic", None])
@@ -286,29 +288,27 @@ def test_a_reload_predicts_the_same_bits(model, calibration):
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("changes", "numbers"),
     [
-        lambda d, a: d.pop("classes"),
-        lambda d, a: d.update(classes=["x"]),
-        lambda d, a: d.update(parameters={"evil": 1}),
-        lambda d, a: d.update(design={}),
-        lambda d, a: d.update(calibration="isotonic"),
-        lambda d, a: d.update(calibration=["sigmoid"]),
-        lambda d, a: a.pop("knots"),
-        lambda d, a: a.update(knots=np.array([[np.nan], [0.0]])),
-        lambda d, a: a.update(coefficients=np.zeros(2)),
-        lambda d, a: a.update(coefficients=a["coefficients"].astype(object)),
-        lambda d, a: a.pop("coefficients"),
+        ({"classes": None}, {}),
+        ({"classes": ["x"]}, {}),
+        ({"parameters": {"evil": 1}}, {}),
+        ({"design": {}}, {}),
+        ({"calibration": "isotonic"}, {"knots": np.array([[2.0, 1.0], [0.1, 0.2]])}),  # scores that fall
+        ({"calibration": "isotonic"}, {"knots": np.array([[1.0, 2.0], [0.1, 1.2]])}),
+        ({"calibration": ["sigmoid"]}, {}),
+        ({}, {"knots": None}),
+        ({}, {"knots": np.array([[np.nan], [0.0]])}),
+        ({}, {"coefficients": np.zeros(2)}),
+        ({}, {"coefficients": np.array(["a"] * 5, dtype=object)}),
+        ({}, {"coefficients": None}),
     ],
 )
-def test_a_spoilt_state_is_refused(spoil):
+def test_a_spoilt_state_is_refused(changes, numbers):
     X, y, _ = customers(200)
     data, arrays, trees = ChurnClassifier(check_leaks=False).fit(X, y).state()
-    spoil(data, arrays)
-    if "calibration" in data and data["calibration"] == "isotonic":
-        arrays["knots"] = np.array([[2.0, 1.0], [0.1, 0.2]])  # scores that fall
     with pytest.raises(DataError) as caught:
-        ChurnClassifier.from_state(data, arrays, trees)
+        ChurnClassifier.from_state(data | changes, arrays | numbers, trees)
     assert caught.value.key == "bad_model"
 
 
@@ -352,7 +352,7 @@ def test_anchors_on_telco(telco, parameters, brier, error):
 def test_class_weights_alone_ruin_telco(telco):
     """The anchor the other way round: what the calibration is for."""
     X, y = telco
-    matrix = ChurnClassifier(check_leaks=False).fit(X, y).design_.transform(X)
+    matrix = DesignMatrix.fit(X, scale=True).transform(X)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     estimator = Recipe(class_weight="balanced").estimator()
     p = cross_val_predict(estimator, matrix, y, cv=folds, method="predict_proba")[:, 1]

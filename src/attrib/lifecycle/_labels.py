@@ -43,6 +43,8 @@ def column(name: str, values: Any, rows: int | None = None) -> npt.NDArray[Any]:
         ``bad_shape``, ``different_lengths``, ``null_values``.
     """
     array = np.asarray(values)
+    if array.dtype.kind == "U" and not isinstance(values, np.ndarray):
+        array = np.asarray(values, dtype=object)  # numpy would write None and numbers among texts as texts
     if array.ndim != 1:
         raise DataError("bad_shape", f"{name} has {array.ndim} dimensions, not 1", hint="pass one column")
     if rows is not None and len(array) != rows:
@@ -80,7 +82,8 @@ def read_labels(y: Any, rows: int | None = None) -> tuple[npt.NDArray[Any], Bool
         kinds = {"b" if isinstance(v, (bool, np.bool_)) else "U" if isinstance(v, str) else "?" for v in array}
         kind = kinds.pop() if len(kinds) == 1 else "?"
         array = array.astype({"b": np.bool_, "U": np.str_}.get(kind, object))
-    classes = np.unique(array) if kind in "bUif" or kind == "u" else array[:0]
+    kind = kind if kind in "bUifu" else "?"
+    classes = array[:0] if kind == "?" else np.unique(array)
     known = kind in "bU" or set(classes.tolist()) <= {0, 1}
     if kind == "?" or len(classes) > 2 or not known:
         shown = ", ".join(repr(value)[:40] for value in classes[:4].tolist())

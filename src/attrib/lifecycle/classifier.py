@@ -145,7 +145,11 @@ class ChurnClassifier(Estimator):
         codes = read_customers(customers, table.height)
         fold = customer_folds(positive, codes, self.folds, self.seed)
         design = DesignMatrix.fit(table, scale=self.model == "logistic")
-        leaks = leak_report(table, positive, customers=codes, seed=self.seed) if self.check_leaks else None
+        leaks = (
+            leak_report(table, positive, customers=codes, folds=self.folds, seed=self.seed)
+            if self.check_leaks
+            else None
+        )
         unneeded = recipe.calibration is None
         self.calibrated_, _ = fit_calibrated(recipe, design.transform(table), positive, None if unneeded else fold)
         self.design_, self.classes_, self.leaks_ = design, classes, leaks

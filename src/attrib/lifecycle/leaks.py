@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.special import betaincinv, ndtri
 
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import SpecError, warn
 from attrib.io.text import clean
 from attrib.lifecycle._estimator import needs
 from attrib.lifecycle._labels import (
@@ -28,19 +27,18 @@ from attrib.lifecycle._labels import (
     read_labels,
 )
 from attrib.lifecycle.calibrated import one_thread
+from attrib.lifecycle.power import Power, area, cell_codes, dense, plain, power_of
 
 STRONG = 0.9  # AUC of one feature alone that few honest features reach
-RISK_RATIO = 0.05  # a value settles the label where the other one is at most this often what it is among all
 SETTLED = (0.1, 0.5)  # share of the rarer, of the commoner class that a feature settles, from which it is named
 STAND_IN = 0.03  # loss of AUC without a feature, once the leaks are set aside, from which it stands in for them
 _BESIDE = 0.1  # ... and at most this part of that loss while the leaks are there
-_CELLS = 64  # of a feature with many different numbers
-_FEW = 256  # different numbers up to which each is a cell of its own
-_PRIOR = 2.0  # rows of the overall rate that every cell starts with
+_TELLS = 0.55  # ... and among rows of one label, AUC from which it tells the leak (lower end of the interval)
 _JOINT_ROWS = 20_000  # rows, drawn by the seed, that tell how good all features are together
 _JOINT_FOLDS = 3
 _TOGETHER = 3  # features of a combination
 _SHOWN = 5
+_ENOUGH = 20  # rows of a kind, below which nothing is compared
 _SCHEMA = {
     "feature": pl.String,
     "auc": pl.Float64,
@@ -78,15 +76,16 @@ def leak_report(
         A row each feature, named ones first in the order they were set aside, then by ``auc``:
 
         - ``auc``, ``low``, ``high``: area under the ROC curve of the feature alone and its 95 % interval (DeLong,
-          rows taken as independent). Numbers are cut into up to 64 cells; a cell's score is its rate of the label
-          in other folds.
+          rows taken as independent). Numbers are cut into up to 64 cells of 100 rows or more; a cell's score is its
+          rate of the label in other folds.
         - ``told``: share of the label's entropy that the feature tells, out of fold.
         - ``settled``: share of the rows of a class (of the two, the larger share) in cells where the other class all
           but never occurs: at most 5 % as often as among all rows, at 97.5 % confidence.
         - ``leak``: ``"strong"`` (``low`` reaches the threshold), ``"settles"`` (at least 10 % of the rarer class or
           50 % of the commoner one), ``"combination"`` (at most three features that together reach the middle between
-          threshold and 1), ``"stand-in"`` (as good as useless beside the leaks; once they are set aside, AUC
-          falls by at least .03 without it: it works through them), or null.
+          threshold and 1; not found where each alone says nothing at all), ``"stand-in"`` (it works through a leak:
+          as good as useless beside the leaks, worth at least .03 of AUC once they are set aside, and it tells the
+          leak even among rows of one label, where a feature of its own power over the label could not), or null.
         - ``auc_with``, ``auc_without``: AUC of all features left, before and after this one (and those above it) is
           set aside: boosted trees on at most 20,000 rows in three folds.
 
@@ -128,116 +127,18 @@ def leak_report(
     _, positive = read_labels(y, table.height)
     codes = read_customers(customers, table.height)
     fold = customer_folds(positive, codes, folds, seed)
-    singles = {column.name: _single(cell_codes(column), positive, fold, folds) for column in table}
+    cells = {column.name: cell_codes(column) for column in table}
+    singles = {name: power_of(cell, positive, fold, folds) for name, cell in cells.items()}
     named = _named(singles, threshold, positive)
-    joint = _Joint.draw(table, positive, codes, seed)
-    order, steps = _set_aside(joint, list(table.columns), named, (1 + threshold) / 2)
+    joint = _Joint.draw(table, positive, codes, min(folds, _JOINT_FOLDS), seed)
+    tells = _Tells(cells, positive, fold, folds)
+    order, steps = _set_aside(joint, tells, named, (1 + threshold) / 2)
     report = _frame(singles, order, named, steps)
     _tell(report)
     return report
 
 
-# -- one feature alone ------------------------------------------------------------------------------------------------
-
-
-def cell_codes(column: pl.Series) -> Integers:
-    """Cell of each row, from 0: texts and few numbers as they are, many numbers by quantiles; null is a cell.
-
-    Raises
-    ------
-    DataError
-        ``bad_dtype``.
-    """
-    column = _plain(column)
-    if column.dtype == pl.String or column.n_unique() <= _FEW:
-        return _dense(column)
-    numbers = column.to_numpy()
-    edges = np.unique(np.nanquantile(numbers, np.linspace(0, 1, _CELLS + 1), method="lower"))
-    cells = np.searchsorted(edges, numbers, side="left")  # a value that is many rows' own edge has a cell of its own
-    cells[np.isnan(numbers)] = len(edges) + 1
-    return cells.astype(np.int64)
-
-
-def _plain(column: pl.Series) -> pl.Series:
-    """Texts as String, all else as Float64 with NaN as null."""
-    dtype = column.dtype
-    if dtype in (pl.String, pl.Categorical, pl.Enum):
-        return column.cast(pl.String)
-    if dtype.is_temporal():
-        return column.to_physical().cast(pl.Float64)
-    if dtype.is_numeric() or dtype in (pl.Boolean, pl.Null):
-        return column.cast(pl.Float64).fill_nan(None)
-    raise DataError(
-        "bad_dtype", f"feature {clean(column.name, 80)!r} is of type {dtype}, which has no order", hint="leave it out"
-    )
-
-
-def _dense(column: pl.Series) -> Integers:
-    """Distinct values numbered from 0 in their order, null last."""
-    ranks = column.rank("dense").cast(pl.Int64) - 1
-    last = ranks.max()
-    return ranks.fill_null(0 if last is None else int(last) + 1).to_numpy()  # type: ignore[arg-type] # of integers
-
-
-@dataclass(frozen=True, slots=True)
-class _Single:
-    """What one feature knows of the label; ``settled`` of the rows that are (not, are) of the second class."""
-
-    auc: float
-    low: float
-    high: float
-    told: float
-    settled: tuple[float, float]
-
-
-def _single(cell: Integers, positive: Bools, fold: Integers, folds: int) -> _Single:
-    """Measure one feature, cells [n], from counts of rows by fold, cell and class alone."""
-    width = int(cell.max()) + 1
-    at = fold * width + cell
-    rows = np.bincount(at, minlength=folds * width).reshape(folds, width)
-    ones = np.bincount(at[positive], minlength=folds * width).reshape(folds, width)
-    share = positive.mean()
-    others = rows.sum(axis=0) - rows
-    rate = (ones.sum(axis=0) - ones + _PRIOR * share) / (others + _PRIOR)
-    parts = [_auc(rate[f], ones[f], rows[f] - ones[f]) for f in range(folds)]
-    auc = float(np.mean([a for a, _ in parts]))
-    error = float(ndtri(0.975) * np.sqrt(sum(v for _, v in parts)) / folds)
-    entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
-    left = -(ones * np.log(rate) + (rows - ones) * np.log1p(-rate)).sum() / len(positive)
-    return _Single(
-        auc,
-        max(auc - error, 0.0),
-        min(auc + error, 1.0),
-        max(float(1 - left / entropy), 0.0),
-        _settled(rows.sum(axis=0), ones.sum(axis=0), float(share)),
-    )
-
-
-def _auc(score: Floats, ones: Integers | Bools, zeros: Integers | Bools) -> tuple[float, float]:
-    """Area under the ROC curve and its variance (DeLong) of scores by cell, or by row."""
-    _, tie = np.unique(score, return_inverse=True)
-    n1, n0 = np.bincount(tie, ones), np.bincount(tie, zeros)
-    m1, m0 = n1.sum(), n0.sum()
-    if not m1 or not m0:
-        return 0.5, 0.25
-    below = (np.cumsum(n0) - n0 / 2) / m0  # of a one: the share of zeros it beats
-    above = 1 - (np.cumsum(n1) - n1 / 2) / m1  # of a zero: the share of ones that beat it
-    auc = float(n1 @ below / m1)
-    spread1, spread0 = n1 @ (below - auc) ** 2 / m1, n0 @ (above - auc) ** 2 / m0
-    return auc, float(spread1 / m1 + spread0 / m0)
-
-
-def _settled(rows: Integers, ones: Integers, share: float) -> tuple[float, float]:
-    """Shares of the zeros, of the ones in cells where the other class all but never occurs."""
-    out = []
-    for other, overall in ((ones, share), (rows - ones, 1 - share)):
-        at_most = betaincinv(other + 1, np.maximum(rows - other, 1), 0.975)  # Clopper and Pearson
-        sure = (at_most <= RISK_RATIO * overall) & (rows > other)
-        out.append(float((rows - other)[sure].sum() / (rows - other).sum()))
-    return out[0], out[1]
-
-
-def _named(singles: dict[str, _Single], threshold: float, positive: Bools) -> dict[str, str]:
+def _named(singles: dict[str, Power], threshold: float, positive: Bools) -> dict[str, str]:
     """Which features are named, the strongest first, and why."""
     rarer = int(positive.mean() < 0.5)
     out = {}
@@ -262,16 +163,17 @@ class _Joint:
         Numbers of each feature, [n], texts as codes in their order; NaN where null.
     positive : bool [n]
     fold : int [n]
-    seed : int
+    folds, seed : int
     """
 
     columns: dict[str, Floats]
     positive: Bools
     fold: Integers
+    folds: int
     seed: int
 
     @classmethod
-    def draw(cls, table: pl.DataFrame, positive: Bools, customers: Integers, seed: int) -> _Joint:
+    def draw(cls, table: pl.DataFrame, positive: Bools, customers: Integers, folds: int, seed: int) -> _Joint:
         """Take at most `_JOINT_ROWS` rows."""
         rows = np.arange(table.height)
         if table.height > _JOINT_ROWS:
@@ -282,12 +184,12 @@ class _Joint:
             rows = np.sort(np.concatenate([few, rng.permutation(many)[: _JOINT_ROWS - len(few)]]))
         columns = {}
         for name in table.columns:
-            column = _plain(table[name])[rows]
-            numbers = _dense(column).astype(np.float64) if column.dtype == pl.String else column.to_numpy()
+            column = plain(table[name])[rows]
+            numbers = dense(column).astype(np.float64) if column.dtype == pl.String else column.to_numpy()
             columns[name] = np.asarray(numbers, dtype=np.float64)
         positive = positive[rows]
         _, codes = np.unique(customers[rows], return_inverse=True)
-        return cls(columns, positive, customer_folds(positive, codes, _JOINT_FOLDS, seed), seed)
+        return cls(columns, positive, customer_folds(positive, codes, folds, seed), folds, seed)
 
     def auc(self, names: Sequence[str]) -> float:
         """AUC of these features, mean over folds."""
@@ -305,25 +207,53 @@ class _Joint:
         mixed: list[list[float]] = []
         rng = np.random.default_rng(self.seed)
         with one_thread():
-            for number in range(_JOINT_FOLDS):
+            for number in range(self.folds):
                 test = np.flatnonzero(self.fold == number)
                 rest = self.fold != number
                 model = kind(
                     learning_rate=0.2, max_iter=40, max_leaf_nodes=8, early_stopping=False, random_state=self.seed
                 ).fit(matrix[rest], self.positive[rest])
                 unseen = self.positive[test]
-                aucs.append(_auc(model.decision_function(matrix[test]), unseen, ~unseen)[0])
+                aucs.append(area(model.decision_function(matrix[test]), unseen, ~unseen)[0])
                 if shuffled:  # one call for all: a call costs more than its rows
                     other = np.tile(matrix[test], (len(names), 1)).reshape(len(names), len(test), len(names))
                     for at in range(len(names)):
                         other[at, :, at] = rng.permutation(other[at, :, at])
                     scores = model.decision_function(other.reshape(-1, len(names))).reshape(len(names), -1)
-                    mixed.append([_auc(row, unseen, ~unseen)[0] for row in scores])
-        return float(np.mean(aucs)), np.reshape(mixed, (_JOINT_FOLDS, -1)).mean(axis=0)
+                    mixed.append([area(row, unseen, ~unseen)[0] for row in scores])
+        return float(np.mean(aucs)), np.reshape(mixed, (self.folds, -1)).mean(axis=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tells:
+    """Whether one feature tells another where the label cannot be the reason: among rows of one label.
+
+    A leak that is recorded because of the label has nothing to do with honest features there. What stands in for a
+    leak has.
+    """
+
+    cells: dict[str, Integers]
+    positive: Bools
+    fold: Integers
+    folds: int
+
+    def __call__(self, feature: str, leak: str) -> bool:
+        """Ask of two features, the second one brought to two values: speaking for the label, or against it."""
+        cell = self.cells[leak]
+        rate = np.bincount(cell, self.positive) / np.maximum(np.bincount(cell), 1)
+        speaks = (rate > self.positive.mean())[cell]
+        for rows in (self.positive, ~self.positive):
+            ones = int(speaks[rows].sum())
+            if min(ones, int(rows.sum()) - ones) < _ENOUGH:
+                continue
+            one = power_of(self.cells[feature][rows], speaks[rows], self.fold[rows], self.folds)
+            if one.low >= _TELLS:
+                return True
+        return False
 
 
 def _set_aside(
-    joint: _Joint, features: list[str], named: dict[str, str], together: float
+    joint: _Joint, tells: _Tells, named: dict[str, str], together: float
 ) -> tuple[list[str], dict[str, tuple[float, float]]]:
     """Set leaks aside one by one, and what stands in for them; ``named`` grows.
 
@@ -334,7 +264,7 @@ def _set_aside(
     dict
         AUC of the features left before and after each.
     """
-    left, order = list(features), []
+    left, order = list(joint.columns), []
     steps: dict[str, tuple[float, float]] = {}
     auc = joint.auc(left)
 
@@ -351,7 +281,7 @@ def _set_aside(
         for name in _combination(joint, left, together):
             named[name] = "combination"
             drop(name)
-    while order and len(left) > 1 and (found := _stand_in(joint, features, left, auc)):
+    while order and len(left) > 1 and (found := _stand_in(joint, tells, left, auc)):
         named[found] = "stand-in"
         drop(found)
     return order, steps
@@ -364,14 +294,15 @@ def _combination(joint: _Joint, left: list[str], together: float) -> list[str]:
     return next((best[:size] for size in range(1, len(best) + 1) if joint.auc(best[:size]) >= together), [])
 
 
-def _stand_in(joint: _Joint, features: list[str], left: list[str], auc: float) -> str | None:
+def _stand_in(joint: _Joint, tells: _Tells, left: list[str], auc: float) -> str | None:
     """Return the feature whose power works through those set aside, if there is one."""
+    features = list(joint.columns)
+    aside = [name for name in features if name not in left]
     losses = joint.losses(left)  # one model for all: only what it leans on is left out in earnest
-    leaned = sorted((name for name in left if losses[name] >= STAND_IN / 2), key=lambda name: -losses[name])
-    everything = joint.auc(features)
-    for name in leaned[:_SHOWN]:
+    leaned = [name for name in left if losses[name] >= STAND_IN / 2 and any(tells(name, leak) for leak in aside)]
+    for name in sorted(leaned, key=lambda name: -losses[name])[:_SHOWN]:
         without = auc - joint.auc([other for other in left if other != name])
-        beside = everything - joint.auc([other for other in features if other != name])
+        beside = joint.auc(features) - joint.auc([other for other in features if other != name])
         if without >= STAND_IN and beside <= _BESIDE * without:
             return name
     return None
@@ -381,7 +312,7 @@ def _stand_in(joint: _Joint, features: list[str], left: list[str], auc: float) -
 
 
 def _frame(
-    singles: dict[str, _Single], order: list[str], named: dict[str, str], steps: dict[str, tuple[float, float]]
+    singles: dict[str, Power], order: list[str], named: dict[str, str], steps: dict[str, tuple[float, float]]
 ) -> pl.DataFrame:
     rest = sorted((name for name in singles if name not in steps), key=lambda name: -singles[name].auc)
     rows = [

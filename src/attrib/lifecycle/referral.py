@@ -174,7 +174,11 @@ class ReferralLikelihood(Estimator):
         treated, chance = read_treatment(table, asked, propensity)
         codes = read_customers(customers, rows)
         design = DesignMatrix.fit(table, scale=True)
-        leaks = leak_report(table, positive, customers=codes, seed=self.seed) if self.check_leaks else None
+        leaks = (
+            leak_report(table, positive, customers=codes, folds=self.folds, seed=self.seed)
+            if self.check_leaks
+            else None
+        )
         matrix = design.transform(table)
         fold = customer_folds(positive, codes, self.folds, self.seed)
         everybody, unseen = fit_calibrated(recipe, matrix, positive, fold)
