@@ -113,6 +113,23 @@ def test_names_from_data_cannot_harm_a_terminal():
     assert len(text) < 500
 
 
+def test_odd_columns_do_no_harm():
+    X, y = honest(300)
+    odd = X.with_columns(
+        empty=pl.lit(None), one=1, far=pl.Series(np.where(X["weak"] > 0, np.inf, 0.0)), nan=pl.lit(float("nan"))
+    )
+    report = leak_report(odd, y, folds=2)
+    assert report["leak"].null_count() == 8
+    assert set(report.filter(pl.col("feature").is_in(["empty", "one", "nan"]))["auc"]) == {0.5}
+
+
+def test_leaks_of_rare_labels_are_seen_by_the_trees():
+    y = np.random.default_rng(0).random(1500) < 0.015
+    report = quiet(pl.DataFrame({"told": y, "noise": np.random.default_rng(1).random(1500)}), y)
+    assert report.row(0, named=True)["auc_with"] > 0.95
+    assert report.row(0, named=True)["auc_without"] < 0.7
+
+
 def test_it_is_part_of_fit():
     X, y = honest(600)
     with pytest.warns(AttribWarning, match="'told'"):

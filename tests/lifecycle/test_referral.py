@@ -215,6 +215,7 @@ def test_a_reload_predicts_the_same_bits(kind):
         (lambda w: {"asked": w["asked"], "propensity": 1.0}, "no_support"),
         (lambda _: {"propensity": 0.5}, "bad_parameter"),
         (lambda _: {"nps": "nsp"}, "missing_columns"),
+        (lambda w: {"asked": w["asked"], "propensity": "even"}, "bad_amount"),
         (lambda _: {"customers": ["one"] * 600}, "too_few_of_a_class"),
     ],
 )
@@ -223,6 +224,12 @@ def test_bad_input_is_refused(arguments, key):
     with pytest.raises((DataError, SpecError)) as caught:
         ReferralLikelihood(check_leaks=False).fit(w["X"], w["y"], **arguments(w))
     assert caught.value.key == key
+
+
+def test_satisfaction_is_numbers():
+    w = world(600, seed=3)
+    with pytest.raises(DataError, match="not numbers"):
+        ReferralLikelihood().fit(w["X"].with_columns(pl.col("nps").cast(pl.String)), w["y"], nps="nps")
 
 
 def test_the_treatment_is_no_feature():

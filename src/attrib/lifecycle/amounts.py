@@ -10,7 +10,7 @@ import numpy as np
 from attrib.errors import DataError
 from attrib.lifecycle._estimator import needs
 from attrib.lifecycle._labels import Bools, Floats
-from attrib.lifecycle.calibrated import one_thread
+from attrib.lifecycle.calibrated import converged, one_thread
 
 _NONE = -700.0  # log of an expected number that is nought in effect, but finite
 
@@ -49,7 +49,7 @@ class Mean:
         kind = linear.GammaRegressor if least == 0 and beyond.min() > 0 else linear.PoissonRegressor
         unit = beyond.mean()  # the penalty shall not depend on the currency
         with one_thread():
-            model = kind(alpha=alpha, solver="newton-cholesky", max_iter=500).fit(matrix[any_], beyond / unit)
+            model = converged(kind(alpha=alpha, solver="newton-cholesky", max_iter=500), matrix[any_], beyond / unit)
         coefficients = np.append(model.coef_, model.intercept_ + np.log(unit))
         exponent = matrix @ coefficients[:-1] + coefficients[-1]
         coefficients[-1] += np.log(total / np.exp(exponent[any_]).sum())

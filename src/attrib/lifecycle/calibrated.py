@@ -6,6 +6,7 @@ itself then learns from all rows. What is kept of a logistic regression and of a
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -13,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SolveError, SpecError
 from attrib.lifecycle._estimator import needs
 from attrib.lifecycle._labels import Bools, Floats, Integers, check_seed_and_folds
+from attrib.values import whole_number
 
 ROWS_AT_ONCE = 100_000  # bounds the memory of trees while they score
 _STEEPEST = 1e6  # inverse penalty of the line of "sigmoid": none in effect, but finite where classes are separate
@@ -53,10 +55,16 @@ class Recipe:
         ):
             if value not in known:
                 raise SpecError("bad_parameter", f"{name} = {value!r} is not one of {', '.join(map(repr, known))}")
-        for name in ("C", "learning_rate"):
+        for name, least in (("max_iter", 1), ("max_leaf_nodes", 2), ("min_samples_leaf", 1)):
+            whole_number(name, getattr(self, name), least)
+        for name in ("C", "learning_rate", "l2_regularization"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < np.inf:
-                raise SpecError("bad_parameter", f"{name} = {value!r} is not a number above 0")
+            fine = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and value < np.inf
+            if not fine or not (value > 0 or (value == 0 and name == "l2_regularization")):
+                raise SpecError("bad_parameter", f"{name} = {value!r} is not a finite number above 0")
+        weights = self.class_weight
+        if not (weights is None or weights == "balanced" or isinstance(weights, dict)):
+            raise SpecError("bad_parameter", f"class_weight = {weights!r} is not None, 'balanced' or a dict")
         return self
 
     def estimator(self) -> Any:
@@ -162,6 +170,27 @@ def one_thread() -> Any:
     return needs("threadpoolctl").threadpool_limits(1)
 
 
+def converged(estimator: Any, matrix: Floats, target: npt.NDArray[Any], weight: Floats | None = None) -> Any:
+    """Fit an estimator of scikit-learn, to the end.
+
+    Raises
+    ------
+    SolveError
+        ``not_converged``.
+    """
+    unfinished = needs("sklearn.exceptions").ConvergenceWarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", unfinished)
+        try:
+            return estimator.fit(matrix, target, sample_weight=weight)
+        except unfinished as error:
+            raise SolveError(
+                "not_converged",
+                f"{type(estimator).__name__} did not converge",
+                hint="a stronger penalty (smaller C, larger alpha), or fewer features",
+            ) from error
+
+
 def fit_calibrated(
     recipe: Recipe, matrix: Floats, positive: Bools, fold: Integers | None, weight: Floats | None = None
 ) -> tuple[Calibrated, Floats | None]:
@@ -186,7 +215,7 @@ def fit_calibrated(
     Raises
     ------
     SolveError
-        ``not_converged`` is scikit-learn's warning, passed on.
+        ``not_converged``.
     """
     with one_thread():
         unseen = None if fold is None else _unseen_scores(recipe, matrix, positive, fold, weight)
@@ -196,7 +225,7 @@ def fit_calibrated(
             knots = _line(unseen, positive, weight)
             if recipe.calibration == "isotonic":
                 knots = _stairs(unseen, positive, weight)
-        model = recipe.estimator().fit(matrix, positive, sample_weight=weight)
+        model = converged(recipe.estimator(), matrix, positive, weight)
     coefficients = np.append(model.coef_[0], model.intercept_) if recipe.model == "logistic" else None
     fitted = Calibrated(coefficients, None if recipe.model == "logistic" else model, recipe.calibration, knots)
     return fitted, None if unseen is None else fitted.calibrate(unseen)
@@ -211,17 +240,24 @@ def _unseen_scores(recipe: Recipe, matrix: Floats, positive: Bools, fold: Intege
             continue
         if len(np.unique(positive[rest])) < 2:
             raise DataError("too_few_of_a_class", f"the rows outside fold {number} are of one class", hint="more data")
-        model = recipe.estimator().fit(
-            matrix[rest], positive[rest], sample_weight=None if weight is None else weight[rest]
-        )
+        part = None if weight is None else weight[rest]
+        model = converged(recipe.estimator(), matrix[rest], positive[rest], part)
         out[test] = model.decision_function(matrix[test])
     return out
 
 
 def _line(scores: Floats, positive: Bools, weight: Floats | None) -> Floats:
-    """Slope and offset of the log odds (Platt): at most two numbers, the order of the scores stays."""
+    """Slope and offset of the log odds (Platt): at most two numbers, the order of the scores stays.
+
+    As Platt does, labels are drawn towards the middle by one row of either class, so that classes that lie apart get
+    no certainty from few rows: a row counts as both classes, in parts.
+    """
+    weight = np.ones(len(scores)) if weight is None else weight
+    ones, zeros = weight[positive].sum(), weight[~positive].sum()
+    part = np.where(positive, (ones + 1) / (ones + 2), 1 / (zeros + 2))
     model = needs("sklearn.linear_model").LogisticRegression(C=_STEEPEST, solver="newton-cholesky", tol=1e-8)
-    model.fit(scores[:, None], positive, sample_weight=weight)
+    weights = np.concatenate([weight * part, weight * (1 - part)])
+    converged(model, np.tile(scores, 2)[:, None], np.repeat([True, False], len(scores)), weights)
     slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])
     if slope <= 0:  # scores of strangers that say nothing, or less: the share of all is the honest answer
         share = float(np.average(positive, weights=weight))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -133,6 +134,8 @@ class ChurnClassifier(Estimator):
         DataError
             ``no_rows``, ``different_lengths``, ``null_values``, ``bad_labels``, ``one_class``,
             ``too_few_of_a_class``, and those of `DesignMatrix.fit`.
+        SolveError
+            ``not_converged``.
 
         Warns
         -----
@@ -142,6 +145,7 @@ class ChurnClassifier(Estimator):
         recipe = self._recipe()
         table = collected(X)
         classes, positive = read_labels(y, table.height)
+        recipe = replace(recipe, class_weight=_by_class(self.class_weight, classes))
         codes = read_customers(customers, table.height)
         fold = customer_folds(positive, codes, self.folds, self.seed)
         design = DesignMatrix.fit(table, scale=self.model == "logistic")
@@ -301,3 +305,16 @@ class ChurnClassifier(Estimator):
         tags.estimator_type = "classifier"
         tags.classifier_tags = needs("sklearn.utils").ClassifierTags(multi_class=False)
         return tags
+
+
+def _by_class(class_weight: Any, classes: npt.NDArray[Any]) -> Any:
+    """Class weights by label as weights of (not, being) the second class."""
+    if not isinstance(class_weight, dict):
+        return class_weight
+    fine = set(class_weight) == set(classes.tolist())
+    if not fine or not all(isinstance(w, (int, float)) and 0 < w < np.inf for w in class_weight.values()):
+        raise SpecError(
+            "bad_parameter",
+            f"class_weight = {class_weight!r:.80} is not a number above 0 for each of {classes.tolist()!r:.80}",
+        )
+    return {False: class_weight[classes[0].item()], True: class_weight[classes[1].item()]}

@@ -160,7 +160,7 @@ class _Joint:
     Parameters
     ----------
     columns : dict
-        Numbers of each feature, [n], texts as codes in their order; NaN where null.
+        Rank of each feature's values, [n]; null last.
     positive : bool [n]
     fold : int [n]
     folds, seed : int
@@ -182,11 +182,8 @@ class _Joint:
             few, many = sorted((np.flatnonzero(positive), np.flatnonzero(~positive)), key=len)
             few = rng.permutation(few)[: _JOINT_ROWS // 2]
             rows = np.sort(np.concatenate([few, rng.permutation(many)[: _JOINT_ROWS - len(few)]]))
-        columns = {}
-        for name in table.columns:
-            column = plain(table[name])[rows]
-            numbers = dense(column).astype(np.float64) if column.dtype == pl.String else column.to_numpy()
-            columns[name] = np.asarray(numbers, dtype=np.float64)
+        # ranks are all that trees look at, and know neither null nor infinity
+        columns = {name: dense(plain(table[name])[rows]).astype(np.float64) for name in table.columns}
         positive = positive[rows]
         _, codes = np.unique(customers[rows], return_inverse=True)
         return cls(columns, positive, customer_folds(positive, codes, folds, seed), folds, seed)
@@ -206,12 +203,18 @@ class _Joint:
         aucs: list[float] = []
         mixed: list[list[float]] = []
         rng = np.random.default_rng(self.seed)
+        least = int(np.clip(min(self.positive.sum(), (~self.positive).sum()) // 10, 1, _ENOUGH))  # of rare labels
         with one_thread():
             for number in range(self.folds):
                 test = np.flatnonzero(self.fold == number)
                 rest = self.fold != number
                 model = kind(
-                    learning_rate=0.2, max_iter=40, max_leaf_nodes=8, early_stopping=False, random_state=self.seed
+                    learning_rate=0.2,
+                    max_iter=40,
+                    max_leaf_nodes=8,
+                    min_samples_leaf=least,
+                    early_stopping=False,
+                    random_state=self.seed,
                 ).fit(matrix[rest], self.positive[rest])
                 unseen = self.positive[test]
                 aucs.append(area(model.decision_function(matrix[test]), unseen, ~unseen)[0])

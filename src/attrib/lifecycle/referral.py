@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError
+from attrib.io.text import clean
 from attrib.lifecycle._estimator import Estimator, needs
 from attrib.lifecycle._labels import (
     Bools,
@@ -154,6 +155,8 @@ class ReferralLikelihood(Estimator):
         DataError
             Those of `ChurnClassifier.fit`; ``bad_amount``; ``count_and_label_differ``; ``bad_flag``;
             ``no_support`` for a propensity that is not between 0 and 1.
+        SolveError
+            ``not_converged``.
 
         Warns
         -----
@@ -161,8 +164,8 @@ class ReferralLikelihood(Estimator):
             Where the leak report names a feature.
         """
         recipe = Recipe(self.model, self.calibration, self.folds, self.seed, self.C).check()
-        if isinstance(self.alpha, bool) or not isinstance(self.alpha, (int, float)) or not 0 <= self.alpha < np.inf:
-            raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is not a number from 0")
+        if isinstance(self.alpha, bool) or not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < np.inf:
+            raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is not a number above 0")
         table = collected(X)
         rows = table.height
         classes, positive = read_labels(y, rows)
@@ -171,6 +174,10 @@ class ReferralLikelihood(Estimator):
         check_amounts(given, positive)
         if nps is not None:
             require_columns("features", table.columns, [nps])
+            if not table.schema[nps].is_numeric():
+                raise DataError(
+                    "bad_dtype", f"nps is column {clean(nps, 80)!r} of type {table.schema[nps]}, not numbers"
+                )
         treated, chance = read_treatment(table, asked, propensity)
         codes = read_customers(customers, rows)
         design = DesignMatrix.fit(table, scale=True)
