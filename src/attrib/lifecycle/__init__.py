@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from attrib.lifecycle.buying import BetaGeoNBD, GammaGamma
     from attrib.lifecycle.classifier import ChurnClassifier
+    from attrib.lifecycle.episodes import time_varying_rows
     from attrib.lifecycle.referral import ReferralLikelihood
+    from attrib.lifecycle.riskset import calibration_at, cumulative_incidence
     from attrib.lifecycle.survival import SurvivalChurn
 
 _HOMES = {
@@ -20,9 +22,21 @@ _HOMES = {
     "GammaGamma": "buying",
     "ReferralLikelihood": "referral",
     "SurvivalChurn": "survival",
+    "calibration_at": "riskset",
+    "cumulative_incidence": "riskset",
+    "time_varying_rows": "episodes",
 }
 
-__all__ = ["BetaGeoNBD", "ChurnClassifier", "GammaGamma", "ReferralLikelihood", "SurvivalChurn"]
+__all__ = [
+    "BetaGeoNBD",
+    "ChurnClassifier",
+    "GammaGamma",
+    "ReferralLikelihood",
+    "SurvivalChurn",
+    "calibration_at",
+    "cumulative_incidence",
+    "time_varying_rows",
+]
 
 
 def __getattr__(name: str) -> Any:
