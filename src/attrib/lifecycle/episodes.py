@@ -15,7 +15,7 @@ from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
 from attrib.lifecycle.design import MAX_CATEGORIES, NULL, collected
-from attrib.lifecycle.riskset import entries, flags, numbers
+from attrib.lifecycle.riskset import column, entries, flags, numbers
 from attrib.schemas import CHANNEL, CUSTOMER, TIME, require_columns
 
 Floats = npt.NDArray[np.float64]
@@ -57,11 +57,8 @@ def episodes(X: Any, duration: Any, event: Any, entry: Any = None, customer: Any
     if not len(length):
         raise DataError("no_rows", "there are 0 customers")
     left = flags(given["event"], "event", rows=len(length))
-    whose = given["id"]
-    series = pl.Series("id", np.arange(len(length)) if whose is None else whose)
-    if len(series) != len(length):
-        raise DataError("bad_length", f"id has {len(series)} values for {len(length)} rows")
-    return Episodes(table, length, left, entries(given["entry"], length), series)
+    whose = column(np.arange(len(length)) if given["id"] is None else given["id"], "id", len(length))
+    return Episodes(table, length, left, entries(given["entry"], length), whose)
 
 
 def check_intervals(rows: Episodes) -> None:
@@ -80,8 +77,8 @@ def check_intervals(rows: Episodes) -> None:
         overlaps=pl.col("start") < pl.col("stop").shift().over("id"),
         returns=pl.col("event").shift().over("id").fill_null(value=False),
     )
-    for column, problem in (("overlaps", "overlap"), ("returns", "follow one at whose end the customer left")):
-        wrong = before.filter(pl.col(column))
+    for fault, problem in (("overlaps", "overlap"), ("returns", "follow one at whose end the customer left")):
+        wrong = before.filter(pl.col(fault))
         if not wrong.is_empty():
             raise DataError(
                 "overlapping_rows",

@@ -29,14 +29,14 @@ def numbers(values: Any, name: str, *, rows: int | None = None) -> Floats:
     DataError
         ``bad_dtype``, ``bad_length``, ``null_values``, ``negative_duration``.
     """
-    series = _series(values, name, rows)
+    series = column(values, name, rows)
     if not (series.dtype.is_numeric() or series.dtype == pl.Null):
         raise DataError(
             "bad_dtype",
             f"{name} is {series.dtype}, not numbers",
             hint="give durations as numbers, such as days: (end - begin).dt.total_days()",
         )
-    found = series.cast(pl.Float64).fill_nan(None)
+    found = series.cast(pl.Float64)
     missing = found.null_count() + int(found.is_infinite().sum())
     if missing:
         raise DataError("null_values", f"{name}: {missing} of {len(found)} values are null or infinite")
@@ -54,7 +54,7 @@ def flags(values: Any, name: str, *, rows: int | None = None) -> Bools:
     DataError
         ``bad_dtype``, ``bad_length``, ``null_values``.
     """
-    series = _series(values, name, rows)
+    series = column(values, name, rows)
     if series.null_count():
         raise DataError("null_values", f"{name}: {series.null_count()} of {len(series)} values are null")
     good = series.dtype == pl.Boolean or (series.dtype.is_numeric() and bool(series.is_in([0, 1]).all()))
@@ -67,14 +67,23 @@ def flags(values: Any, name: str, *, rows: int | None = None) -> Bools:
     return series.cast(pl.Boolean).to_numpy()
 
 
-def _series(values: Any, name: str, rows: int | None) -> pl.Series:
+def column(values: Any, name: str, rows: int | None = None) -> pl.Series:
+    """Any list, array or column, NaN as null."""
+    import narwhals as nw
+
     try:
-        series = values if isinstance(values, pl.Series) else pl.Series(name, np.asarray(values))
+        known = nw.from_native(values, series_only=True, pass_through=True)
+        if isinstance(known, nw.Series):
+            series = known.to_polars()
+        else:
+            array = np.asarray(values)
+            # objects are read one by one: None is null then, and whole numbers may stand beside others
+            series = pl.Series(name, array.tolist() if array.dtype.kind == "O" else array, strict=False)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError("bad_dtype", f"{name} is a {type(values).__name__}, not a list of numbers") from error
+        raise DataError("bad_dtype", f"{name} is a {type(values).__name__}, not a list of numbers or texts") from error
     if rows is not None and len(series) != rows:
         raise DataError("bad_length", f"{name} has {len(series)} values for {rows} customers")
-    return series
+    return series.fill_nan(None) if series.dtype.is_float() else series
 
 
 def entries(entry: Any, duration: Floats) -> Floats | None:
@@ -193,9 +202,7 @@ def cumulative_incidence(
     [('moved', 3.0, 0.25, 0.3333), ('price', 3.0, 0.5, 0.625)]
     """
     length = numbers(duration, "duration")
-    causes = cause if isinstance(cause, pl.Series) else pl.Series("cause", _texts(cause), strict=False)
-    if len(causes) != len(length):
-        raise DataError("bad_length", f"cause has {len(causes)} values for {len(length)} customers")
+    causes = column(cause, "cause", len(length))
     z = normal_quantile(level)
     begun = entries(entry, length)
     left = causes.is_not_null().to_numpy()
@@ -226,12 +233,6 @@ def cumulative_incidence(
         }
         parts.append(pl.DataFrame(columns).select(pl.lit(name, causes.dtype).alias("cause"), pl.all()))
     return pl.concat(parts).with_columns(pl.col("incidence_low", "incidence_high").fill_nan(None))
-
-
-def _texts(cause: Any) -> Any:
-    """Lists as they are, arrays and pandas' columns as lists with their missing values as None."""
-    listed = cause.tolist() if hasattr(cause, "tolist") else list(cause)
-    return [None if value is None or value != value else value for value in listed]  # noqa: PLR0124 - NaN
 
 
 def _incidence_variance(table: RiskTable, before: Floats, count: Floats, incidence: Floats, upto: int) -> float:

@@ -422,22 +422,24 @@ class SurvivalChurn(Estimator):
             model = cls(**plain["parameters"])
             model._check_parameters()
             counts = {name: plain[name] for name in ("longest", "customers", "left")}
-            found = [np.asarray(arrays[name]) for name in ARRAYS]
+            found = {name: np.asarray(arrays[name]) for name in ARRAYS}
+            design = plain["design"]
         except (KeyError, TypeError, ValueError, SpecError) as error:
             raise DataError("bad_model", f"not a stored {cls.__name__}: {error}") from error
-        has_design = model.model != "kaplan_meier"
-        model.design_ = DesignMatrix.from_dict(plain.get("design")) if has_design else None
-        columns, extra = len(model.design_.names) if model.design_ else 0, 2 * (model.model in PARAMETRIC)
-        times = found[3].shape[:1]
+        model.design_ = None if model.model == "kaplan_meier" else DesignMatrix.from_dict(design)
+        columns = 0 if model.design_ is None else len(model.design_.names)
+        several, times = columns + 2 * (model.model in PARAMETRIC), found["times"].shape[:1]
         hazards = (0,) if model.model in PARAMETRIC else times
-        shapes = ((columns + extra,), (columns + extra,) * 2, (columns,), times, hazards, times, times)
+        shapes = ((several,), (several, several), (columns,), times, hazards, times, times)
         good &= all(isinstance(n, (int, float)) and math.isfinite(n) and n >= 0 for n in counts.values())
-        good &= all(a.dtype == np.float64 and a.shape == s for a, s in zip(found, shapes, strict=True))
-        if not good or not (np.diff(found[3]) > 0).all() or np.isnan(found[4]).any() or not np.isfinite(found[0]).all():
+        good &= all(a.dtype == np.float64 and a.shape == s for a, s in zip(found.values(), shapes, strict=True))
+        exact = ("coefficients", "center", "times", "at_risk", "left")  # Kaplan–Meier's hazard may end at infinity
+        good = good and all(np.isfinite(found[name]).all() for name in exact) and not np.isnan(found["hazard"]).any()
+        if not good or (np.diff(found["times"]) <= 0).any() or (np.diff(found["hazard"]) < 0).any():
             raise DataError("bad_model", f"not a stored {cls.__name__} of format {FORMAT}")
         model.longest_, model.customers_, model.left_ = counts["longest"], counts["customers"], counts["left"]
-        model.coefficients_, model.covariance_, model._center, model._times = found[:4]
-        model._hazard, model._at_risk, model._left = found[4:]
+        model.coefficients_, model.covariance_, model._center = (found[name] for name in ARRAYS[:3])
+        model._times, model._hazard, model._at_risk, model._left = (found[name] for name in ARRAYS[3:])
         return model
 
 
