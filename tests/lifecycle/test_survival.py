@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 import time
 import warnings
 
@@ -219,6 +221,26 @@ def test_stored_models_say_the_same_to_the_last_bit(name, tmp_path):
         np.testing.assert_array_equal(call(again), call(model))
     assert again.baseline_.equals(model.baseline_)
     assert again.summary().equals(model.summary())
+
+
+def test_stored_models_need_no_lifelines(tmp_path):
+    frame = simulated(100)
+    model = SurvivalChurn().fit(frame, duration="tenure", event="left")
+    plain, arrays = model.state()
+    np.savez(tmp_path / "model.npz", **arrays)
+    (tmp_path / "model.json").write_text(json.dumps(plain))
+    frame.write_parquet(tmp_path / "frame.parquet")
+    code = """
+import json, sys
+for name in ("lifelines", "pandas", "sklearn", "matplotlib"):
+    sys.modules[name] = None
+import numpy as np, polars as pl
+from attrib.lifecycle import SurvivalChurn
+model = SurvivalChurn.from_state(json.load(open("model.json")), np.load("model.npz"))
+print(model.predict_churn(pl.read_parquet("frame.parquet"), 3).tobytes().hex())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == model.predict_churn(frame, 3).tobytes().hex()
 
 
 def test_what_is_loaded_is_checked():

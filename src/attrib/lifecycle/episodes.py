@@ -124,7 +124,8 @@ def time_varying_rows(
     Raises
     ------
     DataError
-        ``missing_columns``, ``bad_dtype``, ``null_values``, ``duplicate_customers``, ``too_many_categories``.
+        ``missing_columns``, ``bad_dtype``, ``mixed_zones``, ``null_values``, ``duplicate_customers``,
+        ``too_many_categories``.
     SpecError
         ``bad_duration``.
 
@@ -137,9 +138,13 @@ def time_varying_rows(
     [(7, 0.0, 3.0, False, 0), (7, 3.0, 10.0, True, 1)]
     """
     ticks, grid = _microseconds(unit, "unit"), 1 if every is None else _microseconds(every, "every")
-    lives = _lives(customers)
-    table = open_table(touchpoints, "touchpoints").frame.collect()
+    table, people = (
+        open_table(touchpoints, "touchpoints").frame.collect(),
+        open_table(customers, _TABLE).frame.collect(),
+    )
     require_columns("touchpoints", table.columns, [CUSTOMER, TIME, CHANNEL])
+    lives = _lives(people)
+    _check_zones(table.schema[TIME], *(people.schema[name] for name in (BEGIN, END, ENTRY) if name in people.columns))
     touches = table.select(
         CUSTOMER, pl.col(CHANNEL).cast(pl.String).fill_null(NULL), _epoch(table, TIME, "touchpoints").alias("at")
     )
@@ -178,9 +183,19 @@ def time_varying_rows(
     )
 
 
-def _lives(customers: Any) -> pl.DataFrame:
+def _check_zones(*dtypes: pl.DataType) -> None:
+    """Check that times have a zone all or none: without, they say nothing about those with one."""
+    zoned = {dtype.time_zone is not None for dtype in dtypes if isinstance(dtype, pl.Datetime)}
+    if len(zoned) > 1:
+        raise DataError(
+            "mixed_zones",
+            "some of the times have a time zone and some have none",
+            hint='e.g. frame.with_columns(pl.col("end").dt.replace_time_zone("UTC"))',
+        )
+
+
+def _lives(table: pl.DataFrame) -> pl.DataFrame:
     """Begin in microseconds, entry and end since then, of customers who were observed at all."""
-    table = open_table(customers, _TABLE).frame.collect()
     require_columns(_TABLE, table.columns, [CUSTOMER, BEGIN, END, LEFT])
     nulls = [name for name in (CUSTOMER, BEGIN, END) if table[name].null_count()]
     if nulls:
