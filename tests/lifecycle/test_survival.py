@@ -371,6 +371,15 @@ def test_arguments_are_checked():
         with pytest.raises(SpecError) as error:
             SurvivalChurn(**params).fit(frame, **given)
         assert error.value.key == key
+    with pytest.raises(SpecError, match="needs X"):
+        SurvivalChurn().fit(None, duration=[1.0], event=[True])
+    model = SurvivalChurn().fit(frame, duration="tenure", event="left")
+    with pytest.raises(DataError):
+        model.fit(frame.with_columns(tenure=0.0, left=True, plan=None, age=1, calls=1), duration="tenure", event="left")
+    with pytest.raises(SpecError, match="not fitted"):
+        model.predict_churn(frame, 3)
+    with pytest.warns(AttribWarning, match="at 2 all who had come under observation had left"):
+        SurvivalChurn("kaplan_meier").fit(None, duration=[2, 5], event=[True, True], entry=[0, 3])
     with pytest.raises(DataError, match="none of 50 customers left"):
         SurvivalChurn().fit(frame.select(FEATURES), duration=frame["tenure"], event=[False] * 50)
     with pytest.raises(DataError, match="0 customers"):

@@ -262,6 +262,14 @@ def spell(names: Iterable[str]) -> str:
     return ", ".join(listed[:_SHOWN]) + more
 
 
+def linear(matrix: Floats, slopes: Floats) -> Floats:
+    """Sum of columns times slopes, one column after the other: a row's sum does not depend on the other rows."""
+    out = np.zeros(len(matrix))
+    for column, slope in zip(matrix.T, slopes, strict=True):
+        out += column * slope
+    return out
+
+
 def collected(frame: Any) -> pl.DataFrame:
     """Any frame as one of polars."""
     return open_table(frame, "features").frame.collect()

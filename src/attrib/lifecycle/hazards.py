@@ -47,8 +47,7 @@ def coefficients(
     SolveError
         ``no_convergence``.
     """
-    given = _determined(names, matrix)
-    if given and not penalizer:
+    if not penalizer and _determined(names, matrix):  # parametric fitters would take any of many solutions
         raise _no_convergence(model, penalizer, names, matrix, rows)
     lifelines, pd = needs("lifelines"), needs("pandas")
     frame = pd.DataFrame({f"x{j}": matrix[:, j] for j in range(len(names))})  # names from data could be formulas

@@ -12,7 +12,7 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
 from attrib.lifecycle._estimator import Estimator
-from attrib.lifecycle.design import DesignMatrix, collected
+from attrib.lifecycle.design import DesignMatrix, collected, linear
 from attrib.lifecycle.episodes import Episodes, check_intervals, episodes
 from attrib.lifecycle.hazards import PARAMETRIC, coefficients, trend_test
 from attrib.lifecycle.riskset import RiskTable, concordance, normal_quantile, numbers, schoenfeld, step
@@ -125,36 +125,40 @@ class SurvivalChurn(Estimator):
         """
         self._check_parameters()
         varying = self.model == "time_varying_cox"
-        unwanted = {"duration": duration, "entry": entry} if varying else {"id": id, "start": start, "stop": stop}
-        wanted = {"id": id, "start": start, "stop": stop} if varying else {"duration": duration}
-        wrong = [name for name, value in unwanted.items() if value is not None]
-        missing = [name for name, value in {**wanted, "event": event}.items() if value is None]
+        taken = ("id", "start", "stop", "event") if varying else ("duration", "event")
+        given = {"duration": duration, "event": event, "entry": entry, "id": id, "start": start, "stop": stop}
+        got = [name for name, value in given.items() if value is not None]
+        wrong = [name for name in got if name not in (*taken, *([] if varying else ["entry"]))]
+        missing = [name for name in taken if name not in got] + ["X"] * (X is None and self.model != "kaplan_meier")
         if wrong or missing:
-            listed = ", ".join(f"{name}=…" for name in (*wanted, "event"))
             raise SpecError(
                 "bad_argument",
                 f"model={self.model!r} " + (f"takes no {', '.join(wrong)}" if wrong else f"needs {', '.join(missing)}"),
-                hint=f"fit(X, {listed})",
+                hint=f"fit(X, {', '.join(f'{name}=…' for name in taken)})",
             )
         rows = episodes(X, stop if varying else duration, event, start if varying else entry, id)
         if varying:
             check_intervals(rows)
         if not rows.event.any() and self.model != "kaplan_meier":
             raise DataError("no_events", f"none of {len(rows.event)} customers left", hint="nothing to learn from")
-        self.design_ = None
-        self.longest_ = float(rows.duration.max())
-        self.customers_ = rows.customer.n_unique()
+        vars(self).pop("coefficients_", None)  # not fitted, should this one fail
+        self.longest_, self.customers_ = float(rows.duration.max()), rows.customer.n_unique()
         self.left_ = int(rows.event.sum())
-        if self.model == "kaplan_meier":
-            self.coefficients_ = self._center = np.zeros(0)
-            self.covariance_ = np.zeros((0, 0))
-            table = RiskTable.of(rows.duration, rows.event, rows.entry)
-            with np.errstate(divide="ignore"):
-                self._hazard = -np.log(table.survival())
-        else:
-            table = self._fit_features(rows)
+        table = self._fit_curve(rows) if self.model == "kaplan_meier" else self._fit_features(rows)
         self._times, self._at_risk, self._left = table.times, table.at_risk, table.left
         return self
+
+    def _fit_curve(self, rows: Episodes) -> RiskTable:
+        table = RiskTable.of(rows.duration, rows.event, rows.entry)
+        survival = table.survival()
+        if (survival[:-1] == 0).any():
+            first = table.times[np.argmin(survival)]
+            warn(f"at {first:g} all who had come under observation had left: the curve is 0 from there, whoever comes")
+        with np.errstate(divide="ignore"):
+            self._hazard = -np.log(survival)
+        self.design_, self.covariance_ = None, np.zeros((0, 0))
+        self.coefficients_ = self._center = np.zeros(0)
+        return table
 
     def _fit_features(self, rows: Episodes) -> RiskTable:
         assert rows.features is not None
@@ -177,7 +181,7 @@ class SurvivalChurn(Estimator):
         if self.model in PARAMETRIC:
             self._hazard = np.zeros(0)
         else:
-            relative = np.exp(_dot(matrix - self._center, self.coefficients_))
+            relative = np.exp(linear(matrix - self._center, self.coefficients_))
             # lifelines' own baseline takes those who entered later as at risk from the begin
             self._hazard = RiskTable.of(rows.duration, rows.event, rows.entry, relative).hazard()
         self.design_ = design
@@ -308,7 +312,7 @@ class SurvivalChurn(Estimator):
     def baseline_(self) -> pl.DataFrame:
         """The curve of a customer of mean features, at each time somebody left; see the class."""
         self._check_fitted("coefficients_")
-        mean = _dot(self._center[None], self._slopes) + self._constant
+        mean = linear(self._center[None], self._slopes) + self._constant
         log_survival = self._log_survival(mean, self._times)
         columns = {
             "time": self._times,
@@ -347,7 +351,9 @@ class SurvivalChurn(Estimator):
         assert self.design_ is not None
         rows = episodes(X, duration, event, entry)
         matrix = self.design_.transform(X) - self._center
-        residuals = schoenfeld(matrix, np.exp(_dot(matrix, self.coefficients_)), rows.duration, rows.event, rows.entry)
+        residuals = schoenfeld(
+            matrix, np.exp(linear(matrix, self.coefficients_)), rows.duration, rows.event, rows.entry
+        )
         return trend_test(self.design_.names, residuals @ self.covariance_, rows.duration[rows.event], self.covariance_)
 
     @property
@@ -359,7 +365,7 @@ class SurvivalChurn(Estimator):
         """Intercept, such that Cox's linear predictor is 0 at the means."""
         if self.model in PARAMETRIC:
             return float(self.coefficients_[-2])
-        return -float(_dot(self._center[None], self._slopes)[0])
+        return -float(linear(self._center[None], self._slopes)[0])
 
     def _predictor(self, X: Any) -> Floats:
         """Linear predictor of each customer."""
@@ -367,7 +373,7 @@ class SurvivalChurn(Estimator):
         if self.design_ is None:
             return np.zeros(1 if X is None else collected(X).height)
         matrix = self.design_.transform(X)
-        return _dot(matrix, self._slopes) + self._constant
+        return linear(matrix, self._slopes) + self._constant
 
     def _log_survival(self, score: Floats, at: Floats) -> Floats:
         """Logarithm of the probability to be there at given times: arrays broadcast."""
@@ -441,11 +447,3 @@ class SurvivalChurn(Estimator):
         model.coefficients_, model.covariance_, model._center = (found[name] for name in ARRAYS[:3])
         model._times, model._hazard, model._at_risk, model._left = (found[name] for name in ARRAYS[3:])
         return model
-
-
-def _dot(matrix: Floats, slopes: Floats) -> Floats:
-    """Sum of columns times slopes, one column after the other: a row's sum does not depend on the other rows."""
-    out = np.zeros(len(matrix))
-    for column, slope in zip(matrix.T, slopes, strict=True):
-        out += column * slope
-    return out
