@@ -111,6 +111,14 @@ def test_incidence_of_lifelines_where_nothing_is_tied():
     np.testing.assert_allclose(found.select("incidence_low", "incidence_high").to_numpy(), bounds, rtol=1e-8)
 
 
+def test_causes_come_in_any_shape():
+    wanted = cumulative_incidence([1, 2, 3], pl.Series(["a", None, "b"])).rows()
+    texts = ["a", math.nan, "b"]
+    for cause in (texts, tuple(texts), np.array(texts, object), pd.Series(texts), pd.Categorical(["a", None, "b"])):
+        assert cumulative_incidence(pd.Series([1, 2, 3]), cause).rows() == wanted
+    assert cumulative_incidence([1, 2, 3], [7, None, 8])["cause"].to_list() == [7, 7, 8, 8]
+
+
 def test_the_incidence_is_covered():
     """Two constant hazards: the truth of cause 1 at t is a / (a + b) × (1 − exp(−(a + b) t))."""
     random = np.random.default_rng(3)

@@ -76,9 +76,10 @@ def column(values: Any, name: str, rows: int | None = None) -> pl.Series:
         if isinstance(known, nw.Series):
             series = known.to_polars()
         else:
-            array = np.asarray(values)
-            # objects are read one by one: None is null then, and whole numbers may stand beside others
-            series = pl.Series(name, array.tolist() if array.dtype.kind == "O" else array, strict=False)
+            array = np.asarray(values, dtype=object if isinstance(values, (list, tuple)) else None)
+            # objects are taken one by one: None and NaN (also among texts) are null then
+            plain = [None if v != v else v for v in array.tolist()] if array.dtype.kind == "O" else array  # noqa: PLR0124
+            series = pl.Series(name, plain, strict=False)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise DataError("bad_dtype", f"{name} is a {type(values).__name__}, not a list of numbers or texts") from error
     if rows is not None and len(series) != rows:
