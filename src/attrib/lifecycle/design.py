@@ -87,7 +87,7 @@ class Category:
         unseen = column.filter(codes < 0)
         if unseen.is_empty():
             return []
-        return [f"{self.name!r}: {len(unseen)} rows hold {_spell(unseen.unique().sort())}, not seen in training"]
+        return [f"{self.name!r}: {len(unseen)} rows hold {spell(unseen.unique().sort())}, not seen in training"]
 
 
 Feature = Numeric | Category
@@ -157,7 +157,7 @@ class DesignMatrix:
             number; ``too_many_categories``; ``no_features`` where no column says anything; ``duplicate_columns``
             where two columns of the matrix would have one name.
         """
-        table = _collected(frame)
+        table = collected(frame)
         if table.is_empty():
             raise DataError("no_rows", "features has 0 rows", hint="a model needs customers to learn from")
         _check_dtypes(table, {})
@@ -167,13 +167,13 @@ class DesignMatrix:
         if not features:
             raise DataError("no_features", f"all {table.width} columns of features hold one value only")
         if dropped:
-            warn(f"{len(dropped)} of {table.width} columns hold one value only and are left out: {_spell(dropped)}")
+            warn(f"{len(dropped)} of {table.width} columns hold one value only and are left out: {spell(dropped)}")
         design = cls(features, dropped, drop_first, scale)
         twice = sorted({name for name in design.names if design.names.count(name) > 1})
         if twice:
             raise DataError(
                 "duplicate_columns",
-                f"two columns of the matrix would be called {_spell(twice)}",
+                f"two columns of the matrix would be called {spell(twice)}",
                 hint="rename the column that looks like a category of another one",
                 columns=twice,
             )
@@ -208,7 +208,7 @@ class DesignMatrix:
             ``missing_columns``; ``bad_dtype`` naming the columns that were numbers and are texts, or the reverse;
             ``not_finite``.
         """
-        table = _collected(frame)
+        table = collected(frame)
         require_columns("features", table.columns, self.columns)
         table = table.select(self.columns)
         _check_dtypes(table, {feature.name: feature.kind for feature in self.features})
@@ -255,14 +255,23 @@ class DesignMatrix:
         return design
 
 
-def _spell(names: Iterable[str]) -> str:
+def spell(names: Iterable[str]) -> str:
     """Spell the first few names, safely: they come from data."""
     listed = [repr(name[:80]) for name in names]
     more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return ", ".join(listed[:_SHOWN]) + more
 
 
-def _collected(frame: Any) -> pl.DataFrame:
+def linear(matrix: Floats, slopes: Floats) -> Floats:
+    """Sum of columns times slopes, one column after the other: a row's sum does not depend on the other rows."""
+    out = np.zeros(len(matrix))
+    for column, slope in zip(matrix.T, slopes, strict=True):
+        out += column * slope
+    return out
+
+
+def collected(frame: Any) -> pl.DataFrame:
+    """Any frame as one of polars."""
     return open_table(frame, "features").frame.collect()
 
 
