@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from attrib.lifecycle.evaluation import evaluate_classifier, evaluate_survival, reliability
     from attrib.lifecycle.lifetime import LifetimeValue, lifetime_value
     from attrib.lifecycle.purchases import purchase_summary, silence
+    from attrib.lifecycle.episodes import time_varying_rows
     from attrib.lifecycle.referral import ReferralLikelihood
+    from attrib.lifecycle.riskset import calibration_at, cumulative_incidence
     from attrib.lifecycle.survival import SurvivalChurn
 
 _HOMES = {
@@ -32,6 +34,9 @@ _HOMES = {
     "purchase_summary": "purchases",
     "reliability": "evaluation",
     "silence": "purchases",
+    "calibration_at": "riskset",
+    "cumulative_incidence": "riskset",
+    "time_varying_rows": "episodes",
 }
 
 __all__ = [
@@ -41,6 +46,8 @@ __all__ = [
     "LifetimeValue",
     "ReferralLikelihood",
     "SurvivalChurn",
+    "calibration_at",
+    "cumulative_incidence",
     "drift",
     "evaluate_classifier",
     "evaluate_survival",
@@ -48,6 +55,7 @@ __all__ = [
     "purchase_summary",
     "reliability",
     "silence",
+    "time_varying_rows",
 ]
 
 
