@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from attrib.lifecycle.buying import BetaGeoNBD, GammaGamma
     from attrib.lifecycle.classifier import ChurnClassifier
     from attrib.lifecycle.drifting import drift
+    from attrib.lifecycle.episodes import time_varying_rows
     from attrib.lifecycle.evaluation import evaluate_classifier, evaluate_survival, reliability
     from attrib.lifecycle.lifetime import LifetimeValue, lifetime_value
     from attrib.lifecycle.purchases import purchase_summary, silence
-    from attrib.lifecycle.episodes import time_varying_rows
     from attrib.lifecycle.referral import ReferralLikelihood
     from attrib.lifecycle.riskset import calibration_at, cumulative_incidence
     from attrib.lifecycle.survival import SurvivalChurn
