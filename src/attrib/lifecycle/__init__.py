@@ -9,12 +9,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attrib.lifecycle.actions import NextActions, next_action
     from attrib.lifecycle.buying import BetaGeoNBD, GammaGamma
     from attrib.lifecycle.classifier import ChurnClassifier
+    from attrib.lifecycle.deciding import decisions
     from attrib.lifecycle.drifting import drift
     from attrib.lifecycle.episodes import time_varying_rows
     from attrib.lifecycle.evaluation import evaluate_classifier, evaluate_survival, reliability
     from attrib.lifecycle.lifetime import LifetimeValue, lifetime_value
+    from attrib.lifecycle.personas import Personas
+    from attrib.lifecycle.policy import policy_value
     from attrib.lifecycle.purchases import purchase_summary, silence
     from attrib.lifecycle.referral import ReferralLikelihood
     from attrib.lifecycle.riskset import calibration_at, cumulative_incidence
@@ -25,12 +29,17 @@ _HOMES = {
     "ChurnClassifier": "classifier",
     "GammaGamma": "buying",
     "LifetimeValue": "lifetime",
+    "NextActions": "actions",
+    "Personas": "personas",
     "ReferralLikelihood": "referral",
     "SurvivalChurn": "survival",
+    "decisions": "deciding",
     "drift": "drifting",
     "evaluate_classifier": "evaluation",
     "evaluate_survival": "evaluation",
     "lifetime_value": "lifetime",
+    "next_action": "actions",
+    "policy_value": "policy",
     "purchase_summary": "purchases",
     "reliability": "evaluation",
     "silence": "purchases",
@@ -44,14 +53,19 @@ __all__ = [
     "ChurnClassifier",
     "GammaGamma",
     "LifetimeValue",
+    "NextActions",
+    "Personas",
     "ReferralLikelihood",
     "SurvivalChurn",
     "calibration_at",
     "cumulative_incidence",
+    "decisions",
     "drift",
     "evaluate_classifier",
     "evaluate_survival",
     "lifetime_value",
+    "next_action",
+    "policy_value",
     "purchase_summary",
     "reliability",
     "silence",
