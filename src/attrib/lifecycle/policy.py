@@ -110,10 +110,11 @@ def policy_value(
 
     Examples
     --------
-    >>> import attrib
+    >>> import attrib, polars as pl
     >>> sent = ["mail", None, "mail", None] * 50
     >>> bought = [1, 0, 1, 0, 1, 1, 0, 0] * 25
-    >>> attrib.policy_value(sent, bought, 0.5, "mail").select("estimator", "value", "logged").rows()
+    >>> found = attrib.policy_value(sent, bought, 0.5, "mail")
+    >>> found.select("estimator", pl.col("value").round(2), "logged").rows()
     [('ips', 0.75, 0.5), ('snips', 0.75, 0.5), ('dr', 0.75, 0.5)]
     """
     whole_number("folds", folds, 2, 100)
@@ -134,7 +135,7 @@ def policy_value(
     means = expected_outcomes(log, matrix, folds, seed)
     robust = (chosen * means).sum(axis=1) + weight * (log.outcome - means[rows, log.taken])
     terms = np.column_stack([weight * log.outcome, weight, robust, log.outcome, np.ones(len(rows))])
-    sums = np.column_stack([np.bincount(log.codes, column) for column in terms.T])
+    sums = np.column_stack([np.bincount(log.codes, column) for column in terms.T]).astype(np.float64)
     found, draws = _estimates(sums.sum(axis=0)), _draws(sums, replicates, seed)
     logged = found[3]
     tails = [(1 - level) / 2, (1 + level) / 2]
