@@ -38,8 +38,8 @@ def decisions(
     """Look back at dates: how customers stood, which channel touched them next, and whether they advanced.
 
     The **decision window** is [date, date + gap]: the ``action`` is the channel of the first touch in it, null if there
-    is none. ``advanced`` is 1 if the customer enters a later stage in (date + gap, date + gap + horizon]; of the last
-    stage, or without stages: if its milestone, or the `target`, happens there. Who advances within the decision window
+    is none. ``advanced`` is 1 if the customer enters a later stage in (date + gap, date + gap + horizon]; in the last
+    stage: if the outcome of its milestone happens there; without stages: if the `target` does. Who advances within the decision window
     is left out, touched or not: of them it could not be told whether the touch came in time, and counting those only
     who were not touched would make doing nothing look good.
 

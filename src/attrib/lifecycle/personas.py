@@ -24,7 +24,7 @@ from attrib.values import DEALT, generator, whole_number
 NO_FEATURE = frozenset({
     CUSTOMER, DATE, "label", "duration", "event", "events", "outcomes", "channels", "recency_touch", "recency_purchase",
     "value_mean", "gap_mean", "gap_median", "gap_std", "gap_last", "days_in_stage", "stages_entered",
-    "satisfaction_mean", "satisfaction_trend", "referrals_received",
+    "satisfaction_mean", "satisfaction_trend", "referrals_made", "referrals_received",
 })  # fmt: skip
 NO_FEATURE_OF = ("touches:", "days_to:", "last:")
 ZERO_IF_NULL = ("share:", "channel_entropy")
@@ -189,9 +189,9 @@ def personas(
     k : int or "auto"
         How many personas.
     features : str or sequence of str, optional
-        Columns to compare customers by. Without: the numbers and flags of the snapshot, but for labels and columns
-        that say again what others say (touches by channel beside shares, for one). Missing numbers count as the
-        median, and columns with more than a fifth of them are left out.
+        Columns to compare customers by. Without: the numbers of the snapshot, but for labels, referrals and columns
+        that say again what others say (touches by channel beside shares, for one), those with more than a fifth
+        missing and those of two values: each would split any crowd in two. Missing numbers count as the median.
     max_k : int
         The largest size that "auto" tries.
     min_share : float
@@ -255,9 +255,9 @@ def personas(
     logged = _skewed(table.select(chosen))
     prepared = _prepared(table, chosen, logged)
     if features is None:  # those named by the caller are told of by DesignMatrix
-        prepared = prepared.select(name for name in chosen if prepared[name].drop_nulls().n_unique() > 1)
+        prepared = prepared.select(name for name in chosen if prepared[name].drop_nulls().n_unique() > 2)
     if not prepared.width:
-        raise DataError("no_features", "all features of the snapshot hold one value only")
+        raise DataError("no_features", "no number of the snapshot has more than two values", hint="name features")
     design = DesignMatrix.fit(prepared, scale=True)
     logged = tuple(name for name in logged if name in design.columns)
     matrix, columns = _standardised(design, prepared)
@@ -291,7 +291,7 @@ def _features(table: pl.DataFrame, features: str | Sequence[str] | None) -> list
         if taken or not named:
             raise SpecError("bad_value", f"features = {spell(named)}: {spell(taken) or 'nothing'} is no feature")
         return list(named)
-    numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric() or isinstance(dtype, pl.Boolean)]
+    numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
     found = [name for name in numeric if name not in NO_FEATURE and not name.startswith(NO_FEATURE_OF)]
     missing = {name: table[name].cast(pl.Float64).fill_nan(None).null_count() / table.height for name in found}
     found = [name for name in found if missing[name] <= _MISSING or name.startswith(ZERO_IF_NULL)]
