@@ -230,6 +230,9 @@ def test_no_number_without_similar_customers():
     few = pl.concat([history, past(3000).filter(pl.col("stage") == "known", pl.col("action") == "call").head(3)])
     found = attrib.next_action(NOW, few).ranking.filter(customer_id=2, channel="call")
     assert found["reason"].item() == "only 3 similar customers ever got it"
+    often = few.filter(pl.col("stage") == "known", pl.col("action") == "call")
+    again = attrib.next_action(NOW, pl.concat([few, *[often] * 20])).ranking.filter(customer_id=2, channel="call")
+    assert again["similar"].item() == 3  # customers, not rows
     stranger = attrib.next_action(NOW.with_columns(stage=pl.lit("elsewhere")), history)
     assert (stranger.ranking["reason"] == NOBODY).all()
     assert stranger.customers["stall_risk"].null_count() == 2

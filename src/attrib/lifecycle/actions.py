@@ -126,7 +126,8 @@ def next_action(
         Most touches in the time before the date, such as ``{"mail": (3, "7d"), "*": (10, "30d")}``; ``*``: all channels
         together. Counted in `touchpoints` (named by `columns`, as in `attrib.snapshot`), each row, duplicates too.
     randomised : bool
-        Whether actions were assigned by lot, with the same chances for all.
+        Whether actions were assigned by lot, with the same chances for all. `attrib.decisions` leaves out who advances
+        within the decision window: effects are then those on customers who do not, so keep that window short.
     propensity : str or array-like, optional
         The chance that each decision's action had: a column of decisions, or one number a row.
     min_support : int

@@ -39,9 +39,10 @@ def decisions(
 
     The **decision window** is [date, date + gap]: the ``action`` is the channel of the first touch in it, null if there
     is none. ``advanced`` is 1 if the customer enters a later stage in (date + gap, date + gap + horizon]; in the last
-    stage: if the outcome of its milestone happens there; without stages: if the `target` does. Who advances within the decision window
-    is left out, touched or not: of them it could not be told whether the touch came in time, and counting those only
-    who were not touched would make doing nothing look good.
+    stage: if the outcome of its milestone happens there; without stages: if the `target` does.
+
+    Who advances within the decision window is left out, touched or not: of them it could not be told whether the touch
+    came in time, and leaving out only those not touched would make doing nothing look bad.
 
     Parameters
     ----------

@@ -103,7 +103,9 @@ def fit_effects(history: History, recipe: Recipe, min_support: int) -> Effects:
             hint="an action is compared with doing nothing: rows whose action is null",
         )
     similar = np.zeros((history.stages, len(history.actions)), dtype=np.int64)
-    np.add.at(similar, (history.stage, history.taken), 1)
+    # customers, not rows: one who is there at ten dates is one customer
+    each = np.unique(np.column_stack([history.stage, history.taken, history.codes]), axis=0)
+    np.add.at(similar, (each[:, 0], each[:, 1]), 1)
     shares = np.bincount(history.taken, minlength=len(history.actions)) / len(history.taken)
     slopes, offsets = _assignment(history)
     return Effects(history.actions, everybody, arms, why, similar, shares, slopes, offsets)

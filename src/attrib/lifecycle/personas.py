@@ -237,7 +237,7 @@ def personas(
     ... )
     >>> found = attrib.personas(rows, k=2)
     >>> found.profiles.select("persona", "size")["persona"].to_list()
-    ['P1 low share of mail, low touches', 'P2 high share of mail, high touches']
+    ['P1 low touches, low share of mail', 'P2 high touches, high share of mail']
     """
     table = collected(snapshot)
     require_columns("snapshot", table.columns, [CUSTOMER])
