@@ -294,6 +294,8 @@ def test_nobody_left_alone_and_other_errors():
         (DataError, {"decisions": called}),
         (SpecError, {"features": ["advanced"]}),
         (SpecError, {"min_overlap": 2}),
+        (DataError, {"channels": []}),
+        (DataError, {"decisions": history.filter(pl.col("action").is_null())}),
         (SpecError, {"min_support": 0}),
         (SpecError, {"randomised": 1}),
         (DataError, {"decisions": history.drop("action")}),

@@ -147,7 +147,7 @@ def next_action(
     SpecError
         ``bad_parameter``, ``bad_value``.
     DataError
-        ``missing_columns``, ``no_baseline``, ``too_few_of_a_class``, ``bad_flag``, ``bad_action``, and those of
+        ``missing_columns``, ``no_actions``, ``no_baseline``, ``too_few_of_a_class``, ``bad_flag``, ``bad_action``, and those of
         `DesignMatrix.fit`.
 
     References
@@ -277,9 +277,11 @@ def _stage_of(table: pl.DataFrame, past: pl.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def _candidates(log: Log, channels: Sequence[str] | None) -> list[str]:
-    if channels is None:
-        return [name for name in log.actions if name != NOTHING]
-    return list(distinct_names("channels", channels, "channels"))
+    named = log.actions if channels is None else distinct_names("channels", channels, "channels")
+    named = [name for name in named if name != NOTHING]
+    if not named:
+        raise DataError("no_actions", "there is no channel to choose from", hint="decisions with touches, or channels")
+    return named
 
 
 def _first(blocks: list[tuple[str, int, npt.NDArray[np.bool_]]], at: int, n: int) -> npt.NDArray[np.int64]:
