@@ -147,8 +147,8 @@ def next_action(
     SpecError
         ``bad_parameter``, ``bad_value``.
     DataError
-        ``missing_columns``, ``no_actions``, ``no_baseline``, ``too_few_of_a_class``, ``bad_flag``, ``bad_action``, and those of
-        `DesignMatrix.fit`.
+        ``missing_columns``, ``no_actions``, ``no_baseline``, ``too_few_of_a_class``, ``bad_flag``, ``bad_action``, and
+        those of `DesignMatrix.fit`.
 
     References
     ----------
@@ -278,10 +278,10 @@ def _stage_of(table: pl.DataFrame, past: pl.DataFrame) -> npt.NDArray[np.int64]:
 
 def _candidates(log: Log, channels: Sequence[str] | None) -> list[str]:
     named = log.actions if channels is None else distinct_names("channels", channels, "channels")
-    named = [name for name in named if name != NOTHING]
-    if not named:
+    candidates = [name for name in named if name != NOTHING]
+    if not candidates:
         raise DataError("no_actions", "there is no channel to choose from", hint="decisions with touches, or channels")
-    return named
+    return candidates
 
 
 def _first(blocks: list[tuple[str, int, npt.NDArray[np.bool_]]], at: int, n: int) -> npt.NDArray[np.int64]:
