@@ -9,13 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attrib.lifecycle.actions import NextActions, next_action
     from attrib.lifecycle.buying import BetaGeoNBD, GammaGamma
     from attrib.lifecycle.classifier import ChurnClassifier
+    from attrib.lifecycle.deciding import decisions
     from attrib.lifecycle.drifting import drift
     from attrib.lifecycle.episodes import time_varying_rows
     from attrib.lifecycle.evaluation import evaluate_classifier, evaluate_survival, reliability
     from attrib.lifecycle.leaks import leak_report
     from attrib.lifecycle.lifetime import LifetimeValue, lifetime_value
+    from attrib.lifecycle.personas import Personas
+    from attrib.lifecycle.policy import policy_value
     from attrib.lifecycle.purchases import purchase_summary, silence
     from attrib.lifecycle.referral import ReferralLikelihood
     from attrib.lifecycle.riskset import calibration_at, cumulative_incidence
@@ -26,15 +30,20 @@ _HOMES = {
     "ChurnClassifier": "classifier",
     "GammaGamma": "buying",
     "LifetimeValue": "lifetime",
+    "NextActions": "actions",
+    "Personas": "personas",
     "ReferralLikelihood": "referral",
     "SurvivalChurn": "survival",
     "calibration_at": "riskset",
     "cumulative_incidence": "riskset",
+    "decisions": "deciding",
     "drift": "drifting",
     "evaluate_classifier": "evaluation",
     "evaluate_survival": "evaluation",
     "leak_report": "leaks",
     "lifetime_value": "lifetime",
+    "next_action": "actions",
+    "policy_value": "policy",
     "purchase_summary": "purchases",
     "reliability": "evaluation",
     "silence": "purchases",
@@ -46,15 +55,20 @@ __all__ = [
     "ChurnClassifier",
     "GammaGamma",
     "LifetimeValue",
+    "NextActions",
+    "Personas",
     "ReferralLikelihood",
     "SurvivalChurn",
     "calibration_at",
     "cumulative_incidence",
+    "decisions",
     "drift",
     "evaluate_classifier",
     "evaluate_survival",
     "leak_report",
     "lifetime_value",
+    "next_action",
+    "policy_value",
     "purchase_summary",
     "reliability",
     "silence",
