@@ -82,6 +82,7 @@ bench-full: $(STAMP) $(PEERS)/.bench-installed  ## the same up to 10^8 touchpoin
 	$(BIN)/python -m benchmarks.run --touchpoints 1e6 1e7 1e8
 	$(BIN)/python -m benchmarks.profile --touchpoints 1e7
 	$(BIN)/python -m benchmarks.ingest --touchpoints 1e6 1e7
+	$(BIN)/python -m benchmarks.inputs --touchpoints 1e7
 	$(BIN)/python -m benchmarks.memory --touchpoints 1e6 1e7 1e8
 	$(BIN)/python -m benchmarks.growth --full
 	$(BIN)/python -m benchmarks.engines --touchpoints 1e6 1e7 1e8

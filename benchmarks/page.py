@@ -103,6 +103,11 @@ def ingest(rows: Sequence[Row]) -> list[str]:
     return [table(rows, columns | TIMES, 2)]
 
 
+def inputs(rows: Sequence[Row]) -> list[str]:
+    """One row a form of the files."""
+    return [table(rows, {"files": "case", **EVENTS, "GB on disk": "gb", **TIMES}, 1)]
+
+
 def tally(rows: Sequence[Row]) -> list[str]:
     """Cost of each kind of sum."""
     columns: dict[str, Cell] = {"summed": "case", "touchpoints": number("touchpoints"), **PER_TOUCH}
@@ -237,6 +242,7 @@ SUITES: dict[str, tuple[str, str, Callable[[Sequence[Row]], list[str]]]] = {  # 
     "latest": ("End to end", wording.END_TO_END, end_to_end),
     "profile": ("Where the time goes", wording.PROFILE, profile),
     "ingest": ("Ingest", wording.INGEST, ingest),
+    "inputs": ("Other files", wording.INPUTS, inputs),
     "tally": ("Tallies", wording.TALLY, tally),
     "solve": ("Solving alone", wording.SOLVING, solving),
     "memory": ("Memory", wording.MEMORY, memory),

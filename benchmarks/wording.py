@@ -36,6 +36,11 @@ From files to partitions of ordered events in memory, without any tally, beside 
 the touchpoints in the same format. Outcomes are read too, so that a touch bears the cost of its part of them.
 """
 
+INPUTS = """\
+The same events in other files, to per-stage credit of all methods: how they lie on disk changes no number. Compressed
+CSV has text where parquet has numbers and times, and is decompressed twice: a cut-off end is an error.
+"""
+
 TALLY = """\
 From journeys that are in memory already to the sums that methods need, on one thread; first what it costs to cut
 events into journeys. End to end, both are done once for all methods together.
@@ -98,7 +103,7 @@ REPEAT = """\
 | `make bench` | every suite but the other packages, at 10⁶ touchpoints; minutes |
 | `make bench-peers` | other packages, in the environment `.peers`; `ARGS="--journeys 1e5 1e6"` for the larger table |
 | `make bench-full` | all of it, to 10⁸ touchpoints and the largest chains; for the night |
-| `python -m benchmarks.SUITE` | one of run, profile, ingest, tally, solve, memory, growth, startup, engines, peers |
+| `python -m benchmarks.SUITE` | run, profile, ingest, inputs, tally, solve, memory, growth, startup, engines or peers |
 | `make bench-gate BASE=main` | is HEAD slower than that revision? |
 
 All data are generated, from the seeds above. ChannelAttribution is under the GPL, so nothing here installs it. To

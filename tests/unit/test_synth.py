@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 
 from attrib import synth
 from attrib.errors import ResourceError, SpecError
-from attrib.synth import files
+from attrib.synth import files, shuffling
 from attrib.synth.dirty import OUTCOME_FAULTS, TOUCHPOINT_FAULTS
 
 SIZE = 20_000
@@ -319,11 +319,12 @@ def test_files_hold_the_generated_rows(data, tmp_path, monkeypatch, hold):
     assert seen[-1] == ("writing outcomes", SIZE, SIZE)
 
 
-def test_shuffled_files_hold_the_same_rows_however_many_passes(tmp_path, monkeypatch):
+def test_shuffled_files_hold_the_same_rows_in_memory_and_through_files(tmp_path, monkeypatch):
     plain = synth.generate(4_000, seed=3, dirty=0.02)
     one = synth.write(4_000, 3, tmp_path / "one", shuffle=True, dirty=0.02)
     monkeypatch.setattr(files, "_BATCH", 1_500)
-    monkeypatch.setattr(files, "_PASS_ROWS", 5_000)
+    monkeypatch.setattr(files, "_SORTED_ROWS", 5_000)
+    monkeypatch.setattr(shuffling, "HELD_ROWS", 3_000)
     many = synth.write(4_000, 3, tmp_path / "many", shuffle=True, dirty=0.02, threads=1)
     for table in files.TABLES:
         first = pl.read_parquet(one[table])
@@ -337,8 +338,9 @@ def test_shuffled_files_hold_the_same_rows_however_many_passes(tmp_path, monkeyp
 def test_parts_hold_the_rows_of_the_single_file_in_its_order(tmp_path, monkeypatch, shuffle):
     monkeypatch.setattr(files, "_BATCH", 700)
     one = synth.write(3_000, 3, tmp_path / "one", shuffle=shuffle, dirty=0.02, ids="string")
-    for number, rows in ((2, 10**9), (5, 4_000), (3, 1_000), (40, 10**9)):  # one pass, several, several a part
-        monkeypatch.setattr(files, "_PASS_ROWS", rows)
+    for number, rows in ((2, 10**9), (5, 4_000), (3, 1_000), (40, 10**9)):  # one range of keys a part, or several
+        monkeypatch.setattr(files, "_SORTED_ROWS", rows)
+        monkeypatch.setattr(shuffling, "HELD_ROWS", rows)
         place, threads, seen = tmp_path / f"{number}", 1 + number % 3, []
         parts = synth.write(
             3_000, 3, place, parts=number, shuffle=shuffle, dirty=0.02, ids="string", threads=threads,

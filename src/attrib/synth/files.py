@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +21,8 @@ from polars.io.plugins import register_io_source
 
 from attrib.errors import ResourceError, SpecError
 from attrib.synth.config import Population
-from attrib.synth.generator import START, Ids, Recipe, Table, check_counts, ordered, range_of
+from attrib.synth.generator import START, Ids, Recipe, Table, check_counts, ordered
+from attrib.synth.shuffling import Shuffle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,8 +35,7 @@ TABLES: tuple[Table, Table] = ("touchpoints", "outcomes")
 _BATCH = 50_000
 _PILOT = 20_000
 _ROW_GROUP = 500_000
-# Rows held in memory by one pass of the shuffle: about 60 bytes each, twice while sorting.
-_PASS_ROWS = 12_000_000
+_SORTED_ROWS = 6_000_000  # rows that the shuffle sorts at once: about 60 bytes each, twice
 # Outcomes kept while the touchpoints are written (33 bytes each), so that one simulation serves both files.
 _HOLD_ROWS = 8_000_000
 _ONE_FILE = 20_000_000  # touchpoints up to which, unless told otherwise, a table is one file …
@@ -96,8 +96,8 @@ def write(
         has customers of its own, or, with `shuffle`, rows of all customers. None: one file up to
         20 million touchpoints, beyond that a part for each 10 million.
     shuffle : bool, default False
-        Rows in a random order that depends on the seed alone, in place of customer and time. Large
-        outputs are generated once per 12 million rows: time instead of memory or spill files.
+        Rows in a random order that depends on the seed alone, in place of customer and time. Beyond
+        6 million rows they go through files in `out`, about as large as the rows in memory.
     progress : callable, optional
         Called with (stage, customers done, customers in all).
 
@@ -148,8 +148,10 @@ def write(
             _check_place(folder, table, target)
         for table in TABLES:
             temporary[table] = _temporary(targets[table])
-            passes = max(1, math.ceil(rows[table] / _PASS_ROWS)) if shuffle else 0
-            _write_table(job, table, parts, passes, temporary[table])
+            # ranges of shuffle keys a part, so that each can be sorted in memory
+            ranges = max(1, math.ceil(rows[table] / _SORTED_ROWS / parts)) if shuffle else 0
+            temporary[f"{table} spilled"] = spill = _temporary(targets[table])
+            _write_table(job, table, parts, ranges, temporary[table], spill)
         for table, target in targets.items():
             _put(temporary[table], target)
         _flush(folder)
@@ -196,73 +198,43 @@ def _sizes(recipe: Recipe, customers: int | None, touchpoints: int | None) -> tu
     return customers, {"touchpoints": pilot.customer.size * ratio, "outcomes": pilot.outcome_customer.size * ratio}
 
 
-def _write_table(job: _Job, table: Table, parts: int, passes: int, place: Path) -> None:
+def _write_table(job: _Job, table: Table, parts: int, ranges: int, place: Path, spill: Path) -> None:
+    slices = _slices(job, table, parts, ranges, spill)
     if parts == 1:
-        _sink(job, table, next(_slices(job, table, parts, passes)), place)
+        _sink(job, table, next(slices), place)
         return
     place.mkdir()
-    for part, frames in enumerate(_slices(job, table, parts, passes)):
+    for part, frames in enumerate(slices):
         _sink(job, table, frames, place / f"part-{part:04d}.parquet")
     _flush(place)
 
 
-def _slices(job: _Job, table: Table, parts: int, passes: int) -> Iterator[Iterator[pl.DataFrame]]:
-    """The frames of each part; shuffled where `passes` over the customers, at least, are allowed for."""
-    if not passes:
-        advance = _Advance(job, table, job.customers)
+def _slices(job: _Job, table: Table, parts: int, ranges: int, spill: Path) -> Iterator[Iterator[pl.DataFrame]]:
+    """The frames of each part: of customers of its own or, shuffled, of `ranges` ranges of shuffle keys each."""
+    advance = _Advance(job, table, job.customers)
+    if not ranges:
         for part in range(parts):
             first, end = (job.customers * (part + i) // parts for i in (0, 1))
-            yield (frame for frame, _ in _batches(job, table, first, end - first, None, advance))
+            yield (frame for frame, _ in _batches(job, table, first, end - first, advance))
         return
-    # Ranges of shuffle keys: a part is one or, where too large for memory, several; a pass takes what memory holds.
-    each = math.ceil(passes / parts)
-    ranges = parts * each
-    together = max(1, ranges // passes)
-    advance = _Advance(job, table, job.customers * math.ceil(ranges / together))
-    shuffled = _shuffled(job, table, ranges, together, advance)
-    for _ in range(parts):
-        yield chain.from_iterable(islice(shuffled, each))
-
-
-def _shuffled(
-    job: _Job, table: Table, ranges: int, together: int, advance: _Advance
-) -> Iterator[Iterator[pl.DataFrame]]:
-    """The rows of each range of shuffle keys in their order, some ranges from one pass over all customers."""
-    for first in range(0, ranges, together):
-        end = min(first + together, ranges)
-        frames: list[pl.DataFrame] = []
-        keys: list[NDArray[np.uint64]] = []
-        for frame, key in _batches(job, table, 0, job.customers, (first, end, ranges), advance):
-            frames.append(frame)
-            keys.append(cast("NDArray[np.uint64]", key))
-        if not frames:
-            yield from (iter(()) for _ in range(first, end))
-            continue
-        rows, key = pl.concat(frames), np.concatenate(keys)
-        frames.clear()
-        keys.clear()
-        places = np.argsort(key, kind="stable")
-        cuts = np.searchsorted(range_of(key[places], ranges), np.arange(first, end + 1, dtype=np.uint64))
-        for i in range(end - first):
-            yield _row_groups(rows, places[cuts[i] : cuts[i + 1]])
-
-
-def _row_groups(rows: pl.DataFrame, places: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
-    for i in range(0, places.size, _ROW_GROUP):
-        yield rows[places[i : i + _ROW_GROUP]]
+    shuffle = Shuffle(spill, parts * ranges)
+    for frame, keys in _batches(job, table, 0, job.customers, advance, shuffle=True):
+        shuffle.add(frame, cast("NDArray[np.uint64]", keys))
+    for part in range(parts):
+        yield chain.from_iterable(shuffle.take(part * ranges + i) for i in range(ranges))
 
 
 def _batches(
-    job: _Job, table: Table, first: int, count: int, keep: tuple[int, int, int] | None, advance: _Advance
+    job: _Job, table: Table, first: int, count: int, advance: _Advance, *, shuffle: bool = False
 ) -> Iterator[tuple[pl.DataFrame, NDArray[np.uint64] | None]]:
-    """Frames, and the shuffle keys of their rows, of consecutive customers; `keep`: see `Recipe.rows`."""
+    """Frames, and the shuffle keys of their rows, of consecutive customers."""
     recipe = job.recipe
 
     def work(after: int, size: int) -> tuple[int, pl.DataFrame, NDArray[np.uint64] | None, Events]:
         start = first + after
         held = job.held.get(start) if table == "outcomes" else None
         events = held or recipe.simulate(start, size)
-        rows, fault, keys = recipe.rows(events, table, keep)
+        rows, fault, keys = recipe.rows(events, table, shuffle=shuffle)
         return start, recipe.frame(events, table, rows, fault), keys, events
 
     done = 0

@@ -137,12 +137,9 @@ class Recipe:
         return np.uint64(self.seed % 2**64)
 
     def rows(
-        self, events: Events, table: Table, part: tuple[int, int, int] | None = None
+        self, events: Events, table: Table, *, shuffle: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[np.uint64] | None]:
-        """Which rows of a table to write, their faults, and their shuffle keys (with `part`).
-
-        ``part = (i, j, n)`` keeps the rows whose shuffle key lies in the ranges i, ..., j - 1 of n equal ones.
-        """
+        """Which rows of a table to write, their faults, and their shuffle keys (with `shuffle`)."""
         from attrib.synth.random import process_key, row_keys
 
         customer = events.customer if table == "touchpoints" else events.outcome_customer
@@ -153,14 +150,11 @@ class Recipe:
             row_keys(self.key(), np.uint64(process_key(f"dirty {table}")), customer, keys)
             chosen = choose(keys, self.dirty, self.kinds(table))
             rows, fault = chosen.rows, chosen.fault
-        if part is None:
+        if not shuffle:
             return rows, fault, None
-        first, end, ranges = part
         keys = np.empty(rows.size, np.uint64)
         row_keys(self.key(), np.uint64(process_key(f"shuffle {table}")), customer[rows], keys)
-        place = range_of(keys, ranges)
-        inside = np.flatnonzero((place >= first) & (place < end))
-        return rows[inside], None if fault is None else fault[inside], keys[inside]
+        return rows, fault, keys
 
     def frame(
         self, events: Events, table: Table, rows: NDArray[Any], fault: NDArray[Any] | None = None
