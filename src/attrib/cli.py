@@ -14,12 +14,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attrib.errors import EXIT_CODES, AttribError, ResourceError
+from attrib.errors import EXIT_CODES, AttribError, ResourceError, SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _EPILOG = f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}."
 
 _MEMORY = 'Memory that events may take before they go to disk, such as "4GB" (results do not depend on it).'
+
+_PARTS = "Files a table, in folders touchpoints and outcomes; by default one, above 2e7 touchpoints one for each 1e7."
 
 app = typer.Typer(
     name="attrib",
@@ -40,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_MOST = 10**12  # of anything that is counted
 _LONGEST = 500  # characters of one line of a message: more is a file that is not what it seems
 
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job file.")]
@@ -131,26 +135,57 @@ def demo(
 
 @app.command()
 def synth(
-    customers: Annotated[int, typer.Option(min=1, help="Customers to generate.")],
     out: Annotated[Path, typer.Option(help="Folder for touchpoints.parquet and outcomes.parquet.")],
+    customers: Annotated[str | None, typer.Option(metavar="N", help="Customers to generate, such as 1e6.")] = None,
+    touchpoints: Annotated[
+        str | None, typer.Option(metavar="N", help="Instead: about how many touchpoints, such as 1e8.")
+    ] = None,
+    parts: Annotated[str | None, typer.Option(metavar="N", help=_PARTS)] = None,
     seed: Seed = 0,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Rows in random order.")] = False,
     dirty: Annotated[float, typer.Option(min=0, max=1, help="Share of faulty rows to mix in.")] = 0.0,
+    ids: Annotated[str, typer.Option(help="Customers as integer, or as string of 36 characters.")] = "integer",
     quiet: Quiet = False,
     as_json: Json = False,
     threads: Threads = None,
 ) -> None:
     """Generate touchpoints and outcomes with known properties."""
     with _errors(as_json):
-        from attrib import synth
+        counts = {"customers": customers, "touchpoints": touchpoints, "parts": parts}
+        wanted = {name: None if text is None else _whole(f"--{name}", text) for name, text in counts.items()}
+        if (customers is None) == (touchpoints is None):
+            found = "neither" if customers is None else "both"
+            raise SpecError("bad_argument", f"{found} of --customers and --touchpoints is given", hint="give one")
+        from attrib.synth import files
 
         with _progress(quiet or as_json) as progress:
-            files = synth.write(customers, seed, out, shuffle=shuffle, dirty=dirty, threads=threads, progress=progress)
+            written = files.write(
+                wanted["customers"], seed, out, touchpoints=wanted["touchpoints"], parts=wanted["parts"],
+                shuffle=shuffle, dirty=dirty, ids=ids, threads=threads, progress=progress,  # type: ignore[arg-type]
+            )  # fmt: skip
         if as_json:
-            _say_json({"status": "ok", "files": [str(file) for file in files.values()]})
+            places = [str(place) for place in written.values()]
+            _say_json({"status": "ok", "files": places, "tables": files.describe(written)})
         elif not quiet:
-            for file in files.values():
-                _say(f"wrote {file}")
+            for table in files.describe(written).values():
+                count = f"{table['files']:,} files, " if table["files"] > 1 else ""
+                _say(f"wrote {table['path']} ({count}{table['rows']:,} rows)")
+
+
+@app.command(name="warm-up")
+def warm_up(quiet: Quiet = False, as_json: Json = False) -> None:
+    """Compile all kernels into the cache, so that no later run has to."""
+    with _errors(as_json):
+        from attrib import warming
+
+        with _progress(quiet or as_json) as progress:
+            done = warming.warm_up(progress=progress)
+        if as_json:
+            _say_json({"status": "ok", **done.as_dict()})
+        elif not quiet:
+            _say(f"compiled {done.compiled} kernels in {done.seconds:.0f} s, {done.loaded} were in the cache")
+            for folder in done.folders:
+                _say(f"cache: {folder}")
 
 
 def main() -> None:
@@ -160,6 +195,18 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? and does not fail
     sys.unraisablehook = _keep_interrupt
     app()
+
+
+def _whole(option: str, text: str) -> int:
+    """Read a count from 1, also one such as 1e8."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not (number.is_finite() and 1 <= number <= _MOST and number == int(number)):
+        hint = f"give a whole number from 1 to {_MOST:.0e}, such as 1000000 or 1e6".replace("e+", "e")
+        raise SpecError("bad_argument", f"{option} is {text!r}", hint=hint, argument=option)
+    return int(number)
 
 
 def _keep_interrupt(fault: sys.UnraisableHookArgs) -> None:
@@ -216,6 +263,7 @@ def _progress(silent: bool) -> Iterator[Callable[[str, float, float | None], Non
         TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
+        TimeRemainingColumn,
     )
 
     bars = Progress(
@@ -224,6 +272,8 @@ def _progress(silent: bool) -> Iterator[Callable[[str, float, float | None], Non
         BarColumn(),
         TaskProgressColumn(text_format_no_percentage="{task.completed:,.0f}"),
         TimeElapsedColumn(),
+        TextColumn("remaining"),
+        TimeRemainingColumn(),
         console=_console(stderr=True),
         transient=True,
     )

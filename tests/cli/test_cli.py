@@ -422,6 +422,42 @@ def test_synth_and_a_job_on_it(tmp_path):
     assert (tmp_path / "out" / "funnel.parquet").exists()
 
 
+def test_synth_counts_as_people_write_them_and_says_what_it_wrote(tmp_path):
+    arguments = ("synth", "--touchpoints", "2e3", "--parts", 3, "--ids", "string", "--shuffle", "--out", tmp_path)
+    done = attrib(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["files"] == [str(tmp_path / "touchpoints"), str(tmp_path / "outcomes")]
+    table = found["tables"]["touchpoints"]
+    frame = pl.read_parquet(tmp_path / "touchpoints")
+    assert (table["files"], table["rows"]) == (3, frame.height)
+    assert frame["customer_id"].str.len_chars().unique().to_list() == [36]
+    assert "(3 files, " in attrib(*arguments).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--touchpoints", "1.5"], "--touchpoints is '1.5'"),
+        (["--touchpoints=-1"], "--touchpoints is '-1'"),
+        (["--touchpoints", "nan"], "--touchpoints is 'nan'"),
+        (["--touchpoints", "1e999999999"], "--touchpoints is '1e999999999'"),
+        (["--customers", "many"], "--customers is 'many'"),
+        (["--customers", "9", "--parts", "1e5"], "parts is 100000"),
+        (["--customers", "9", "--ids", "uuid"], "ids is 'uuid'"),
+        (["--customers", "1e3", "--touchpoints", "1e4"], "both"),
+        ([], "neither"),
+    ],
+)
+def test_synth_refuses_in_words(tmp_path, arguments, message):
+    done = attrib("synth", "--out", tmp_path / "out", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "next step: " in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_demo_shows_five_stages_and_says_where_the_files_are(tmp_path):
     out = tmp_path / "demo"
     done = attrib("demo", "--out", out, "--customers", 2000)

@@ -323,7 +323,7 @@ def test_shuffled_files_hold_the_same_rows_however_many_passes(tmp_path, monkeyp
     plain = synth.generate(4_000, seed=3, dirty=0.02)
     one = synth.write(4_000, 3, tmp_path / "one", shuffle=True, dirty=0.02)
     monkeypatch.setattr(files, "_BATCH", 1_500)
-    monkeypatch.setattr(files, "_PART_ROWS", 5_000)
+    monkeypatch.setattr(files, "_PASS_ROWS", 5_000)
     many = synth.write(4_000, 3, tmp_path / "many", shuffle=True, dirty=0.02, threads=1)
     for table in files.TABLES:
         first = pl.read_parquet(one[table])
@@ -331,6 +331,85 @@ def test_shuffled_files_hold_the_same_rows_however_many_passes(tmp_path, monkeyp
         assert_frame_equal(first, getattr(plain, table), check_row_order=False)
         assert not first.equals(getattr(plain, table))
         assert not first["timestamp"].is_sorted()
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_parts_hold_the_rows_of_the_single_file_in_its_order(tmp_path, monkeypatch, shuffle):
+    monkeypatch.setattr(files, "_BATCH", 700)
+    one = synth.write(3_000, 3, tmp_path / "one", shuffle=shuffle, dirty=0.02, ids="string")
+    for number, rows in ((2, 10**9), (5, 4_000), (3, 1_000), (40, 10**9)):  # one pass, several, several a part
+        monkeypatch.setattr(files, "_PASS_ROWS", rows)
+        place, threads, seen = tmp_path / f"{number}", 1 + number % 3, []
+        parts = synth.write(
+            3_000, 3, place, parts=number, shuffle=shuffle, dirty=0.02, ids="string", threads=threads,
+            progress=lambda *step, seen=seen: seen.append(step),
+        )  # fmt: skip
+        for table in files.TABLES:
+            names = [path.name for path in sorted(parts[table].iterdir())]
+            assert names == [f"part-{part:04d}.parquet" for part in range(number)]
+            assert_frame_equal(pl.read_parquet(parts[table], glob=True), pl.read_parquet(one[table]))
+            steps = [(done, total) for stage, done, total in seen if stage == f"writing {table}"]
+            assert steps == sorted(steps)
+            assert steps[-1][0] == steps[-1][1]
+        assert [path.name for path in sorted(place.iterdir())] == ["outcomes", "touchpoints"]
+        if not shuffle:
+            ends = [pl.read_parquet(path)["customer_id"].max() for path in sorted(parts["touchpoints"].iterdir())]
+            assert ends == sorted(ends)
+
+
+def test_large_data_are_parted_unless_told_otherwise(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_ONE_FILE", 4_000)
+    monkeypatch.setattr(files, "_FILE_ROWS", 2_000)
+    assert synth.write(500, 0, tmp_path / "small", parts=None)["touchpoints"].is_file()
+    found = files.describe(synth.write(None, 0, tmp_path / "large", touchpoints=10_000, parts=None))
+    assert found["touchpoints"]["files"] == found["outcomes"]["files"] == 5
+    assert found["touchpoints"]["rows"] == pytest.approx(10_000, rel=0.05)
+    assert synth.write(2_000, 0, tmp_path / "one")["touchpoints"].is_file()
+
+
+def test_parts_of_nobody_have_the_columns_of_somebody(tmp_path):
+    for shuffle in (False, True):
+        paths = synth.write(0, 0, tmp_path, parts=2, shuffle=shuffle)
+        assert pl.read_parquet(paths["outcomes"]).schema == synth.generate(0).outcomes.schema
+
+
+def test_parts_replace_parts_and_nothing_else(tmp_path):
+    synth.write(100, 0, tmp_path, parts=3)
+    paths = synth.write(100, 1, tmp_path, parts=2)
+    assert files.describe(paths)["touchpoints"]["files"] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outcomes", "touchpoints"]
+    (tmp_path / "outcomes" / "mine.txt").touch()
+    with pytest.raises(SpecError, match=r"already holds outcomes/mine\.txt") as caught:
+        synth.write(100, 1, tmp_path, parts=2)
+    assert caught.value.key == "other_files"
+    with pytest.raises(SpecError, match="already holds touchpoints,"):
+        synth.write(100, 1, tmp_path)  # a file beside the folder would be a second set of events
+    synth.write(100, 1, tmp_path / "file")
+    with pytest.raises(SpecError, match=r"already holds touchpoints\.parquet"):
+        synth.write(100, 1, tmp_path / "file", parts=2)
+
+
+def test_failed_parts_leave_the_old_ones_and_nothing_else(tmp_path):
+    def content() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    synth.write(300, 0, tmp_path, parts=3)
+    before = content()
+
+    def stop(stage: str, done: float, total: float | None) -> None:
+        if stage == "writing outcomes" and done > 200:
+            raise KeyError(stage, done, total)
+
+    with pytest.raises(Exception, match="writing outcomes"):
+        synth.write(300, 1, tmp_path, parts=3, progress=stop)
+    assert content() == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("parts", [0, 10_001, 1.5, True])
+def test_impossible_parts(tmp_path, parts):
+    with pytest.raises(SpecError, match="parts is"):
+        synth.write(10, 0, tmp_path, parts=parts)
 
 
 def test_about_as_many_touchpoints_as_asked_for(tmp_path):
@@ -359,8 +438,12 @@ def test_leavings_of_killed_runs_are_swept_and_no_others(tmp_path):
     foreign = tmp_path / f".outcomes.parquet.not-{host}-{ended.pid}-00000000.attrib-tmp"
     for path in (dead, alive, foreign):
         path.touch()
+    parts = tmp_path / f".outcomes.{host}-{ended.pid}-00000000.attrib-tmp"
+    parts.mkdir()
+    (parts / "part-0000.parquet").touch()
     synth.write(50, 0, tmp_path)
     assert not dead.exists()
+    assert not parts.exists()
     assert alive.exists()
     assert foreign.exists()
 

@@ -21,6 +21,7 @@ RAW = "__raw_"
 LISTED = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)  # columns of the list of rejected rows
 FLAG = "__flag"  # whether a touch is an outcome too, read from the caller's flag column
 _AWARE = r"\d\d:?\d\d.*([zZ]|[+-]\d\d:?\d\d)$"
+_SECONDS = {19: "%S", 23: "%S.%3f", 26: "%S.%6f"}  # by the length of the text
 TICKS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 BLANKS = " \t\n\v\f\r"  # white space as kernels know it; a name of other spaces is odd, but a name
 LARGEST_SUM = 2.0**1008  # replicates may draw one customer 256 times, and solving takes differences of sums
@@ -109,6 +110,9 @@ def parse_times(texts: pl.Series) -> tuple[pl.Series, bool, bool]:
     (times, aware, naive) : (Series of Datetime("us"), bool, bool)
         Null where a text cannot be read; whether some texts carry a zone, and whether some do not.
     """
+    alike = _parse_alike(texts)
+    if alike is not None:
+        return alike
     frame = pl.DataFrame({"text": texts.str.strip_chars()})
     plain = pl.col("text").str.replace("[tT]", " ")
     aware = pl.col("text").str.contains(_AWARE)
@@ -129,6 +133,18 @@ def parse_times(texts: pl.Series) -> tuple[pl.Series, bool, bool]:
     times = frame.select(reading).to_series()
     some_naive = bool((~mask & times.is_not_null()).any())
     return times, some_aware, some_naive
+
+
+def _parse_alike(texts: pl.Series) -> tuple[pl.Series, bool, bool] | None:
+    """Read times that are all written like the first, ten times as fast; None where one is not."""
+    first = str(texts.drop_nulls().first() or "")
+    aware = first.endswith("Z")
+    seconds = _SECONDS.get(len(first) - aware)
+    if seconds is None or first[10] not in " T" or not (texts.str.len_bytes() == len(first)).all(ignore_nulls=True):
+        return None
+    form = f"%Y-%m-%d{first[10]}%H:%M:{seconds}{'Z' if aware else ''}"
+    times = texts.str.to_datetime(form, time_unit="us", strict=False)
+    return None if times.null_count() > texts.null_count() else (times, aware, not aware)
 
 
 def add_sizes(size: float, values: npt.NDArray[np.float64], table: str) -> float:

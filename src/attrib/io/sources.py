@@ -251,7 +251,7 @@ def is_csv(path: Path) -> bool:
 
 
 def find_files(where: str | Path, name: str) -> tuple[Path, ...]:
-    """List the files of a path, folder or glob pattern, by name.
+    """List the files of a path, folder or glob pattern, by name; of a folder those not hidden by ``.`` or ``_``.
 
     Raises
     ------
@@ -262,7 +262,7 @@ def find_files(where: str | Path, name: str) -> tuple[Path, ...]:
     if path.is_file():
         files = [path]
     elif path.is_dir():
-        files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith((".", "_"))]
+        files = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p.relative_to(path))]
     else:
         # an absolute pattern is one that Path.glob does not take
         files = [Path(p) for p in sorted(glob.glob(str(where), recursive=True)) if Path(p).is_file()]  # noqa: PTH207
@@ -281,6 +281,11 @@ def find_files(where: str | Path, name: str) -> tuple[Path, ...]:
     if any(csv) and any(parquet):
         raise DataError("mixed_file_types", f"{name}: {str(where)!r} holds both CSV and parquet files")
     return tuple(files)
+
+
+def _hidden(path: Path) -> bool:
+    """Whether a file is bookkeeping, or in a folder of it such as ``_temporary`` of Spark: no data, as Spark reads."""
+    return any(name.startswith((".", "_")) and "=" not in name for name in path.parts)
 
 
 def _scan(files: tuple[Path, ...], kind: str, name: str) -> pl.LazyFrame:

@@ -7,17 +7,75 @@ starts slowly and fights with the threads of polars.
 
 from __future__ import annotations
 
-from functools import partial
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.caching import IndexDataCacheFile
+from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
 
-# fastmath stays off: it may reorder sums. The numpy error model leaves out zero-division checks in loops.
-jit = partial(njit, nogil=True, cache=True, error_model="numpy")
-inline = partial(njit, nogil=True, cache=True, error_model="numpy", inline="always")
+
+class _CacheFile(IndexDataCacheFile):  # type: ignore[misc]
+    """Compiled code of one function on disk, named by what it was compiled from and for.
+
+    numba numbers these files. Two processes that compile one function for different types at the same time may take
+    the same number, and a third then runs code for other types than its own.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        """Write the code first, then the index that names it; both are replaced whole."""
+        digest = hashlib.sha256(self._dump((self._source_stamp, key))).hexdigest()[:24]
+        name = self._index_name.removesuffix("nbi") + f"{digest}.nbc"
+        self._save_data(name, data)
+        self._save_index({**self._load_index(), key: name})
+
+
+@cache
+def _sources(folder: Path) -> bytes:
+    """Hash of all sources in a folder."""
+    digest = hashlib.sha256()
+    for source in sorted(folder.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.digest()
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Any:
+    # fastmath stays off: it may reorder sums. The numpy error model leaves out zero-division checks in loops.
+    kernel = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+    # numba offers no setting for where and under which conditions code is reused: hence its private names
+    own, entry = Path(function.__code__.co_filename).parent, kernel._cache  # noqa: SLF001
+    if own.is_dir():
+        # numba looks at the function's own file alone: what it calls may stand in another, which an upgrade replaced
+        stamp = (entry._impl.locator.get_source_stamp(), _sources(own), _sources(Path(__file__).parent))  # noqa: SLF001
+        entry._cache_file = _CacheFile(entry.cache_path, entry._impl.filename_base, stamp)  # noqa: SLF001
+    return kernel
+
+
+jit = _compiled
+inline = partial(_compiled, inline="always")
+
+
+def kernels() -> Iterator[Any]:
+    """All kernels of the modules imported so far."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("attrib."):
+            for function in vars(module).values():
+                if isinstance(function, Dispatcher) and function.py_func.__module__ == name:
+                    yield function
+
+
+def cache_use() -> tuple[list[str], int, int]:
+    """Folders of compiled code; how many signatures were loaded from there so far, and how many compiled."""
+    stats = [kernel.stats for kernel in kernels()]
+    folders = sorted({one.cache_path for one in stats})
+    return folders, sum(sum(s.cache_hits.values()) for s in stats), sum(sum(s.cache_misses.values()) for s in stats)
 
 
 def _loader(numba_type: Any) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import secrets
+import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
@@ -19,7 +21,7 @@ from polars.io.plugins import register_io_source
 
 from attrib.errors import ResourceError, SpecError
 from attrib.synth.config import Population
-from attrib.synth.generator import START, Ids, Recipe, Table, check_counts, ordered
+from attrib.synth.generator import START, Ids, Recipe, Table, check_counts, ordered, range_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,15 +35,19 @@ _BATCH = 50_000
 _PILOT = 20_000
 _ROW_GROUP = 500_000
 # Rows held in memory by one pass of the shuffle: about 60 bytes each, twice while sorting.
-_PART_ROWS = 12_000_000
+_PASS_ROWS = 12_000_000
 # Outcomes kept while the touchpoints are written (33 bytes each), so that one simulation serves both files.
 _HOLD_ROWS = 8_000_000
+_ONE_FILE = 20_000_000  # touchpoints up to which, unless told otherwise, a table is one file …
+_FILE_ROWS = 10_000_000  # … and about how many each file has beyond
+_MOST_PARTS = 10_000
+_PART = re.compile(r"part-\d{4}\.parquet")
 _live: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What both files share; `held` keeps each batch's outcomes, where they fit, by its first customer."""
+    """What both tables share; `held` keeps each batch's outcomes, where they fit, by its first customer."""
 
     recipe: Recipe
     customers: int
@@ -57,6 +63,7 @@ def write(
     out: str | os.PathLike[str],
     *,
     touchpoints: int | None = None,
+    parts: int | None = 1,
     shuffle: bool = False,
     dirty: float = 0.0,
     start: datetime = START,
@@ -68,9 +75,9 @@ def write(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Path]:
-    """Write ``touchpoints.parquet`` and ``outcomes.parquet`` into a folder, in bounded memory.
+    """Write ``touchpoints.parquet`` and ``outcomes.parquet``, or folders of parts, in bounded memory.
 
-    Both files are written beside their place, flushed to disk, and renamed only when both are
+    Everything is written beside its place, flushed to disk, and renamed only when both tables are
     complete. What a killed run left behind is swept by the next.
 
     Parameters
@@ -83,6 +90,11 @@ def write(
         The folder; created where absent.
     touchpoints : int, optional
         Instead of `customers`: about how many touchpoints.
+    parts : int or None, default 1
+        Files a table: with 1 ``touchpoints.parquet``, else ``touchpoints/part-0000.parquet`` and so
+        on. Read one after the other they hold the rows of the single file in its order: each part
+        has customers of its own, or, with `shuffle`, rows of all customers. None: one file up to
+        20 million touchpoints, beyond that a part for each 10 million.
     shuffle : bool, default False
         Rows in a random order that depends on the seed alone, in place of customer and time. Large
         outputs are generated once per 12 million rows: time instead of memory or spill files.
@@ -92,12 +104,13 @@ def write(
     Returns
     -------
     dict of str to pathlib.Path
-        The files ``"touchpoints"`` and ``"outcomes"``.
+        The files, or the folders, ``"touchpoints"`` and ``"outcomes"``.
 
     Raises
     ------
     SpecError
-        ``bad_argument`` for numbers out of range, or both or neither of `customers` and `touchpoints`.
+        ``bad_argument`` for numbers out of range, or both or neither of `customers` and `touchpoints`;
+        ``other_files`` where the folder holds files that these would replace or stand beside.
     ResourceError
         ``cannot_write`` where the folder cannot be written.
 
@@ -105,9 +118,9 @@ def write(
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     files = write(200, 0, folder)
-    ...     sorted(path.name for path in files.values())
-    ['outcomes.parquet', 'touchpoints.parquet']
+    ...     files = write(200, 0, folder, parts=2)
+    ...     sorted(path.name for path in files["touchpoints"].iterdir())
+    ['part-0000.parquet', 'part-0001.parquet']
     """
     recipe = Recipe(seed, dirty, start, days, ids, campaign, population or Population(), frozenset(off))
     if (customers is None) == (touchpoints is None):
@@ -118,25 +131,27 @@ def write(
             argument="customers",
         )
     check_counts(customers if touchpoints is None else touchpoints, threads=threads)
-    pilot = recipe.simulate(0, _PILOT if customers is None else min(customers, _PILOT))
-    if customers is None:
-        if pilot.customer.size == 0:
-            raise SpecError("bad_argument", "the channels of this population reach nobody", argument="touchpoints")
-        customers = round(cast(int, touchpoints) * _PILOT / pilot.customer.size)
+    if parts is not None and (isinstance(parts, bool) or not isinstance(parts, int) or not 1 <= parts <= _MOST_PARTS):
+        hint = f"give a whole number from 1 to {_MOST_PARTS}"
+        raise SpecError("bad_argument", f"parts is {parts!r}", hint=hint, argument="parts")
+    customers, rows = _sizes(recipe, customers, touchpoints)
+    if parts is None:
+        parts = 1 if rows["touchpoints"] <= _ONE_FILE else round(rows["touchpoints"] / _FILE_ROWS)
+    job = _Job(recipe, customers, threads, progress, hold=rows["outcomes"] <= _HOLD_ROWS)
     folder = Path(out)
-    sizes = {"touchpoints": pilot.customer.size, "outcomes": pilot.outcome_customer.size}
-    ratio = customers / max(1, min(customers, _PILOT))
-    job = _Job(recipe, customers, threads, progress, hold=sizes["outcomes"] * ratio <= _HOLD_ROWS)
+    targets: dict[str, Path] = {table: folder / (f"{table}.parquet" if parts == 1 else table) for table in TABLES}
     temporary: dict[str, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
+        for table, target in targets.items():
+            _check_place(folder, table, target)
         for table in TABLES:
-            temporary[table] = _temporary(folder, table)
-            parts = max(1, math.ceil(sizes[table] * ratio / _PART_ROWS)) if shuffle else 0
-            _sink(job, table, parts, temporary[table])
-        for table in TABLES:
-            temporary[table].replace(folder / f"{table}.parquet")
+            temporary[table] = _temporary(targets[table])
+            passes = max(1, math.ceil(rows[table] / _PASS_ROWS)) if shuffle else 0
+            _write_table(job, table, parts, passes, temporary[table])
+        for table, target in targets.items():
+            _put(temporary[table], target)
         _flush(folder)
     except OSError as error:
         raise ResourceError(
@@ -144,55 +159,188 @@ def write(
         ) from error
     finally:
         for path in temporary.values():
-            path.unlink(missing_ok=True)
+            _remove(path)
             _live.discard(path.name)
-    return {table: folder / f"{table}.parquet" for table in TABLES}
+    return targets
 
 
-def _frames(job: _Job, table: Table, parts: int) -> Iterator[pl.DataFrame]:
-    """The frames of one file; with `parts`, shuffled, one pass over the customers for each part."""
+def describe(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """What `write` has written: by table its place, rows, files and bytes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = describe(write(200, 0, folder, parts=3))
+    >>> found["outcomes"]["files"]
+    3
+    """
+    found = {}
+    for table, place in files.items():
+        each = sorted(place.iterdir()) if place.is_dir() else [place]
+        rows = pl.scan_parquet(each, glob=False).select(pl.len()).collect().item()
+        sizes = sum(file.stat().st_size for file in each)
+        found[table] = {"path": str(place), "rows": rows, "files": len(each), "bytes": sizes}
+    return found
+
+
+def _sizes(recipe: Recipe, customers: int | None, touchpoints: int | None) -> tuple[int, dict[str, float]]:
+    """How many customers, and about how many rows of each table: judged by the first customers."""
+    first = _PILOT if customers is None else min(customers, _PILOT)
+    pilot = recipe.simulate(0, first)
+    if customers is None:
+        if pilot.customer.size == 0:
+            raise SpecError("bad_argument", "the channels of this population reach nobody", argument="touchpoints")
+        customers = round(cast(int, touchpoints) * _PILOT / pilot.customer.size)
+    ratio = customers / max(1, first)
+    return customers, {"touchpoints": pilot.customer.size * ratio, "outcomes": pilot.outcome_customer.size * ratio}
+
+
+def _write_table(job: _Job, table: Table, parts: int, passes: int, place: Path) -> None:
+    if parts == 1:
+        _sink(job, table, next(_slices(job, table, parts, passes)), place)
+        return
+    place.mkdir()
+    for part, frames in enumerate(_slices(job, table, parts, passes)):
+        _sink(job, table, frames, place / f"part-{part:04d}.parquet")
+    _flush(place)
+
+
+def _slices(job: _Job, table: Table, parts: int, passes: int) -> Iterator[Iterator[pl.DataFrame]]:
+    """The frames of each part; shuffled where `passes` over the customers, at least, are allowed for."""
+    if not passes:
+        advance = _Advance(job, table, job.customers)
+        for part in range(parts):
+            first, end = (job.customers * (part + i) // parts for i in (0, 1))
+            yield (frame for frame, _ in _batches(job, table, first, end - first, None, advance))
+        return
+    # Ranges of shuffle keys: a part is one or, where too large for memory, several; a pass takes what memory holds.
+    each = math.ceil(passes / parts)
+    ranges = parts * each
+    together = max(1, ranges // passes)
+    advance = _Advance(job, table, job.customers * math.ceil(ranges / together))
+    shuffled = _shuffled(job, table, ranges, together, advance)
+    for _ in range(parts):
+        yield chain.from_iterable(islice(shuffled, each))
+
+
+def _shuffled(
+    job: _Job, table: Table, ranges: int, together: int, advance: _Advance
+) -> Iterator[Iterator[pl.DataFrame]]:
+    """The rows of each range of shuffle keys in their order, some ranges from one pass over all customers."""
+    for first in range(0, ranges, together):
+        end = min(first + together, ranges)
+        frames: list[pl.DataFrame] = []
+        keys: list[NDArray[np.uint64]] = []
+        for frame, key in _batches(job, table, 0, job.customers, (first, end, ranges), advance):
+            frames.append(frame)
+            keys.append(cast("NDArray[np.uint64]", key))
+        if not frames:
+            yield from (iter(()) for _ in range(first, end))
+            continue
+        rows, key = pl.concat(frames), np.concatenate(keys)
+        frames.clear()
+        keys.clear()
+        places = np.argsort(key, kind="stable")
+        cuts = np.searchsorted(range_of(key[places], ranges), np.arange(first, end + 1, dtype=np.uint64))
+        for i in range(end - first):
+            yield _row_groups(rows, places[cuts[i] : cuts[i + 1]])
+
+
+def _row_groups(rows: pl.DataFrame, places: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
+    for i in range(0, places.size, _ROW_GROUP):
+        yield rows[places[i : i + _ROW_GROUP]]
+
+
+def _batches(
+    job: _Job, table: Table, first: int, count: int, keep: tuple[int, int, int] | None, advance: _Advance
+) -> Iterator[tuple[pl.DataFrame, NDArray[np.uint64] | None]]:
+    """Frames, and the shuffle keys of their rows, of consecutive customers; `keep`: see `Recipe.rows`."""
     recipe = job.recipe
 
-    def work(first: int, count: int, part: int) -> tuple[pl.DataFrame, NDArray[np.uint64] | None, Events]:
-        held = job.held.get(first) if table == "outcomes" else None
-        events = held or recipe.simulate(first, count)
-        rows, fault, keys = recipe.rows(events, table, (part, parts) if parts else None)
-        return recipe.frame(events, table, rows, fault), keys, events
+    def work(after: int, size: int) -> tuple[int, pl.DataFrame, NDArray[np.uint64] | None, Events]:
+        start = first + after
+        held = job.held.get(start) if table == "outcomes" else None
+        events = held or recipe.simulate(start, size)
+        rows, fault, keys = recipe.rows(events, table, keep)
+        return start, recipe.frame(events, table, rows, fault), keys, events
 
-    for part in range(max(parts, 1)):
-        frames: list[pl.DataFrame] = []
-        order: list[NDArray[np.uint64]] = []
-        done = 0
-        for frame, keys, events in ordered(partial(work, part=part), job.customers, _BATCH, job.threads):
-            if job.hold and table == "touchpoints" and part == 0:
-                job.held[done] = events.without_touches()
-            done += min(_BATCH, job.customers - done)
-            if job.progress is not None:
-                job.progress(f"writing {table}", part * job.customers + done, max(parts, 1) * job.customers)
-            if keys is None:
-                yield frame
-            else:
-                frames.append(frame)
-                order.append(keys)
-        if frames:
-            together = pl.concat(frames)
-            frames.clear()
-            places = np.argsort(np.concatenate(order), kind="stable")
-            for i in range(0, places.size, _ROW_GROUP):
-                yield together[places[i : i + _ROW_GROUP]]
+    done = 0
+    for start, frame, keys, events in ordered(work, count, _BATCH, job.threads):
+        if job.hold and table == "touchpoints":
+            job.held.setdefault(start, events.without_touches())
+        step = min(_BATCH, count - done)
+        done += step
+        advance(step)
+        yield frame, keys
 
 
-def _sink(job: _Job, table: Table, parts: int, path: Path) -> None:
+@dataclass(slots=True)
+class _Advance:
+    """Tells how many customers are done, over all parts and passes."""
+
+    job: _Job
+    table: Table
+    total: int
+    done: int = 0
+
+    def __call__(self, customers: int) -> None:
+        self.done += customers
+        if self.job.progress is not None:
+            self.job.progress(f"writing {self.table}", self.done, self.total)
+
+
+def _sink(job: _Job, table: Table, frames: Iterator[pl.DataFrame], path: Path) -> None:
     empty = job.recipe.frame(job.recipe.simulate(0, 0), table, np.arange(0))
 
     def source(
         _columns: list[str] | None, _predicate: pl.Expr | None, _rows: int | None, _batch: int | None
     ) -> Iterator[pl.DataFrame]:
         # The query has neither projection, filter nor slice: there is nothing to push down.
-        yield from _frames(job, table, parts)
+        yield from frames
 
     register_io_source(source, schema=empty.schema).sink_parquet(path, row_group_size=_ROW_GROUP)
     _flush(path)
+
+
+def _check_place(folder: Path, table: str, target: Path) -> None:
+    """Refuse to replace what was not written here, and to let two sets of events stand side by side."""
+    other = folder / (table if target.suffix else f"{table}.parquet")
+    foreign = [file.name for file in target.iterdir() if not _PART.fullmatch(file.name)] if target.is_dir() else []
+    found = other.name if other.exists() else f"{target.name}/{foreign[0]}" if foreign else None
+    if found is None and target.exists() and target.is_dir() == bool(target.suffix):
+        found = target.name
+    if found:
+        raise SpecError(
+            "other_files",
+            f"{folder} already holds {found}, beside or in place of which {target.name} would stand",
+            hint="choose another folder, or remove it",
+            path=str(folder),
+        )
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Rename over the target; a folder makes way for the new one first, and comes back if that fails."""
+    if not target.is_dir():
+        temporary.replace(target)
+        return
+    old = _temporary(target)
+    target.rename(old)
+    try:
+        temporary.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    finally:
+        _remove(old)
+        _live.discard(old.name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
@@ -209,20 +357,20 @@ def _owner() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def _temporary(folder: Path, table: str) -> Path:
-    name = f".{table}.parquet.{_owner()}-{secrets.token_hex(4)}.attrib-tmp"
+def _temporary(target: Path) -> Path:
+    name = f".{target.name}.{_owner()}-{secrets.token_hex(4)}.attrib-tmp"
     _live.add(name)
-    return folder / name
+    return target.with_name(name)
 
 
 def _sweep(folder: Path) -> None:
     """Remove what killed runs on this machine left behind, and nothing else."""
-    prefix = f"{socket.gethostname()}-"
-    for table in TABLES:
-        for path in folder.glob(f".{table}.parquet.{prefix}*.attrib-tmp"):
-            process = path.name.removeprefix(f".{table}.parquet.{prefix}").split("-", 1)[0]
+    host = f"{socket.gethostname()}-"
+    for name in (name for table in TABLES for name in (table, f"{table}.parquet")):
+        for path in folder.glob(f".{name}.{host}*.attrib-tmp"):
+            process = path.name.removeprefix(f".{name}.{host}").split("-", 1)[0]
             if path.name not in _live and process.isdigit() and not _alive(int(process)):
-                path.unlink(missing_ok=True)
+                _remove(path)
 
 
 def _alive(process: int) -> bool:

@@ -137,11 +137,11 @@ class Recipe:
         return np.uint64(self.seed % 2**64)
 
     def rows(
-        self, events: Events, table: Table, part: tuple[int, int] | None = None
+        self, events: Events, table: Table, part: tuple[int, int, int] | None = None
     ) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[np.uint64] | None]:
         """Which rows of a table to write, their faults, and their shuffle keys (with `part`).
 
-        ``part = (i, n)`` keeps the rows whose shuffle key lies in the i-th of n equal ranges.
+        ``part = (i, j, n)`` keeps the rows whose shuffle key lies in the ranges i, ..., j - 1 of n equal ones.
         """
         from attrib.synth.random import process_key, row_keys
 
@@ -155,11 +155,11 @@ class Recipe:
             rows, fault = chosen.rows, chosen.fault
         if part is None:
             return rows, fault, None
-        place, parts = part
+        first, end, ranges = part
         keys = np.empty(rows.size, np.uint64)
         row_keys(self.key(), np.uint64(process_key(f"shuffle {table}")), customer[rows], keys)
-        high, half = keys >> np.uint64(32), np.uint64(32)
-        inside = np.flatnonzero(high * np.uint64(parts) >> half == np.uint64(place))
+        place = range_of(keys, ranges)
+        inside = np.flatnonzero((place >= first) & (place < end))
         return rows[inside], None if fault is None else fault[inside], keys[inside]
 
     def frame(
@@ -230,6 +230,11 @@ class Recipe:
             place = np.arange(customer.size) - np.repeat(starts, np.diff(np.r_[starts, customer.size]))
             columns.append(pl.Series("event_id", (customer * 100_000 + place)[rows]))
         return pl.DataFrame(columns)
+
+
+def range_of(keys: NDArray[np.uint64], ranges: int) -> NDArray[np.uint64]:
+    """In which of so many equal ranges (below 2**32) each key lies."""
+    return (keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)
 
 
 def ordered(work: Callable[[int, int], T], customers: int, batch: int, threads: int | None) -> Iterator[T]:

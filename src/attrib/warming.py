@@ -1,0 +1,155 @@
+"""Compiling ahead: every kernel that a run calls, compiled into the cache before the first run needs it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from attrib import synth
+from attrib.crediting import credit
+from attrib.engines.base import Progress
+from attrib.engines.local import LocalEngine
+from attrib.errors import SpecError
+from attrib.io.sources import InlineOutcome
+from attrib.journeys import Journeys
+from attrib.methods import (
+    CustomWeights,
+    FirstTouch,
+    LastNonDirect,
+    LastTouch,
+    Linear,
+    Markov,
+    Method,
+    PositionBased,
+    Shapley,
+    TimeDecay,
+)
+
+CUSTOMERS = 600
+ALL: dict[str, Method] = {
+    "first": FirstTouch(),
+    "last": LastTouch(),
+    "not direct": LastNonDirect(),
+    "linear": Linear(),
+    "position": PositionBased(),
+    "decay": TimeDecay(),
+    "table": CustomWeights(((1.0,),), otherwise="linear"),
+    "function": CustomWeights(lambda positions, _ages: positions),
+    **{f"markov {order}": Markov(order=order) for order in range(1, 6)},
+    "renormalise": Markov(removal="renormalise"),
+    **{f"shapley {worth}": Shapley(worth=worth) for worth in ("conversions", "rate", "markov")},
+    "samples": Shapley(worth="rate", samples=200),
+}
+SOME: dict[str, Method] = {name: ALL[name] for name in ("decay", "markov 2", "shapley conversions", "shapley rate")}
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """What a warm-up did.
+
+    Attributes
+    ----------
+    folders : tuple of str
+        Where compiled code is kept.
+    compiled, loaded : int
+        Kernels, one for each set of types that they are for: compiled now, and found in the cache.
+    seconds : float
+        How long it took.
+    """
+
+    folders: tuple[str, ...]
+    compiled: int
+    loaded: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def warm_up(*, progress: Progress | None = None) -> WarmUp:
+    """Compile all kernels that a run calls, by running small generated events through every way of reading them.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called with (stage, done, total).
+
+    Returns
+    -------
+    WarmUp
+        Where the cache is, what was compiled, and how long it took: minutes the first time, then seconds.
+
+    Notes
+    -----
+    Several processes may warm up, and run, on one cache at the same time.
+
+    Examples
+    --------
+    >>> warm_up().compiled >= 0
+    True
+    """
+    from attrib.kernels._jit import cache_use  # numba loads here, and not with the command's help
+
+    begin = time.perf_counter()
+    loaded_before, compiled_before = cache_use()[1:]
+    with tempfile.TemporaryDirectory(prefix="attrib-warm-up-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        runs = list(_runs(Path(folder)))
+        for done, (journeys, methods) in enumerate(runs):
+            if progress is not None:
+                progress("compiling", done, len(runs))
+            _ask(journeys, methods)
+    folders, loaded, compiled = cache_use()
+    took = time.perf_counter() - begin
+    return WarmUp(tuple(folders), compiled - compiled_before, loaded - loaded_before, took)
+
+
+def _ask(journeys: Journeys, methods: dict[str, Method]) -> None:
+    """Everything that a job asks of journeys."""
+    credit(journeys, methods, replicates=20)
+    credit(journeys, methods, intervals=None)
+    journeys.rejected()
+    with suppress(SpecError):  # without stages there is none
+        journeys.funnel()
+
+
+def _runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
+    """Journeys that between them take every route, and the methods to ask of each."""
+    few = {name: ALL[name] for name in ("decay",)}
+    plain = synth.generate(CUSTOMERS, seed=1)
+    texts = synth.generate(CUSTOMERS, seed=1, ids="string")
+    faulty = synth.generate(CUSTOMERS, seed=1, dirty=0.04, ids="string", campaign=True)
+    touches, outcomes = plain.touchpoints, plain.outcomes
+    mixed = touches.sample(fraction=1, shuffle=True, seed=1)
+    spilling = LocalEngine(memory_limit="20KB")
+    form = Journeys.from_events
+    yield form(touches, outcomes, stages="five"), ALL
+    yield form(touches, outcomes, stages="five", view="resolved"), SOME
+    yield form(mixed, outcomes.drop("value"), maturity="7d"), SOME
+    yield form(mixed, outcomes, stages="five", engine=spilling), few
+    yield form(texts.touchpoints, texts.outcomes, stages="five"), SOME
+    yield form(texts.touchpoints.reverse(), texts.outcomes, stages="five"), few
+    yield form(faulty.touchpoints, faulty.outcomes, by="campaign", duplicates="keep", max_rejects=1), few
+    numbered = outcomes.with_row_index("event_id")
+    yield form(touches.with_row_index("event_id").with_row_index("sequence"), numbered), few
+    unsigned = [frame.with_columns(pl.col("customer_id").cast(pl.UInt64)) for frame in (touches, outcomes)]
+    yield form(*unsigned, prefer="click", max_gap="3d", repeats="first"), few
+    yield form(unsigned[0].reverse(), unsigned[1], player=("channel", "interaction")), SOME
+    flagged = touches.with_columns(conversion=pl.int_range(pl.len()) % 3 == 0)
+    windows = {"click": "30d", "*": "1d"}
+    yield form(flagged, InlineOutcome(value="cost"), lookback=windows), few
+    for name, frame in (("touches", mixed), ("outcomes", outcomes)):
+        frame.write_csv(folder / f"{name}.csv")
+    yield form(folder / "touches.csv", folder / "outcomes.csv"), few
+    paths = pl.DataFrame({"path": ["a > b", "b > a > c", "c"], "total_conversions": [3, 2, 1], "total_null": [4, 5, 6]})
+    yield Journeys.from_paths(paths), {name: method for name, method in ALL.items() if name != "decay"}
+    yield Journeys.from_paths(paths.drop("total_null")), {"last": ALL["last"], "closed": Shapley()}

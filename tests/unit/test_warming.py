@@ -1,0 +1,80 @@
+"""The cache of compiled kernels: warmed, shared by processes, and never that of other sources."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+from attrib import warming
+from attrib.kernels._jit import cache_use
+
+KERNEL = """
+    from attrib.kernels._jit import jit
+    from helper import step
+
+    @jit
+    def twice(x):
+        return step(step(x))
+"""
+HELPER = """
+    from attrib.kernels._jit import jit
+
+    @jit
+    def step(x):
+        return x + {by}
+"""
+
+
+def python(code, folder, **environment):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])} | environment
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    warming.warm_up()  # in the tests' own cache
+    folders = cache_use()[0]
+    assert all(folder.startswith(os.environ["NUMBA_CACHE_DIR"]) for folder in folders)
+    code = """
+        import attrib
+        from attrib.kernels._jit import cache_use
+        seen = []
+        for ids in ("integer", "string"):
+            for shuffle in (False, True):
+                place = f"{ids}-{shuffle}"
+                tables = attrib.synth.write(300, 7, place, ids=ids, shuffle=shuffle)
+                for stages in ("five", None):
+                    journeys = attrib.Journeys.from_events(*tables.values(), stages=stages)
+                    methods = [m() for n, m in attrib.METHODS.items() if n != "custom_weights"]
+                    attrib.credit(journeys, methods, replicates=10)
+        folders, loaded, compiled = cache_use()
+        print(loaded > 20, compiled)
+    """
+    code = textwrap.dedent(code)
+    assert python(f"import os; os.chdir({str(tmp_path)!r})\n{code}", tmp_path) == "True 0"
+
+
+def test_code_compiled_from_other_sources_is_not_used(tmp_path):
+    ask = "import sys; from kernel import twice; print(twice(1), sum(twice.stats.cache_hits.values()))"
+    (tmp_path / "kernel.py").write_text(textwrap.dedent(KERNEL))
+    (tmp_path / "helper.py").write_text(textwrap.dedent(HELPER.format(by=1)))
+    cache = str(tmp_path / "cache")
+    assert python(ask, tmp_path, NUMBA_CACHE_DIR=cache) == "3 0"
+    assert python(ask, tmp_path, NUMBA_CACHE_DIR=cache) == "3 1"
+    (tmp_path / "helper.py").write_text(textwrap.dedent(HELPER.format(by=10)))  # inlined into the other file's code
+    assert python(ask, tmp_path, NUMBA_CACHE_DIR=cache) == "21 0"
+
+
+def test_processes_that_compile_for_different_types_at_once_keep_their_code_apart(tmp_path):
+    (tmp_path / "kernel.py").write_text(textwrap.dedent(KERNEL))
+    (tmp_path / "helper.py").write_text(textwrap.dedent(HELPER.format(by=1)))
+    cache = tmp_path / "cache"
+    for argument in ("1", "0.5"):
+        python(f"from kernel import twice; twice({argument})", tmp_path, NUMBA_CACHE_DIR=str(cache))
+        for index in cache.rglob("*.nbi"):
+            index.unlink()  # as one saw it who began before the other had saved
+    assert len(list(cache.rglob("kernel.twice*.nbc"))) == 2  # numba by itself gives both the number 1
