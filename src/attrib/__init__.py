@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         Shapley,
         TimeDecay,
     )
+    from attrib.snapshots.snapshot import snapshot
+    from attrib.snapshots.split import SnapshotSplit
     from attrib.stages import STAGES, Milestone, Stage, StageColumn, StageModel
 
 _HOMES = {
@@ -59,6 +61,8 @@ _HOMES = {
         "METHODS", "CustomWeights", "FirstTouch", "LastNonDirect", "LastTouch", "Linear", "Markov", "PositionBased",
         "Shapley", "TimeDecay",
     ),
+    "attrib.snapshots.snapshot": ("snapshot",),
+    "attrib.snapshots.split": ("SnapshotSplit",),
     "attrib.stages": ("STAGES", "Milestone", "Stage", "StageColumn", "StageModel"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -86,6 +90,7 @@ __all__ = [
     "RejectedError",
     "ResourceError",
     "Shapley",
+    "SnapshotSplit",
     "SolveError",
     "SparkEngine",
     "SpecError",
@@ -102,6 +107,7 @@ __all__ = [
     "referral_adjusted",
     "removal",
     "retention_adjusted",
+    "snapshot",
     "spend",
     "synth",
 ]
