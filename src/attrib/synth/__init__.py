@@ -9,7 +9,7 @@ from attrib.synth.config import CHANNELS, OUTCOMES, STAGES, Channel, Population
 from attrib.synth.files import write
 from attrib.synth.generator import Synthetic, batches, generate
 from attrib.synth.later import Later
-from attrib.synth.truth import Truth, truth
+from attrib.synth.truths import Truth, truth
 
 __all__ = [
     "CHANNELS",

@@ -31,7 +31,7 @@ class Foreseen(NamedTuple):
     customer: NDArray[np.int64]  # R
     date: NDArray[np.int64]  # R: index
     alive: NDArray[np.bool_]  # R
-    numbers: NDArray[np.float64]  # R, 11: see COLUMNS of attrib.synth.truth
+    numbers: NDArray[np.float64]  # R, 11: see COLUMNS of attrib.synth.truths
     buyer: NDArray[np.int64]  # B
     referrer: NDArray[np.int64]  # B; -1: nobody
     acquired: NDArray[np.int64]  # B: microseconds since the start

@@ -8,7 +8,10 @@ from dataclasses import dataclass, fields
 from attrib.errors import SpecError
 
 CANCEL = "cancel"  # the outcome that ends a contract
-REFERRAL, REFERRAL_ASK = "referral", "referral_ask"  # channels: the touch that brings a recruit, and being asked to refer
+REFERRAL, REFERRAL_ASK = (
+    "referral",
+    "referral_ask",
+)  # channels: the touch that brings a recruit, and being asked to refer
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Later:
     mood: float = 0.4
     swing: float = 0.4
     surveyed: float = 0.6
-    refers: float = 0.002
+    refers: float = 0.001
     delight: float = 0.8
     asked: float = 0.3
     ask_bias: float = 0.0

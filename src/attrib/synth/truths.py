@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -86,7 +86,7 @@ class Question:
         if recipe.population.later is None:
             hint = "give population=Population(later=Later())"
             raise SpecError("bad_argument", "customers of this population do not live on", hint=hint, argument="later")
-        moments = [at] if isinstance(at, (str, date)) else list(at)
+        moments = list(at) if isinstance(at, (list, tuple)) else [at]
         dates = sorted({(_moment(one) - recipe.start) // _MICROSECOND for one in moments})
         length = timedelta(days=recipe.days) // _MICROSECOND
         if not dates or dates[0] < 0 or dates[-1] > length or len(dates) < len(moments):
@@ -158,7 +158,9 @@ def truth(
     --------
     >>> from attrib.synth import Later, Population, truth
     >>> known = truth(500, at=["2025-07-01", "2025-09-01"], population=Population(later=Later()))
-    >>> known.customers.filter(alive=True).select((pl.col("refers_asked") > pl.col("refers_unasked")).mean()).item() > 0.9
+    >>> known.customers.filter(alive=True).select(
+    ...     (pl.col("refers_asked") > pl.col("refers_unasked")).mean()
+    ... ).item() > 0.9
     True
     """
     check_counts(customers, threads=threads)
@@ -167,9 +169,19 @@ def truth(
     return told(recipe, customers, question, threads)
 
 
-def told(recipe: Recipe, customers: int, question: Question, threads: int | None = None) -> Truth:
+def told(
+    recipe: Recipe,
+    customers: int,
+    question: Question,
+    threads: int | None = None,
+    progress: Callable[[str, float, float | None], None] | None = None,
+) -> Truth:
     """The truth of customers 0, ..., customers - 1."""
-    parts = list(_foreseen(recipe, customers, question, threads))
+    parts = []
+    for part in _foreseen(recipe, customers, question, threads):
+        if progress is not None:
+            progress("computing the truth", min(len(parts) * _BATCH, customers), customers)
+        parts.append(part)
     names = ("customer", "date", "alive", "numbers", "buyer", "referrer", "acquired", "touched", "referrals", "spent",
              "expected")  # fmt: skip
     column = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
