@@ -280,7 +280,8 @@ class Population:
             "enthusiasm": 0 <= self.enthusiasm < math.inf,
             "recruits": 0 <= self.recruits <= 0.5,
             "revenue": self.revenue[0] > 0 and self.revenue[1] >= 0,
-            "later": self.later is None or isinstance(self.later, Later) and not {REFERRAL, REFERRAL_ASK} & set(names),
+            "later": self.later is None
+            or (isinstance(self.later, Later) and not {REFERRAL, REFERRAL_ASK} & set(names)),
         }
         for field in fields(self):
             if not rules.get(field.name, True):

@@ -27,7 +27,7 @@ from attrib.synth.truths import Moment, Question, told
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attrib.synth.kernels import Events
+    from attrib.synth.records import Events
 
 Progress = Callable[[str, float, float | None], None]
 
@@ -158,23 +158,18 @@ def write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
-        for table, target in targets.items():
-            _check_place(folder, table, target)
-        for name in TRUTHS:
-            _check_truth(folder, name, written=bool(truths))
+        _check_places(folder, targets, truths)
         targets |= truths
         for table in TABLES:
             temporary[table] = _temporary(targets[table])
             passes = max(1, math.ceil(rows[table] / _PASS_ROWS)) if shuffle else 0
             _write_table(job, table, parts, passes, temporary[table])
-        if question is not None:
-            known = told(recipe, customers, question, threads, progress)
-            for name, frame in zip(TRUTHS, (known.customers, known.forest), strict=True):
-                temporary[name] = _temporary(targets[name])
-                frame.write_parquet(temporary[name])
-                _flush(temporary[name])
-        for table, target in targets.items():
-            _put(temporary[table], target)
+        for truth, frame in _truths(job, question):
+            temporary[truth] = _temporary(targets[truth])
+            frame.write_parquet(temporary[truth])
+            _flush(temporary[truth])
+        for name, target in targets.items():
+            _put(temporary[name], target)
         _flush(folder)
     except OSError as error:
         raise ResourceError(
@@ -217,6 +212,12 @@ def _sizes(recipe: Recipe, customers: int | None, touchpoints: int | None) -> tu
         customers = round(cast(int, touchpoints) * _PILOT / pilot.customer.size)
     ratio = customers / max(1, first)
     return customers, {"touchpoints": pilot.customer.size * ratio, "outcomes": pilot.outcome_customer.size * ratio}
+
+
+def _truths(job: _Job, question: Question | None) -> Iterator[tuple[str, pl.DataFrame]]:
+    if question is not None:
+        known = told(job.recipe, job.customers, question, job.threads, job.progress)
+        yield from zip(TRUTHS, (known.customers, known.forest), strict=True)
 
 
 def _write_table(job: _Job, table: Table, parts: int, passes: int, place: Path) -> None:
@@ -342,16 +343,19 @@ def _check_place(folder: Path, table: str, target: Path) -> None:
         )
 
 
-def _check_truth(folder: Path, name: str, *, written: bool) -> None:
-    """Refuse to leave the truth of other events beside these, and to replace a folder."""
-    place = folder / f"{name}.parquet"
-    if place.is_dir() or (place.exists() and not written):
-        raise SpecError(
-            "other_files",
-            f"{folder} already holds {place.name}, which would not be about these events",
-            hint="choose another folder, or remove it",
-            path=str(folder),
-        )
+def _check_places(folder: Path, targets: Mapping[str, Path], truths: Mapping[str, Path]) -> None:
+    """The same of all tables; and refuse to leave the truth of other events beside these."""
+    for table, target in targets.items():
+        _check_place(folder, table, target)
+    for name in TRUTHS:
+        place = folder / f"{name}.parquet"
+        if place.is_dir() or (place.exists() and name not in truths):
+            raise SpecError(
+                "other_files",
+                f"{folder} already holds {place.name}, which would not be about these events",
+                hint="choose another folder, or remove it",
+                path=str(folder),
+            )
 
 
 def _put(temporary: Path, target: Path) -> None:

@@ -56,8 +56,8 @@ def _slope(f, kill, event, me, fade, out):
 
 @jit
 def back(
-    f: NDArray[np.float64], late: float, early: float, date: float, start: float, me: Lasting, event: NDArray[np.float64],
-    dead: float, source: float, dies: bool, p: Params,
+    f: NDArray[np.float64], late: float, early: float, date: float, start: float, me: Lasting,
+    event: NDArray[np.float64],    dead: float, source: float, dies: bool, p: Params,
 ) -> None:  # fmt: skip
     """Take f, A × L, the expectation given the state at `late`, to the one given the state at `early`.
 
@@ -106,7 +106,8 @@ def _purchases(start: float, date: float, ahead: float, me: Lasting, p: Params) 
     """Expected repeat purchases in (date, date + ahead], given each level."""
     f = np.zeros((1, LEVELS))
     back(f, date + ahead, date, date, start, me, np.zeros((1, LEVELS)), 0.0, me.rate, True, p)
-    return f[0]
+    g: NDArray[np.float64] = f[0]
+    return g
 
 
 @jit
@@ -114,7 +115,10 @@ def _foresee(
     start: float, date: float, near: float, end: float, ahead: float, me: Lasting, p: Params, state: int,
     out: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """The numbers of a customer who is there at the date, for the window (near, end]; `state`: level, plus LEVELS while an ask is fresh."""
+    """The numbers of a customer who is there at the date, for the window (near, end].
+
+    `state`: level, plus LEVELS while an ask is fresh.
+    """
     level, fresh = state % LEVELS, state // LEVELS
     nothing = np.zeros((1, LEVELS))
     stays = np.ones((1, LEVELS))
@@ -205,6 +209,6 @@ def foresee(
                 numbers[R, 1] = numbers[R, 3] = numbers[R, 8] = math.nan
             R += 1
     return Foreseen(
-        customer[:R].copy(), date[:R].copy(), alive[:R].copy(), numbers[:R].copy(), buyer[:B].copy(), referrer[:B].copy(),
-        acquired[:B].copy(), touched[:B].copy(), referrals[:B].copy(), spent[:B].copy(), expected[:B].copy(),
+        customer[:R].copy(), date[:R].copy(), alive[:R].copy(), numbers[:R].copy(),
+        buyer[:B].copy(), referrer[:B].copy(), acquired[:B].copy(), touched[:B].copy(), referrals[:B].copy(), spent[:B].copy(), expected[:B].copy(),
     )  # fmt: skip

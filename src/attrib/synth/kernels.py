@@ -19,8 +19,22 @@ from attrib.kernels._jit import jit
 from attrib.synth.lasting import lasting, live_on
 from attrib.synth.random import customer_key, exponential, normal, process_key, stream_key, uniform
 from attrib.synth.records import (
-    ADVOCACY, ASK, DAY_US, INTENT, LOYALTY, NOT_YET, PURCHASE, REFERRAL, REFERRED, VISIT, Events, Life, M, Params,
-    doubled, new_life,
+    ADVOCACY,
+    ASK,
+    DAY_US,
+    INTENT,
+    LOYALTY,
+    NOT_YET,
+    PURCHASE,
+    REFERRAL,
+    REFERRED,
+    VISIT,
+    Events,
+    Life,
+    M,
+    Params,
+    doubled,
+    new_life,
 )  # fmt: skip
 
 # The outcome that leaves each stage, which touches lift.
@@ -228,7 +242,7 @@ def _live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life
 @jit
 def told(key: np.uint64, p: Params) -> bool:
     """Whether a recruit's referral shows as a touch."""
-    return uniform(stream_key(key, _TOLD), 0) >= p.later.untold
+    return bool(uniform(stream_key(key, _TOLD), 0) >= p.later.untold)
 
 
 @jit
@@ -334,7 +348,7 @@ def revenue(key: np.uint64, draw: int, p: Params) -> float:
     """What a purchase brings, in whole hundredths."""
     spend = stream_key(key, _SPEND)
     habit = normal(spend, 0) + normal(spend, 1 + draw)
-    return np.rint(100.0 * (p.median * math.exp(p.spread * habit * math.sqrt(0.5)))) / 100.0
+    return float(np.rint(100.0 * (p.median * math.exp(p.spread * habit * math.sqrt(0.5)))) / 100.0)
 
 
 @jit

@@ -1,8 +1,8 @@
 """The life of a customer after the first purchase, with `Population.later`: what they do until they leave.
 
 A continuous-time Markov chain, so that its truth can be computed: the state is the level of satisfaction (one of
-LEVELS) and whether an ask to refer is fresh. Touches that are felt redraw the level; everything else happens at rates that
-the state, the customer's own constants and, for contracts, the tenure determine. As before the purchase, every
+LEVELS) and whether an ask to refer is fresh. Touches that are felt redraw the level; everything else happens at rates
+that the state, the customer's own constants and, for contracts, the tenure determine. As before the purchase, every
 process has its own stream of unit exponentials.
 
 L = LEVELS. Times are float64 days since the start of the data.
@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 from attrib.kernels._jit import jit
 from attrib.synth.random import exponential, gamma, normal, process_key, stream_key, uniform
 from attrib.synth.records import (
-    ASK, CANCEL, GONE, INTENT, LEVELS, LOYALTY, PURCHASE, REFERRAL, VISIT, Life, Params, doubled,
+    ASK,
+    CANCEL,
+    GONE,
+    INTENT,
+    LEVELS,
+    LOYALTY,
+    PURCHASE,
+    REFERRAL,
+    VISIT,
+    Life,
+    Params,
+    doubled,
 )  # fmt: skip
 
 _LATER = np.uint64(process_key("later"))
@@ -60,12 +71,12 @@ class Lasting(NamedTuple):
 @jit
 def satisfaction(level: int) -> float:
     """The number that a level stands for, -1 ... 1."""
-    return -1.0 + _STEP * level
+    return -1.0 + _STEP * float(level)
 
 
 @jit
 def _level(x: float) -> int:
-    return min(max(int(math.floor((x + 1.0) / _STEP + 0.5)), 0), LEVELS - 1)
+    return min(max(math.floor((x + 1.0) / _STEP + 0.5), 0), LEVELS - 1)
 
 
 @jit
@@ -126,13 +137,13 @@ def lasting(key: np.uint64, advocate: bool, z: float, w: float, p: Params) -> La
 @jit
 def first_level(key: np.uint64, me: Lasting, p: Params) -> int:
     """Satisfaction with the first purchase."""
-    return _level(me.mood + p.later.swing * normal(stream_key(key, _FIRST), 0))
+    return int(_level(me.mood + p.later.swing * normal(stream_key(key, _FIRST), 0)))
 
 
 @jit
 def hazard(tenure: float, p: Params) -> float:
     """Cumulative hazard of cancelling a contract by this tenure, at satisfaction 0 and frailty 1."""
-    return (tenure / p.later.scale) ** p.later.shape
+    return float((tenure / p.later.scale) ** p.later.shape)
 
 
 @jit
@@ -165,7 +176,7 @@ def live_on(
     referrals = 0
     to_refer = exponential(refers, 0)
     to_leave = exponential(stream_key(key, _CANCELS), 0) if q.contract else math.inf
-    campaign = int(math.floor(start / q.ask_every)) + 1
+    campaign = math.floor(start / q.ask_every) + 1
     level = first_level(key, me, p)
     fresh = 0
     fades = math.inf

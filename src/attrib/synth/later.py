@@ -20,8 +20,9 @@ class Later:
 
     Up to the first purchase nothing changes, except that recruits come by the channel ``referral`` (in place of
     ``word_of_mouth``), from all sorts of customers, and that nobody refers before they have bought. From then
-    on touches arrive at the channels' exposure of the stage loyalty, and lift nothing; visits and intents at the organic
-    hazards of that stage. Levels of satisfaction are -1, -0.5, 0, 0.5 and 1. Everything ends when the customer leaves.
+    on touches arrive at the channels' exposure of the stage loyalty, and lift nothing; visits and intents at the
+    organic hazards of that stage. Levels of satisfaction are -1, -0.5, 0, 0.5 and 1. Everything ends when the customer
+    leaves.
 
     Parameters
     ----------
@@ -29,13 +30,13 @@ class Later:
         True: customers leave at the hazard of a Weibull distribution, seen as the outcome ``cancel``. False: they may
         silently leave after each repeat purchase, with a chance of their own (BG/NBD; Fader, Hardie & Lee 2005).
     scale, shape : float
-        Contract: days after which 1/e of the customers of satisfaction 0 and frailty 1 are left, and the shape: 1 is the
-        exponential distribution, below 1 the hazard falls with tenure.
+        Contract: days after which 1/e of the customers of satisfaction 0 and frailty 1 are left, and the shape: 1 is
+        the exponential distribution, below 1 the hazard falls with tenure.
     frailty : float
         Contract: variance of the gamma-distributed factor (mean 1) of a customer's hazard; 0: none.
     repeat : tuple of two floats
-        Repeat purchases a day: gamma distribution over customers, its shape and its inverse scale in days (r and alpha
-        of BG/NBD).
+        Repeat purchases a day: gamma distribution over customers, its shape and its inverse scale in days (r and
+        alpha of BG/NBD).
     dropout : tuple of two floats
         No contract: chance to leave at a repeat purchase: beta distribution over customers (a and b of BG/NBD).
     keeps : float
@@ -112,13 +113,13 @@ class Later:
         for field in fields(self):
             name, value = field.name, getattr(self, field.name)
             if name in ("repeat", "dropout"):
-                wanted[name] = (len(value) == 2 and all(_finite(x) and x > 0 for x in value), "two positive numbers")  # noqa: PLR2004
+                wanted[name] = (len(value) == 2 and all(_finite(x) and x > 0 for x in value), "two positive numbers")
             elif name in shares:
                 wanted[name] = (_finite(value) and 0 <= value <= 1, "a share from 0 to 1")
             elif name in positive:
                 wanted[name] = (_finite(value) and value > 0, "a positive number")
             elif name in signed:
-                wanted[name] = (_finite(value) and abs(value) <= 20, "a number from -20 to 20")  # noqa: PLR2004
+                wanted[name] = (_finite(value) and abs(value) <= 20, "a number from -20 to 20")
             elif name not in wanted:
                 wanted[name] = (_finite(value) and value >= 0, "a number of at least 0")
         for name, (right, hint) in wanted.items():

@@ -14,7 +14,7 @@ from attrib.kernels._jit import jit
 
 M = 4
 VISIT, INTENT, PURCHASE, REFERRAL = range(M)
-# Codes after those outcomes, which occur with `Population.later` only: an outcome, being asked, the touch of a referral.
+# Codes after those outcomes, only with `Population.later`: an outcome, being asked, the touch of a referral.
 CANCEL, ASK, REFERRED = M, M + 1, M + 2
 # States of a customer at a date, besides level + LEVELS * (an ask is fresh).
 NOT_YET, GONE = -2, -1
