@@ -209,6 +209,15 @@ def foresee(
                 numbers[R, 1] = numbers[R, 3] = numbers[R, 8] = math.nan
             R += 1
     return Foreseen(
-        customer[:R].copy(), date[:R].copy(), alive[:R].copy(), numbers[:R].copy(),
-        buyer[:B].copy(), referrer[:B].copy(), acquired[:B].copy(), touched[:B].copy(), referrals[:B].copy(), spent[:B].copy(), expected[:B].copy(),
-    )  # fmt: skip
+        customer[:R].copy(),
+        date[:R].copy(),
+        alive[:R].copy(),
+        numbers[:R].copy(),
+        buyer[:B].copy(),
+        referrer[:B].copy(),
+        acquired[:B].copy(),
+        touched[:B].copy(),
+        referrals[:B].copy(),
+        spent[:B].copy(),
+        expected[:B].copy(),
+    )
