@@ -20,8 +20,8 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.data import events
 from benchmarks.record import ROOT, Rows, run, show
-from benchmarks.run import data
 
 TREES = ROOT.parent / ".cache" / "gate"
 SOLVED = (
@@ -52,8 +52,8 @@ def tree(revision: str) -> Path:
 
 def cases() -> dict[str, list[str]]:
     """Return the arguments of each case; one of events, the others of solving alone."""
-    ordered = data(1_000_000, shuffled=False)
-    shuffled = data(1_000_000, shuffled=True)
+    ordered = events(1_000_000)
+    shuffled = events(1_000_000, "shuffled")
     found = {
         "credit, 1,000,000 touchpoints, ordered": ["measure", "credit", str(ordered)],
         "credit, 1,000,000 touchpoints, shuffled": ["measure", "credit", str(shuffled)],

@@ -34,7 +34,10 @@ SIZES = {
     "order": (1, 2, 3, 4),
     "stages": (1, 2, 3, 4, 5, 6),
 }
-FULL = {"touchpoints": (*SIZES["touchpoints"], 10_000_000, 30_000_000)}
+FULL = {
+    "touchpoints": (*SIZES["touchpoints"], 10_000_000, 30_000_000),
+    "channels": (10, 100, 300, 1_000, 5_000),
+}
 
 
 def data(touchpoints: int, channels: int, stages: int) -> Path:
@@ -132,7 +135,7 @@ def main() -> None:
         one(*map(int, sys.argv[2:]))
         return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="up to 30 million touchpoints")
+    parser.add_argument("--full", action="store_true", help="up to 30 million touchpoints and 5,000 channels")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()

@@ -1,20 +1,21 @@
-"""One measurement in a process of its own: python -m benchmarks.measure WHAT FOLDER [REPEATS].
+"""One measurement in a process of its own: python -m benchmarks.measure WHAT FOLDER [REPEATS] [MEMORY_LIMIT].
 
-Prints one JSON line: wall and CPU seconds of each repeat after a warm-up on the small data set, and the peak
-resident memory of the process. Memory is measured apart from the warm-up's peak by running that in a child.
+Prints one JSON line: wall and CPU seconds of each repeat after one that is not counted (it compiles or loads kernels,
+and warms memory up), the peak resident memory of the process, and what the task answered.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from benchmarks.data import tables
 from benchmarks.peak import peak_gb
 
 COLUMNS = ("customer_id", "timestamp", "channel")
@@ -23,53 +24,71 @@ BATCH = 1 << 19
 
 def scan(folder: Path) -> int:
     """Read the three columns and do nothing: the floor."""
-    frame = pl.scan_parquet(folder / "touchpoints.parquet").select(COLUMNS)
-    return sum(batch.height for batch in frame.collect_batches(chunk_size=BATCH))
+    file = tables(folder)[0]
+    frame = pl.scan_csv(file) if file.suffix == ".csv" else pl.scan_parquet(file)
+    return sum(batch.height for batch in frame.select(COLUMNS).collect_batches(chunk_size=BATCH))
 
 
-def credit(folder: Path, intervals: float | None = None) -> int:
-    """All methods, per stage, from the two files."""
+def read(folder: Path, memory_limit: str | None = None) -> Any:
+    """Journeys in five stages, of 30 days."""
     import attrib
 
-    journeys = attrib.Journeys.from_events(
-        folder / "touchpoints.parquet", folder / "outcomes.parquet", lookback="30d", stages="five"
-    )
+    engine = attrib.LocalEngine(memory_limit=memory_limit)
+    return attrib.Journeys.from_events(*tables(folder), lookback="30d", stages="five", engine=engine)
+
+
+def all_methods() -> list[Any]:
+    """Return the ten methods of the end-to-end suite."""
+    import attrib
+
     rules = [attrib.FirstTouch(), attrib.LastTouch(), attrib.LastNonDirect(), attrib.Linear(), attrib.PositionBased()]
-    others = [attrib.TimeDecay(), attrib.Shapley(), *(attrib.Markov(order=k) for k in (1, 2, 3))]
-    table = attrib.credit(journeys, [*rules, *others], intervals=intervals)
-    check_sums(table, journeys.reconcile())
-    return table.height
+    return [*rules, attrib.TimeDecay(), attrib.Shapley(), *(attrib.Markov(order=k) for k in (1, 2, 3))]
 
 
-def check_sums(table: pl.DataFrame, ledger: pl.DataFrame) -> None:
-    """A time counts only if credit adds up to the conversions."""
+def credit(folder: Path, intervals: float | None = None, memory_limit: str | None = None) -> float:
+    """All methods, per stage, from the two files; by how much credit and conversions differ."""
+    import attrib
+
+    journeys = read(folder, memory_limit)
+    table = attrib.credit(journeys, all_methods(), intervals=intervals)
+    return check_sums(table, journeys.reconcile())
+
+
+def check_sums(table: pl.DataFrame, ledger: pl.DataFrame) -> float:
+    """Return the largest relative difference of a method's credit to the conversions: above 1e-9 no time counts."""
     outcomes = ledger.filter(pl.col("table") == "outcomes")
     conversions = outcomes.filter(pl.col("entry").is_in(["credited", "unattributed"]))["conversions"].sum()
     sums = table.group_by("method").agg(pl.col("conversions").sum())["conversions"]
-    if not ((sums - conversions).abs() <= 1e-9 * conversions).all():
+    apart = float((sums - conversions).abs().max()) / max(conversions, 1.0)  # type: ignore[arg-type]
+    if not apart <= 1e-9:
         raise SystemExit(f"credit does not add up: {sums.to_list()} against {conversions}")
+    return apart
 
 
-TASKS: dict[str, Callable[[Path], int]] = {
-    "scan": scan,
-    "credit": credit,
-    "credit with intervals": lambda folder: credit(folder, 0.95),
+def timed(task: Callable[[], Any], repeats: int, *, warm: bool = False) -> dict[str, Any]:
+    """Wall and CPU seconds of each repeat after one to get warm (unless it is), peak memory, and the last answer."""
+    walls, cpus, answer = [], [], None
+    first = 0 if warm else 1
+    for _ in range(repeats + first):
+        processor, start = time.process_time(), time.perf_counter()
+        answer = task()
+        walls.append(time.perf_counter() - start)
+        cpus.append(time.process_time() - processor)
+    return {"wall": walls[first:], "cpu": cpus[first:], "peak_gb": peak_gb(), "answer": answer}
+
+
+TASKS: dict[str, Callable[[Path, str | None], float]] = {
+    "scan": lambda folder, _limit: scan(folder),
+    "credit": lambda folder, limit: credit(folder, None, limit),
+    "credit with intervals": lambda folder, limit: credit(folder, 0.95, limit),
 }
 
 
 def main() -> None:
     """Measure one task."""
-    what, folder, repeats = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    what, folder, repeats, *limit = sys.argv[1:]
     task = TASKS[what]
-    walls, cpus = [], []
-    for _ in range(repeats + 1):
-        before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-        task(folder)
-        walls.append(time.perf_counter() - start)
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    # the first round compiles or loads kernels and warms memory up: it is not counted
-    print(json.dumps({"wall": walls[1:], "cpu": cpus[1:], "peak_gb": peak_gb()}))
+    print(json.dumps(timed(lambda: task(Path(folder), limit[0] if limit else None), int(repeats))))
 
 
 if __name__ == "__main__":

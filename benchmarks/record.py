@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -21,7 +23,10 @@ ROOT = Path(__file__).parent
 RESULTS = ROOT / "results"
 DATA = ROOT.parent / ".cache" / "benchmarks"
 LIBRARIES = ("attrib", "polars", "numba", "numpy")
-TEXTS = ("order", "task", "case", "method", "package", "version", "answers", "axis", "judgement")
+TEXTS = (
+    "order", "task", "case", "method", "package", "version", "answers", "axis", "judgement", "step", "part", "engine",
+    "memory_limit", "table",
+)  # fmt: skip
 Rows = list[dict[str, Any]]
 
 
@@ -37,6 +42,25 @@ def run(command: list[str], env: Mapping[str, str] | None = None) -> dict[str, A
 def measure(module: str, *arguments: object) -> dict[str, Any]:
     """Run one measurement in a fresh process of this Python."""
     return run([sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)])
+
+
+def options(text: str | None, *, touchpoints: Sequence[float] = ()) -> argparse.ArgumentParser:
+    """Command line that the suites share."""
+    parser = argparse.ArgumentParser(description=text)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    if touchpoints:
+        parser.add_argument("--touchpoints", nargs="+", type=float, default=touchpoints)
+    return parser
+
+
+def medians(*runs: Mapping[str, Any], digits: int = 3) -> dict[str, Any]:
+    """Columns of some runs of the same: medians of the repeats of all, the highest peak."""
+    wall, cpu = ([second for run in runs for second in run[name]] for name in ("wall", "cpu"))
+    peak = round(max(run["peak_gb"] for run in runs), 3)
+    return {
+        "wall_s": round(median(wall), digits), "cpu_s": round(median(cpu), digits), "peak_gb": peak, "runs": len(wall)
+    }  # fmt: skip
 
 
 def show(console: Console, title: str, rows: Rows) -> None:

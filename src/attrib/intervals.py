@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Small = npt.NDArray[np.int32]
 Bounds = dict[str, tuple[Floats, Floats]]
 MIN_REPLICATES = 2
+FEW_UNITS = 4096  # drawn weights of so many units, eight replicates at a time, fit into the cache
 GROUPS = 20  # of units, for the jackknife
 MEMORY = 128 << 20  # bytes of drawn sums, and of replicate credit, held at a time
 LARGEST = 1 << 26  # replicate numbers of one answer: 2 GB
@@ -39,19 +41,32 @@ class UnitIndex:
 
     def __init__(self, tally: Tally, units: int) -> None:
         below = tally.keys & ((1 << tally.layout.unit_shift) - 1)
-        keys, self.at = np.unique(below, return_inverse=True)
+        keys, at = np.unique(below, return_inverse=True)
         self.keys = replace(tally, keys=keys, sums=np.zeros((len(keys), tally.sums.shape[1]), np.int64))
-        self._tally_units = tally.units
-        self._units = np.arange(units + 1)
-        self._columns: dict[str, tuple[Floats, Ints, Ints]] = {}
+        self._at, self._unit = at.astype(np.int32), tally.units.astype(np.int32)
+        self._units = units
+        self._columns: dict[str, tuple[Ints, Small, Floats]] = {}
 
-    def column(self, tally: Tally, name: str) -> tuple[Floats, Ints, Ints]:
-        """Sums of a column that are not 0, the first of each unit, and their keys (most steps carry no value)."""
+    @property
+    def by_key(self) -> bool:
+        """Whether the sums of a column stand in the order of their keys, then units; else the other way round."""
+        return self._units <= FEW_UNITS
+
+    def column(self, tally: Tally, name: str) -> tuple[Ints, Small, Floats]:
+        """Sums of a column that are not 0 (most steps carry no value): where those of each key start, units, sums.
+
+        Or, of many units, where those of each unit start, keys, sums.
+        """
         if name not in self._columns:
             values = tally.column(name)
             some = np.flatnonzero(values)
-            starts = np.searchsorted(self._tally_units[some], self._units)
-            self._columns[name] = (values[some], starts, self.at[some])
+            if self.by_key:
+                some = some[np.argsort(self._at[some], kind="stable")]
+                starts = np.searchsorted(self._at[some], np.arange(len(self.keys.keys) + 1))
+                self._columns[name] = (starts, self._unit[some], values[some])
+            else:
+                starts = np.searchsorted(self._unit[some], np.arange(self._units + 1))
+                self._columns[name] = (starts, self._at[some], values[some])
         return self._columns[name]
 
 
@@ -114,8 +129,8 @@ class Replicates:
 
         index = self._indexed(tally)
         out = np.empty((self.weights.shape[0], len(index.keys.keys)))
-        values, starts, at = index.column(tally, name)
-        replicates.weigh(self.weights, starts, at, values, out)
+        weigh = replicates.weigh_by_key if index.by_key else replicates.weigh_by_unit
+        weigh(self.weights, *index.column(tally, name), out)
         return out
 
 
@@ -154,12 +169,12 @@ class Resampling:
             The arrays of ``solve``, of shape [replicates, …].
         """
         tick = tick or self._tick
-        keys = max((len(tally.keys) for tally in tallies.sums.values()), default=0)
         # every index is there before threads need it
         index = {id(tally): UnitIndex(tally, len(tallies.units)) for tally in tallies.sums.values()}
         for tally in tallies.sums.values():
             for name in tally.need.columns:
                 index[id(tally)].column(tally, name)
+        keys = max((len(one.keys.keys) for one in index.values()), default=0)
         chunk = max(1, min(100, MEMORY // (16 * (keys + len(tallies.units)))))
         out: list[Floats] = []
 

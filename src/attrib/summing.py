@@ -37,7 +37,7 @@ CREDIT = RuleSums.width
 WIDTHS = ("bits", "game_bits", "tail_bits")
 DENSE = 20  # bits of a key that may be its own slot: 4 MiB, of which only what is used enters the cache
 BLOCK = 1 << 10  # touches or steps looked up at once: what is written down for them stays in the nearest cache
-HELD = 64 << 20  # bytes of running sums before they are handed over
+HELD = 256 << 20  # bytes of running sums before they are handed over
 
 
 class RunningSums:

@@ -17,6 +17,8 @@ from attrib.engines.coding import (
     hash_texts,
     ordered_float,
     ordered_int,
+    split_texts,
+    text_words,
     unordered_float,
     unordered_int,
 )
@@ -90,6 +92,44 @@ def test_any_texts_hash_as_published(texts):
     blank = hash_texts(pl.Series(texts, dtype=pl.String))[2]
     spaces = " \t\n\v\f\r"
     assert blank.tolist() == [text.strip(spaces) == "" for text in texts]
+
+
+SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2003\u200a\u2028\u2029\u202f\u205f\u3000"  # as Unicode has it
+PIECES = st.sampled_from(
+    [">", " ", "->", "a", "é", "\x1c", "\u200b", "\u2010", "\U0001f600", "channel of 20 letters", *SPACES]
+)
+
+
+@given(
+    st.lists(st.lists(PIECES, max_size=9).map("".join), min_size=1),
+    st.sampled_from([">", " > ", "->", "é", "aa", "\u3000"]),
+    st.booleans(),
+)
+def test_texts_are_split_and_stripped_as_in_plain_python(texts, separator, in_chunks):
+    series = pl.Series(texts, dtype=pl.String)
+    if in_chunks:
+        series = pl.concat([series[:1], series[1:]], rechunk=False)
+    expected = [[part.strip(SPACES) for part in text.split(separator)] if text.strip(SPACES) else [] for text in texts]
+    parts = split_texts(series, separator)
+    assert np.diff(parts.offsets).tolist() == [len(one) for one in expected]
+    assert parts.blank.tolist() == ["" in one for one in expected]
+    flat = [part for one in expected for part in one]
+    w0, w1 = text_words(pl.Series(flat, dtype=pl.String))
+    assert (parts.w0.tolist(), parts.w1.tolist()) == (w0.tolist(), w1.tolist())
+    channels = Dictionary("channel")
+    codes = channels.encode_parts(parts, series, separator)
+    assert [channels.values[code + 1] for code in codes.tolist()] == flat
+    keep = ~parts.blank
+    kept = parts.take(keep)
+    assert np.diff(kept.offsets).tolist() == [len(one) for one in expected if "" not in one]
+    assert len(kept.w0) == kept.offsets[-1]
+
+
+def test_more_parts_than_room_was_made_for():
+    series = pl.Series([">".join("ab" for _ in range(n)) for n in (1, 2_000, 0, 5_000)])
+    parts = split_texts(series, ">")
+    assert parts.offsets.tolist() == [0, 1, 2_001, 2_001, 7_001]
+    assert len({*zip(parts.w0.tolist(), parts.w1.tolist(), strict=True)}) == 1
 
 
 def test_published_vectors_of_splitmix():

@@ -108,5 +108,6 @@ def _draw(resampling: Resampling, sums: Floats) -> Floats:
     some = np.flatnonzero(sums)
     starts = np.searchsorted(some, np.arange(len(sums) + 1) * sums.shape[1])
     out = np.empty((resampling.replicates, sums.shape[1]))
-    replicates.weigh(weights, starts, some % sums.shape[1], sums.ravel()[some], out)
+    keys = (some % sums.shape[1]).astype(np.int32)
+    replicates.weigh_by_unit(weights, starts, keys, sums.ravel()[some], out)
     return out

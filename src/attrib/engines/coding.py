@@ -53,6 +53,46 @@ def hash_texts(series: pl.Series) -> tuple[Words, Words, npt.NDArray[np.bool_]]:
     return w0, w1, blank
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Texts split at a separator: text i has the parts offsets[i] to offsets[i + 1], each identified by two words.
+
+    ``blank`` bool [n]: one part among several is empty. A text of white space has no part.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    w0: Words
+    w1: Words
+    blank: npt.NDArray[np.bool_]
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> Parts:
+        """The parts of some of the texts."""
+        if keep.all():
+            return self
+        lengths = np.diff(self.offsets)
+        parts = np.repeat(keep, lengths)
+        offsets = np.concatenate([[0], np.cumsum(lengths[keep])])
+        return Parts(offsets, self.w0[parts], self.w1[parts], self.blank[keep])
+
+
+def split_texts(series: pl.Series, separator: str) -> Parts:
+    """Split each text (no nulls) at a separator; parts are stripped of white space."""
+    n = len(series)
+    offsets, blank = np.zeros(n + 1, np.int64), np.zeros(n, np.bool_)
+    w0, w1 = np.empty(4 * n + 256, np.uint64), np.empty(4 * n + 256, np.uint64)
+    mark, at = np.frombuffer(separator.encode(), np.uint8), 0
+    for address, buffers, length, _owner in _views(series):
+        row, own = 0, offsets[at : at + length + 1]
+        while True:
+            row = words.split_texts(address, buffers, length, mark, row, own, w0, w1, blank[at : at + length])
+            if row == length:
+                break
+            more = np.empty(len(w0) + len(series[at + row].encode()) + 1, np.uint64)  # twice, and room for this text
+            w0, w1 = np.concatenate([w0, more]), np.concatenate([w1, more])
+        at += length
+    return Parts(offsets, w0[: offsets[-1]], w1[: offsets[-1]], blank)
+
+
 def ordered_int(values: npt.NDArray[np.int64]) -> Words:
     """Words that sort like signed integers."""
     return values.view(np.uint64) ^ SIGN
@@ -145,6 +185,14 @@ class Dictionary:
         none = np.zeros(0, np.uint64)
         codes, fresh = self.encode_words(*(_words_of(key) if len(key) else (none, none)))
         self._remember(key, fresh)
+        return codes
+
+    def encode_parts(self, parts: Parts, texts: pl.Series, separator: str) -> Codes:
+        """Code the parts of texts, from 0."""
+        codes, fresh = self.encode_words(parts.w0, parts.w1)
+        rows = np.searchsorted(parts.offsets, fresh, side="right") - 1
+        new = texts.gather(rows).str.split(separator).list.get(pl.Series(fresh - parts.offsets[rows], dtype=pl.Int64))
+        self._remember(new.str.strip_chars(), np.arange(len(fresh)))
         return codes
 
     def _remember(self, key: pl.Series, fresh: npt.NDArray[np.int64]) -> None:

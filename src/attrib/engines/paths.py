@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.engines.base import Fates, Ledger, Tallies, Units
-from attrib.engines.coding import Dictionary, check_players
+from attrib.engines.coding import Dictionary, check_players, split_texts
 from attrib.engines.events import exponent_of
 from attrib.errors import DataError
 from attrib.io.checks import add_sizes, check_rejects, join_rejected
@@ -23,6 +23,7 @@ from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH,
 from attrib.tally import Tally, bits_for
 
 Ints = npt.NDArray[np.int64]
+BLANK = "__blank"  # whether a channel within the path is empty
 COUNT_LIMIT = 2.0**40  # journeys of a table: what sums of counts can hold
 
 
@@ -112,18 +113,13 @@ class PathReader:
                     "wrong_type", f"{source.name}: column {column!r} is {table.schema[column]}, not a number"
                 )
         numbers = table.select(
-            pl.col(PATH).cast(pl.String),
-            pl.col(CONVERSIONS, *optional).cast(pl.Float64, strict=False),
-            *more,
-        ).with_columns(
-            pl.col(PATH).str.split(self.recipe.separator).list.eval(pl.element().str.strip_chars()).alias("__touches")
+            pl.col(PATH).cast(pl.String), pl.col(CONVERSIONS, *optional).cast(pl.Float64, strict=False), *more
         )
-        good = self._split(numbers, table)
-        touches = good["__touches"]
-        empty = (good[PATH].str.strip_chars().str.len_bytes() == 0).to_numpy()
-        lengths = np.where(empty, 0, touches.list.len().to_numpy().astype(np.int64))
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        players = self.channels.encode(touches.filter(pl.Series(~empty)).explode(empty_as_null=True)) - np.int32(1)
+        parts = split_texts(numbers[PATH].fill_null(""), self.recipe.separator)
+        keep = self._accept(numbers.with_columns(pl.Series(BLANK, parts.blank)), table)
+        good, parts = numbers.filter(keep), parts.take(keep.to_numpy())
+        offsets = parts.offsets
+        players = self.channels.encode_parts(parts, good[PATH], self.recipe.separator)
         if self.n_player_codes > self.recipe.max_players:
             check_players([self.channels], self.recipe.max_players, np.bincount(players + 1))
         conversions = good[CONVERSIONS].to_numpy().astype(np.int64)
@@ -137,8 +133,8 @@ class PathReader:
         self.rows = PathRows(offsets, players, conversions, nulls, value)
         return self.rows
 
-    def _split(self, numbers: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
-        """Reject rows that cannot be counted; returns the good ones."""
+    def _accept(self, numbers: pl.DataFrame, table: pl.DataFrame) -> pl.Series:
+        """Reject rows that cannot be counted; returns which are good."""
 
         def whole(column: str) -> pl.Expr:
             c = pl.col(column)
@@ -158,11 +154,7 @@ class PathReader:
             rules.append(
                 pl.when((pl.col(CONVERSIONS) == 0) & (pl.col(VALUE) != 0)).then(pl.lit("value_without_conversions"))
             )
-        blank = pl.element().str.strip_chars().str.len_bytes() == 0
-        has_blank = pl.col("__touches").list.eval(blank).list.any() & (
-            pl.col(PATH).str.strip_chars().str.len_bytes() > 0
-        )
-        rules.append(pl.when(has_blank).then(pl.lit("channel_empty")))
+        rules.append(pl.when(pl.col(BLANK)).then(pl.lit("channel_empty")))
         broken = numbers.select(pl.coalesce(*rules, pl.lit(None, pl.String)).alias("rule"))["rule"]
         bad = numbers.filter(broken.is_not_null())
         # what is no count, such as -1 or 1e30, counts no conversion: only so do the entries of the ledger add up
@@ -189,7 +181,7 @@ class PathReader:
                 )
             )
             check_rejects("paths", numbers.height, self._rejected, self.recipe.max_rejects)
-        return numbers.filter(broken.is_null())
+        return broken.is_null()
 
     def cut(self, rows: PathRows, _plan: PathPlan) -> Cut:
         """Journeys of the table: one for the conversions of a path, one for its nulls."""
@@ -279,5 +271,6 @@ class PathReader:
 def _finite_sum(frame: pl.DataFrame, column: str) -> float:
     values = frame[column].fill_null(0.0).to_numpy()
     finite = values[np.isfinite(values)]
-    add_sizes(0.0, finite, "paths")
-    return math.fsum(finite)
+    size = add_sizes(0.0, finite, "paths")
+    whole = size < 2.0**53 and (finite == np.floor(finite)).all()
+    return float(finite.sum()) if whole else math.fsum(finite)  # counts add up exactly in any order

@@ -97,4 +97,20 @@ load_u8 = _loader(types.uint8)
 load_u32 = _loader(types.uint32)
 load_u64 = _loader(types.uint64)
 
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch(_typing_context: Any, address: Any) -> Any:
+    """Ask for the cache line of a raw address ahead of its use (an address that is not ours does no harm)."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        number = cgutils.ir.IntType(32)
+        kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+        builder.call(function, [pointer, number(0), number(3), number(1)])  # to read, keep, data
+        return context.get_dummy_value()
+
+    return types.none(types.int64), codegen
+
+
 U64 = np.uint64

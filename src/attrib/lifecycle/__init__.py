@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from attrib.lifecycle.buying import BetaGeoNBD, GammaGamma
     from attrib.lifecycle.classifier import ChurnClassifier
     from attrib.lifecycle.drifting import drift
+    from attrib.lifecycle.episodes import time_varying_rows
     from attrib.lifecycle.evaluation import evaluate_classifier, evaluate_survival, reliability
+    from attrib.lifecycle.leaks import leak_report
     from attrib.lifecycle.lifetime import LifetimeValue, lifetime_value
     from attrib.lifecycle.purchases import purchase_summary, silence
     from attrib.lifecycle.referral import ReferralLikelihood
+    from attrib.lifecycle.riskset import calibration_at, cumulative_incidence
     from attrib.lifecycle.survival import SurvivalChurn
 
 _HOMES = {
@@ -25,13 +28,17 @@ _HOMES = {
     "LifetimeValue": "lifetime",
     "ReferralLikelihood": "referral",
     "SurvivalChurn": "survival",
+    "calibration_at": "riskset",
+    "cumulative_incidence": "riskset",
     "drift": "drifting",
     "evaluate_classifier": "evaluation",
     "evaluate_survival": "evaluation",
+    "leak_report": "leaks",
     "lifetime_value": "lifetime",
     "purchase_summary": "purchases",
     "reliability": "evaluation",
     "silence": "purchases",
+    "time_varying_rows": "episodes",
 }
 
 __all__ = [
@@ -41,13 +48,17 @@ __all__ = [
     "LifetimeValue",
     "ReferralLikelihood",
     "SurvivalChurn",
+    "calibration_at",
+    "cumulative_incidence",
     "drift",
     "evaluate_classifier",
     "evaluate_survival",
+    "leak_report",
     "lifetime_value",
     "purchase_summary",
     "reliability",
     "silence",
+    "time_varying_rows",
 ]
 
 

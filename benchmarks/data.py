@@ -1,0 +1,42 @@
+"""Generated events that the suites read, each data set made once and outside the processes that are measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmarks.record import DATA
+
+SEED = 1
+TABLES = ("touchpoints", "outcomes")
+KINDS: dict[str, dict[str, Any]] = {  # how rows are → how they are generated
+    "ordered": {},
+    "shuffled": {"shuffle": True},
+    "shuffled, text ids": {"shuffle": True, "ids": "string"},
+    "csv": {},
+}
+
+
+def events(touchpoints: int, rows: str = "ordered") -> Path:
+    """Folder of events of one kind; integer customers, or texts of 36 characters."""
+    from attrib import synth
+
+    folder = DATA / f"{touchpoints}-{rows.replace(', ', '-').replace(' ', '-')}"
+    if any(folder.glob("outcomes.*")):
+        return folder
+    if rows == "csv":
+        folder.mkdir(parents=True, exist_ok=True)
+        source = events(touchpoints)
+        for table in TABLES:
+            pl.scan_parquet(source / f"{table}.parquet").sink_csv(folder / f"{table}.csv")
+        return folder
+    synth.write(None, SEED, folder, touchpoints=touchpoints, **KINDS[rows])
+    return folder
+
+
+def tables(folder: Path) -> tuple[Path, Path]:
+    """Return the files of touchpoints and outcomes in a folder, of whatever format."""
+    touchpoints, outcomes = (next(folder.glob(f"{table}.*")) for table in TABLES)
+    return touchpoints, outcomes
