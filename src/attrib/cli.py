@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from attrib.job import Result
+    from attrib.synth import Population
 
 _EPILOG = f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}."
 
 _MEMORY = 'Memory that events may take before they go to disk, such as "4GB" (results do not depend on it).'
 
 _PARTS = "Files a table, in folders touchpoints and outcomes; by default one, above 2e7 touchpoints one for each 1e7."
+
+_LATER = "Customers who have bought live on: content or not, they buy, refer and leave, by cancelling or in silence."
+_TRUTH = "With --later: dates of truth.parquet; by default 2025-08-29, when a campaign asks for referrals."
+_TRUTH_AT = "2025-08-29"
 
 app = typer.Typer(
     name="attrib",
@@ -145,6 +150,8 @@ def synth(
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Rows in random order.")] = False,
     dirty: Annotated[float, typer.Option(min=0, max=1, help="Share of faulty rows to mix in.")] = 0.0,
     ids: Annotated[str, typer.Option(help="Customers as integer, or as string of 36 characters.")] = "integer",
+    later: Annotated[str | None, typer.Option(metavar="contract|silent", help=_LATER)] = None,
+    truth_at: Annotated[list[str] | None, typer.Option(metavar="DATE", help=_TRUTH)] = None,
     quiet: Quiet = False,
     as_json: Json = False,
     threads: Threads = None,
@@ -158,10 +165,12 @@ def synth(
             raise SpecError("bad_argument", f"{found} of --customers and --touchpoints is given", hint="give one")
         from attrib.synth import files
 
+        market, dates = _lasting(later, truth_at)
         with _progress(quiet or as_json) as progress:
             written = files.write(
                 wanted["customers"], seed, out, touchpoints=wanted["touchpoints"], parts=wanted["parts"],
                 shuffle=shuffle, dirty=dirty, ids=ids, threads=threads, progress=progress,  # type: ignore[arg-type]
+                population=market, truth_at=dates,
             )  # fmt: skip
         if as_json:
             places = [str(place) for place in written.values()]
@@ -170,6 +179,19 @@ def synth(
             for table in files.describe(written).values():
                 count = f"{table['files']:,} files, " if table["files"] > 1 else ""
                 _say(f"wrote {table['path']} ({count}{table['rows']:,} rows)")
+
+
+def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population | None, list[str] | None]:
+    """The market of `attrib synth --later`, and the dates of its truth."""
+    from attrib.synth import Later, Population
+
+    if later is None:
+        if truth_at:
+            raise SpecError("bad_argument", "--truth-at is given without --later", hint="add --later contract")
+        return None, None
+    if later not in ("contract", "silent"):
+        raise SpecError("bad_argument", f"--later is {later!r}", hint="give contract or silent")
+    return Population(later=Later(contract=later == "contract")), truth_at or [_TRUTH_AT]
 
 
 @app.command(name="warm-up")
