@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from attrib.lifecycle.purchases import purchase_summary, silence
     from attrib.lifecycle.referral import ReferralLikelihood
     from attrib.lifecycle.riskset import calibration_at, cumulative_incidence
+    from attrib.lifecycle.storage import SavedModel, load, open_model, save
     from attrib.lifecycle.survival import SurvivalChurn
 
 _HOMES = {
@@ -27,6 +28,7 @@ _HOMES = {
     "GammaGamma": "buying",
     "LifetimeValue": "lifetime",
     "ReferralLikelihood": "referral",
+    "SavedModel": "storage",
     "SurvivalChurn": "survival",
     "calibration_at": "riskset",
     "cumulative_incidence": "riskset",
@@ -35,8 +37,11 @@ _HOMES = {
     "evaluate_survival": "evaluation",
     "leak_report": "leaks",
     "lifetime_value": "lifetime",
+    "load": "storage",
+    "open_model": "storage",
     "purchase_summary": "purchases",
     "reliability": "evaluation",
+    "save": "storage",
     "silence": "purchases",
     "time_varying_rows": "episodes",
 }
@@ -47,6 +52,7 @@ __all__ = [
     "GammaGamma",
     "LifetimeValue",
     "ReferralLikelihood",
+    "SavedModel",
     "SurvivalChurn",
     "calibration_at",
     "cumulative_incidence",
@@ -55,8 +61,11 @@ __all__ = [
     "evaluate_survival",
     "leak_report",
     "lifetime_value",
+    "load",
+    "open_model",
     "purchase_summary",
     "reliability",
+    "save",
     "silence",
     "time_varying_rows",
 ]
