@@ -45,7 +45,7 @@ FREQUENCY, RECENCY, T = (
     [30.4, 1.7, 0, 0, 36.4, 5, 0, 14.1, 31, 0] * 20,
     [39.0] * 200,
 )
-MONEY = [22.4, 120.0, 33.7, 5.8, 75.6, 40.1, 14.0, 8.2, 19.9, 5.0] * 20
+MONEY = np.random.default_rng(1).gamma(6, np.random.default_rng(2).gamma(4, 2, 200))
 
 
 def classifier(model, calibration="sigmoid", **more):
@@ -170,7 +170,7 @@ def test_a_pandas_frame_has_the_fingerprint_of_its_polars_twin(made, tmp_path):
 
 
 def test_saving_again_leaves_one_model_and_no_other_file(made):
-    model, predict, folder = made("boosting")
+    _, _, folder = made("boosting")
     (folder / "mine.txt").write_text("kept")
     save(classifier("boosting", seed=3)[0], folder)
     save(classifier("logistic")[0], folder)
@@ -203,7 +203,7 @@ def test_what_can_be_saved(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def refused(folder, key, match="", **options):
+def refused(folder, key, match=".", **options):
     with pytest.raises(DataError, match=match) as error:
         load(folder, **options)
     assert error.value.key == key
@@ -297,7 +297,6 @@ def npy(array, **options):
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_archives_that_are_bombs_or_hold_objects(made):
     _, _, folder = made("logistic")
-    claims = npy(np.zeros(1)).replace(b"(1,)", b"(9000000000000,)"[:4] + b"")
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
     header += b" " * (118 - 1 - len(header)) + b"\n"
     bomb = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 8
@@ -310,7 +309,6 @@ def test_archives_that_are_bombs_or_hold_objects(made):
         "float64": zipped([("knots.npy", npy(np.zeros(2, np.float32)))]),
         "no array of float64": zipped([("../knots.txt", npy(np.zeros(2)))]),
     }
-    assert claims
     for why, content in cases.items():
         npz(folder, content)
         refused(folder, "bad_model_file", f"{why}|another size")
@@ -398,7 +396,8 @@ def test_trees_of_foreign_types(made):
     from sklearn.linear_model import LogisticRegression
 
     for content in (
-        [LogisticRegression()], {"a": 1}, [], [{"columns": 5}], [{"columns": 5, "start": np.zeros((1, 1)), "trees": [1]}],
+        [LogisticRegression()], {"a": 1}, [], [{"columns": 5}],
+        [{"columns": 5, "start": np.zeros((1, 1)), "trees": [1]}],
         [{"columns": 5, "start": np.array([[np.inf]]), "trees": []}], np.sum, [np.array([None, {}], dtype=object)],
         [{"columns": 10**9, "start": np.zeros((1, 1)), "trees": []}],
     ):  # fmt: skip
@@ -440,7 +439,7 @@ def survives(folder, predict):
 @pytest.mark.parametrize("kind", ["logistic", "boosting", "referral-trees", "cox", "weibull", "purchases", "orders"])
 def test_flipped_and_cut_bytes_end_in_errors_of_ours(made, kind):
     chance = random.Random(kind)
-    for number in range(60):
+    for number in range(30):
         _, predict, folder = made(kind)
         file = chance.choice(sorted(folder.iterdir()))
         content = bytearray(file.read_bytes())
@@ -471,7 +470,7 @@ ODD = [None, True, 0, -1, 1.5, 1e308, 2**63, "", "x", "logistic", "boosting", []
 @pytest.mark.parametrize("kind", ["logistic", "isotonic", "referral-trees", "cox", "weibull", "purchases", "orders"])
 def test_random_edits_of_a_sealed_document_end_in_errors_of_ours(made, kind):
     chance = random.Random(kind)
-    for _ in range(120):
+    for _ in range(60):
         _, predict, folder = made(kind)
 
         def edit(about):
@@ -508,7 +507,7 @@ def test_arrays_of_other_shapes_and_numbers_end_in_errors_of_ours(made, kind):
             npz(folder, out.getvalue())
             if survives(folder, predict):
                 assert other.dtype == np.float64
-                assert other.shape == array.shape
+                assert other.shape == array.shape or kind == "isotonic"  # of which any number of steps is a curve
         _, predict, folder = made(kind)
         out = io.BytesIO()
         np.savez(out, **{key: value for key, value in arrays.items() if key != name})

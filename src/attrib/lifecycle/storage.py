@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -369,7 +369,10 @@ def _data_hash(table: pl.DataFrame) -> str:
 
 
 def _bytes(content: bytes) -> sinks.Writer:
-    return lambda file: file.write(content) and None
+    def write(file: IO[bytes]) -> None:
+        file.write(content)
+
+    return write
 
 
 def _check_depth(about: Any) -> None:
