@@ -48,7 +48,7 @@ class SnapshotSpec(_Strict):
         extra = {"every", "dates"} & self.model_fields_set
         if self.at and extra:
             raise PydanticCustomError(
-                "excluded_key", "{key} does not belong here: at names the dates", {"key": sorted(extra)[0]}
+                "excluded_key", "{key} does not belong here: at names the dates", {"key": min(extra)}
             )
         return self
 
@@ -87,9 +87,7 @@ class EstimatorFile(_Strict):
             )
         asked = self.snapshot or SnapshotSpec()
         if self.estimator in ("churn_classifier", "survival_churn") and not (asked.target or asked.churn):
-            raise PydanticCustomError(
-                "missing_key", "[snapshot] needs churn (an outcome, or \"silent\") or target", {}
-            )
+            raise PydanticCustomError("missing_key", '[snapshot] needs churn (an outcome, or "silent") or target', {})
         return self
 
 

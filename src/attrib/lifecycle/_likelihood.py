@@ -186,7 +186,11 @@ class LikelihoodModel(Estimator):
             raise DataError("bad_state", f"this is no saved {cls.__name__}: {str(error)[:200]}") from error
         size = len(cls._names)
         fine = model.covariance_.shape == (size, size) and np.isfinite(model.covariance_).all()
-        if not fine or not _is_covariance(model.covariance_) or not all(0 < value < np.inf for value in model.params_.values()):
+        if (
+            not fine
+            or not _is_covariance(model.covariance_)
+            or not all(0 < value < np.inf for value in model.params_.values())
+        ):
             raise DataError("bad_state", f"this is no saved {cls.__name__}: its numbers are out of range")
         return model
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -14,7 +15,7 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import InlineOutcome
 from attrib.lifecycle.purchases import purchase_summary
 from attrib.schemas import CUSTOMER, DATE, STAGE
-from attrib.snapshots.asked import EPOCH, in_micro, read_date
+from attrib.snapshots.asked import EPOCH, read_date
 from attrib.snapshots.events import AT, BROUGHT_BY, TOUCH, WHO, Events, read_events
 from attrib.snapshots.snapshot import first_referrals, snapshot
 
@@ -69,7 +70,7 @@ class Dates:
     test: tuple[datetime, ...]
 
 
-def split_dates(asked: Mapping[str, Any], latest: datetime) -> Dates:
+def split_dates(asked: Mapping[str, Any], latest: datetime, zone: str | None = None) -> Dates:
     """Choose the dates of a ``[snapshot]``.
 
     Given ``at``, the last ``test_dates`` of them are for the test, and those whose label window is over before the
@@ -88,10 +89,12 @@ def split_dates(asked: Mapping[str, Any], latest: datetime) -> Dates:
         raise SpecError("bad_duration", f"every = {asked['every']!r} is not a length of time", hint='e.g. "30d"')
     tests: int = asked["test_dates"]
     if asked["at"]:
-        dates = sorted({read_date(text, "at") for text in asked["at"]})
+        dates = sorted({on_clock(read_date(text, "at"), zone) for text in asked["at"]})
         if tests >= len(dates):
             hint = "name more dates, or set test_dates to 0 (then nothing is held out)"
-            raise SpecError("bad_value", f"{len(dates)} dates leave none to learn from beside {tests} of test", hint=hint)
+            raise SpecError(
+                "bad_value", f"{len(dates)} dates leave none to learn from beside {tests} of test", hint=hint
+            )
         test = dates[len(dates) - tests :]
         train = [day for day in dates if not test or day + ahead < test[0]]
         between = [day for day in dates if day not in train and day not in test]
@@ -109,11 +112,15 @@ def split_dates(asked: Mapping[str, Any], latest: datetime) -> Dates:
 
 
 def end_of(events: Events) -> datetime:
-    """When the data end, in their own clock."""
-    moment = EPOCH + timedelta(microseconds=events.latest)
-    if events.zone is None:
-        return moment.replace(tzinfo=None)
-    return moment.astimezone(UTC)
+    """When the data end, on the clock of their time zone."""
+    return on_clock(EPOCH + timedelta(microseconds=events.latest), events.zone)
+
+
+def on_clock(moment: datetime, zone: str | None) -> datetime:
+    """Drop the time zone of a moment, after going over to that of the data."""
+    if moment.tzinfo is None:
+        return moment
+    return moment.astimezone(UTC if zone in (None, "UTC") else ZoneInfo(str(zone))).replace(tzinfo=None)
 
 
 def label_end(asked: Mapping[str, Any], day: datetime) -> datetime:
@@ -219,14 +226,9 @@ def _groups(table: pl.DataFrame, events: Events) -> pl.DataFrame:
     first = first.select(pl.col(WHO).cast(events.id_type).alias(CUSTOMER), AT, pl.col(TOUCH).cast(pl.String))
     joined = table.join(first, on=CUSTOMER, how="left", maintain_order="left")
     when = pl.col(DATE).dt.cast_time_unit("us").to_physical()
-    known = {ACQUISITION: pl.when(pl.col(AT) < when).then(TOUCH)}
+    known: dict[str, pl.Expr] = {ACQUISITION: pl.when(pl.col(AT) < when).then(TOUCH)}
     for name in GROUPS:
         for own in (name, f"last:{name}"):
             if own in table.columns:
                 known[name] = pl.col(own).cast(pl.String)
     return joined.select(expression.fill_null("(none)").alias(name) for name, expression in known.items())
-
-
-def in_zone(moment: datetime, events: Events) -> datetime:
-    """Give a date without a time zone that of the data, so that it can be compared with others."""
-    return EPOCH + timedelta(microseconds=in_micro(moment, events.zone, "at"))
