@@ -215,9 +215,7 @@ def evaluate(
     saved: SavedFolder,
     data: DataFile,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables as CSV.")] = None,
-    at: Annotated[
-        list[str] | None, typer.Option(metavar="DATE", help="By default the last that is known.")
-    ] = None,
+    at: Annotated[list[str] | None, typer.Option(metavar="DATE", help="By default the last that is known.")] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
