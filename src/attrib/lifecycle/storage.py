@@ -138,7 +138,8 @@ def save(
     --------
     >>> import tempfile
     >>> from attrib.lifecycle import GammaGamma, load, save
-    >>> model = GammaGamma().fit([2, 1, 7, 1, 2, 3] * 20, [22.4, 120.0, 33.7, 5.8, 75.6, 40.1] * 20)
+    >>> orders = [2, 1, 7, 1, 2, 3, 1, 5, 4] * 20, [22.4, 120.0, 33.7, 5.8, 75.6, 40.1, 14.0, 8.2, 19.9] * 20
+    >>> model = GammaGamma().fit(*orders)
     >>> with tempfile.TemporaryDirectory() as place:
     ...     fingerprint = save(model, place)
     ...     again = load(place, fingerprint=fingerprint)

@@ -82,7 +82,7 @@ def split_dates(asked: Mapping[str, Any], latest: datetime, zone: str | None = N
     >>> asked = {"gap": "7d", "horizon": "30d", "every": "30d", "dates": 2, "test_dates": 1, "at": ()}
     >>> found = split_dates(asked, datetime(2024, 6, 30, 12))
     >>> [day.date().isoformat() for day in (*found.train, *found.test)]
-    ['2024-03-16', '2024-04-15', '2024-05-24']
+    ['2024-03-17', '2024-04-16', '2024-05-24']
     """
     ahead, step = _ahead(asked), parse_duration(asked["every"], "every")
     if not step:
