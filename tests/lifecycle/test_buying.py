@@ -324,3 +324,18 @@ def test_scikit_learn_clones_them():
 
     assert repr(clone(BetaGeoNBD())) == "BetaGeoNBD()"
     assert not hasattr(clone(model()), "params_")
+
+
+def test_a_single_customer_may_be_given_as_numbers():
+    model = BetaGeoNBD().fit(*simulate(3, 2_000))
+    many = model.expected_purchases(10, [2, 0], [12.0, 0.0], [30.0, 30.0])
+    assert model.expected_purchases(10, 2, 12.0, 30.0) == many[0]
+    assert np.ndim(model.expected_purchases(10, 2, 12.0, 30.0)) == 0
+    assert model.p_alive(2, 12.0, 30.0) == model.p_alive([2], [12.0], [30.0])[0]
+    steps = model.expected_purchases([5, 10], 2, 12.0, 30.0)
+    assert steps.shape == (2,)
+    assert steps[1] == many[0]
+    spending = GammaGamma().fit(
+        [2, 1, 7, 1, 2, 3, 1, 5, 4] * 20, [22.4, 120.0, 33.7, 5.8, 75.6, 40.1, 14.0, 8.2, 19.9] * 20
+    )
+    assert spending.expected_value(2, 30.0) == spending.expected_value([2], [30.0])[0]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from attrib.lifecycle.purchases import purchase_summary, silence
     from attrib.lifecycle.referral import ReferralLikelihood
     from attrib.lifecycle.riskset import calibration_at, cumulative_incidence
+    from attrib.lifecycle.storage import SavedModel, load, open_model, save
     from attrib.lifecycle.survival import SurvivalChurn
 
 _HOMES = {
@@ -33,6 +34,7 @@ _HOMES = {
     "NextActions": "actions",
     "Personas": "personas",
     "ReferralLikelihood": "referral",
+    "SavedModel": "storage",
     "SurvivalChurn": "survival",
     "calibration_at": "riskset",
     "cumulative_incidence": "riskset",
@@ -42,10 +44,13 @@ _HOMES = {
     "evaluate_survival": "evaluation",
     "leak_report": "leaks",
     "lifetime_value": "lifetime",
+    "load": "storage",
     "next_action": "actions",
+    "open_model": "storage",
     "policy_value": "policy",
     "purchase_summary": "purchases",
     "reliability": "evaluation",
+    "save": "storage",
     "silence": "purchases",
     "time_varying_rows": "episodes",
 }
@@ -58,6 +63,7 @@ __all__ = [
     "NextActions",
     "Personas",
     "ReferralLikelihood",
+    "SavedModel",
     "SurvivalChurn",
     "calibration_at",
     "cumulative_incidence",
@@ -67,10 +73,13 @@ __all__ = [
     "evaluate_survival",
     "leak_report",
     "lifetime_value",
+    "load",
     "next_action",
+    "open_model",
     "policy_value",
     "purchase_summary",
     "reliability",
+    "save",
     "silence",
     "time_varying_rows",
 ]

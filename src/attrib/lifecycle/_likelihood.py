@@ -182,13 +182,25 @@ class LikelihoodModel(Estimator):
             model.standard_errors_ = {name: float(json["standard_errors"][name]) for name in cls._names}
             model.log_likelihood_, model.n_customers_ = float(json["log_likelihood"]), int(json["n_customers"])
             model.covariance_ = np.array(arrays["covariance"], np.float64)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError("bad_state", f"this is no saved {cls.__name__}: {str(error)[:200]}") from error
         size = len(cls._names)
         fine = model.covariance_.shape == (size, size) and np.isfinite(model.covariance_).all()
-        if not fine or not all(0 < value < np.inf for value in model.params_.values()):
+        if (
+            not fine
+            or not _is_covariance(model.covariance_)
+            or not all(0 < value < np.inf for value in model.params_.values())
+        ):
             raise DataError("bad_state", f"this is no saved {cls.__name__}: its numbers are out of range")
         return model
+
+
+def _is_covariance(matrix: Floats) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def numbers(name: str, values: Any) -> Floats:

@@ -92,14 +92,17 @@ class BetaGeoNBD(LikelihoodModel):
 
         Parameters
         ----------
-        frequency, recency, T : array-like, shape [n]
+        frequency, recency, T : array-like, shape [n], or numbers
             As in `fit`; T may lie after the end of the data that were fitted.
 
         Returns
         -------
         ndarray of float64, shape [n]
+            A single number for a single customer.
         """
-        return _p_alive(self._values(), *_history(frequency, recency, T))
+        alone, (frequency, recency, T) = _one_or_many(frequency, recency, T)
+        found = _p_alive(self._values(), *_history(frequency, recency, T))
+        return found[0] if alone else found
 
     def expected_purchases(self, t: Any, frequency: Any, recency: Any, T: Any) -> Floats:
         """Expected purchases in (T, T + t], given the history (equation 10 of the paper).
@@ -108,15 +111,19 @@ class BetaGeoNBD(LikelihoodModel):
         ----------
         t : float or array-like, shape [n]
             Time ahead.
-        frequency, recency, T : array-like, shape [n]
+        frequency, recency, T : array-like, shape [n], or numbers
             As in `fit`.
 
         Returns
         -------
         ndarray of float64, shape [n]
+            A single number for a single customer and t. One customer may have several t.
         """
+        alone, (frequency, recency, T) = _one_or_many(frequency, recency, T)
         values, (x, recency_, T_) = self._values(), _history(frequency, recency, T)
-        return _p_alive(values, x, recency_, T_) * _if_alive(values, _ahead(t, len(x)), x, T_)
+        ahead = _ahead(t, None if alone else len(x))
+        found = _p_alive(values, x, recency_, T_) * _if_alive(values, ahead, x, T_)
+        return found[0] if alone and not ahead.ndim else found
 
     def expected_cumulative(self, t: Any) -> Floats:
         """Expected repeat purchases of a new customer up to t after the first purchase.
@@ -210,16 +217,18 @@ class GammaGamma(LikelihoodModel):
 
         Parameters
         ----------
-        frequency : array-like of int, shape [n]
-        monetary : array-like of float, shape [n]
+        frequency : array-like of int, shape [n], or int
+        monetary : array-like of float, shape [n], or float
             Not looked at where frequency is 0 (may be null): there the mean of the population is expected.
 
         Returns
         -------
         ndarray of float64, shape [n]
-            Infinite where the model has no mean (p·x + q ≤ 1).
+            Infinite where the model has no mean (p·x + q ≤ 1). A single number for a single customer.
         """
-        return _order_value(self._values(), *_spending(frequency, monetary))
+        alone, (frequency, monetary) = _one_or_many(frequency, monetary)
+        found = _order_value(self._values(), *_spending(frequency, monetary))
+        return found[0] if alone else found
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """What was learned, for saving: numbers that JSON holds exactly, and arrays."""
@@ -323,6 +332,12 @@ def _order_value(values: tuple[float, ...], x: Floats, m: Floats) -> Floats:
     weight = p * x + q - 1
     value = p * (v + x * np.where(x > 0, m, 0.0)) / np.where(weight > 0, weight, 1.0)
     return np.where(weight > 0, value, np.inf)
+
+
+def _one_or_many(*columns: Any) -> tuple[bool, list[Any]]:
+    """Whether a single customer is given, as numbers; the columns (of one row, then)."""
+    alone = all(np.ndim(column) == 0 and not hasattr(column, "to_numpy") for column in columns)
+    return alone, [[column] for column in columns] if alone else list(columns)
 
 
 def _history(frequency: Any, recency: Any, T: Any) -> tuple[Floats, Floats, Floats]:

@@ -154,7 +154,7 @@ class Calibrated:
         fine = isinstance(knots, np.ndarray) and knots.dtype == np.float64 and knots.ndim == 2 and len(knots) == 2
         fine = fine and knots.shape[1] in wide and bool(np.isfinite(knots).all())
         if fine and calibration == "isotonic":
-            fine = bool((np.diff(knots[0]) >= 0).all() and knots[1].min() >= 0 and knots[1].max() <= 1)
+            fine = bool((knots[0, 1:] >= knots[0, :-1]).all() and knots[1].min() >= 0 and knots[1].max() <= 1)
         if coefficients is None:
             fine = fine and len(trees) == 1 and getattr(trees[0], "n_features_in_", None) == columns
         else:

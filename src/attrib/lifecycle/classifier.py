@@ -269,8 +269,11 @@ class ChurnClassifier(Estimator):
         """
         self._check_fitted("calibrated_")
         data, arrays, trees = self.calibrated_.state()
+        parameters = self.get_params()
+        if isinstance(self.class_weight, dict):  # JSON knows no labels but texts
+            parameters["class_weight"] = [list(pair) for pair in self.class_weight.items()]
         data |= {
-            "parameters": self.get_params(),
+            "parameters": parameters,
             "design": self.design_.to_dict(),
             "classes": self.classes_.tolist(),
             "features": self.feature_names_in_.tolist(),
@@ -287,13 +290,19 @@ class ChurnClassifier(Estimator):
             ``bad_model``.
         """
         try:
-            model = cls(**data["parameters"])
+            parameters = dict(data["parameters"])
+            if isinstance(parameters.get("class_weight"), list):
+                parameters["class_weight"] = dict(parameters["class_weight"])
+            model = cls(**parameters)
+            model._recipe()
             classes, _ = read_labels(data["classes"])
             features = [str(name) for name in data["features"]]
-        except (KeyError, TypeError, DataError, SpecError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, DataError, SpecError) as error:
             raise DataError("bad_model", f"a stored ChurnClassifier is incomplete: {error!r:.200}") from error
         model.design_ = DesignMatrix.from_dict(data.get("design"))
         model.calibrated_ = Calibrated.from_state(data, arrays, list(trees), len(model.design_.names))
+        if (model.calibrated_.trees is not None) != (model.model == "boosting"):
+            raise DataError("bad_model", f"a stored ChurnClassifier is no {model.model} one")
         model.calibration_ = model.calibrated_.calibration
         model.classes_, model.feature_names_in_ = classes, np.array(features, dtype=object)
         model.n_features_in_, model.fold_, model.leaks_ = len(features), None, None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,90 @@ SCHEMA = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one feature was distributed: rows by bin.
+
+    ``kind`` "number": ``bins`` are the upper ends of the bins but the last; "category": the categories told apart, all
+    others being the next bin; "other": no bins. The last of ``counts`` is that of nulls.
+    """
+
+    kind: str
+    bins: tuple[Any, ...]
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, column: pl.Series, bins: int) -> Self:
+        """Find the bins of a column and count its rows."""
+        kind = _kind(column)
+        if kind == "other":
+            return cls(kind, (), ())
+        found = _edges(column, bins) if kind == "number" else _frequent(column)
+        return cls(kind, found, tuple(_count(kind, found, column).tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How the features of some customers were distributed: all that `drift` needs of them, and none of their rows.
+
+    Examples
+    --------
+    >>> before = Profile.of(pl.DataFrame({"visits": [1, 2, 3, 4] * 25}))
+    >>> before == Profile.from_dict(before.to_dict())
+    True
+    >>> drift(before, pl.DataFrame({"visits": [1, 2, 3, 4] * 5}))["level"].to_list()
+    ['stable']
+    """
+
+    shapes: dict[str, Shape]
+
+    @classmethod
+    def of(cls, frame: Any, bins: int = 10) -> Self:
+        """Count the rows of a frame of features; see `drift`."""
+        n_bins = whole_number("bins", bins, 2, key="bad_value")
+        return cls({column.name: Shape.of(column, n_bins) for column in _collect(frame, "training")})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON knows it; `from_dict` is the way back."""
+        return {
+            name: {"kind": shape.kind, "bins": list(shape.bins), "counts": list(shape.counts)}
+            for name, shape in self.shapes.items()
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Rebuild it from `to_dict`, trusting nothing.
+
+        Raises
+        ------
+        DataError
+            ``bad_model``.
+        """
+        shapes = {}
+        stored: Any
+        for name, stored in (data if isinstance(data, dict) else {"?": None}).items():
+            try:
+                shape = Shape(stored["kind"], tuple(stored["bins"]), tuple(stored["counts"]))
+            except (KeyError, TypeError) as error:
+                raise DataError("bad_model", "the training data of a model are not told as they should be") from error
+            wanted: Any = {"number": (int, float), "category": (str,)}.get(str(shape.kind), ())
+            fine = all(isinstance(bound, wanted) and not isinstance(bound, bool) for bound in shape.bins)
+            fine = fine and all(type(count) is int and 0 <= count < 2**62 for count in shape.counts)
+            fine = fine and len(shape.counts) == (0 if shape.kind == "other" else len(shape.bins) + 2)
+            if shape.kind == "number":
+                fine = fine and all(map(math.isfinite, shape.bins)) and sorted(set(shape.bins)) == list(shape.bins)
+            elif shape.kind == "category":
+                fine = fine and len(set(shape.bins)) == len(shape.bins)
+            if (
+                not fine
+                or shape.kind not in ("number", "category", "other")
+                or (shape.counts and not sum(shape.counts))
+            ):
+                raise DataError("bad_model", "the training data of a model are not told as they should be")
+            shapes[str(name)] = shape
+        return cls(shapes)
+
+
 def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
     """Compare the distribution of each feature by the population stability index (PSI).
 
@@ -29,7 +115,7 @@ def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
     Parameters
     ----------
     training, scoring : frame
-        Features as columns.
+        Features as columns; for training also a `Profile`, whose bins are then taken.
     bins : int
         Numbers and times: quantiles of the training data, fewer where values are equal. Categories: the 50 most
         frequent of the training data, all others together. Nulls (and NaN) are a bin of their own.
@@ -54,20 +140,19 @@ def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
     >>> drift(before, now).select("feature", pl.col("psi").round(2), "level").rows()
     [('visits', 2.46, 'strong'), ('stage', 0.0, 'stable')]
     """
-    n_bins = whole_number("bins", bins, 2, key="bad_value")
-    then, now = _collect(training, "training"), _collect(scoring, "scoring")
+    then = (training if isinstance(training, Profile) else Profile.of(training, bins)).shapes
+    now = _collect(scoring, "scoring")
     rows: list[tuple[Any, ...]] = []
-    for name in [*then.columns, *(column for column in now.columns if column not in then.columns)]:
-        if name not in now.columns or name not in then.columns:
-            rows.append((name, None, None, None, None, f"only in {'training' if name in then.columns else 'scoring'}"))
+    for name in [*then, *(column for column in now.columns if column not in then)]:
+        if name not in now.columns or name not in then:
+            rows.append((name, None, None, None, None, f"only in {'training' if name in then else 'scoring'}"))
             continue
-        kinds = {_kind(then[name]), _kind(now[name])}
-        kind = kinds.pop()
-        if kinds or kind == "other":
+        shape = then[name]
+        if shape.kind == "other" or _kind(now[name]) != shape.kind:
             rows.append((name, None, None, None, None, "other type"))
             continue
-        count = _numbers if kind == "number" else _categories
-        rows.append((name, kind, *_psi(*count(then[name], now[name], n_bins))))
+        counts = np.array(shape.counts, dtype=np.int64)
+        rows.append((name, shape.kind, *_psi(counts, _count(shape.kind, shape.bins, now[name]))))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row").sort(
         "psi", descending=True, nulls_last=False, maintain_order=True
     )
@@ -85,32 +170,34 @@ def _psi(before: npt.NDArray[np.int64], now: npt.NDArray[np.int64]) -> tuple[flo
     return psi, by_chance, size, "stable" if psi < MODERATE else "moderate" if psi < STRONG else "strong"
 
 
-def _numbers(then: pl.Series, now: pl.Series, bins: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    before, after = (_as_floats(column).fill_null(np.nan).to_numpy() for column in (then, now))
-    some = before[~np.isnan(before)]
+def _edges(column: pl.Series, bins: int) -> tuple[float, ...]:
+    values = _as_floats(column).fill_null(np.nan).to_numpy()
+    some = values[~np.isnan(values)]
+    if not len(some):
+        return ()
     inner = np.linspace(0, 1, bins + 1)[1:-1]
-    edges = np.unique(np.quantile(some, inner, method="inverted_cdf")) if len(some) else some
+    edges = np.unique(np.quantile(some, inner, method="inverted_cdf"))
+    return tuple(edges[np.isfinite(edges)].tolist())
 
-    def count(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-        # a value at an edge belongs below it; the last bin is that of nulls
+
+def _frequent(column: pl.Series) -> tuple[str, ...]:
+    rows = pl.DataFrame({"value": column.cast(pl.String)}).drop_nulls().group_by("value").len()
+    return tuple(rows.sort("len", "value", descending=[True, False])["value"].head(LARGEST))
+
+
+def _count(kind: str, bins: tuple[Any, ...], column: pl.Series) -> npt.NDArray[np.int64]:
+    """Rows in each bin; the last one is that of nulls."""
+    if kind == "number":
+        edges, values = np.array(bins, dtype=np.float64), _as_floats(column).fill_null(np.nan).to_numpy()
+        # a value at an edge belongs below it
         at = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="left"))
-        return np.bincount(at, minlength=len(edges) + 2)
-
-    return count(before), count(after)
-
-
-def _categories(then: pl.Series, now: pl.Series, _: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    before, after = (pl.DataFrame({"value": column.cast(pl.String)}) for column in (then, now))
-    frequent = before.drop_nulls().group_by("value").len().sort("len", "value", descending=[True, False])
-    known = frequent.head(LARGEST).select("value").with_row_index("at")
-
-    def count(values: pl.DataFrame) -> npt.NDArray[np.int64]:
-        at = values.join(known, on="value", how="left").select(
-            pl.when(pl.col("value").is_null()).then(len(known) + 1).otherwise(pl.col("at").fill_null(len(known)))
-        )
-        return np.bincount(at.to_series().to_numpy().astype(np.int64), minlength=len(known) + 2)
-
-    return count(before), count(after)
+    else:
+        known = pl.DataFrame({"value": pl.Series(bins, dtype=pl.String)}).with_row_index("at")
+        joined = pl.DataFrame({"value": column.cast(pl.String)}).join(known, on="value", how="left")
+        null = pl.col("value").is_null()
+        place = pl.when(null).then(len(bins) + 1).otherwise(pl.col("at").fill_null(len(bins)))
+        at = joined.select(place).to_series().to_numpy().astype(np.int64)
+    return np.bincount(at, minlength=len(bins) + 2)
 
 
 def _as_floats(column: pl.Series) -> pl.Series:

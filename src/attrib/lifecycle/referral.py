@@ -343,6 +343,7 @@ class ReferralLikelihood(Estimator):
         """
         try:
             model = cls(**data["parameters"])
+            Recipe(model.model, model.calibration, model.folds, model.seed, model.C).check()
             model.classes_, _ = read_labels(data["classes"])
             model.feature_names_in_ = np.array([str(name) for name in data["features"]], dtype=object)
             model.meaning_, model.report_ = data["meaning"], data["report"]

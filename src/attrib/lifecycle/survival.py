@@ -441,7 +441,8 @@ class SurvivalChurn(Estimator):
         good &= all(a.dtype == np.float64 and a.shape == s for a, s in zip(found.values(), shapes, strict=True))
         exact = ("coefficients", "center", "times", "at_risk", "left")  # Kaplan–Meier's hazard may end at infinity
         good = good and all(np.isfinite(found[name]).all() for name in exact) and not np.isnan(found["hazard"]).any()
-        if not good or (np.diff(found["times"]) <= 0).any() or (np.diff(found["hazard"]) < 0).any():
+        times_, hazard = found["times"], found["hazard"]  # compared, for infinity less infinity is nothing
+        if not good or (times_[1:] <= times_[:-1]).any() or (hazard[1:] < hazard[:-1]).any():
             raise DataError("bad_model", f"not a stored {cls.__name__} of format {FORMAT}")
         model.longest_, model.customers_, model.left_ = counts["longest"], counts["customers"], counts["left"]
         model.coefficients_, model.covariance_, model._center = (found[name] for name in ARRAYS[:3])

@@ -188,7 +188,7 @@ def _tables(
     active_only: bool,
 ) -> dict[int, list[pl.DataFrame]]:
     """Rows by date, of some customers at a time: what is laid out and joined stays of one size."""
-    referrals = _first_referrals(events.outcomes)
+    referrals = first_referrals(events.outcomes)
     parts = -(-(events.touches.height + events.outcomes.height) // AT_ONCE)
     tables: dict[int, list[pl.DataFrame]] = {tick: [] for tick in ticks}
     repeated = 0
@@ -209,7 +209,7 @@ def _tables(
     return tables
 
 
-def _first_referrals(outcomes: pl.DataFrame) -> pl.DataFrame:
+def first_referrals(outcomes: pl.DataFrame) -> pl.DataFrame:
     """Who was brought (``who``), by whom (``by``) and when: a customer's first outcome that names somebody else."""
     if BROUGHT_BY not in outcomes.columns:
         return pl.DataFrame()
