@@ -13,7 +13,12 @@ from benchmarks.record import RESULTS, ROOT, load
 PAGE = ROOT.parent / "docs" / "benchmarks.md"
 Row = dict[str, str]
 Cell = str | Callable[[Row], str]
-METHODS = {"markov": "Markov chain of order 1", "shapley": "Shapley value, closed form", "last_touch": "Last touch"}
+METHODS = {
+    "markov": "Markov chain of order 1",
+    "markov_groupby": "Markov chain of order 1, paths by `groupby`",
+    "shapley": "Shapley value, closed form",
+    "last_touch": "Last touch",
+}
 MACHINES, CLUSTERS = (2, 8, 16), (16, 64, 256)  # cores, of the comparison that is worked out
 
 
@@ -204,10 +209,10 @@ def where_spark_pays(rows: Sequence[Row]) -> list[str]:
 
 def lost(rows: Sequence[Row]) -> str:
     """What other packages do with less than attrib, computed from all rows."""
-    ours = {(row["journeys"], row["method"]): row for row in rows if row["package"] == "attrib"}
+    ours = {(row["task"], row["journeys"], row["method"]): row for row in rows if row["package"] == "attrib"}
     lines = []
     for row in rows:
-        own = ours[row["journeys"], row["method"]]
+        own = ours[row["task"], row["journeys"], row["method"]]
         less = [
             f"{label} ({row[column]} against {own[column]} {unit})"
             for label, column, unit in (("CPU", "cpu_s", "s"), ("wall", "wall_s", "s"), ("memory", "peak_gb", "GB"))
@@ -215,17 +220,17 @@ def lost(rows: Sequence[Row]) -> str:
         ]
         if row is not own and less:
             note = "" if row["answers"] == "agrees" else f"; {row['answers']}"
-            what = f"{METHODS[row['method']]}, {int(row['journeys']):,} journeys"
+            what = f"{row['task'].capitalize()}, {METHODS[row['method']]}, {int(row['journeys']):,} journeys"
             lines.append(f"- {what}: **{row['package']}** takes less {', '.join(less)}{note}.\n")
     said = "Runs that attrib loses, be it by little:\n\n" if lines else "No run of this table is lost.\n"
     return "### Where attrib loses\n\n" + said + "".join(lines)
 
 
 def peers(rows: Sequence[Row]) -> list[str]:
-    """One table a method and size, the runs that are lost at the end."""
+    """One table a task, size and method, the runs that are lost at the end."""
     parts = []
-    for (journeys, channels, method), found in groupby(
-        rows, key=lambda row: (row["journeys"], row["channels"], row["method"])
+    for (task, journeys, channels, method), found in groupby(
+        rows, key=lambda row: (row["task"], row["journeys"], row["channels"], row["method"])
     ):
         columns: dict[str, Cell] = {
             "package": lambda row: f"{row['package']} {row['version']}",
@@ -233,7 +238,7 @@ def peers(rows: Sequence[Row]) -> list[str]:
             "CPU ratio to attrib": ratio("cpu_ratio_to_attrib"),
             **TIMES,
         }
-        parts.append(f"### {METHODS[method]}: {int(journeys):,} journeys, {channels} channels\n")
+        parts.append(f"### {task.capitalize()}, {METHODS[method]}: {int(journeys):,} journeys, {channels} channels\n")
         parts.append(table(found, columns, 2))
     return [*parts, lost(rows)]
 

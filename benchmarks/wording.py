@@ -85,11 +85,19 @@ flatten the lower end, so the exponent of the last step alone stands beside the 
 """
 
 PEERS = """\
-From a path table in memory, one journey a row, to the credit of one method, every package in its own process
-and in turn with the others; paths are cut into channels inside the clock by all of them. The ratio says how many times
-the CPU time of attrib a package takes: below 1 it is faster than attrib.
+Two tasks, from data in memory to the credit of one method, every package in its own process and in turn with the
+others. The ratio says how many times the CPU time of attrib a package takes: below 1 it is faster than attrib.
 
-What it does not say: attrib was given no intervals, which no other package has; and it walks a table once for all
+- **Path table**: one journey a row; paths are cut into channels inside the clock by all packages.
+- **Event log**: the same journeys as events: customer (a whole number), time, channel, and a flag on the touch at which
+  the customer converts; rows shuffled, a frame of polars or pandas, whichever the package is at home in. attrib and
+  marketing-attribution-models read it as it is, without a lookback, since only attrib has one. The others read paths,
+  so what their users write first is inside the clock, in pandas: rows are sorted by customer and time, a journey ends
+  at a conversion or with its customer, its channels are joined, equal paths are added up. Channels are joined as slices
+  of one list, the fastest way that we found, and that is what counts; beside it stands ChannelAttribution after the
+  more common, slower `groupby(…).agg(" > ".join)`.
+
+What it does not say: attrib was given no intervals, which no other package has; and it walks its input once for all
 methods that are asked for together, while here each method pays for a walk of its own. Where answers differ, they
 are answers to another question (the points are percentage points of a channel's share, on a small table), so there the
 ratio compares what users get under one name, not one computation.

@@ -1,10 +1,12 @@
 """What every adapter shares, on the standard library alone, since it runs in the peer's own environment.
 
-An adapter names a package, how to put a path table into the form that the package reads (``prepare``: outside the
-clock), and how to get each answer from that form (inside it).
+An adapter names a package and, for each task that it can do, how to put the file into the form that the package or its
+users begin with (outside the clock) and how to get each answer from that form (inside it).
 
-    python run_PEER.py check TABLE                         → package, version, channel → number by method
-    python run_PEER.py time SMALL TABLE METHOD REPEATS     → seconds of each repeat, peak memory
+    python run_PEER.py check TASK FILE                         → package, version, channel → number by method
+    python run_PEER.py time TASK SMALL FILE METHOD REPEATS     → seconds of each repeat, peak memory
+
+The tasks are ``path table`` and ``event log``; without answers to a task, ``check`` returns none.
 """
 
 from __future__ import annotations
@@ -21,20 +23,25 @@ from typing import Any
 from benchmarks.peak import peak_gb
 
 Method = Callable[[Any], dict[str, float]]
+Task = tuple[Callable[[Path], Any], dict[str, Method]]
 
 
-def main(package: str, prepare: Callable[[Path], Any], methods: dict[str, Method]) -> None:
+def main(package: str, tasks: dict[str, Task]) -> None:
     """Do what the command line says; what the package itself prints goes to the other stream."""
-    what, file, *rest = sys.argv[1:]
+    what, task, file, *rest = sys.argv[1:]
     with contextlib.redirect_stdout(sys.stderr):
         if what == "check":
-            table = prepare(Path(file))
-            answers = {
-                name: {channel: float(number) for channel, number in method(table).items()}
-                for name, method in methods.items()
-            }
+            answers = {}
+            if task in tasks:
+                prepare, methods = tasks[task]
+                table = prepare(Path(file))
+                answers = {
+                    name: {channel: float(number) for channel, number in method(table).items()}
+                    for name, method in methods.items()
+                }
             found = {"package": package, "version": version(package), "answers": answers}
         else:
+            prepare, methods = tasks[task]
             found = timed(prepare, Path(file), Path(rest[0]), methods[rest[1]], int(rest[2]))
     print(json.dumps(found))
 

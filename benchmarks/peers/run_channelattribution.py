@@ -6,6 +6,7 @@ path of that environment's Python.
 
 from __future__ import annotations
 
+import events
 import pandas as pd
 from ChannelAttribution import heuristic_models, markov_model
 from clock import main
@@ -25,4 +26,12 @@ def last_touch(table: pd.DataFrame) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main("ChannelAttribution", pd.read_csv, {"markov": markov, "last_touch": last_touch})
+    from_events = {
+        "markov": lambda log: markov(events.paths(log)),
+        "markov_groupby": lambda log: markov(events.paths(log, groupby=True)),
+    }
+    tasks = {
+        "path table": (pd.read_csv, {"markov": markov, "last_touch": last_touch}),
+        "event log": (events.read, from_events),
+    }
+    main("ChannelAttribution", tasks)

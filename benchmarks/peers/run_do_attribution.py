@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import events
+import pandas as pd
 from clock import main
 from do_attribution import MarkovAttribution
 from tables import SEPARATOR, read
@@ -26,5 +28,18 @@ def markov(table: Table) -> dict[str, float]:
     return model.fit(*table)["attribution"]
 
 
+def markov_of_events(log: pd.DataFrame) -> dict[str, float]:
+    """Shares of order 1 from equal paths added up: an outcome a row, weighted."""
+    table = events.paths(log)
+    outcomes = {1: table["total_conversions"], 0: table["total_null"]}
+    rows = pd.concat([pd.DataFrame({"path": table["path"], "won": won, "n": n})[n > 0] for won, n in outcomes.items()])
+    model = MarkovAttribution(order=1, separator=SEPARATOR, removal_strategy="redirect_to_null")
+    return model.fit(rows["path"], rows["won"], rows["n"])["attribution"]
+
+
 if __name__ == "__main__":
-    main("do-attribution", prepare, {"markov": markov})
+    tasks = {
+        "path table": (prepare, {"markov": markov}),
+        "event log": (events.read, {"markov": markov_of_events}),
+    }
+    main("do-attribution", tasks)

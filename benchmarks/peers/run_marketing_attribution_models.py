@@ -25,10 +25,26 @@ def model(table: pl.DataFrame) -> MAM:
     return MAM(table, "grouped_journey", occurrences_colname="occurrences", **columns)
 
 
-def markov(table: pl.DataFrame) -> dict[str, float]:
+def read_events(file: Path) -> pl.DataFrame:
+    """Times as times, flags as flags."""
+    return pl.read_csv(file).with_columns(pl.from_epoch("time"), pl.col("converted") > 0)
+
+
+def effects(model: MAM) -> dict[str, float]:
     """Removal effects."""
-    effects = model(table).run_markov(transition_to_same_state=True).metadata["removal_effect"]["removal_effect"]
-    return dict(effects)
+    return dict(model.run_markov(transition_to_same_state=True).metadata["removal_effect"]["removal_effect"])
+
+
+def markov(table: pl.DataFrame) -> dict[str, float]:
+    """Removal effects of the chain over a path table."""
+    return effects(model(table))
+
+
+def markov_of_events(log: pl.DataFrame) -> dict[str, float]:
+    """Removal effects of the chain over an event log, which it sorts and cuts at conversions itself."""
+    columns = {"channels_colname": "channel", "journey_with_conv_colname": "converted", "datetime_colname": "time"}
+    cut = {"user_id_colname": "customer", "create_journey_id_based_on_conversion": True}
+    return effects(MAM(log, "session", **columns, **cut))
 
 
 def shapley(table: pl.DataFrame) -> dict[str, float]:
@@ -42,4 +58,8 @@ def last_touch(table: pl.DataFrame) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main("marketing-attribution-models", prepare, {"markov": markov, "shapley": shapley, "last_touch": last_touch})
+    tasks = {
+        "path table": (prepare, {"markov": markov, "shapley": shapley, "last_touch": last_touch}),
+        "event log": (read_events, {"markov": markov_of_events}),
+    }
+    main("marketing-attribution-models", tasks)

@@ -19,4 +19,5 @@ def credit(table: pd.DataFrame, method: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main("mta", pd.read_csv, {name: partial(credit, method=name) for name in ("markov", "shapley", "last_touch")})
+    methods = {name: partial(credit, method=name) for name in ("markov", "shapley", "last_touch")}
+    main("mta", {"path table": (pd.read_csv, methods)})

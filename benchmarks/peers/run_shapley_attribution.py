@@ -27,4 +27,5 @@ def credit(table: Table, model: Any) -> dict[str, float]:
 
 if __name__ == "__main__":
     models = {"shapley": SimplifiedShapleyAttribution, "last_touch": LastTouchAttribution}
-    main("shapley-attribution", prepare, {name: partial(credit, model=model) for name, model in models.items()})
+    methods = {name: partial(credit, model=model) for name, model in models.items()}
+    main("shapley-attribution", {"path table": (prepare, methods)})

@@ -65,17 +65,46 @@ def test_solving_goes_by_wall_time_and_the_largest_chain_by_memory_too():
     assert found(results, f"{case}: solving, peak").reached is False
 
 
-def test_peers_are_compared_on_the_same_table():
-    def row(journeys, package, cpu, method="markov"):
-        return {"journeys": journeys, "method": method, "package": package, "cpu_s": cpu}
+def peer(journeys, package, cpu, method="markov", task="path table"):
+    row = {"task": task, "journeys": journeys, "channels": "10", "method": method, "package": package, "version": "1"}
+    return row | {"answers": "agrees", "cpu_s": cpu, "wall_s": cpu, "peak_gb": "0.5", "cpu_ratio_to_attrib": "1"}
 
+
+def test_peers_are_compared_on_the_same_table():
     rows = [
-        row("100000", "attrib", "9.0"), row("100000", "ChannelAttribution", "1.0"),
-        row("1000000", "attrib", "0.5", "shapley"), row("1000000", "attrib", "0.3"),
-        row("1000000", "ChannelAttribution", "1.8"),
+        peer("100000", "attrib", "9.0"), peer("100000", "ChannelAttribution", "1.0"),
+        peer("1000000", "attrib", "0.5", "shapley"), peer("1000000", "attrib", "0.3"),
+        peer("1000000", "ChannelAttribution", "1.8"), peer("1000000", "attrib", "9.0", task="event log"),
     ]  # fmt: skip
     assert found({"peers": rows}, "CPU of ChannelAttribution").value == pytest.approx(6.0)
     assert found({"peers": rows}, "CPU of marketing").value is None
+
+
+def test_from_events_the_nearer_of_two_packages_counts_and_the_faster_way_to_paths():
+    rows = [
+        peer("1000000", "attrib", "0.5", task="event log"),
+        peer("1000000", "ChannelAttribution", "4.0", task="event log"),
+        peer("1000000", "attrib", "0.1", "markov_groupby", task="event log"),
+        peer("1000000", "ChannelAttribution", "20.0", "markov_groupby", task="event log"),
+    ]
+    goal = found({"peers": rows}, "event log of")
+    assert (goal.found, goal.reached) == ("not measured (ChannelAttribution 8 ×)", None)
+    rows.append(peer("1000000", "marketing-attribution-models", "11.0", task="event log"))
+    goal = found({"peers": rows}, "event log of")
+    assert (goal.found, goal.reached) == ("8 ×", False)
+
+
+def test_a_run_is_lost_within_its_own_task(tmp_path):
+    rows = [
+        peer("1000", "attrib", "0.1"), peer("1000", "mta", "0.2"),
+        peer("1000", "attrib", "0.9", task="event log"), peer("1000", "mta", "0.8", task="event log"),
+    ]  # fmt: skip
+    save(rows, tmp_path / "peers.csv", seed=0)
+    text = page(tmp_path)
+    assert "### Path table, Markov chain of order 1: 1,000 journeys, 10 channels" in text
+    assert "### Event log, Markov chain of order 1: 1,000 journeys, 10 channels" in text
+    (lost,) = (line for line in text.splitlines() if "takes less" in line)
+    assert lost.startswith("- Event log, Markov chain of order 1, 1,000 journeys: **mta** takes less CPU (0.8 against")
 
 
 def test_short_times_are_written_in_milliseconds():

@@ -100,3 +100,20 @@ def test_all_answers_are_as_known(tmp_path, monkeypatch):
     monkeypatch.delenv("CHANNELATTRIBUTION", raising=False)
     known = peers.check()
     assert len(known) == 5
+    from_events = {said["package"] for said in known.values() if said["answers"]["event log"]}
+    assert from_events == {"attrib", "do-attribution", "marketing-attribution-models"}
+
+
+def test_the_event_log_holds_the_journeys_of_the_path_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "DATA", tmp_path)
+    rows = list(pl.read_csv(peers.event_log(300)).iter_rows())
+    assert rows != sorted(rows)  # shuffled
+    assert len({row[:2] for row in rows}) == len(rows)  # no two touches of a customer at one time
+    journeys, path = [], []
+    rows.sort()
+    for (customer, _, channel, converted), (following, *_) in zip(rows, [*rows[1:], (None,)], strict=True):
+        path.append(channel)
+        if converted or following != customer:
+            journeys.append((" > ".join(path), converted, 1 - converted))
+            path = []
+    assert sorted(journeys) == sorted(pl.read_csv(peers.path_table(300)).iter_rows())
