@@ -275,6 +275,25 @@ def test_a_customers_score_does_not_depend_on_the_others():
     np.testing.assert_array_equal(whole[100:], model.predict_churn(frame[100:], 3))
 
 
+@pytest.mark.parametrize("model", ["cox", "weibull"])
+def test_lifelines_runs_on_one_thread(model, monkeypatch):
+    """With two threads of BLAS its many small products take twenty times as long."""
+    import lifelines
+    from threadpoolctl import threadpool_info
+
+    fitter = {"cox": lifelines.CoxPHFitter, "weibull": lifelines.WeibullAFTFitter}[model]
+    seen, fit = [], fitter.fit
+
+    def watched(self, *arguments, **named):
+        seen.extend(pool["num_threads"] for pool in threadpool_info())
+        return fit(self, *arguments, **named)
+
+    monkeypatch.setattr(fitter, "fit", watched)
+    frame = simulated()
+    SurvivalChurn(model).fit(frame.select(FEATURES), frame["tenure"] + 0.5, frame["left"])
+    assert set(seen) == {1}
+
+
 def test_a_million_customers_in_seconds():
     frame = simulated(2000)
     model = SurvivalChurn().fit(frame, duration="tenure", event="left")
