@@ -31,6 +31,18 @@ PEERS = {"ChannelAttribution": 5.0, "marketing-attribution-models": 8.0}
 EITHER = 20.0  # times faster than each of them from an event log
 START_UP = {"import attrib": 0.3, "attrib --help": 0.5}
 JOURNEYS = 1_000_000
+CUSTOMERS, SCORED = 1_000_000, 30.0
+MODELS = (
+    "ChurnClassifier, logistic",
+    "ChurnClassifier, boosting",
+    "ReferralLikelihood",
+    "SurvivalChurn, Cox",
+    "BetaGeoNBD",
+    "GammaGamma",
+    "lifetime_value",
+    "lifetime_value, intervals of 200 draws",
+)
+DESCRIBED, SNAPSHOT = 10_000_000, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,7 @@ def quantity(value: float, unit: str) -> str:
 
 def goals(results: Results) -> list[Goal]:
     """All goals with what was measured."""
-    return [*_end_to_end(results), *_solving(results), *_peers(results), *_start_up(results)]
+    return [*_end_to_end(results), *_solving(results), *_peers(results), *_scoring(results), *_start_up(results)]
 
 
 def _end_to_end(results: Results) -> Iterator[Goal]:
@@ -146,6 +158,16 @@ def _peers(results: Results) -> Iterator[Goal]:
     each = ", ".join(f"{package} {quantity(value, '×')}" for package, value in ratios.items())
     smaller = min(ratios.values()) if len(ratios) == len(PEERS) else None
     yield Goal(what, EITHER, "×", smaller, at_least=True, nearest=each)
+
+
+def _scoring(results: Results) -> Iterator[Goal]:
+    found = {(row["case"], int(row["size"])): float(row["wall_s"]) for row in results.get("scoring", ())}
+    for model in MODELS:
+        yield Goal(f"scores of {CUSTOMERS:,} customers, {model}: wall", SCORED, "s", found.get((model, CUSTOMERS)))
+    sizes = [size for case, size in found if case == "snapshot"]
+    nearest = f"{found['snapshot', max(sizes)]:.3g} s at {max(sizes):,}" if sizes else ""
+    what = f"snapshot of {DESCRIBED:,} touchpoints at one date: wall"
+    yield Goal(what, SNAPSHOT, "s", found.get(("snapshot", DESCRIBED)), nearest=nearest)
 
 
 def _start_up(results: Results) -> Iterator[Goal]:

@@ -163,6 +163,14 @@ def start_up(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def scoring(rows: Sequence[Row]) -> list[str]:
+    """Models, then snapshots."""
+    models, snapshots = ([row for row in rows if (row["case"] == "snapshot") == is_one] for is_one in (False, True))
+    columns: dict[str, Cell] = {"model": "case", "customers": number("size"), **TIMES}
+    made: dict[str, Cell] = {"of touchpoints": number("size"), "customers described": number("rows"), **TIMES}
+    return [table(models, columns, 1), "The snapshot at one date, from two parquet files:\n", table(snapshots, made, 0)]
+
+
 def engines(rows: Sequence[Row]) -> list[str]:
     """Two engines on one machine, and what follows for a cluster."""
     columns: dict[str, Cell] = {
@@ -252,6 +260,7 @@ SUITES: dict[str, tuple[str, str, Callable[[Sequence[Row]], list[str]]]] = {  # 
     "solve": ("Solving alone", wording.SOLVING, solving),
     "memory": ("Memory", wording.MEMORY, memory),
     "growth": ("How cost grows", wording.GROWTH, growth),
+    "scoring": ("Scoring customers", wording.SCORING, scoring),
     "startup": ("Start-up", wording.START_UP, start_up),
     "engines": ("One machine and Spark", wording.ENGINES, engines),
     "peers": ("Beside other packages", wording.PEERS, peers),

@@ -121,8 +121,8 @@ def clocks() -> Iterator[Clocks]:
             short = f"{of or module.removeprefix('attrib.')}.{name.strip('_')}"
             clocked = found.around(getattr(owner, name), step, short)
             patches.enter_context(mock.patch.object(owner, name, clocked))
-        batches = found.around_each(reading._frames, DECODE, "wait for a batch")
-        patches.enter_context(mock.patch.object(reading, "_frames", batches))
+        batches = found.around_each(reading.batches_of, DECODE, "wait for a batch")
+        patches.enter_context(mock.patch.object(reading, "batches_of", batches))
         yield found
 
 

@@ -21,8 +21,8 @@ replicates of each. Sums differ by: the largest relative difference of a method'
 """
 
 GOALS = """\
-Set before the measurements, for a machine of two cores; judged by the results below, whatever they say. Solving
-and start-up go by wall time, all else by CPU time.
+Set before the measurements, for a machine of two cores; judged by the results below, whatever they say. Solving,
+scoring and start-up go by wall time, all else by CPU time.
 """
 
 PROFILE = """\
@@ -50,6 +50,12 @@ MEMORY = """\
 The peak memory of end to end (intervals off) under a memory limit. The limit is for events and sums; libraries,
 compiled kernels and the batches that polars decodes come on top, so that a floor remains whatever the limit. Rows that
 arrive in order are never held.
+"""
+
+SCORING = """\
+Models that are fitted already score customers whose features are in memory: chances to leave (classifiers, Cox), to
+refer, to be alive, expected purchases, order values and lifetime values. Libraries get one thread each. Some customers
+were scored alone too, to the same numbers, else the measurement would have ended.
 """
 
 START_UP = """\
@@ -111,7 +117,7 @@ REPEAT = """\
 | `make bench` | every suite but the other packages, at 10⁶ touchpoints; minutes |
 | `make bench-peers` | other packages, in the environment `.peers`; `ARGS="--journeys 1e5 1e6"` for the larger table |
 | `make bench-full` | all of it, to 10⁸ touchpoints and the largest chains; for the night |
-| `python -m benchmarks.SUITE` | run, profile, ingest, inputs, tally, solve, memory, growth, startup, engines or peers |
+| `python -m benchmarks.SUITE` | one suite, by the name of its module in `benchmarks/` |
 | `make bench-gate BASE=main` | is HEAD slower than that revision? |
 
 All data are generated, from the seeds above. ChannelAttribution is under the GPL, so nothing here installs it. To

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attrib import synth
+    from attrib.analyses.adjusted import AdjustedCredit, referral_adjusted, retention_adjusted
     from attrib.analyses.compare import Comparison, compare
     from attrib.analyses.interactions import interactions
     from attrib.analyses.order import choose_order
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from attrib.errors import AttribError, AttribWarning, DataError, RejectedError, ResourceError, SolveError, SpecError
     from attrib.io.sources import InlineOutcome
     from attrib.journeys import Journeys
+    from attrib.lifecycle.actions import next_action
+    from attrib.lifecycle.deciding import decisions
+    from attrib.lifecycle.personas import personas
+    from attrib.lifecycle.policy import policy_value
     from attrib.methods import (
         METHODS,
         CustomWeights,
@@ -35,9 +40,12 @@ if TYPE_CHECKING:
         Shapley,
         TimeDecay,
     )
+    from attrib.snapshots.snapshot import snapshot
+    from attrib.snapshots.split import SnapshotSplit
     from attrib.stages import STAGES, Milestone, Stage, StageColumn, StageModel
 
 _HOMES = {
+    "attrib.analyses.adjusted": ("AdjustedCredit", "referral_adjusted", "retention_adjusted"),
     "attrib.analyses.compare": ("Comparison", "compare"),
     "attrib.analyses.interactions": ("interactions",),
     "attrib.analyses.positions": ("positions",),
@@ -53,10 +61,16 @@ _HOMES = {
     ),
     "attrib.io.sources": ("InlineOutcome",),
     "attrib.journeys": ("Journeys",),
+    "attrib.lifecycle.actions": ("next_action",),
+    "attrib.lifecycle.deciding": ("decisions",),
+    "attrib.lifecycle.personas": ("personas",),
+    "attrib.lifecycle.policy": ("policy_value",),
     "attrib.methods": (
         "METHODS", "CustomWeights", "FirstTouch", "LastNonDirect", "LastTouch", "Linear", "Markov", "PositionBased",
         "Shapley", "TimeDecay",
     ),
+    "attrib.snapshots.snapshot": ("snapshot",),
+    "attrib.snapshots.split": ("SnapshotSplit",),
     "attrib.stages": ("STAGES", "Milestone", "Stage", "StageColumn", "StageModel"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -65,6 +79,7 @@ _MODULES = ("stages", "synth", "testing")
 __all__ = [
     "METHODS",
     "STAGES",
+    "AdjustedCredit",
     "AttribError",
     "AttribWarning",
     "Comparison",
@@ -83,6 +98,7 @@ __all__ = [
     "RejectedError",
     "ResourceError",
     "Shapley",
+    "SnapshotSplit",
     "SolveError",
     "SparkEngine",
     "SpecError",
@@ -93,10 +109,17 @@ __all__ = [
     "choose_order",
     "compare",
     "credit",
+    "decisions",
     "interactions",
     "journey_credit",
+    "next_action",
+    "personas",
+    "policy_value",
     "positions",
+    "referral_adjusted",
     "removal",
+    "retention_adjusted",
+    "snapshot",
     "spend",
     "synth",
 ]

@@ -26,12 +26,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from attrib.job import Result
+    from attrib.modelling import Outcome
+    from attrib.synth import Population
 
 _EPILOG = f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}."
 
 _MEMORY = 'Memory that events may take before they go to disk, such as "4GB" (results do not depend on it).'
 
 _PARTS = "Files a table, in folders touchpoints and outcomes; by default one, above 2e7 touchpoints one for each 1e7."
+
+_LATER = "Customers who have bought live on: content or not, they buy, refer and leave, by cancelling or in silence."
+_TRUTH = "With --later: dates of truth.parquet; by default 2025-08-29, when a campaign asks for referrals."
+_TRUTH_AT = "2025-08-29"
 
 app = typer.Typer(
     name="attrib",
@@ -46,6 +52,8 @@ app = typer.Typer(
 _MOST = 10**12  # of anything that is counted
 _LONGEST = 500  # characters of one line of a message: more is a file that is not what it seems
 
+DataFile = Annotated[Path, typer.Option("--data", metavar="JOB.toml", help="The job file with the data.")]
+SavedFolder = Annotated[Path, typer.Argument(metavar="SAVED", help="The folder of a model that fit saved.")]
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job file.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor table; warnings and errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="A summary as JSON on standard output in place of the table.")]
@@ -145,6 +153,8 @@ def synth(
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Rows in random order.")] = False,
     dirty: Annotated[float, typer.Option(min=0, max=1, help="Share of faulty rows to mix in.")] = 0.0,
     ids: Annotated[str, typer.Option(help="Customers as integer, or as string of 36 characters.")] = "integer",
+    later: Annotated[str | None, typer.Option(metavar="contract|silent", help=_LATER)] = None,
+    truth_at: Annotated[list[str] | None, typer.Option(metavar="DATE", help=_TRUTH)] = None,
     quiet: Quiet = False,
     as_json: Json = False,
     threads: Threads = None,
@@ -158,10 +168,12 @@ def synth(
             raise SpecError("bad_argument", f"{found} of --customers and --touchpoints is given", hint="give one")
         from attrib.synth import files
 
+        market, dates = _lasting(later, truth_at)
         with _progress(quiet or as_json) as progress:
             written = files.write(
                 wanted["customers"], seed, out, touchpoints=wanted["touchpoints"], parts=wanted["parts"],
                 shuffle=shuffle, dirty=dirty, ids=ids, threads=threads, progress=progress,  # type: ignore[arg-type]
+                population=market, truth_at=dates,
             )  # fmt: skip
         if as_json:
             places = [str(place) for place in written.values()]
@@ -170,6 +182,72 @@ def synth(
             for table in files.describe(written).values():
                 count = f"{table['files']:,} files, " if table["files"] > 1 else ""
                 _say(f"wrote {table['path']} ({count}{table['rows']:,} rows)")
+
+
+def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population | None, list[str] | None]:
+    """The market of `attrib synth --later`, and the dates of its truth."""
+    from attrib.synth import Later, Population
+
+    if later is None:
+        if truth_at:
+            raise SpecError("bad_argument", "--truth-at is given without --later", hint="add --later contract")
+        return None, None
+    if later not in ("contract", "silent"):
+        raise SpecError("bad_argument", f"--later is {later!r}", hint="give contract or silent")
+    return Population(later=Later(contract=later == "contract")), truth_at or [_TRUTH_AT]
+
+
+@app.command()
+def fit(
+    model_file: Annotated[Path, typer.Argument(metavar="MODEL.toml", help="The model file.")],
+    data: DataFile,
+    out: Annotated[Path, typer.Option(help="Folder of the saved model.")],
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Fit a model of the later stages, judge it at later dates, and save it."""
+    with _errors(as_json):
+        from attrib import modelling
+
+        with _progress(quiet or as_json) as progress:
+            done = modelling.fit(model_file, data, out, progress=progress)
+        _show_model(done, quiet, as_json)
+
+
+@app.command()
+def score(
+    saved: SavedFolder,
+    data: DataFile,
+    out: Annotated[Path, typer.Option(help="Folder, or one file ending in .parquet or .csv.")],
+    at: Annotated[str | None, typer.Option(metavar="DATE", help="By default just after the last event.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Score customers with a saved model."""
+    with _errors(as_json):
+        from attrib import modelling
+
+        with _progress(quiet or as_json) as progress:
+            done = modelling.score(saved, data, out, at=at, progress=progress)
+        _show_model(done, quiet, as_json)
+
+
+@app.command()
+def evaluate(
+    saved: SavedFolder,
+    data: DataFile,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables as CSV.")] = None,
+    at: Annotated[list[str] | None, typer.Option(metavar="DATE", help="By default the last that is known.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Judge a saved model by what happened; write nothing without --out."""
+    with _errors(as_json):
+        from attrib import modelling
+
+        with _progress(quiet or as_json) as progress:
+            done = modelling.evaluate(saved, data, out=out, at=tuple(at or ()), progress=progress)
+        _show_model(done, quiet, as_json)
 
 
 @app.command(name="warm-up")
@@ -294,24 +372,33 @@ def _show(result: Result, quiet: bool, as_json: bool) -> None:
     if as_json:
         files = [str(file) for file in result.files]
         _say_json({"status": "ok", **result.manifest.model_dump(), "files": files})
-        return
-    if quiet:
-        return
+    elif not quiet:
+        from attrib.report import terminal
+
+        pieces = (result.credit, result.funnel, result.ledger, result.rejected, result.manifest, result.files)
+        _draw(lambda width: terminal.result_parts(*pieces, width))
+
+
+def _show_model(done: Outcome, quiet: bool, as_json: bool) -> None:
+    """Print what was done with a model."""
+    _warn(done.warnings)
+    if as_json:
+        _say_json({"status": "ok", **done.record, "files": [str(file) for file in done.files]})
+    elif not quiet:
+        from attrib.report import models
+
+        _draw(lambda width: models.outcome_parts(done.title, done.tables, done.files, width))
+
+
+def _draw(parts: Callable[[int], Iterator[Any]]) -> None:
+    """Print what is drawn for the width of the terminal."""
     from attrib.report import terminal
 
     console = _console()
     lines = nullcontext() if console.is_terminal else console.capture()
     console.width = width = terminal.usable_width(console)
-    pieces = (
-        result.credit,
-        result.funnel,
-        result.ledger,
-        result.rejected,
-        result.manifest,
-        result.files,
-    )
     with lines as captured:
-        for part in terminal.result_parts(*pieces, width):
+        for part in parts(width):
             console.print(part)
     if captured is not None:  # rich fills tables up with blanks, which files and diffs do not want
         sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())

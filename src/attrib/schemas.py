@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CUSTOMER, TIME, CHANNEL = "customer_id", "timestamp", "channel"
 OUTCOME, VALUE, EVENT = "outcome", "value", "event_id"
 SEQUENCE, CLUSTER, STAGE, INTERACTION = "sequence", "cluster", "stage", "interaction"
+REFERRER = "referrer_id"
 KIND, METHOD, CONVERSIONS, SHARE, EFFECT, ERROR = (
     "kind", "method", "conversions", "share", "effect", "conversions_se",
 )  # fmt: skip

@@ -128,6 +128,7 @@ def _runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
     plain = synth.generate(CUSTOMERS, seed=1)
     texts = synth.generate(CUSTOMERS, seed=1, ids="string")
     faulty = synth.generate(CUSTOMERS, seed=1, dirty=0.04, ids="string", campaign=True)
+    synth.truth(1, at=synth.generator.START, population=synth.Population(later=synth.Later()))
     touches, outcomes = plain.touchpoints, plain.outcomes
     mixed = touches.sample(fraction=1, shuffle=True, seed=1)
     spilling = LocalEngine(memory_limit="20KB")

@@ -5,7 +5,9 @@ import pytest
 from documents import run_guide
 
 
-@pytest.mark.parametrize(("guide", "least"), [("looking-at-journeys.md", 10), ("questions.md", 9)])
+@pytest.mark.parametrize(
+    ("guide", "least"), [("looking-at-journeys.md", 10), ("questions.md", 9), ("later-stages.md", 8)]
+)
 def test_the_guide_shows_what_really_comes_out(guide, least, root, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     overwrite = request.config.getoption("--overwrite-goldens")

@@ -6,8 +6,9 @@ import tomllib
 import pytest
 
 import attrib
-from attrib import spec
+from attrib import spec, spec_models
 from attrib.errors import EXIT_CODES
+from attrib.spec_models import is_estimator
 
 TABLES = {
     "`[input]`": spec.InputSpec,
@@ -18,6 +19,9 @@ TABLES = {
     "`[intervals]`": spec.IntervalsSpec,
     "`[output]`": spec.OutputSpec,
     "`[engine]`": spec.EngineSpec,
+    "A model file of the later stages": spec_models.EstimatorFile,
+    "`[snapshot]`": spec_models.SnapshotSpec,
+    "`[purchases]`": spec_models.PurchasesSpec,
 }
 KEY = re.compile(r"^\| `([a-z_]+)` \| ([^|]+) \|", re.MULTILINE)
 
@@ -38,7 +42,7 @@ def test_every_key_stands_with_its_default(jobs, heading):
             found = tomllib.loads(f"x = {text.strip('`')}")["x"]
             assert found == (list(default) if isinstance(default, tuple) else default), key
         else:
-            assert not default or default == spec.ColumnsSpec(), key
+            assert fields[key].is_required() or not default or default == spec.ColumnsSpec(), key
 
 
 def test_the_keys_of_a_stage_column(jobs):
@@ -74,9 +78,11 @@ def test_the_exit_codes(jobs):
 
 
 def test_every_method_and_model_is_on_its_page(root):
-    page = (root / "docs" / "methods.md").read_text("utf-8")
+    pages = {name: (root / "docs" / f"{name}.md").read_text("utf-8") for name in ("methods", "later-stages")}
+    page = pages["methods"]
     for name, method in attrib.METHODS.items():
         assert f"| `{name}` |" in page
         assert f"attrib.{method.__name__}(" in page
     for card in (root / "models").glob("*/CARD.md"):
-        assert f"../models/{card.parent.name}/CARD.md" in page
+        of = "later-stages" if is_estimator(card.parent / "model.toml") else "methods"
+        assert f"../models/{card.parent.name}/CARD.md" in pages[of]

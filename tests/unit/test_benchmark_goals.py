@@ -20,7 +20,7 @@ def credit(size, kind="ordered", task="credit", cpu="1.0", peak="0.5", ratio="2.
 def test_without_results_nothing_counts_as_measured():
     assert {goal.judgement for goal in goals({})} == {"–"}
     assert {goal.found.split(" (")[0] for goal in goals({})} == {"not measured"}
-    assert "Of 29 goals 0 are reached, 0 are not, 29 were not measured." in pages.reached({})
+    assert "Of 38 goals 0 are reached, 0 are not, 38 were not measured." in pages.reached({})
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,18 @@ def test_a_run_is_lost_within_its_own_task(tmp_path):
     assert "### Event log, Markov chain of order 1: 1,000 journeys, 10 channels" in text
     (lost,) = (line for line in text.splitlines() if "takes less" in line)
     assert lost.startswith("- Event log, Markov chain of order 1, 1,000 journeys: **mta** takes less CPU (0.8 against")
+
+
+def test_scores_and_snapshots_go_by_the_wall_time_of_their_size():
+    def row(case, size, wall):
+        return {"case": case, "size": size, "wall_s": wall}
+
+    rows = [row("BetaGeoNBD", "1000000", "31.0"), row("GammaGamma", "1000", "0.1"), row("snapshot", "1000000", "7.0")]
+    results = {"scoring": rows}
+    assert found(results, "BetaGeoNBD").reached is False
+    assert found(results, "GammaGamma").reached is None
+    assert found(results, "snapshot").found == "not measured (7 s at 1,000,000)"
+    assert found({"scoring": [*rows, row("snapshot", "10000000", "59.0")]}, "snapshot").reached is True
 
 
 def test_short_times_are_written_in_milliseconds():

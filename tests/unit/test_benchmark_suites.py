@@ -1,8 +1,9 @@
 """Each suite runs, at a size that says nothing about time."""
 
+import numpy as np
 import polars as pl
 import pytest
-from benchmarks import data, engines, ingest, measure, memory, profile, run, solve, startup, tally
+from benchmarks import data, engines, goals, ingest, measure, memory, profile, run, scoring, solve, startup, tally
 
 SIZE = 3_000
 
@@ -32,9 +33,9 @@ def here(monkeypatch):
             return {"parts": profile.one(*rest)}
         if module == "solve":
             return solve.one(solve.CASES[what], 1)
-        return {"tally": tally, "engines": engines}[module].one(*rest)
+        return {"tally": tally, "engines": engines, "scoring": scoring}[module].one(*rest)
 
-    for module in (run, memory, ingest, tally, profile, solve, engines):
+    for module in (run, memory, ingest, tally, profile, scoring, solve, engines):
         monkeypatch.setattr(module, "measure", measured)
 
 
@@ -108,6 +109,26 @@ def test_a_clock_leaves_out_what_runs_inside_it():
     inner = clocks.around(lambda: sum(range(2_000_000)), "b", "inner")
     clocks.around(lambda: [inner()], "a", "outer")()
     assert clocks.seconds["b", "inner"] > 20 * clocks.seconds["a", "outer"]
+
+
+def test_scoring(here, monkeypatch):
+    monkeypatch.setattr(scoring, "SMALL", 4_000)
+    scoring.market.cache_clear()
+    rows = scoring.rows_of(SIZE, repeats=1)
+    assert [row["case"] for row in rows] == list(scoring.CASES) == list(goals.MODELS)
+    assert {row["rows"] for row in rows} == {SIZE}
+    scoring.market.cache_clear()
+
+
+def test_snapshots(here):
+    (row,) = scoring.snapshots_of(SIZE, repeats=1)
+    assert 0 < row["rows"] < SIZE
+
+
+def test_scores_that_depend_on_the_other_customers_end_the_run(monkeypatch):
+    monkeypatch.setitem(scoring.CASES, "bad", lambda _: lambda n: np.arange(n) / n)
+    with pytest.raises(SystemExit, match="alone"):
+        scoring.one("bad", 2 * scoring.ALONE, 1)
 
 
 def test_start_up(here):

@@ -141,11 +141,11 @@ def test_no_heading_of_the_funnel_is_broken_inside_a_word(width):
 
 def test_the_place_of_the_files_is_named_from_here_or_in_full(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert terminal._place(tmp_path / "a" / "out") == Path("a/out")
-    assert terminal._place(tmp_path.parent / "out") == tmp_path.parent / "out"
-    assert terminal._place(tmp_path) == tmp_path
+    assert terminal.place_of(tmp_path / "a" / "out") == Path("a/out")
+    assert terminal.place_of(tmp_path.parent / "out") == tmp_path.parent / "out"
+    assert terminal.place_of(tmp_path) == tmp_path
     monkeypatch.chdir(tmp_path.anchor)
-    assert terminal._place(tmp_path) == tmp_path
+    assert terminal.place_of(tmp_path) == tmp_path
 
 
 def test_the_funnel_leaves_out_what_is_nowhere_and_speaks_of_days():

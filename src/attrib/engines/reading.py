@@ -104,7 +104,7 @@ class TableReader:
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Batches of the source's columns."""
-        return _frames(self.source, self.source.frame)
+        return batches_of(self.source, self.source.frame)
 
     def batches(self) -> Iterator[tuple[Words, pl.Series]]:
         """Rows of words and the customers they belong to, batch by batch."""
@@ -232,7 +232,8 @@ class TableReader:
         check_players([worst], self.max_players, counts)
 
 
-def _frames(source: Source, frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+def batches_of(source: Source, frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """Batches of a frame made from the source's, in order; what its reader raises becomes an error of ours."""
     try:
         if source.kind == "memory":
             yield from frame.collect().iter_slices(BATCH)
@@ -246,7 +247,7 @@ def largest_value(source: Source, outcomes: tuple[str, ...]) -> float:
     """Largest absolute value of these outcomes, rejected rows among them, read before anything else."""
     names, largest = Dictionary(OUTCOME), np.zeros(1)
     columns = pl.col(OUTCOME).cast(pl.String), pl.col(VALUE).cast(pl.Float64, strict=False)
-    for batch in _frames(source, source.frame.select(columns)):
+    for batch in batches_of(source, source.frame.select(columns)):
         codes = names.encode(batch[OUTCOME])
         largest.resize(len(names), refcheck=False)
         kernel.largest_by_code(codes, frozen(batch[VALUE].fill_null(0.0).to_numpy()), largest)

@@ -133,6 +133,19 @@ class Recorder:
         """All warnings so far, each once, after those from elsewhere."""
         return tuple(dict.fromkeys([*others, *self._notes]))
 
+    def facts(self, more: Iterable[str] = ()) -> dict[str, Any]:
+        """Tell versions (of ``more`` libraries, too), times and memory: what every record of a run says."""
+        return {
+            "attrib": _version("attrib"),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "libraries": {name: _version(name) for name in (*LIBRARIES, *more)},
+            "started": self._started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "timings": dict(self._timings),
+            "peak_memory_bytes": peak_memory(),
+        }
+
     def manifest(
         self,
         *,
@@ -147,20 +160,13 @@ class Recorder:
         """Gather the facts of a run that has just been computed."""
         text = canonical(spec)
         return Manifest(
-            attrib=_version("attrib"),
-            python=platform.python_version(),
-            platform=platform.platform(),
-            libraries={name: _version(name) for name in LIBRARIES},
-            started=self._started.isoformat(timespec="seconds"),
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            **self.facts(),
             spec=json.loads(text),
             spec_sha256=sha256(text),
             inputs=json.loads(canonical(inputs)),
             ledger=json.loads(canonical(ledger.to_dicts())),
             warnings=list(self.warnings(warnings)),
             intervals=intervals,
-            timings=dict(self._timings),
-            peak_memory_bytes=peak_memory(),
             credit_sha256=credit_hash(credit),
             files=files,
         )

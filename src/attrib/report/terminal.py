@@ -79,10 +79,10 @@ def result_parts(
         yield Text(line)
     if files:
         names = ", ".join(clean(file.name) for file in files)
-        yield Text(f"wrote to {clean(_place(files[0].parent))}: {names}")
+        yield Text(f"wrote to {clean(place_of(files[0].parent))}: {names}")
 
 
-def _place(folder: Path) -> Path:
+def place_of(folder: Path) -> Path:
     """Name a folder as seen from where the command was started."""
     here = Path.cwd()
     below = folder != here and folder.is_relative_to(here) and here != Path(here.anchor)

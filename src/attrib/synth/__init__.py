@@ -8,15 +8,20 @@ from __future__ import annotations
 from attrib.synth.config import CHANNELS, OUTCOMES, STAGES, Channel, Population
 from attrib.synth.files import write
 from attrib.synth.generator import Synthetic, batches, generate
+from attrib.synth.later import Later
+from attrib.synth.truths import Truth, truth
 
 __all__ = [
     "CHANNELS",
     "OUTCOMES",
     "STAGES",
     "Channel",
+    "Later",
     "Population",
     "Synthetic",
+    "Truth",
     "batches",
     "generate",
+    "truth",
     "write",
 ]

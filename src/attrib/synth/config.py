@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, fields
 
 from attrib.errors import SpecError
+from attrib.synth.later import REFERRAL, REFERRAL_ASK, Later
 
 STAGES = ("awareness", "consideration", "decision", "loyalty", "advocacy")
 OUTCOMES = ("visit", "intent", "purchase", "referral")
@@ -43,6 +44,9 @@ class Channel:
         Share of the touches that are recorded as ``click`` instead of `interaction`.
     cost : float, default 0
         Mean cost of a touch.
+    satisfies : float, optional
+        Satisfaction (-1 ... 1) around which a touch that a customer feels redraws theirs; None: a touch leaves it
+        as it is. Read with `Population.later` alone.
 
     Examples
     --------
@@ -59,6 +63,7 @@ class Channel:
     digital: float = 0.0
     clicks: float = 0.0
     cost: float = 0.0
+    satisfies: float | None = None
 
     def __post_init__(self) -> None:
         for label in ("exposure", "lift"):
@@ -75,6 +80,13 @@ class Channel:
                 "bad_channel",
                 f"channel {self.name!r}: clicks is {self.clicks!r}, cost is {self.cost!r}",
                 hint="give a name, a share of clicks between 0 and 1 and a cost of at least 0",
+                channel=self.name,
+            )
+        if self.satisfies is not None and not -1 <= self.satisfies <= 1:
+            raise SpecError(
+                "bad_channel",
+                f"channel {self.name!r}: satisfies is {self.satisfies!r}",
+                hint="give a number from -1 to 1, or None",
                 channel=self.name,
             )
 
@@ -126,6 +138,7 @@ CHANNELS = (
         intent=0.2,
         digital=0.1,
         cost=0.002,
+        satisfies=0.1,
     ),
     Channel(
         "affiliate",
@@ -154,6 +167,7 @@ CHANNELS = (
         intent=0.2,
         digital=-0.6,
         cost=1.5,
+        satisfies=0.5,
     ),
     Channel(
         "call_centre",
@@ -163,6 +177,7 @@ CHANNELS = (
         intent=0.2,
         digital=-0.4,
         cost=4.0,
+        satisfies=-0.4,
     ),
     Channel(
         "app",
@@ -172,6 +187,7 @@ CHANNELS = (
         intent=0.3,
         digital=0.4,
         cost=0.01,
+        satisfies=0.3,
     ),
     Channel(WORD_OF_MOUTH, "visit", (0.1, 0.08, 0.05, 0.02, 0.03), (4.0, 3.0, 2.0, 1.0, 0.5)),
 )
@@ -210,6 +226,9 @@ class Population:
     revenue : tuple of two floats
         Median of a purchase and the standard deviation of its logarithm; half of that variance lies
         between customers.
+    later : Later, optional
+        How customers live on after the first purchase: satisfied or not, they buy again, refer others and leave.
+        Without one they buy and refer at the organic hazards of the last two stages, and never leave.
 
     Examples
     --------
@@ -234,6 +253,7 @@ class Population:
     enthusiasm: float = 5.0
     recruits: float = 0.15
     revenue: tuple[float, float] = (48.0, 0.7)
+    later: Later | None = None
 
     def __post_init__(self) -> None:
         names = [channel.name for channel in self.channels]
@@ -260,6 +280,8 @@ class Population:
             "enthusiasm": 0 <= self.enthusiasm < math.inf,
             "recruits": 0 <= self.recruits <= 0.5,
             "revenue": self.revenue[0] > 0 and self.revenue[1] >= 0,
+            "later": self.later is None
+            or (isinstance(self.later, Later) and not {REFERRAL, REFERRAL_ASK} & set(names)),
         }
         for field in fields(self):
             if not rules.get(field.name, True):

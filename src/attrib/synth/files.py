@@ -8,9 +8,9 @@ import re
 import secrets
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -23,15 +23,17 @@ from attrib.errors import ResourceError, SpecError
 from attrib.synth.config import Population
 from attrib.synth.generator import START, Ids, Recipe, Table, check_counts, ordered
 from attrib.synth.shuffling import Shuffle
+from attrib.synth.truths import Moment, Question, told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attrib.synth.kernels import Events
+    from attrib.synth.records import Events
 
 Progress = Callable[[str, float, float | None], None]
 
 TABLES: tuple[Table, Table] = ("touchpoints", "outcomes")
+TRUTHS = ("truth", "forest")
 _BATCH = 50_000
 _PILOT = 20_000
 _ROW_GROUP = 500_000
@@ -72,12 +74,16 @@ def write(
     campaign: bool = False,
     population: Population | None = None,
     off: frozenset[str] = frozenset(),
+    truth_at: Moment | Sequence[Moment] | None = None,
+    gap: str | timedelta = "7d",
+    horizon: str | timedelta = "90d",
+    ahead: str | timedelta = "365d",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Path]:
     """Write ``touchpoints.parquet`` and ``outcomes.parquet``, or folders of parts, in bounded memory.
 
-    Everything is written beside its place, flushed to disk, and renamed only when both tables are
+    Everything is written beside its place, flushed to disk, and renamed only when all tables are
     complete. What a killed run left behind is swept by the next.
 
     Parameters
@@ -98,18 +104,24 @@ def write(
     shuffle : bool, default False
         Rows in a random order that depends on the seed alone, in place of customer and time. Beyond
         6 million rows they go through files in `out`, about as large as the rows in memory.
+    truth_at : date or sequence of dates, optional
+        Also write what `truth` knows at these dates: ``truth.parquet`` (its ``customers``) and ``forest.parquet``;
+        held in memory. Only with a `population` with ``later``.
+    gap, horizon, ahead : str or timedelta
+        Of the truth; see `truth`.
     progress : callable, optional
         Called with (stage, customers done, customers in all).
 
     Returns
     -------
     dict of str to pathlib.Path
-        The files, or the folders, ``"touchpoints"`` and ``"outcomes"``.
+        The files, or the folders, ``"touchpoints"`` and ``"outcomes"``; with `truth_at` also ``"truth"`` and
+        ``"forest"``.
 
     Raises
     ------
     SpecError
-        ``bad_argument`` for numbers out of range, or both or neither of `customers` and `touchpoints`;
+        ``bad_argument`` for numbers out of range, or both or neither of `customers` and `touchpoints`; ``bad_date``;
         ``other_files`` where the folder holds files that these would replace or stand beside.
     ResourceError
         ``cannot_write`` where the folder cannot be written.
@@ -131,6 +143,7 @@ def write(
             argument="customers",
         )
     check_counts(customers if touchpoints is None else touchpoints, threads=threads)
+    question = None if truth_at is None else Question.ask(recipe, truth_at, gap, horizon, ahead)
     if parts is not None and (isinstance(parts, bool) or not isinstance(parts, int) or not 1 <= parts <= _MOST_PARTS):
         hint = f"give a whole number from 1 to {_MOST_PARTS}"
         raise SpecError("bad_argument", f"parts is {parts!r}", hint=hint, argument="parts")
@@ -140,20 +153,25 @@ def write(
     job = _Job(recipe, customers, threads, progress, hold=rows["outcomes"] <= _HOLD_ROWS)
     folder = Path(out)
     targets: dict[str, Path] = {table: folder / (f"{table}.parquet" if parts == 1 else table) for table in TABLES}
+    truths = {} if question is None else {name: folder / f"{name}.parquet" for name in TRUTHS}
     temporary: dict[str, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
-        for table, target in targets.items():
-            _check_place(folder, table, target)
+        _check_places(folder, targets, truths)
+        targets |= truths
         for table in TABLES:
             temporary[table] = _temporary(targets[table])
             # ranges of shuffle keys a part, so that each can be sorted in memory
             ranges = max(1, math.ceil(rows[table] / _SORTED_ROWS / parts)) if shuffle else 0
             temporary[f"{table} spilled"] = spill = _temporary(targets[table])
             _write_table(job, table, parts, ranges, temporary[table], spill)
-        for table, target in targets.items():
-            _put(temporary[table], target)
+        for truth, frame in _truths(job, question):
+            temporary[truth] = _temporary(targets[truth])
+            frame.write_parquet(temporary[truth])
+            _flush(temporary[truth])
+        for name, target in targets.items():
+            _put(temporary[name], target)
         _flush(folder)
     except OSError as error:
         raise ResourceError(
@@ -196,6 +214,12 @@ def _sizes(recipe: Recipe, customers: int | None, touchpoints: int | None) -> tu
         customers = round(cast(int, touchpoints) * _PILOT / pilot.customer.size)
     ratio = customers / max(1, first)
     return customers, {"touchpoints": pilot.customer.size * ratio, "outcomes": pilot.outcome_customer.size * ratio}
+
+
+def _truths(job: _Job, question: Question | None) -> Iterator[tuple[str, pl.DataFrame]]:
+    if question is not None:
+        known = told(job.recipe, job.customers, question, job.threads, job.progress)
+        yield from zip(TRUTHS, (known.customers, known.forest), strict=True)
 
 
 def _write_table(job: _Job, table: Table, parts: int, ranges: int, place: Path, spill: Path) -> None:
@@ -291,6 +315,21 @@ def _check_place(folder: Path, table: str, target: Path) -> None:
         )
 
 
+def _check_places(folder: Path, targets: Mapping[str, Path], truths: Mapping[str, Path]) -> None:
+    """The same of all tables; and refuse to leave the truth of other events beside these."""
+    for table, target in targets.items():
+        _check_place(folder, table, target)
+    for name in TRUTHS:
+        place = folder / f"{name}.parquet"
+        if place.is_dir() or (place.exists() and name not in truths):
+            raise SpecError(
+                "other_files",
+                f"{folder} already holds {place.name}, which would not be about these events",
+                hint="choose another folder, or remove it",
+                path=str(folder),
+            )
+
+
 def _put(temporary: Path, target: Path) -> None:
     """Rename over the target; a folder makes way for the new one first, and comes back if that fails."""
     if not target.is_dir():
@@ -338,7 +377,7 @@ def _temporary(target: Path) -> Path:
 def _sweep(folder: Path) -> None:
     """Remove what killed runs on this machine left behind, and nothing else."""
     host = f"{socket.gethostname()}-"
-    for name in (name for table in TABLES for name in (table, f"{table}.parquet")):
+    for name in (name for table in (*TABLES, *TRUTHS) for name in (table, f"{table}.parquet")):
         for path in folder.glob(f".{name}.{host}*.attrib-tmp"):
             process = path.name.removeprefix(f".{name}.{host}").split("-", 1)[0]
             if path.name not in _live and process.isdigit() and not _alive(int(process)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,11 +17,12 @@ import polars as pl
 from attrib.errors import SpecError
 from attrib.synth.config import OUTCOMES, WORD_OF_MOUTH, Population
 from attrib.synth.dirty import EMPTY_CUSTOMER, OUTCOME_FAULTS, TOUCHPOINT_FAULTS, choose, spoil
+from attrib.synth.later import CANCEL, REFERRAL, REFERRAL_ASK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attrib.synth.kernels import Events, Params
+    from attrib.synth.records import Events, LastingParams, Params
 
 Table = Literal["touchpoints", "outcomes"]
 Ids = Literal["integer", "string"]
@@ -38,7 +40,7 @@ class Synthetic:
     ----------
     touchpoints : polars.DataFrame
         ``customer_id``, ``timestamp``, ``channel``, ``interaction``, ``cost`` (and ``campaign`` on
-        request), in order of customer and time.
+        request; ``satisfaction``, null where not asked, with `Population.later`), in order of customer and time.
     outcomes : polars.DataFrame
         ``customer_id``, ``timestamp``, ``outcome``, ``value`` (revenue of a purchase, else 0),
         ``referrer_id`` (who brought the customer; null: nobody), in order of customer and time.
@@ -68,6 +70,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         names = [channel.name for channel in self.population.channels]
+        if self.population.later is not None:
+            names += [REFERRAL, REFERRAL_ASK]
         checks = {
             "dirty": (0 <= self.dirty <= 0.5, "a share between 0 and 0.5"),
             "start": (self.start.tzinfo is None, "a datetime without a time zone"),
@@ -88,8 +92,9 @@ class Recipe:
 
     def params(self) -> Params:
         """Arrays for the kernel; a channel that is off keeps its place and reaches nobody."""
-        from attrib.synth.kernels import Params
         from attrib.synth.random import process_key
+        from attrib.synth.records import REFERRAL as REFERRAL_CODE
+        from attrib.synth.records import Params
 
         population = self.population
         channels = population.channels
@@ -100,6 +105,9 @@ class Recipe:
 
         lift = column("lift")
         on = np.array([name not in self.off for name in names])
+        organic = np.array(population.organic, np.float64)
+        if population.later is not None:
+            organic[:, REFERRAL_CODE] = 0  # before the first purchase nobody refers, after it `Later` says how often
         keys = [f"channel:{name}" for name in names] + [f"outcome:{name}" for name in OUTCOMES]
         return Params(
             exposure=column("exposure") / 30.0 * on[:, None],
@@ -110,7 +118,7 @@ class Recipe:
             cost=column("cost"),
             lifts=np.any(lift > 0, axis=1),
             keys=np.array([process_key(key) for key in keys], np.uint64),
-            organic=np.array(population.organic, np.float64),
+            organic=organic,
             word_of_mouth=names.index(WORD_OF_MOUTH) if WORD_OF_MOUTH in names else -1,
             carryover=float(population.carryover),
             saturation=float(population.saturation),
@@ -119,10 +127,47 @@ class Recipe:
             log_hazard=float(population.intent),
             advocates=float(population.advocates),
             enthusiasm=float(population.enthusiasm),
-            recruits=0.0 if WORD_OF_MOUTH in self.off else float(population.recruits),
+            recruits=0.0 if self.off & {WORD_OF_MOUTH, REFERRAL} else float(population.recruits),
             median=float(population.revenue[0]),
             spread=float(population.revenue[1]),
             days=float(self.days),
+            later=self._later(),
+        )
+
+    def _later(self) -> LastingParams:
+        from attrib.synth.later import Later
+        from attrib.synth.records import LastingParams
+
+        population = self.population
+        later = population.later or Later()
+        asked = 0.0 if REFERRAL_ASK in self.off else later.asked
+        means = [channel.satisfies for channel in population.channels]
+        return LastingParams(
+            on=population.later is not None,
+            contract=later.contract,
+            scale=float(later.scale),
+            shape=float(later.shape),
+            frailty=float(later.frailty),
+            loyal=float(later.loyal),
+            rate_shape=float(later.repeat[0]),
+            rate_days=float(later.repeat[1]),
+            drop_a=float(later.dropout[0]),
+            drop_b=float(later.dropout[1]),
+            felt=float(later.felt),
+            mood=float(later.mood),
+            swing=float(later.swing),
+            keeps=float(later.keeps),
+            surveyed=float(later.surveyed),
+            refers=float(later.refers),
+            delight=float(later.delight),
+            asked=math.log(asked / (1 - asked)) if 0 < asked < 1 else math.copysign(math.inf, asked - 0.5),
+            ask_bias=float(later.ask_bias),
+            ask_every=float(later.ask_every or math.inf),
+            ask_lift=float(later.ask_lift),
+            ask_memory=float(later.ask_memory),
+            untold=float(later.untold),
+            others=1.0 / max(1.0, population.enthusiasm),
+            satisfies=np.array([math.nan if mean is None else mean for mean in means], np.float64),
         )
 
     def simulate(self, first: int, count: int) -> Events:
@@ -170,11 +215,13 @@ class Recipe:
         frame = self._touchpoints(events, pick) if table == "touchpoints" else self._outcomes(events, pick, rows)
         return frame if fault is None else spoil(frame, fault, self.kinds(table))
 
-    def _timestamp(self, time: NDArray[np.int64]) -> pl.Series:
+    def timestamp(self, time: NDArray[np.int64], name: str = "timestamp") -> pl.Series:
+        """Times in microseconds since the start of the data."""
         offset = (self.start - _EPOCH) // timedelta(microseconds=1)
-        return pl.Series("timestamp", (time + offset).view("datetime64[us]"))
+        return pl.Series(name, (time + offset).view("datetime64[us]"))
 
-    def _ids(self, name: str, customer: NDArray[np.int64]) -> pl.Series:
+    def ids_of(self, name: str, customer: NDArray[np.int64]) -> pl.Series:
+        """Customer numbers as users see them; -1 is null."""
         if self.ids == "integer":
             ids = pl.Series(name, customer)
             return ids if customer.size == 0 or customer.min() >= 0 else ids.set(ids < 0, None)
@@ -191,31 +238,37 @@ class Recipe:
 
     def _touchpoints(self, events: Events, pick: Callable[[NDArray[Any]], NDArray[Any]]) -> pl.DataFrame:
         channels = self.population.channels
+        names = [channel.name for channel in channels]
         code, time = pick(events.channel), pick(events.time)
         interactions = [name for channel in channels for name in (channel.interaction, "click")]
+        if self.population.later is not None:
+            names += [REFERRAL, REFERRAL_ASK]
+            interactions += ["visit", "click", "impression", "click"]
         columns = [
-            self._ids("customer_id", pick(events.customer)),
-            self._timestamp(time),
-            pl.Series("channel", [channel.name for channel in channels]).gather(code),
+            self.ids_of("customer_id", pick(events.customer)),
+            self.timestamp(time),
+            pl.Series("channel", names).gather(code),
             pl.Series("interaction", interactions).gather(code.astype(np.uint16) * 2 + pick(events.click)),
             pl.Series("cost", pick(events.cost)),
         ]
         if self.campaign:
             # One a quarter of the data, named after it.
-            campaigns = [f"{channel.name}-{quarter}" for channel in channels for quarter in range(1, 5)]
+            campaigns = [f"{name}-{quarter}" for name in names for quarter in range(1, 5)]
             quarter = np.minimum(time * 4 // (self.days * 86_400_000_000), 3)
             columns.append(pl.Series("campaign", campaigns).gather(code.astype(np.int64) * 4 + quarter))
+        if self.population.later is not None:
+            columns.append(pl.Series("satisfaction", pick(events.satisfaction)).fill_nan(None))
         return pl.DataFrame(columns)
 
     def _outcomes(
         self, events: Events, pick: Callable[[NDArray[Any]], NDArray[Any]], rows: NDArray[Any]
     ) -> pl.DataFrame:
         columns = [
-            self._ids("customer_id", pick(events.outcome_customer)),
-            self._timestamp(pick(events.outcome_time)),
-            pl.Series("outcome", list(OUTCOMES)).gather(pick(events.outcome)),
+            self.ids_of("customer_id", pick(events.outcome_customer)),
+            self.timestamp(pick(events.outcome_time)),
+            pl.Series("outcome", [*OUTCOMES, CANCEL]).gather(pick(events.outcome)),
             pl.Series("value", pick(events.value)),
-            self._ids("referrer_id", pick(events.referrer)),
+            self.ids_of("referrer_id", pick(events.referrer)),
         ]
         if self.dirty > 0:
             # Only by an event_id can a repeated outcome be told from two at one instant.

@@ -11,17 +11,32 @@ C channels, M = 4 outcomes, S = 5 stages. Times are float64 days since the start
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attrib.kernels._jit import jit
+from attrib.synth.lasting import lasting, live_on
 from attrib.synth.random import customer_key, exponential, normal, process_key, stream_key, uniform
+from attrib.synth.records import (
+    ADVOCACY,
+    ASK,
+    DAY_US,
+    INTENT,
+    LOYALTY,
+    NOT_YET,
+    PURCHASE,
+    REFERRAL,
+    REFERRED,
+    VISIT,
+    Events,
+    Life,
+    M,
+    Params,
+    doubled,
+    new_life,
+)  # fmt: skip
 
-M = 4
-VISIT, INTENT, PURCHASE, REFERRAL = range(M)
-LOYALTY, ADVOCACY = 3, 4
 # The outcome that leaves each stage, which touches lift.
 _MILESTONE = np.array([VISIT, INTENT, PURCHASE, PURCHASE, REFERRAL], np.int64)
 
@@ -34,79 +49,13 @@ _RECRUIT = np.uint64(process_key("recruit"))
 _SPEND = np.uint64(process_key("spend"))
 _CLICK = np.uint64(process_key("click"))
 _COST = np.uint64(process_key("cost"))
+_TOLD = np.uint64(process_key("told"))
 
 _ADVOCATE_INTENT = 0.8  # standard deviations
 _DELAY = 5.0  # mean days from a referral to the recruit's arrival
 _PROBES = 48  # customer numbers a recruit tries for an advocate: 1 - 0.85 ** 48 = 0.9996
 _GENERATIONS = 64
-_DAY_US = 86_400_000_000
 _US_PER_MS = 1_000
-
-
-class Params(NamedTuple):
-    """A population as arrays, in the order of its channels."""
-
-    exposure: NDArray[np.float64]  # C, S: touches per day
-    lift: NDArray[np.float64]  # C, S
-    intent: NDArray[np.float64]  # C
-    digital: NDArray[np.float64]  # C
-    clicks: NDArray[np.float64]  # C
-    cost: NDArray[np.float64]  # C
-    lifts: NDArray[np.bool_]  # C: does a touch move anything?
-    keys: NDArray[np.uint64]  # C + M
-    organic: NDArray[np.float64]  # S, M: per day
-    word_of_mouth: int  # index of the channel by which recruits come; -1: without a touch
-    carryover: float
-    saturation: float
-    window: float
-    dormant: float
-    log_hazard: float
-    advocates: float
-    enthusiasm: float
-    recruits: float  # 0 where word of mouth is switched off
-    median: float
-    spread: float
-    days: float
-
-
-class Events(NamedTuple):
-    """Touches and outcomes of consecutive customers, each in order of customer and time."""
-
-    customer: NDArray[np.int64]
-    time: NDArray[np.int64]  # microseconds since the start, whole milliseconds
-    channel: NDArray[np.uint8]
-    click: NDArray[np.bool_]
-    cost: NDArray[np.float64]
-    outcome_customer: NDArray[np.int64]
-    outcome_time: NDArray[np.int64]
-    outcome: NDArray[np.uint8]
-    value: NDArray[np.float64]
-    referrer: NDArray[np.int64]  # -1: nobody
-
-    def without_touches(self) -> Events:
-        """The outcomes alone."""
-        return self._replace(
-            customer=np.empty(0, np.int64),
-            time=np.empty(0, np.int64),
-            channel=np.empty(0, np.uint8),
-            click=np.empty(0, np.bool_),
-            cost=np.empty(0),
-        )
-
-
-class Life(NamedTuple):
-    """Scratch: the events of one customer, the first ``n`` entries of each array."""
-
-    time: NDArray[np.float64]
-    process: NDArray[np.int64]  # channel, or C + outcome
-    draw: NDArray[np.int64]  # index within the process; -1: the touch that came with the referral
-
-
-@jit
-def _doubled(a: Any) -> Any:
-    b = np.empty(2 * a.size, a.dtype)
-    b[: a.size] = a
-    return b
 
 
 @jit
@@ -144,15 +93,24 @@ def _is_advocate(key: np.uint64, p: Params) -> bool:
 
 
 @jit
-def _live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life) -> tuple[int, Life]:
-    """Simulate one customer from arrival to the end of the data; returns the number of events."""
-    C = p.lift.shape[0]
-    K = C + M
+def person(key: np.uint64, p: Params) -> tuple[bool, float, float]:
+    """Who a customer is: an advocate?, intent and digital affinity in standard deviations."""
     advocate = _is_advocate(key, p)
     z = normal(stream_key(key, _INTENT), 0)
     if advocate:
         z += _ADVOCATE_INTENT
-    w = normal(stream_key(key, _DIGITAL), 0)
+    return advocate, z, normal(stream_key(key, _DIGITAL), 0)
+
+
+@jit
+def _live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life) -> tuple[int, Life]:
+    """Simulate one customer from arrival to the end of the data, or to the first purchase where they live on then.
+
+    Returns the number of events.
+    """
+    C = p.lift.shape[0]
+    K = C + M
+    advocate, z, w = person(key, p)
     window = arrival + p.window * exponential(stream_key(key, _WINDOW), 0)
 
     streams = np.empty(K, np.uint64)
@@ -187,7 +145,7 @@ def _live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life
     while True:
         if k >= 0:
             if n == life.time.size:
-                life = Life(_doubled(life.time), _doubled(life.process), _doubled(life.draw))
+                life = Life(doubled(life.time), doubled(life.process), doubled(life.draw), doubled(life.score))
             life.time[n] = t
             life.process[n] = k
             life.draw[n] = which
@@ -200,6 +158,8 @@ def _live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life
             elif outcome == INTENT:
                 stage = max(stage, 2)
             elif outcome == PURCHASE:
+                if p.later.on:
+                    return n, life
                 purchases += 1
                 stage = max(stage, LOYALTY if purchases == 1 else ADVOCACY)
             else:
@@ -280,17 +240,45 @@ def _live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life
 
 
 @jit
+def told(key: np.uint64, p: Params) -> bool:
+    """Whether a recruit's referral shows as a touch."""
+    return bool(uniform(stream_key(key, _TOLD), 0) >= p.later.untold)
+
+
+@jit
+def whole_life(
+    key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life, dates: NDArray[np.float64],
+    marks: NDArray[np.int64],
+) -> tuple[int, Life]:  # fmt: skip
+    """One customer's events, those as a lasting customer among them; `dates` and `marks`: see `live_on`."""
+    n, life = _live(key, arrival, recruited, p, life)
+    if p.later.on:
+        marks[:] = NOT_YET
+        life.score[:n] = math.nan
+        if recruited and n > 0 and life.draw[0] < 0:  # the touch of the referral: a channel of its own, or not seen
+            life.process[0] = p.lift.shape[0] + REFERRED if told(key, p) else -1
+        if n > 0 and life.process[n - 1] == p.lift.shape[0] + PURCHASE:
+            advocate, z, w = person(key, p)
+            n, life = live_on(key, life.time[n - 1], lasting(key, advocate, z, w, p), p, life, n, dates, marks)
+    return n, life
+
+
+@jit
 def _referrer(seed: np.uint64, customer: int, stream: np.uint64, p: Params) -> int:
-    """The earlier advocate whose referral would bring this recruit; -1 where none is found."""
+    """The earlier customer whose referral would bring this recruit, mostly an advocate; -1 where none is found."""
     for probe in range(_PROBES):
         candidate = int(uniform(stream, 8 + probe) * customer)
-        if candidate < customer and _is_advocate(customer_key(seed, candidate), p):
+        if candidate >= customer:
+            continue
+        if _is_advocate(customer_key(seed, candidate), p):
+            return candidate
+        if p.later.on and uniform(stream, 8 + _PROBES + probe) < p.later.others:
             return candidate
     return -1
 
 
 @jit
-def _born(seed: np.uint64, customer: int, p: Params, life: Life) -> tuple[float, int, Life]:
+def born(seed: np.uint64, customer: int, p: Params, life: Life) -> tuple[float, int, Life]:
     """Arrival (nan: never) and referrer (-1: nobody) of a customer.
 
     A recruit's arrival follows from the life of an earlier customer, and so on back to one who came
@@ -310,8 +298,9 @@ def _born(seed: np.uint64, customer: int, p: Params, life: Life) -> tuple[float,
         chain[depth] = parent
     arrival = p.days * uniform(stream_key(customer_key(seed, chain[depth]), _ARRIVAL), 0)
     C = p.lift.shape[0]
+    never, unmarked = np.empty(0), np.empty(0, np.int64)
     for d in range(depth, 0, -1):
-        n, life = _live(customer_key(seed, chain[d]), arrival, d < depth, p, life)
+        n, life = whole_life(customer_key(seed, chain[d]), arrival, d < depth, p, life, never, unmarked)
         stream = stream_key(customer_key(seed, chain[d - 1]), _RECRUIT)
         # Which of the parent's referrals is fixed beforehand: a replay cannot attach the recruit elsewhere.
         u = uniform(stream, 1)
@@ -329,64 +318,101 @@ def _born(seed: np.uint64, customer: int, p: Params, life: Life) -> tuple[float,
 
 
 @jit
-def _clock(t: float) -> int:
+def clock(t: float) -> int:
     """Days to microseconds, most of them in the daytime: a monotone warp within each day."""
     day = math.floor(t)
     part = t - day
     part += 0.1 * math.sin(2.0 * math.pi * part)
-    return int(day) * _DAY_US + int(part * (_DAY_US // _US_PER_MS)) * _US_PER_MS
+    return int(day) * DAY_US + int(part * (DAY_US // _US_PER_MS)) * _US_PER_MS
+
+
+@jit
+def day_of(time: int) -> float:
+    """The days that `clock` takes to this time."""
+    day = time // DAY_US
+    wanted = (time - day * DAY_US) / DAY_US
+    low, high = 0.0, 1.0
+    if wanted == 0.0:
+        return float(day)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if middle + 0.1 * math.sin(2.0 * math.pi * middle) < wanted:
+            low = middle
+        else:
+            high = middle
+    return day + high
+
+
+@jit
+def revenue(key: np.uint64, draw: int, p: Params) -> float:
+    """What a purchase brings, in whole hundredths."""
+    spend = stream_key(key, _SPEND)
+    habit = normal(spend, 0) + normal(spend, 1 + draw)
+    return float(np.rint(100.0 * (p.median * math.exp(p.spread * habit * math.sqrt(0.5)))) / 100.0)
+
+
+@jit
+def mean_revenue(key: np.uint64, p: Params) -> float:
+    """Expected revenue of a purchase of this customer, before it is rounded."""
+    habit = normal(stream_key(key, _SPEND), 0)
+    return p.median * math.exp(p.spread * habit * math.sqrt(0.5) + 0.25 * p.spread**2)
 
 
 @jit
 def simulate(seed: np.uint64, first: int, count: int, p: Params) -> Events:
     """Events of the customers first, ..., first + count - 1."""
     C = p.lift.shape[0]
-    life = Life(np.empty(256), np.empty(256, np.int64), np.empty(256, np.int64))
+    life = new_life()
     size = 64 + 6 * count
     customer, time = np.empty(size, np.int64), np.empty(size, np.int64)
     channel, click, cost = np.empty(size, np.uint8), np.empty(size, np.bool_), np.empty(size)
+    score = np.empty(size if p.later.on else 0)
     size = 64 + 3 * count
     o_customer, o_time = np.empty(size, np.int64), np.empty(size, np.int64)
     outcome, value, referrer = np.empty(size, np.uint8), np.empty(size), np.empty(size, np.int64)
+    never, unmarked = np.empty(0), np.empty(0, np.int64)
     n_touch = 0
     n_outcome = 0
     for c in range(first, first + count):
-        arrival, parent, life = _born(seed, c, p, life)
+        arrival, parent, life = born(seed, c, p, life)
         if math.isnan(arrival):
             continue
         key = customer_key(seed, c)
-        n, life = _live(key, arrival, parent >= 0, p, life)
-        spend = stream_key(key, _SPEND)
+        n, life = whole_life(key, arrival, parent >= 0, p, life, never, unmarked)
         for i in range(n):
             k = life.process[i]
             draw = life.draw[i]
-            if k < C:
+            if k < 0:
+                continue
+            if k < C or k >= C + ASK:
                 if n_touch == customer.size:
-                    customer, time = _doubled(customer), _doubled(time)
-                    channel, click, cost = _doubled(channel), _doubled(click), _doubled(cost)
+                    customer, time = doubled(customer), doubled(time)
+                    channel, click, cost = doubled(channel), doubled(click), doubled(cost)
+                    if p.later.on:
+                        score = doubled(score)
                 customer[n_touch] = c
-                time[n_touch] = _clock(life.time[i])
-                channel[n_touch] = k
+                time[n_touch] = clock(life.time[i])
+                channel[n_touch] = k if k < C else C + (k == C + ASK)
                 click[n_touch] = False
-                if p.clicks[k] > 0.0:
-                    click[n_touch] = uniform(stream_key(key, p.keys[k] ^ _CLICK), draw) < p.clicks[k]
                 cost[n_touch] = 0.0
-                if p.cost[k] > 0.0:
+                if p.later.on:
+                    score[n_touch] = life.score[i]
+                if k < C and p.clicks[k] > 0.0:
+                    click[n_touch] = uniform(stream_key(key, p.keys[k] ^ _CLICK), draw) < p.clicks[k]
+                if k < C and p.cost[k] > 0.0:
                     u = uniform(stream_key(key, p.keys[k] ^ _COST), draw)
                     cost[n_touch] = np.rint(p.cost[k] * (0.5 + u) * 1e4) / 1e4
                 n_touch += 1
             else:
                 if n_outcome == o_customer.size:
-                    o_customer, o_time = _doubled(o_customer), _doubled(o_time)
-                    outcome, value, referrer = _doubled(outcome), _doubled(value), _doubled(referrer)
+                    o_customer, o_time = doubled(o_customer), doubled(o_time)
+                    outcome, value, referrer = doubled(outcome), doubled(value), doubled(referrer)
                 o_customer[n_outcome] = c
-                o_time[n_outcome] = _clock(life.time[i])
+                o_time[n_outcome] = clock(life.time[i])
                 outcome[n_outcome] = k - C
                 value[n_outcome] = 0.0
                 if k - C == PURCHASE:
-                    habit = normal(spend, 0) + normal(spend, 1 + draw)
-                    revenue = p.median * math.exp(p.spread * habit * math.sqrt(0.5))
-                    value[n_outcome] = np.rint(100.0 * revenue) / 100.0
+                    value[n_outcome] = revenue(key, draw, p)
                 referrer[n_outcome] = parent
                 n_outcome += 1
     # Copies: a view would keep the oversized arrays alive.
@@ -401,4 +427,5 @@ def simulate(seed: np.uint64, first: int, count: int, p: Params) -> Events:
         outcome[:n_outcome].copy(),
         value[:n_outcome].copy(),
         referrer[:n_outcome].copy(),
+        score[: n_touch if p.later.on else 0].copy(),
     )

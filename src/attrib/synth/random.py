@@ -76,6 +76,23 @@ def normal(stream, index):
 
 
 @jit
+def gamma(stream, shape):
+    """With mean `shape` and scale 1 (Marsaglia & Tsang 2000); 0 where that is too small for a float."""
+    boost = 1.0
+    if shape < 1.0:
+        boost = uniform(stream, 3) ** (1.0 / shape)
+        shape += 1.0
+    d = shape - 1.0 / 3.0
+    i = 0
+    while True:  # of the four draws of an attempt two make the normal one, the next decides
+        x = normal(stream, 2 * i)
+        v = (1.0 + x / math.sqrt(9.0 * d)) ** 3
+        if v > 0.0 and math.log(uniform(stream, 4 * i + 2)) < 0.5 * x * x + d - d * v + d * math.log(v):
+            return d * v * boost
+        i += 1
+
+
+@jit
 def row_keys(seed: np.uint64, salt: np.uint64, customer: NDArray[np.int64], out: NDArray[np.uint64]) -> None:
     """A random key per row, from its customer and its place among that customer's (adjacent) rows."""
     stream = np.uint64(0)

@@ -1,0 +1,187 @@
+"""How good predictions of a time are where some customers are still there: concordance, Brier score, AUC at a time.
+
+Censoring is met by inverse probability weights: a customer seen to leave at time t stands for 1 / G(t−) customers, G
+the Kaplan–Meier estimate of staying uncensored in the data evaluated. So whatever decides about censoring must not
+depend on the risk. Sort orders are found once; a bootstrap draw only changes the weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+class KaplanMeier:
+    """Product-limit estimate of staying free of an event, with any weights.
+
+    With ``after_others``, other ends of the same time come before the event (a customer who leaves at t was not
+    censored before it).
+    """
+
+    def __init__(self, time: Floats, event: Bools, *, after_others: bool = False) -> None:
+        self.times, self._at = np.unique(time, return_inverse=True)
+        self._event, self._after = event, after_others
+
+    def fit(self, weights: Floats) -> Floats:
+        """Estimate just after each of ``times``."""
+        size = len(self.times)
+        events = np.bincount(self._at, weights * self._event, size)
+        ends = np.bincount(self._at, weights, size)
+        present = ends[::-1].cumsum()[::-1] - ((ends - events) if self._after else 0)
+        kept = np.where(present > 0, 1 - events / np.where(present > 0, present, 1), 1.0)
+        # rounding of sums of weights must not leave a probability below 0
+        return np.asarray(np.maximum(kept, 0.0).cumprod())
+
+    def before(self, survival: Floats) -> Floats:
+        """Estimate just before each row's own time."""
+        return np.concatenate([[1.0], survival])[self._at]
+
+    def at(self, survival: Floats, times: Floats) -> Floats:
+        """Estimate at any times."""
+        return np.concatenate([[1.0], survival])[np.searchsorted(self.times, times, side="right")]
+
+
+class Pairs:
+    """Comparable pairs: one customer is known to leave before the other.
+
+    That is, i leaves at a time before the end of j, or at the same time if j is censored then. Pairs are split by the
+    bits of their rank in time: within a block, the earlier half is compared with the later half, by sorted risks.
+    """
+
+    def __init__(self, time: Floats, event: Bools, risk: Floats) -> None:
+        # at equal times those who leave come first; equal ranks are not compared
+        order = np.lexsort((~event, time))
+        new = np.ones(len(time), bool)
+        new[1:] = (np.diff(time[order]) != 0) | (np.diff(event[order].astype(np.int8)) != 0)
+        rank = np.empty(len(time), np.int64)
+        rank[order] = new.cumsum() - 1
+        self._levels = [
+            self._level(rank >> (bit + 1), (rank >> bit & 1).astype(bool), event, risk)
+            for bit in range(int(rank.max(initial=0)).bit_length())
+        ]
+
+    @staticmethod
+    def _level(
+        block: Ints, later: Bools, event: Bools, risk: Floats
+    ) -> tuple[Ints, Bools, Ints, Ints, Ints, Ints, Ints]:
+        order = np.lexsort((risk, block))
+        blocks, risks = block[order], risk[order]
+        step = np.flatnonzero(np.diff(blocks)) + 1
+        tie = np.flatnonzero((np.diff(blocks) != 0) | (np.diff(risks) != 0)) + 1
+        firsts = np.concatenate([[0], step, [len(order)]])
+        ties = np.concatenate([[0], tie, [len(order)]])
+        early = np.flatnonzero(~later[order] & event[order])
+        at_block = np.searchsorted(firsts, early, side="right")
+        at_tie = np.searchsorted(ties, early, side="right")
+        return (
+            order, later[order], order[early], firsts[at_block - 1], ties[at_tie - 1], ties[at_tie], firsts[at_block],
+        )  # fmt: skip
+
+    def concordance(self, weights: Floats, *early: Floats) -> list[float]:
+        """Share of the comparable pairs whose earlier leaver has the higher risk; equal risks count half.
+
+        One answer for each of ``early`` [n], which multiplies the weight of a row as the one that leaves first.
+        """
+        right, pairs = np.zeros(len(early)), np.zeros(len(early))
+        firsts = [weights * own for own in early]
+        for order, later, who, start, low, high, end in self._levels:
+            below = np.concatenate([[0.0], np.cumsum(np.where(later, weights[order], 0.0))])
+            wins, met = (below[low] + below[high]) / 2 - below[start], below[end] - below[start]
+            right += [first[who] @ wins for first in firsts]
+            pairs += [first[who] @ met for first in firsts]
+        return [float(won / all_) if all_ > 0 else np.nan for won, all_ in zip(right, pairs, strict=True)]
+
+
+def harrell(time: Floats, event: Bools, risk: Floats) -> float:
+    """Concordance of Harrell: of all comparable pairs.
+
+    Examples
+    --------
+    >>> harrell(np.array([1.0, 2.0, 3.0]), np.array([True, True, False]), np.array([0.9, 0.2, 0.4]))
+    0.6666666666666666
+    """
+    every = np.ones(len(time))
+    return Pairs(time, event, risk).concordance(every, every)[0]
+
+
+class SurvivalScores:
+    """All metrics of one set of customers, to be had with any weights.
+
+    Parameters
+    ----------
+    time : ndarray of float64, shape [n]
+        Until leaving or censoring.
+    event : ndarray of bool, shape [n]
+        Whether the customer left.
+    risk : ndarray of float64, shape [n]
+        Higher: leaves earlier.
+    survival : ndarray of float64, shape [n, k], or None
+        Probability of still being there at each of ``times``.
+    times : ndarray of float64, shape [k]
+        Increasing.
+    tau : float
+        Uno's concordance looks at those who leave before it.
+    """
+
+    def __init__(
+        self, time: Floats, event: Bools, risk: Floats, survival: Floats | None, times: Floats, tau: float
+    ) -> None:
+        self.event, self.times, self.survival = event, times, survival
+        self.pairs = Pairs(time, event, risk)
+        self.within = event & (time < tau)
+        self.censoring = KaplanMeier(time, ~event, after_others=True)
+        self.staying = KaplanMeier(time, event)
+        self.left = event[:, None] & (time[:, None] <= times)
+        self.there = time[:, None] > times
+        markers = np.repeat(risk[:, None], len(times), axis=1) if survival is None else 1 - survival
+        self.orders = [_Ties(markers[:, column]) for column in range(len(times))]
+
+    def scores(self, weights: Floats) -> tuple[dict[str, float], dict[str, Floats]]:
+        """Metrics of all customers, and metrics at each of the times."""
+        uncensored = self.censoring.fit(weights)
+        before = self.censoring.before(uncensored)
+        inverse = np.where(self.event & (before > 0), 1 / np.where(before > 0, before, 1), 0.0)
+        cases = (weights * inverse)[:, None] * self.left
+        controls = weights[:, None] * self.there
+        aucs = np.array([ties.auc(cases[:, k], controls[:, k]) for k, ties in enumerate(self.orders)])
+        ipcw = np.where(self.within, inverse**2, 0.0)
+        harrells, unos = self.pairs.concordance(weights, np.ones(len(weights)), ipcw)
+        whole = {
+            "concordance": harrells,
+            "concordance_ipcw": unos,
+            "auc_mean": float(np.nanmean(aucs)) if np.isfinite(aucs).any() else np.nan,
+        }
+        at_times = {"auc": aucs}
+        if self.survival is not None:
+            reached = self.censoring.at(uncensored, self.times)
+            reached = np.where(reached > 0, reached, np.nan)
+            overall = self.staying.at(self.staying.fit(weights), self.times)
+            for name, survival in (("brier", self.survival), ("brier_kaplan_meier", overall[None, :])):
+                leaving = (cases * survival**2).sum(axis=0)
+                at_times[name] = (leaving + (controls * (1 - survival) ** 2).sum(axis=0) / reached) / weights.sum()
+                whole[f"integrated_{name}"] = _mean_over(self.times, at_times[name])
+        return whole, at_times
+
+
+def _mean_over(times: Floats, values: Floats) -> float:
+    """Integral by trapezoids, divided by the length of the time."""
+    if len(times) == 1:
+        return float(values[0])
+    return float(np.trapezoid(values, times) / (times[-1] - times[0]))
+
+
+class _Ties:
+    """Rows by a marker: the chance that a case has a higher one than a control."""
+
+    def __init__(self, marker: Floats) -> None:
+        self.values, self.at = np.unique(marker, return_inverse=True)
+
+    def auc(self, cases: Floats, controls: Floats) -> float:
+        case = np.bincount(self.at, cases, len(self.values))
+        control = np.bincount(self.at, controls, len(self.values))
+        pairs = case.sum() * control.sum()
+        return float(case @ (np.cumsum(control) - control / 2) / pairs) if pairs > 0 else np.nan

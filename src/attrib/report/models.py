@@ -1,0 +1,81 @@
+"""What `attrib fit`, `score` and `evaluate` show in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+from rich.console import RenderableType
+from rich.text import Text
+
+from attrib.io.text import clean
+from attrib.report.terminal import MAX_WIDTH, frame_tables, place_of
+
+_MOST = 12  # rows of a table
+_BY_GROUP = ("auc", "brier", "ece")
+_DRIFTED = 8
+
+
+def outcome_parts(
+    title: str, tables: Mapping[str, pl.DataFrame], files: Sequence[Path], width: int = MAX_WIDTH
+) -> Iterator[RenderableType]:
+    """Draw the tables of an outcome.
+
+    Yields
+    ------
+    rich renderables
+        Metrics, metrics by group, reliability, gains, what has moved since training, leaks, and where the files are.
+    """
+    yield Text(clean(title), style="bold")
+    for name, heading, table in _shown(tables):
+        yield Text()
+        rows = table.head(_MOST) if name != "metrics" else table
+        yield from frame_tables(_spelled(rows), heading, table.columns, width)
+        if rows.height < table.height:
+            yield Text(f"… and {table.height - rows.height:,} more rows")
+    if files:
+        yield Text()
+        yield Text(f"wrote to {clean(place_of(files[0].parent))}: {', '.join(clean(file.name) for file in files)}")
+
+
+def _shown(tables: Mapping[str, pl.DataFrame]) -> Iterator[tuple[str, str, pl.DataFrame]]:
+    if "metrics" in tables:
+        metrics = tables["metrics"]
+        whole = metrics.filter(pl.col("by").is_null())
+        when = [] if whole["time"].is_null().all() else ["time"]
+        shown = whole.select("metric", *when, "value", "low", "high", "n")
+        yield "metrics", "of rows not seen, with 95 % intervals over customers", shown
+        for (by,), part in metrics.filter(pl.col("by").is_not_null()).partition_by("by", as_dict=True).items():
+            wide = part.filter(pl.col("metric").is_in(_BY_GROUP)).pivot("metric", index=["group", "n"], values="value")
+            yield "groups", f"by {clean(by, 40)}", wide.sort("n", descending=True)
+    if "reliability" in tables:
+        yield "reliability", "predicted and observed", tables["reliability"].drop("from", "to")
+    if "gains" in tables:
+        yield "gains", "among the customers with the highest probability", tables["gains"].drop("n")
+    if "drift" in tables:
+        moved = tables["drift"].filter(pl.col("level") != "stable")
+        if moved.height:
+            yield "drift", "features that have moved since training", moved.head(_DRIFTED)
+    if "leaks" in tables:
+        named = tables["leaks"].filter(pl.col("leak").is_not_null())
+        if named.height:
+            yield "leaks", "features that know more than they should", named.select("feature", "auc", "leak")
+    if "scores" in tables:
+        yield "scores", "the first scores", tables["scores"].drop("model", "fingerprint").head(5)
+
+
+def _spelled(table: pl.DataFrame) -> pl.DataFrame:
+    """Write numbers with three digits after the point, as metrics are."""
+    kinds = {name: kind for name, kind in table.schema.items() if kind.is_float()}
+    return table.with_columns(
+        pl.when(pl.col(name).is_not_null())
+        .then(pl.col(name).map_elements(_number, return_dtype=pl.String))
+        .otherwise(pl.lit("–"))
+        .alias(name)
+        for name in kinds
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.3f}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,249 @@
+"""Both tables read, checked and made small: what snapshots are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from attrib.arguments import check_names, open_events
+from attrib.engines.reading import batches_of, mixed_zones
+from attrib.errors import DataError, SpecError, warn
+from attrib.io import checks
+from attrib.io.sources import MORE, InlineOutcome, Source, open_table
+from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE, require_columns
+
+SATISFACTION, REFERRER = "satisfaction", "referrer_id"
+# our names inside: callers' names never meet them
+WHO, AT, ORDER, SCORE, ID, DATED = "who", "t", "order", "score", "id", "dated"
+TOUCH, DONE, MONEY, BROUGHT_BY = "touch", "done", "money", "brought_by"
+FLAGGED = "flagged"
+OWN = "own"  # own0, own1, …: the caller's columns
+NANO = 1_000  # nanoseconds of a microsecond
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Accepted rows of both tables, in no order.
+
+    Attributes
+    ----------
+    touches : polars.DataFrame
+        ``who``; ``t``, microseconds since 1970; ``touch``, the channel; ``dated``, whether the time was a date only;
+        ``order``, ``score`` (satisfaction), ``flagged``, ``own0`` … and ``id`` where the table has them.
+    outcomes : polars.DataFrame
+        ``who``, ``t``, ``done`` (the outcome), ``money``; ``brought_by`` and ``id`` where the table has them.
+    zone : str or None
+        Time zone of the output; None for times without one.
+    """
+
+    touches: pl.DataFrame
+    outcomes: pl.DataFrame
+    id_type: pl.DataType
+    zone: str | None
+
+    def only(self, rows: pl.Expr) -> Events:
+        """Those that an expression over ``who`` and ``t`` holds for."""
+        return replace(self, touches=self.touches.filter(rows), outcomes=self.outcomes.filter(rows))
+
+    @property
+    def latest(self) -> int:
+        """The latest time of either table, in microseconds since 1970."""
+        return max(int(frame[AT].max()) for frame in (self.touches, self.outcomes) if frame.height)  # type: ignore[arg-type]
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads one table, and keeps count of what it met."""
+
+    source: Source
+    types: checks.TableTypes
+    ids: str
+    who: pl.DataType
+    max_rejects: float
+    own: tuple[str, ...] = ()
+    inline: tuple[str, ...] = ()  # columns that tell touches apart which are outcomes too
+    names: pl.Categorical = field(default_factory=lambda: pl.Categorical(pl.Categories.random()))
+    aware: bool = False
+    naive: bool = False
+    unread: dict[str, int] = field(default_factory=dict)
+
+    def read(self) -> pl.DataFrame:
+        """All accepted rows, a batch at a time."""
+        rows, rejected, kept = 0, [], []
+        for raw in batches_of(self.source, self.source.frame.select(self._wanted())):
+            batch, aware, naive, _ = checks.typed(raw, self.types, self.ids)
+            self.aware |= aware
+            self.naive |= naive
+            if self.aware and self.naive:
+                raise mixed_zones(self.source.name, self.source.name)
+            if batch.height and not self._is_clean(batch):
+                whole = batch
+                batch, broken = checks.split_rejected(whole, self.types, ())
+                rejected.append(checks.list_rejected(whole, broken, self.source.name, rows))
+            rows += raw.height
+            kept.append(self._compact(batch))
+        rejected = [listed for listed in rejected if listed.height]
+        self._tell(rows, rejected)
+        empty = self._compact(checks.typed(pl.DataFrame(schema=self._schema()), self.types, self.ids)[0])
+        return pl.concat([empty, *kept], rechunk=True)
+
+    def _is_clean(self, batch: pl.DataFrame) -> bool:
+        if not checks.looks_clean(batch, self.types, ()):
+            return False
+        texts = [c for c in (CUSTOMER, CHANNEL, OUTCOME) if c in batch.columns and batch.schema[c] == pl.String]
+        return not any(batch.select(checks.is_blank(c).any()).item() for c in texts)
+
+    def _wanted(self) -> list[str]:
+        more = (EVENT, SATISFACTION, REFERRER, MORE)
+        has = self.source.schema
+        mine = [CUSTOMER, TIME, *self.types.names, *self.own, *self.inline]
+        return list(dict.fromkeys([*mine, *(c for c in more if c in has)]))
+
+    def _schema(self) -> dict[str, pl.DataType]:
+        return {name: self.source.schema[name] for name in self._wanted()}
+
+    def _tell(self, rows: int, rejected: list[pl.DataFrame]) -> None:
+        checks.check_rejects(self.source.name, rows, rejected, self.max_rejects)
+        if rejected:
+            listed = pl.concat(rejected)
+            rules = sorted(listed.group_by("rule").len().iter_rows(), key=lambda item: (-item[1], item[0]))
+            named = ", ".join(f"{rule} {count:,}" for rule, count in rules)
+            warn(
+                f"{listed.height:,} of {rows:,} rows of {self.source.name} are rejected: {named}; "
+                f"{checks.describe_row(listed)}"
+            )
+        for name, count in self.unread.items():
+            if count:
+                warn(f"{self.source.name}: {count:,} values of {name} cannot be read and count as missing")
+
+    def _compact(self, batch: pl.DataFrame) -> pl.DataFrame:
+        dtype = batch.schema[TIME]
+        assert isinstance(dtype, pl.Datetime)
+        ticks = pl.col(TIME).to_physical()
+        micro = {"ms": ticks * 1_000, "us": ticks, "ns": ticks // NANO}[dtype.time_unit]
+        columns = [pl.col(CUSTOMER).cast(self.who).alias(WHO), micro.alias(AT)]
+        if EVENT in batch.columns:
+            columns.append(pl.when(pl.col(EVENT).is_not_null()).then(pl.col(EVENT).hash()).alias(ID))
+        if CHANNEL in self.types.names:
+            columns += self._touch_columns(batch)
+        else:
+            money = pl.col(VALUE) if self.types.has_value else pl.lit(1.0)
+            columns += [pl.col(OUTCOME).cast(self.names).alias(DONE), money.alias(MONEY)]
+            if REFERRER in batch.columns:
+                columns.append(self._referrer(batch))
+        return batch.select(columns)
+
+    def _touch_columns(self, batch: pl.DataFrame) -> list[pl.Expr]:
+        dated = pl.lit(self.types.times == "date")
+        if self.types.times == "text":
+            dated = pl.col(checks.RAW + TIME).str.strip_chars().str.len_bytes() <= len("2025-01-31")
+        columns = [pl.col(CHANNEL).cast(self.names).alias(TOUCH), dated.alias(DATED)]
+        if SEQUENCE in self.types.names:
+            columns.append(pl.col(SEQUENCE).alias(ORDER))
+        if SATISFACTION in batch.columns:
+            number = pl.col(SATISFACTION).cast(pl.Float64, strict=False)
+            number = pl.when(number.is_finite()).then(number)
+            self._count(batch, SATISFACTION, number)
+            columns.append(number.alias(SCORE))
+        if self.inline:
+            columns.append(pl.struct(pl.col(c).cast(pl.String) for c in self.inline).hash().alias(FLAGGED))
+        return [*columns, *(pl.col(name).alias(f"{OWN}{i}") for i, name in enumerate(self.own))]
+
+    def _referrer(self, batch: pl.DataFrame) -> pl.Expr:
+        if self.ids == "text":
+            text = pl.col(REFERRER).cast(pl.String)
+            return pl.when(~checks.is_blank(REFERRER)).then(text).cast(self.who).alias(BROUGHT_BY)
+        number = pl.col(REFERRER).cast(self.who, strict=False)
+        self._count(batch, REFERRER, number)
+        return number.alias(BROUGHT_BY)
+
+    def _count(self, batch: pl.DataFrame, name: str, read: pl.Expr) -> None:
+        blank = pl.col(name).cast(pl.String).str.strip_chars(checks.BLANKS).str.len_bytes() == 0
+        lost = batch.select((pl.col(name).is_not_null() & ~blank & read.is_null()).sum()).item()
+        self.unread[name] = self.unread.get(name, 0) + int(lost)
+
+
+def read_events(
+    touchpoints: Any,
+    outcomes: Any,
+    columns: Mapping[str, str | Mapping[str, str]] | None,
+    own: tuple[str, ...],
+    max_rejects: float,
+) -> Events:
+    """Open, check and read both tables; one of them may be None."""
+    mapping = check_names(columns, (*own, SATISFACTION, REFERRER))
+    tables = _open(touchpoints, outcomes, mapping)
+    readers = _readers(tables, own, max_rejects)
+    if isinstance(outcomes, InlineOutcome):
+        readers["touchpoints"].inline = (checks.FLAG, *([outcomes.value] if outcomes.value else []))
+    frames = {name: reader.read() for name, reader in readers.items()}
+    aware = {reader.aware for name, reader in readers.items() if frames[name].height}
+    if len(aware) > 1:
+        raise mixed_zones("touchpoints", "outcomes")
+    if not any(frame.height for frame in frames.values()):
+        raise DataError("no_rows", f"{' and '.join(frames)} have 0 rows", hint="check the paths and any filter")
+    zone = None
+    if aware == {True}:
+        dtypes = [table.schema[TIME] for table in tables.values()]
+        zone = next((d.time_zone for d in dtypes if isinstance(d, pl.Datetime) and d.time_zone), "UTC")
+    who = next(iter(readers.values())).who
+    id_type = pl.String() if isinstance(who, pl.Categorical) else who
+    common: dict[str, pl.DataType] = {WHO: who, AT: pl.Int64()}
+    events = Events(
+        frames.get("touchpoints", pl.DataFrame(schema=common | {TOUCH: pl.Categorical(), DATED: pl.Boolean()})),
+        frames.get("outcomes", pl.DataFrame(schema=common | {DONE: pl.Categorical(), MONEY: pl.Float64()})),
+        id_type,
+        zone,
+    )  # fmt: skip
+    return Events(_ranked(events.touches, TOUCH), _ranked(events.outcomes, DONE), id_type, zone)
+
+
+def _ranked(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Give a column of names the byte order as its own: the order of events at one instant."""
+    names = sorted(frame[name].unique().cast(pl.String).to_list())
+    return frame.with_columns(pl.col(name).cast(pl.Enum(names)))
+
+
+def _open(touchpoints: Any, outcomes: Any, mapping: dict[str, Any]) -> dict[str, Source]:
+    if touchpoints is None and (outcomes is None or isinstance(outcomes, InlineOutcome)):
+        raise SpecError("bad_value", "there is neither a table of touchpoints nor one of outcomes")
+    if outcomes is None or touchpoints is None:
+        name, data = ("touchpoints", touchpoints) if outcomes is None else ("outcomes", outcomes)
+        own = mapping.get(name, {})
+        return {name: open_table(data, name, {k: v for k, v in mapping.items() if isinstance(v, str)} | own)}
+    first, second, _ = open_events(touchpoints, outcomes, mapping, (REFERRER,))
+    return {"touchpoints": first, "outcomes": second}
+
+
+def _readers(tables: dict[str, Source], own: tuple[str, ...], max_rejects: float) -> dict[str, _Reader]:
+    types = {}
+    for name, source in tables.items():
+        what = CHANNEL if name == "touchpoints" else OUTCOME
+        require_columns(name, source.schema, [CUSTOMER, TIME, what, *(own if name == "touchpoints" else ())])
+        optional = (SEQUENCE, checks.FLAG) if name == "touchpoints" else (VALUE,)
+        names = (what, *(c for c in (*optional, MORE) if c in source.schema))
+        types[name] = checks.read_types(source, names)
+    for name in own:
+        dtype = tables["touchpoints"].schema[name] if "touchpoints" in tables else None
+        if dtype is None or dtype.is_nested() or dtype == pl.Object:
+            raise DataError("wrong_type", f"features: column {name!r} of the touchpoints is {dtype}: no single value")
+    ids = checks.common_ids(list(types.values()))
+    who: pl.DataType = pl.Int64() if ids == "integer" else pl.UInt64()
+    if ids == "text":
+        # a set of categories of its own, gone with the snapshot
+        who = pl.Categorical(pl.Categories.random())
+    return {
+        name: _Reader(source, types[name], ids, who, max_rejects, own if name == "touchpoints" else ())
+        for name, source in tables.items()
+    }
+
+
+def warn_of_future(latest: int) -> None:
+    """Warn where the end of the data, as it is taken, lies ahead of the clock: one wrong year would move it."""
+    now = int(datetime.now(UTC).timestamp()) * 1_000_000
+    if latest > now:
+        warn("the latest event lies in the future, and is taken for the end of the data: give end if that is a mistake")

@@ -1,0 +1,246 @@
+"""attrib.snapshot: customers at dates, features from before and labels from after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from attrib.arguments import check_choice, check_limits, distinct_names
+from attrib.errors import warn
+from attrib.faults import nearest
+from attrib.schemas import CUSTOMER, DATE
+from attrib.snapshots.asked import check_dates, check_durations, check_model, check_question, in_micro, read_date
+from attrib.snapshots.events import AT, BROUGHT_BY, DONE, MONEY, SCORE, TOUCH, WHO, Events, read_events, warn_of_future
+from attrib.snapshots.features import Recipe, features_at, name_of_rest
+from attrib.snapshots.labels import PURPOSES, Question, answer
+from attrib.snapshots.timeline import lay_out
+from attrib.stages import StageModel
+from attrib.values import whole_number
+
+AT_ONCE = 4_000_000  # events laid out at a time: less than 1 GB, and no slower than more
+
+
+def snapshot(
+    touchpoints: Any,
+    outcomes: Any = None,
+    *,
+    at: str | date | datetime | Sequence[str | date | datetime],
+    window: str | timedelta | None = "180d",
+    gap: str | timedelta = "7d",
+    horizon: str | timedelta = "90d",
+    target: str | None = None,
+    churn: str | None = None,
+    purpose: str = "train",
+    end: str | date | datetime | None = None,
+    active_only: bool = False,
+    purchases: str | Sequence[str] = "purchase",
+    stages: str | Path | StageModel | None = None,
+    channels: Sequence[str] | None = None,
+    max_channels: int = 20,
+    features: str | Sequence[str] = (),
+    duplicates: str = "drop",
+    columns: Mapping[str, str | Mapping[str, str]] | None = None,
+    max_rejects: float = 0.05,
+) -> pl.DataFrame:
+    """Describe customers at dates: features from events before each date, the label from after it.
+
+    Features use events strictly before the date. The label looks at (date + gap, date + gap + horizon], both bounds
+    in the time of the data. A customer is in the table of a date once they have an event before it. Each feature with
+    its unit and definition: docs/snapshots.md.
+
+    Parameters
+    ----------
+    touchpoints, outcomes : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str, Path or None
+        As for :meth:`attrib.Journeys.from_events`; one of the two may be None. Read where present: ``sequence``,
+        ``event_id``, ``satisfaction`` of the touchpoints; ``value``, ``event_id``, ``referrer_id`` of the outcomes.
+    at : date or sequence of dates
+        A date is its midnight, in the time zone of the data where they have one.
+    window : str, timedelta or None
+        How far back counts, shares, sums and rhythms look: [date − window, date). None for all history.
+    gap : str or timedelta
+        Time to act between the date and the label; what happens in it is neither feature nor label.
+    horizon : str or timedelta
+        Length of the label window.
+    target : str, optional
+        Label 1: at least one such outcome in the label window.
+    churn : str, optional
+        ``"silent"``: label 1 where the label window has no event at all (with `target`: no such outcome); asked only
+        of customers with one in the window before the date. Any other text names the outcome that ends the relation:
+        label 1 where it lies in the label window; customers with one at or before date + gap are left out.
+    purpose : {"train", "survival", "score"}
+        ``train``: a column ``label``; dates whose label window passes the end of the data are left out, for
+        their customers would enter only if their event came early. ``survival``: ``duration`` and ``event`` instead,
+        censored at the end of the data. ``score``: no label, customers who have left before the date left out.
+    end : date, optional
+        Up to when the data are complete; later events are ignored. The latest timestamp of either table without.
+    active_only : bool
+        Only customers with an event in the window.
+    purchases : str or sequence of str
+        Outcomes that frequency, value and recency of purchases count.
+    stages : str, Path or StageModel, optional
+        A preset (``attrib.STAGES``), a TOML file, or a model.
+    channels : sequence of str, optional
+        Channels with columns of their own; the others are in ``(other)``. Give those of the training data when
+        scoring. Without: the `max_channels` with most touches before the earliest date, equals by name.
+    max_channels : int
+        See `channels`.
+    features : str or sequence of str
+        Touchpoint columns whose last known value becomes ``last:<column>``.
+    duplicates : {"drop", "keep"}
+        Touchpoints equal in every column read, and outcomes with a repeated ``event_id``.
+    columns : mapping of str to str, optional
+        Our names to yours, as for :meth:`attrib.Journeys.from_events`.
+    max_rejects : float
+        Largest share of rows of a table that may be rejected; those that are, are counted in a warning.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``customer_id``, ``date``, the features, then ``label`` (1 or 0), or ``duration`` (days from the date to the
+        event, or to the end of the data) and ``event`` (1 if it happened); sorted by date and customer.
+
+    Raises
+    ------
+    SpecError
+        ``bad_value``, ``bad_duration``, ``bad_date``, ``bad_stages``, ``mixed_zones`` for arguments that are not what
+        they must be.
+    DataError
+        For tables that cannot be read; ``no_rows`` if there is no event in either.
+    RejectedError
+        ``too_many_rejected``.
+
+    Examples
+    --------
+    >>> import attrib, polars as pl
+    >>> from datetime import date
+    >>> touches = pl.DataFrame(
+    ...     {
+    ...         "customer_id": [1, 1, 2],
+    ...         "timestamp": [date(2024, 1, d) for d in (1, 5, 9)],
+    ...         "channel": ["ad", "mail", "ad"],
+    ...     }
+    ... )
+    >>> bought = pl.DataFrame({"customer_id": [1, 2], "timestamp": [date(2024, 2, 1), date(2024, 1, 9)]})
+    >>> bought = bought.with_columns(outcome=pl.lit("purchase"))
+    >>> table = attrib.snapshot(
+    ...     touches, bought, at=date(2024, 1, 10), gap="1d", horizon="22d", target="purchase", end=date(2024, 2, 2)
+    ... )
+    >>> table.select("customer_id", "recency", "frequency", "touches:ad", "channel_mix", "label").rows()
+    [(1, 5.0, 0, 1, 'cross', 1), (2, 1.0, 1, 1, 'single', 0)]
+    """
+    check_choice("purpose", purpose, PURPOSES)
+    check_choice("duplicates", duplicates, ("drop", "keep"))
+    kind, outcome = check_question(target, churn, purpose)
+    back, pause, ahead = check_durations(window, gap, horizon)
+    dates, last = check_dates(at), None if end is None else read_date(end, "end")
+    model = check_model(stages)
+    own = distinct_names("features", features)
+    bought = distinct_names("purchases", purchases, "outcomes")
+    fixed = None if channels is None else distinct_names("channels", channels, "channels")
+    whole_number("max_channels", max_channels, 0, key="bad_value")
+    _, allowed = check_limits(1, max_rejects)
+    events = read_events(touchpoints, outcomes, columns, own, allowed)
+    ticks = {in_micro(moment, events.zone, "at"): moment for moment in dates}
+    until = events.latest if last is None else in_micro(last, events.zone, "end")
+    question = Question(kind, outcome, purpose, back, pause, ahead, until)
+    if last is None:
+        warn_of_future(until)
+    else:
+        events = events.only(pl.col(AT) <= until)
+    _warn_of_names(events, {"target" if kind == "target" else "churn": outcome} if outcome else {}, bought)
+    named = _most_used(events.touches, min(ticks), max_channels) if fixed is None else fixed
+    recipe = Recipe(
+        window=back,
+        channels=named,
+        rest=name_of_rest(named),
+        purchases=bought,
+        own=own,
+        stages=() if model is None else model.names,
+        satisfaction=SCORE in events.touches.columns,
+        referrals=BROUGHT_BY in events.outcomes.columns,
+    )
+    _warn_of_open([moment for tick, moment in ticks.items() if question.is_open(tick)], len(ticks), question)
+    tables = _tables(events, ticks, model, recipe, question, drop=duplicates == "drop", active_only=active_only)
+    return pl.concat([_finish(tables.pop(tick), tick, events) for tick in ticks])
+
+
+def _finish(tables: list[pl.DataFrame], tick: int, events: Events) -> pl.DataFrame:
+    """One date's table: ids as they were given, in order."""
+    stamp = pl.lit(tick, pl.Int64).cast(pl.Datetime("us"))
+    if events.zone is not None:
+        stamp = stamp.dt.replace_time_zone("UTC").dt.convert_time_zone(events.zone)
+    ids = pl.col(WHO).cast(events.id_type).alias(CUSTOMER)
+    return pl.concat(tables).select(ids, stamp.alias(DATE), pl.exclude(WHO)).sort(CUSTOMER)
+
+
+def _tables(
+    events: Events,
+    ticks: Iterable[int],
+    model: StageModel | None,
+    recipe: Recipe,
+    question: Question,
+    *,
+    drop: bool,
+    active_only: bool,
+) -> dict[int, list[pl.DataFrame]]:
+    """Rows by date, of some customers at a time: what is laid out and joined stays of one size."""
+    referrals = first_referrals(events.outcomes)
+    parts = -(-(events.touches.height + events.outcomes.height) // AT_ONCE)
+    tables: dict[int, list[pl.DataFrame]] = {tick: [] for tick in ticks}
+    repeated = 0
+    for part in range(parts):
+        some = events if parts == 1 else events.only(pl.col(WHO).to_physical().hash() % parts == part)
+        line = lay_out(some.touches, some.outcomes, recipe.purchases, model, drop=drop)
+        repeated += line.repeated
+        for moment in ticks:
+            rows = features_at(moment, line, referrals, recipe)
+            if active_only:
+                rows = rows.filter(pl.col("events") > 0)
+            rows = answer(rows, line, moment, question)
+            if question.is_open(moment):
+                rows = rows.clear()
+            tables[moment].append(rows.drop("first"))
+    if repeated:
+        warn(f"{repeated:,} touchpoints equal others on the same date: kept, since dates cannot tell duplicates")
+    return tables
+
+
+def first_referrals(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Who was brought (``who``), by whom (``by``) and when: a customer's first outcome that names somebody else."""
+    if BROUGHT_BY not in outcomes.columns:
+        return pl.DataFrame()
+    code = pl.col(WHO).to_physical()
+    named = outcomes.filter(pl.col(BROUGHT_BY).is_not_null() & (pl.col(BROUGHT_BY) != pl.col(WHO)))
+    named = named.sort(code, AT, DONE, MONEY, pl.col(BROUGHT_BY).cast(pl.String), maintain_order=True)
+    return named.filter(code.is_first_distinct()).select(WHO, AT, pl.col(BROUGHT_BY).alias("by"))
+
+
+def _most_used(touches: pl.DataFrame, before: int, most: int) -> tuple[str, ...]:
+    """Channels by their touches before the earliest date: what came later must not choose the columns."""
+    counts = touches.filter(pl.col(AT) < before).group_by(pl.col(TOUCH).cast(pl.String)).len()
+    return tuple(counts.sort([-pl.col("len").cast(pl.Int64), pl.col(TOUCH)])[TOUCH].head(most))
+
+
+def _warn_of_names(events: Events, asked: Mapping[str, str], purchases: Sequence[str]) -> None:
+    """Say where an outcome that is asked for never occurs: a misspelt one makes all labels alike."""
+    found = events.outcomes[DONE].cast(pl.String).unique().sort().to_list()
+    for name, outcome in asked.items():
+        if outcome not in found:
+            known = ", ".join(found) or "none"
+            warn(f"{name}: no outcome is called {outcome!r}{nearest(outcome, found)}; found: {known}")
+    if found and not set(purchases) & set(found):
+        warn(f"purchases: no outcome is called {' or '.join(map(repr, purchases))}; found: {', '.join(found)}")
+
+
+def _warn_of_open(open_dates: Sequence[datetime], dates: int, question: Question) -> None:
+    if open_dates:
+        first = open_dates[0].isoformat(sep=" ")
+        what = "end of the gap" if question.purpose == "survival" else "end of the label window"
+        warn(
+            f"{len(open_dates):,} of {dates:,} dates are left out, from {first}: the {what} lies beyond the end of the "
+            f"data; for features without labels ask for purpose='score'"
+        )

@@ -1,0 +1,183 @@
+"""The matrix of features: the same columns at training and ever after."""
+
+import json
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attrib.errors import AttribWarning, DataError
+from attrib.lifecycle.design import MAX_CATEGORIES, DesignMatrix
+
+FRAME = pl.DataFrame(
+    {
+        "plan": ["year", "month", None, "month"],
+        "charge": [20.0, 70.5, None, 30.0],
+        "loyal": [True, False, True, True],
+        "calls": [1, 2, 3, 6],
+        "level": pl.Series(["b", "a", "b", "b"], dtype=pl.Categorical),
+    }
+)
+
+
+def twin(frame: pl.DataFrame, new: pl.DataFrame, drop_first: bool, scale: bool):
+    """Row by row, cell by cell."""
+    names, columns = [], []
+    for name in frame.columns:
+        old, rows = frame[name].to_list(), new[name].to_list()
+        if any(isinstance(v, str) for v in old):
+            old, rows = [["(null)" if v is None else v for v in values] for values in (old, rows)]
+            levels = sorted(set(old) - {"(null)"}) + ["(null)"] * ("(null)" in old)
+            for level in levels[drop_first:] if len(levels) > 1 else []:
+                names.append(f"{name}={level}")
+                columns.append([float(v == level) for v in rows])
+            continue
+        known = [float(v) for v in old if v is not None]
+        if len(set(known)) > 1:
+            median = float(np.median(known))
+            filled = [median if v is None else float(v) for v in old]
+            mean, sd = (np.mean(filled), np.std(filled)) if scale and not set(known) <= {0, 1} else (0.0, 1.0)
+            names.append(name)
+            columns.append([((median if v is None else float(v)) - mean) / sd for v in rows])
+        if known and None in old:
+            names.append(f"{name}=(null)")
+            columns.append([float(v is None) for v in rows])
+    return names, np.array(columns).T
+
+
+@pytest.mark.parametrize("drop_first", [True, False])
+@pytest.mark.parametrize("scale", [True, False])
+def test_every_cell(drop_first, scale):
+    design = DesignMatrix.fit(FRAME, drop_first=drop_first, scale=scale)
+    names, matrix = twin(FRAME, FRAME, drop_first, scale)
+    assert design.names == names
+    found = design.transform(FRAME)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, matrix, rtol=0, atol=1e-15)
+
+
+numbers = st.one_of(st.none(), st.integers(-5, 5), st.floats(-100, 100, width=16))
+texts = st.one_of(st.none(), st.sampled_from(["", "a", "b", "(null)", "ä\n"]))
+
+
+@given(
+    st.lists(st.tuples(numbers, texts), min_size=2, max_size=8),
+    st.lists(st.tuples(numbers, texts), max_size=5),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_frame(train, score, drop_first, scale):
+    schema = {"n": pl.Float64, "t": pl.String}
+    old, new = (pl.DataFrame(rows, schema, orient="row", strict=False) for rows in (train, score))
+    names, matrix = twin(old, new, drop_first, scale)
+    if not names:
+        with pytest.raises(DataError, match="one value only"):
+            DesignMatrix.fit(old)
+        return
+    design = DesignMatrix.fit(old, drop_first=drop_first, scale=scale)
+    assert design.names == names
+    np.testing.assert_allclose(design.transform(new), matrix.reshape(len(new), len(names)), rtol=1e-12, atol=1e-12)
+    again = DesignMatrix.from_dict(json.loads(json.dumps(design.to_dict(), allow_nan=False)))
+    assert again == design
+    np.testing.assert_array_equal(again.transform(new), design.transform(new))
+
+
+def test_order_and_further_columns_do_not_matter():
+    design = DesignMatrix.fit(FRAME)
+    other = FRAME.select(pl.lit("x").alias("more"), *reversed(FRAME.columns))
+    np.testing.assert_array_equal(design.transform(other), design.transform(FRAME))
+
+
+def test_pandas_says_the_same():
+    frame = FRAME.to_pandas()
+    assert isinstance(frame, pd.DataFrame)
+    design = DesignMatrix.fit(frame, scale=True)
+    assert design.names == DesignMatrix.fit(FRAME).names
+    np.testing.assert_array_equal(design.transform(frame), DesignMatrix.fit(FRAME, scale=True).transform(FRAME))
+    np.testing.assert_array_equal(design.transform(FRAME), design.transform(frame))
+
+
+def test_rows_in_another_order_learn_the_same():
+    assert DesignMatrix.fit(FRAME, scale=False) == DesignMatrix.fit(FRAME.reverse(), scale=False)
+
+
+def test_unseen_categories_are_zeros_and_counted():
+    design = DesignMatrix.fit(FRAME, drop_first=False)
+    new = FRAME.with_columns(plan=pl.Series(["week", "week", "day", "month"]))
+    with pytest.warns(AttribWarning, match=r"of 4 rows of features, 'plan': 3 rows hold 'day', 'week', not seen"):
+        matrix = design.transform(new)
+    assert matrix[:, :3].tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0]]
+
+
+def test_nulls_that_training_had_not_are_counted():
+    design = DesignMatrix.fit(FRAME)
+    new = FRAME.with_columns(calls=pl.Series([None, 2.0, 3.0, float("nan")]))
+    with pytest.warns(AttribWarning, match=r"'calls': 2 nulls, .* became its median 2\.5"):
+        matrix = design.transform(new)
+    assert matrix[:, design.names.index("calls")].tolist() == [2.5, 2, 3, 2.5]
+
+
+def test_a_column_of_nulls_only_fits_any_kind():
+    design = DesignMatrix.fit(FRAME)
+    matrix = design.transform(FRAME.with_columns(plan=None, charge=None))
+    assert matrix[:, design.names.index("plan=(null)")].tolist() == [1] * 4
+    assert matrix[:, design.names.index("charge=(null)")].tolist() == [1] * 4
+
+
+def test_constant_columns_are_dropped_and_listed():
+    frame = FRAME.with_columns(one=1, same=pl.lit("x"), none=None)
+    with pytest.warns(AttribWarning, match="3 of 8 columns hold one value only and are left out: 'one', 'same'"):
+        design = DesignMatrix.fit(frame)
+    assert design.dropped == ("one", "same", "none")
+    assert design.names == DesignMatrix.fit(FRAME).names
+
+
+@pytest.mark.parametrize(
+    ("frame", "key", "match"),
+    [
+        (FRAME.clear(), "no_rows", "0 rows"),
+        (FRAME.with_columns(since=date(2026, 1, 1)), "bad_dtype", r"'since' \(Date\); turn dates into numbers"),
+        (FRAME.with_columns(all=[1, 2]), "bad_dtype", "leave them out"),
+        (FRAME.with_columns(charge=pl.lit(float("inf"))), "not_finite", "4 of 4 values of 'charge'"),
+        (FRAME.select(pl.lit(1).repeat_by(4).explode()), "no_features", "one value only"),
+        (pl.DataFrame({"id": [str(i) for i in range(MAX_CATEGORIES + 1)]}), "too_many_categories", "identifiers"),
+        (pl.DataFrame({"a": ["x", "y"], "a=y": [1, 2]}), "duplicate_columns", "'a=y'"),
+    ],
+)
+def test_frames_that_cannot_be_learned(frame, key, match):
+    with pytest.raises(DataError, match=match) as error:
+        DesignMatrix.fit(frame)
+    assert error.value.key == key
+
+
+def test_frames_that_differ_from_training():
+    design = DesignMatrix.fit(FRAME)
+    with pytest.raises(DataError, match="2 of 5 required columns are missing from features: plan, calls"):
+        design.transform(FRAME.drop("plan", "calls"))
+    with pytest.raises(DataError, match=r"'plan' \(Int32\), 'calls' \(String\); 'plan' was texts") as error:
+        design.transform(FRAME.with_columns(plan=1, calls=pl.lit("2")))
+    assert error.value.key == "bad_dtype"
+
+
+def test_what_is_loaded_is_checked():
+    good = DesignMatrix.fit(FRAME).to_dict()
+    numeric = next(f for f in good["features"] if f["kind"] == "numeric")
+    for broken in (
+        None,
+        [],
+        {},
+        {**good, "more": 1},
+        {**good, "features": []},
+        {**good, "features": good["features"] * 2},
+        {**good, "features": [{**numeric, "scale": 0}]},
+        {**good, "features": [{**numeric, "mean": float("nan")}]},
+        {**good, "features": [{**numeric, "kind": "other"}]},
+        {**good, "features": [{"kind": "category", "name": "a", "dtype": "", "categories": [], "reference": False}]},
+    ):
+        with pytest.raises(DataError) as error:
+            DesignMatrix.from_dict(broken)
+        assert error.value.key == "bad_model"

@@ -1,0 +1,251 @@
+"""attrib fit, score and evaluate, as processes and as functions; model files with slips."""
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+import attrib
+from attrib import modelling
+from attrib.errors import AttribError, AttribWarning, DataError, SpecError
+from attrib.lifecycle import open_model, storage
+from attrib.lifecycle.tables import split_dates
+from attrib.spec import parse
+from attrib.spec_models import EstimatorFile, SnapshotSpec, read_data, read_estimator
+
+END = datetime.fromisoformat("2024-06-01")
+SNAPSHOT = '[snapshot]\nwindow = "90d"\ngap = "3d"\nhorizon = "30d"\ndates = 2\n'
+MODELS = {
+    "logistic": f'estimator = "churn_classifier"\n{SNAPSHOT}churn = "silent"\nstages = "five"\n',
+    "boosting": 'estimator = "churn_classifier"\n[parameters]\nmodel = "boosting"\nmax_iter = 10\n'
+    f'{SNAPSHOT}churn = "silent"\n',
+    "cox": f'estimator = "survival_churn"\n{SNAPSHOT}target = "purchase"\n',
+    "curve": f'estimator = "survival_churn"\n[parameters]\nmodel = "kaplan_meier"\n{SNAPSHOT}target = "purchase"\n',
+    "brought": f'estimator = "referral_likelihood"\n[parameters]\ncheck_leaks = false\n{SNAPSHOT}',
+    "orders": 'estimator = "gamma_gamma"\n',
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Make the data, a job file without models, and model files."""
+    place = tmp_path_factory.mktemp("models")
+    data = attrib.synth.generate(customers=2500, seed=1)
+    data.touchpoints.write_parquet(place / "touchpoints.parquet")
+    data.outcomes.write_parquet(place / "outcomes.parquet")
+    (place / "job.toml").write_text('[input]\ntouchpoints = "touchpoints.parquet"\noutcomes = "outcomes.parquet"\n')
+    for name, text in MODELS.items():
+        (place / f"{name}.toml").write_text(f'name = "{name}"\n{text}')
+    return place
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, "-m", "attrib", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=cwd)
+
+
+def test_from_a_model_file_to_scores_and_tables(folder):
+    done = run("fit", "boosting.toml", "--data", "job.toml", "--out", "saved", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "boosting: fitted to" in done.stdout
+    assert "by acquisition_channel" in done.stdout
+    written = {file.name for file in (folder / "saved").iterdir()}
+    assert {"model.json", "run.json", "metrics.csv", "leaks.csv"} <= written
+
+    done = run("score", "saved", "--data", "job.toml", "--out", "scores", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    scores = pl.read_parquet(folder / "scores" / "scores.parquet")
+    assert scores.columns == ["customer_id", "date", "score", "model", "fingerprint"]
+    assert record["rows"] == scores.height
+    assert record["model"]["fingerprint"] == scores["fingerprint"][0] == open_model(folder / "saved").fingerprint
+    assert {file["table"] for file in record["inputs"]} == {"touchpoints", "outcomes"}
+    assert json.loads((folder / "scores" / "run.json").read_text())["files"] == ["scores.parquet", "scores.csv"]
+
+    done = run("evaluate", "saved", "--data", "job.toml", "--out", "judged", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "of rows not seen, with 95 % intervals over customers" in done.stdout
+    metrics = pl.read_csv(folder / "judged" / "metrics.csv")
+    assert {"auc", "pr_auc", "brier", "log_loss", "ece", "expected_maximum_profit"} <= set(metrics["metric"])
+    fitted = pl.read_csv(folder / "saved" / "metrics.csv")
+    assert metrics.equals(fitted)  # the same dates, and predictions equal to the bit
+
+
+def test_faults_are_one_message_and_an_exit_code(folder):
+    for arguments, code, message in (
+        (("fit", "nowhere.toml", "--data", "job.toml", "--out", "x"), 2, "nowhere.toml cannot be read"),
+        (("score", "nowhere", "--data", "job.toml", "--out", "x"), 3, "model.json cannot be read"),
+        (("evaluate", ".", "--data", "job.toml"), 3, "next step: give the folder of a saved model"),
+    ):
+        done = run(*arguments, cwd=folder)
+        assert done.returncode == code
+        assert message in done.stderr.replace("\n", " ")
+        assert "Traceback" not in done.stderr
+    assert not (folder / "x").exists()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_estimator_goes_all_the_way(folder, name, tmp_path):
+    fitted = modelling.fit(folder / f"{name}.toml", folder / "job.toml", tmp_path / "saved")
+    assert "metrics" in fitted.tables
+    scored = modelling.score(tmp_path / "saved", folder / "job.toml", tmp_path / "scores.parquet")
+    assert sorted(file.name for file in scored.files) == ["scores.parquet", "scores.run.json"]
+    table = pl.read_parquet(tmp_path / "scores.parquet")
+    assert table["customer_id"].is_unique().all()
+    assert table["score"].is_finite().all()
+    if name != "orders":
+        assert table["score"].is_between(0, 1).all()
+    judged = modelling.evaluate(tmp_path / "saved", folder / "job.toml", replicates=200)
+    assert judged.files == ()
+    assert judged.tables["metrics"].equals(fitted.tables["metrics"])
+    if name == "logistic":
+        assert {"stage", "acquisition_channel"} <= set(judged.tables["metrics"]["by"].drop_nulls())
+    if name in ("cox", "curve"):
+        assert {"concordance", "integrated_brier", "auc"} <= set(judged.tables["metrics"]["metric"])
+
+
+def test_the_metrics_are_those_of_snapshots_made_by_hand(folder, tmp_path):
+    modelling.fit(folder / "logistic.toml", folder / "job.toml", tmp_path)
+    saved = open_model(tmp_path)
+    day = datetime.fromisoformat(saved.snapshot["test"][0])
+    tables = [pl.read_parquet(folder / f"{name}.parquet") for name in ("touchpoints", "outcomes")]
+    rows = attrib.snapshot(
+        *tables, at=day, window="90d", gap="3d", horizon="30d", churn="silent", stages="five",
+        channels=saved.snapshot["channels"],
+    )  # fmt: skip
+    auc = saved.model.score(rows, rows["label"])
+    assert np.isclose(saved.metrics[0]["value"], auc)
+    last = max(map(datetime.fromisoformat, saved.snapshot["train"]))
+    assert last + timedelta(days=33) < day
+    scores = modelling.score(tmp_path, folder / "job.toml", tmp_path / "s.csv", at=day.isoformat()).tables["scores"]
+    joined = scores.join(rows.select("customer_id"), on="customer_id")
+    wanted = rows.with_columns(p=saved.model.predict_proba(rows)[:, 1]).sort("customer_id")["p"]
+    assert np.array_equal(joined.sort("customer_id")["score"], wanted)
+
+
+def test_referrals_are_counted_in_the_label_window():
+    def day(n):
+        return datetime.fromisoformat("2024-01-01") + timedelta(days=n)
+
+    rows = [(1, 0, None), (2, 12, 1), (3, 41, 1), (4, 13, 1), (4, 15, 1), (5, 11, 1), (6, 14, 2), (7, 20, 7)]
+    outcomes = pl.DataFrame(
+        {
+            "customer_id": [who for who, _, _ in rows],
+            "timestamp": [day(when) for _, when, _ in rows],
+            "outcome": "purchase",
+            "referrer_id": [by for _, _, by in rows],
+        }
+    )
+    touches = pl.DataFrame({"customer_id": [1, 2, 7], "timestamp": [day(0), day(1), day(2)], "channel": "ad"})
+    from attrib.lifecycle.tables import EventTables, rows_at
+
+    tables = EventTables(touches, outcomes)
+    asked = SnapshotSpec(gap="1d", horizon="30d").model_dump()
+    found = rows_at(tables, tables.events(), asked, [day(10)], "train", referrals=True)
+    counts = dict(zip(found.keys["customer_id"], found.labels["count"], strict=True))
+    assert counts == {1: 3, 2: 1, 7: 0}  # 5 came in the gap (at its end), 3 on the last day; 4 counts once
+
+
+def test_dates_that_have_been_seen_are_told(folder, tmp_path):
+    modelling.fit(folder / "logistic.toml", folder / "job.toml", tmp_path)
+    early = open_model(tmp_path).snapshot["train"][-1]
+    done = modelling.evaluate(tmp_path, folder / "job.toml", at=[early], replicates=0)
+    assert any("the model has seen these times" in note for note in done.warnings)
+
+
+def test_dates_between_are_left_out():
+    asked = SnapshotSpec(gap="1d", horizon="30d", at=("2024-01-01", "2024-02-20", "2024-03-01")).model_dump()
+    with pytest.warns(AttribWarning, match="1 dates are left out, for their labels reach into the test: 2024-02-20"):
+        found = split_dates(asked, END)
+    assert (found.train, found.test) == (
+        (datetime.fromisoformat("2024-01-01"),),
+        (datetime.fromisoformat("2024-03-01"),),
+    )
+    with pytest.raises(SpecError, match="no date is over before the test begins"):
+        split_dates({**asked, "at": ("2024-02-20", "2024-03-01")}, END)
+    with pytest.raises(SpecError, match="leave none to learn from"):
+        split_dates({**asked, "at": ("2024-02-20",)}, END)
+    assert split_dates({**asked, "test_dates": 0}, END).test == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "message"),
+    [
+        ('estimator = "churn_clasifier"', "bad_value", 'not "churn_clasifier"; did you mean churn_classifier?'),
+        ('estimator = "gamma_gamma"\nestimater = 1', "unknown_key", "did you mean estimator?"),
+        ('estimator = "gamma_gamma"\n[snapshot]', "excluded_key", "gamma_gamma learns from purchases"),
+        ('estimator = "churn_classifier"\n[purchases]', "excluded_key", "churn_classifier learns from snapshots"),
+        ('estimator = "churn_classifier"', "missing_key", "[snapshot] needs churn"),
+        ('estimator = "referral_likelihood"\n[snapshot]\nhorizn = "3d"', "unknown_key", "did you mean horizon?"),
+        (
+            'estimator = "referral_likelihood"\n[snapshot]\nat = [2024-01-01]\nevery = "3d"',
+            "excluded_key",
+            "every does not belong here: at names the dates",
+        ),
+        ('estimator = "referral_likelihood"\n[snapshot]\ndates = 0', "bad_value", "must be at least 1"),
+    ],
+)
+def test_slips_in_a_model_file(tmp_path, text, key, message):
+    (tmp_path / "model.toml").write_text(f'name = "m"\n{text}\n')
+    with pytest.raises(SpecError) as error:
+        read_estimator(tmp_path / "model.toml")
+    assert error.value.key == key
+    assert message in str(error.value)
+
+
+def test_slips_that_only_the_estimator_knows(folder, tmp_path):
+    for text, message in (
+        ('estimator = "gamma_gamma"\n[parameters]\nC = 1', "parameters of gamma_gamma: none"),
+        (f'estimator = "churn_classifier"\n[parameters]\nmodl = 1\n{SNAPSHOT}target = "a"', "did you mean model?"),
+        (f'estimator = "churn_classifier"\n[parameters]\nmodel = "x"\n{SNAPSHOT}target = "visit"', "'x' is not one of"),
+        (f'estimator = "churn_classifier"\n{SNAPSHOT}target = "a"\nstages = "s.toml"', "is a file"),
+        (
+            f'estimator = "survival_churn"\n[parameters]\nmodel = "time_varying_cox"\n{SNAPSHOT}target = "a"',
+            "in Python",
+        ),
+    ):
+        (tmp_path / "model.toml").write_text(f'name = "m"\n{text}\n')
+        with pytest.raises(SpecError, match=message):
+            modelling.fit(tmp_path / "model.toml", folder / "job.toml", tmp_path / "out")
+    (tmp_path / "paths.toml").write_text('[input]\npaths = "p.csv"\n')
+    with pytest.raises(SpecError, match="neither customers nor times"):
+        modelling.fit(folder / "orders.toml", tmp_path / "paths.toml", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_dates_may_stand_without_quotes():
+    import tomllib
+
+    text = 'name = "m"\nestimator = "referral_likelihood"\n[snapshot]\nat = [2024-01-01, "2024-02-01"]'
+    spec = parse(EstimatorFile, tomllib.loads(text), "model.toml")
+    assert spec.snapshot.at == ("2024-01-01", "2024-02-01")
+
+
+def test_a_job_file_with_models_is_data_too(tmp_path):
+    (tmp_path / "job.toml").write_text(
+        '[input]\ntouchpoints = "t.csv"\noutcomes = "o.csv"\n[[models]]\nmethod = "linear"'
+    )
+    assert read_data(tmp_path / "job.toml").input.touchpoints == "t.csv"
+
+
+def test_a_model_whose_snapshot_was_changed(folder, tmp_path):
+    modelling.fit(folder / "orders.toml", folder / "job.toml", tmp_path)
+    about = json.loads((tmp_path / "model.json").read_text())
+    for snapshot in ({}, {"unit": 3}, {"more": 1}):
+        changed = about | {"snapshot": snapshot}
+        changed["sha256"] = storage.sha256(
+            storage.canonical({key: value for key, value in changed.items() if key != "sha256"})
+        )
+        (tmp_path / "model.json").write_text(json.dumps(changed))
+        with pytest.raises(AttribError):
+            modelling.score(tmp_path, folder / "job.toml", tmp_path / "scores")
+
+
+def test_nobody_at_that_date(folder, tmp_path):
+    modelling.fit(folder / "logistic.toml", folder / "job.toml", tmp_path)
+    with pytest.raises(DataError, match="no customer can be looked at on 1999-01-01"):
+        modelling.score(tmp_path, folder / "job.toml", tmp_path / "scores", at="1999-01-01")

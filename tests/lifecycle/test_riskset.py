@@ -1,0 +1,226 @@
+"""Customers at risk: each estimate beside its slow twin, and beside lifelines where that knows it."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attrib.errors import AttribWarning, DataError, SpecError
+from attrib.lifecycle import calibration_at, cumulative_incidence
+from attrib.lifecycle.riskset import RiskTable, concordance, entries, flags, numbers
+
+lives = st.lists(
+    st.tuples(st.integers(1, 6), st.sampled_from([None, "moved", "price"]), st.integers(0, 4), st.integers(0, 3)),
+    min_size=1,
+    max_size=12,
+)
+
+
+def columns(rows):
+    """Duration, cause, entry before duration, risk."""
+    duration = np.array([row[0] for row in rows], float)
+    return duration, [row[1] for row in rows], np.minimum([float(row[2]) for row in rows], duration - 1), rows
+
+
+@given(lives, st.booleans())
+def test_kaplan_meier_customer_by_customer(rows, late):
+    duration, cause, entry, _ = columns(rows)
+    event = np.array([c is not None for c in cause])
+    table = RiskTable.of(duration, event, entry if late else None)
+    survival, hazard, variance = 1.0, 0.0, 0.0
+    for j, t in enumerate(sorted(set(duration[event]))):
+        n = sum(d >= t and (not late or e < t) for d, e in zip(duration, entry, strict=True))
+        d = sum((duration == t) & event)
+        survival, hazard = survival * (1 - d / n), hazard + d / n
+        variance = variance + d / (n * (n - d)) if n > d else math.inf
+        assert (table.times[j], table.at_risk[j], table.left[j]) == (t, n, d)
+        assert table.survival()[j] == pytest.approx(survival)
+        assert table.hazard()[j] == pytest.approx(hazard)
+        low, high = (bound[j] for bound in table.interval())
+        if 0 < survival < 1 and variance < math.inf:
+            width = 1.959963984540054 * math.sqrt(variance) / math.log(survival)
+            assert low == pytest.approx(survival ** math.exp(-width))
+            assert high == pytest.approx(survival ** math.exp(width))
+        assert 0 <= low <= survival + 1e-12
+        assert survival - 1e-12 <= high <= 1
+
+
+def test_kaplan_meier_of_lifelines():
+    from lifelines import KaplanMeierFitter
+
+    random = np.random.default_rng(1)
+    duration, event = random.integers(1, 20, 300).astype(float), random.random(300) < 0.6
+    with np.errstate():
+        theirs = KaplanMeierFitter().fit(duration, event)
+    table = RiskTable.of(duration, event)
+    np.testing.assert_allclose(table.survival(), theirs.predict(table.times), rtol=1e-12)
+    low, high = table.interval()
+    bounds = theirs.confidence_interval_.loc[table.times].to_numpy()
+    np.testing.assert_allclose(np.column_stack([low, high])[:-1], bounds[:-1], rtol=1e-12)
+
+
+@given(lives, st.booleans())
+def test_incidence_customer_by_customer(rows, late):
+    duration, cause, entry, _ = columns(rows)
+    if not any(cause):
+        with pytest.raises(DataError, match="left"):
+            cumulative_incidence(duration, cause)
+        return
+    found = cumulative_incidence(duration, cause, at=range(8), entry=entry if late else None)
+    for name in sorted({c for c in cause if c}):
+        there, alone, incidence = 1.0, 1.0, 0.0
+        for t, row in enumerate(found.filter(cause=name).iter_rows(named=True)):
+            n = sum(d >= t and (not late or e < t) for d, e in zip(duration, entry, strict=True))
+            gone = [c for c, d in zip(cause, duration, strict=True) if c and d == t]
+            if gone:
+                incidence += there * gone.count(name) / n
+                alone *= 1 - gone.count(name) / n
+                there *= 1 - len(gone) / n
+            assert row["time"] == t
+            assert row["incidence"] == pytest.approx(incidence)
+            assert row["one_minus_km"] == pytest.approx(1 - alone)
+            assert row["one_minus_km"] >= row["incidence"] - 1e-12
+            if row["incidence_low"] is not None:
+                assert 0 <= row["incidence_low"] <= row["incidence"] + 1e-12 <= row["incidence_high"] + 2e-12
+    total = found.group_by("time").agg(pl.col("incidence").sum()).sort("time")["incidence"]
+    table = RiskTable.of(duration, np.array([c is not None for c in cause]), entry if late else None)
+    if late and (table.survival()[:-1] == 0).any():  # nobody was left, and others came
+        return
+    assert total[-1] == pytest.approx(1 - table.survival()[-1])
+
+
+def test_incidence_of_lifelines_where_nothing_is_tied():
+    from lifelines import AalenJohansenFitter
+
+    random = np.random.default_rng(2)
+    duration, cause = random.exponential(size=200), random.integers(0, 3, 200)
+    with np.errstate():
+        theirs = AalenJohansenFitter(calculate_variance=True).fit(duration, cause, event_of_interest=2)
+    found = (
+        cumulative_incidence(duration, pd.Series(cause).where(cause > 0))
+        .filter(cause=2)
+        .filter(pl.col("incidence") > 0)
+    )
+    at = found["time"].to_numpy()
+    np.testing.assert_allclose(found["incidence"], theirs.cumulative_density_.loc[at].to_numpy().ravel(), rtol=1e-10)
+    bounds = np.sort(theirs.confidence_interval_.loc[at].to_numpy(), axis=1)
+    np.testing.assert_allclose(found.select("incidence_low", "incidence_high").to_numpy(), bounds, rtol=1e-8)
+
+
+def test_causes_come_in_any_shape():
+    wanted = cumulative_incidence([1, 2, 3], pl.Series(["a", None, "b"])).rows()
+    texts = ["a", math.nan, "b"]
+    for cause in (texts, tuple(texts), np.array(texts, object), pd.Series(texts), pd.Categorical(["a", None, "b"])):
+        assert cumulative_incidence(pd.Series([1, 2, 3]), cause).rows() == wanted
+    assert cumulative_incidence([1, 2, 3], [7, None, 8])["cause"].to_list() == [7, 7, 8, 8]
+
+
+def test_the_incidence_is_covered():
+    """Two constant hazards: the truth of cause 1 at t is a / (a + b) × (1 − exp(−(a + b) t))."""
+    random = np.random.default_rng(3)
+    truth, inside = 0.6 * (1 - math.exp(-0.5)), 0
+    for _ in range(300):
+        a, b, c = random.exponential(1 / 0.3, 200), random.exponential(1 / 0.2, 200), random.exponential(4, 200)
+        first = np.minimum(a, np.minimum(b, c))
+        cause = np.where(first == c, None, np.where(first == a, "a", "b"))
+        row = cumulative_incidence(first, cause, at=[1]).filter(cause="a").row(0, named=True)
+        inside += row["incidence_low"] <= truth <= row["incidence_high"]
+    assert 0.91 <= inside / 300 <= 0.985
+
+
+@given(lives, st.booleans())
+def test_concordance_pair_by_pair(rows, late):
+    duration, cause, entry, _ = columns(rows)
+    event, risk = np.array([c is not None for c in cause]), np.array([float(row[3]) for row in rows])
+    good = pairs = 0.0
+    for i in np.flatnonzero(event):
+        for j in range(len(rows)):
+            outlasts = duration[j] > duration[i] or (duration[j] == duration[i] and not event[j])
+            if outlasts and (not late or entry[j] < duration[i]):
+                pairs += 1
+                good += (risk[j] < risk[i]) + (risk[j] == risk[i]) / 2
+    if pairs:
+        assert concordance(risk, duration, event, entry if late else None) == pytest.approx(good / pairs)
+    else:
+        with pytest.warns(AttribWarning, match="no two customers"):
+            assert math.isnan(concordance(risk, duration, event, entry if late else None))
+
+
+def test_concordance_of_lifelines():
+    from lifelines.utils import concordance_index
+
+    random = np.random.default_rng(4)
+    duration, event = random.integers(1, 40, 1000).astype(float), random.random(1000) < 0.5
+    risk = random.integers(0, 50, 1000) - duration / 2
+    assert concordance(risk, duration, event) == pytest.approx(concordance_index(duration, -risk, event), abs=1e-12)
+
+
+def test_calibration_counts_the_censored():
+    random = np.random.default_rng(5)
+    chance = random.choice([0.1, 0.3, 0.5, 0.8], 20_000)
+    leaves, seen = random.exponential(-1 / np.log(1 - chance)), random.exponential(2, 20_000)
+    table = calibration_at(chance, np.minimum(leaves, seen), leaves <= seen, 1, bins=20)
+    assert table["predicted"].round(6).to_list() == [0.1, 0.3, 0.5, 0.8]
+    assert table["customers"].sum() == 20_000
+    assert (table["observed"] - table["predicted"]).abs().max() < 0.02
+    inside = (table["observed_low"] <= table["predicted"]) & (table["predicted"] <= table["observed_high"])
+    assert inside.sum() >= 3
+    short = calibration_at([0.1, 0.2], [1, 5], [False, False], 4, bins=2)
+    assert short["observed"].to_list() == [None, 0.0]
+
+
+def test_bad_values_are_named():
+    for call, key in (
+        (lambda: numbers(["a"], "duration"), "bad_dtype"),
+        (lambda: numbers([1, None], "duration"), "null_values"),
+        (lambda: numbers([1, math.inf], "duration"), "null_values"),
+        (lambda: numbers([1, -1], "duration"), "negative_duration"),
+        (lambda: numbers([1], "duration", rows=2), "bad_length"),
+        (lambda: numbers(object(), "duration"), "bad_dtype"),
+        (lambda: flags(["Yes"], "event"), "bad_dtype"),
+        (lambda: flags([0, 2], "event"), "bad_dtype"),
+        (lambda: flags(pl.Series([True, None]), "event"), "null_values"),
+        (lambda: entries([1.0], np.ones(1)), "entry_after_duration"),
+        (lambda: calibration_at([1.5], [1], [True], 1), "bad_value"),
+        (lambda: cumulative_incidence([1.0], ["a", "b"]), "bad_length"),
+    ):
+        with pytest.raises(DataError) as error:
+            call()
+        assert error.value.key == key
+    with pytest.raises(SpecError, match="level"):
+        cumulative_incidence([1.0], ["a"], level=95)
+
+
+@pytest.mark.real_data
+def test_competitors_take_fewer_than_one_minus_kaplan_meier_says(shared_data):
+    table = pl.read_csv(shared_data / "telco_churn_referrals.csv", infer_schema_length=None)
+    duration, cause = table["Tenure in Months"].cast(pl.Float64), table["Churn Category"]
+    found = cumulative_incidence(duration, cause, at=[72])
+    row = found.row(by_predicate=pl.col("cause") == "Competitor", named=True)
+    assert row["one_minus_km"] == pytest.approx(0.211, abs=5e-4)
+    # 0.188 is what lifelines finds at one seed: it parts ties at random (0.183 to 0.189), and months are full of them
+    assert row["incidence"] == pytest.approx(0.18486, abs=5e-6)
+    left = cause.is_not_null().to_numpy()
+    everything = 1 - RiskTable.of(duration.to_numpy(), left).survival()[-1]
+    assert found["incidence"].sum() == pytest.approx(everything, abs=1e-12)
+
+
+@pytest.mark.real_data
+def test_where_the_published_incidence_comes_from(shared_data):
+    from lifelines import AalenJohansenFitter
+
+    table = pl.read_csv(shared_data / "telco_churn_referrals.csv", infer_schema_length=None)
+    names = ["Competitor", "Attitude", "Dissatisfaction", "Other", "Price"]
+    code = table["Churn Category"].replace_strict(names, range(1, 6), default=0).to_numpy()
+    found = []
+    for seed in range(3):
+        fitter = AalenJohansenFitter(calculate_variance=False, seed=seed)
+        with np.errstate(), pytest.warns(Warning, match="randomly jittered"):
+            fitter.fit(table["Tenure in Months"].to_numpy(), code, event_of_interest=1)
+        found.append(float(fitter.predict(72)))
+    assert found[0] == pytest.approx(0.188, abs=5e-4)
+    assert max(found) - min(found) > 0.004

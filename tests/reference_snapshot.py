@@ -1,0 +1,174 @@
+"""The slow twin of snapshots: one customer, one date, plain lists (docs/snapshots.md)."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from reference_events import Row, outcome_order, touch_order
+from reference_stages import walk
+
+DAY = 86_400
+
+
+def days(duration: Any) -> float:
+    return duration.total_seconds() / DAY
+
+
+def most_used(touches: Sequence[Row], before: Any, most: int) -> list[str]:
+    """Channels by touches before a date, equals by name."""
+    names = [row["channel"] for row in touches if row["timestamp"] < before]
+    return sorted(set(names), key=lambda name: (-names.count(name), name))[:most]
+
+
+def referrals(outcomes: Sequence[Row]) -> list[tuple[Any, Any, Any]]:
+    """(referred, referrer, time) of each customer's first outcome that names somebody else."""
+    found: dict[Any, tuple[Any, Any, Any]] = {}
+    for row in sorted(outcomes, key=lambda r: (*outcome_order(r, ()), str(r.get("referrer_id")))):
+        by = row.get("referrer_id")
+        if by is not None and by != row["customer_id"]:
+            found.setdefault(row["customer_id"], (row["customer_id"], by, row["timestamp"]))
+    return list(found.values())
+
+
+def slope(points: list[tuple[float, float]]) -> float | None:
+    if len({x for x, _ in points}) < 2:
+        return None
+    mx, my = statistics.fmean(x for x, _ in points), statistics.fmean(y for _, y in points)
+    return sum((x - mx) * (y - my) for x, y in points) / sum((x - mx) ** 2 for x, _ in points)
+
+
+def features(
+    customer: Any,
+    date: Any,
+    touches: list[Row],
+    outcomes: list[Row],
+    window: Any,
+    channels: Sequence[str],
+    purchases: Sequence[str],
+    model: Sequence[tuple[str, str | None, int]],
+    own: Sequence[str],
+    brought: list[tuple[Any, Any, Any]],
+) -> Row | None:
+    """Features of one customer at one date; None without an event before it."""
+    rest = ("satisfaction", *own)
+    mine = [r for r in touches if r["customer_id"] == customer and r["timestamp"] < date]
+    mine = sorted(mine, key=lambda r: touch_order(r, rest))
+    # touches equal in every column are one
+    mine = [r for i, r in enumerate(mine) if i == 0 or touch_order(r, rest) != touch_order(mine[i - 1], rest)]
+    done = [r for r in outcomes if r["customer_id"] == customer and r["timestamp"] < date]
+    done = sorted(done, key=lambda r: outcome_order(r, ()))
+    times = sorted(r["timestamp"] for r in (*mine, *done))
+    if not times:
+        return None
+
+    def recent(rows: list[Row]) -> list[Row]:
+        return [r for r in rows if window is None or r["timestamp"] >= date - window]
+
+    now, then = recent(mine), recent(done)
+    bought = [r for r in done if r["outcome"] in purchases]
+    values = [float(r["value"]) for r in recent(bought)]
+    instants = sorted({r["timestamp"] for r in (*now, *then)})
+    gaps = [days(b - a) for a, b in pairwise(instants)]
+    names = [r["channel"] for r in now]
+    n = len(names)
+    shares = [names.count(name) / n for name in set(names)]
+    switches = [(a, b) for a, b in pairwise(now) if a["channel"] != b["channel"]]
+    # touches stand before outcomes of the same instant: a purchase at the first touch's instant lies between
+    within = [(a, b) for a, b in switches if not any(a["timestamp"] <= r["timestamp"] < b["timestamp"] for r in bought)]
+    row: Row = {
+        "tenure": days(date - times[0]),
+        "recency": days(date - times[-1]),
+        "recency_touch": days(date - mine[-1]["timestamp"]) if mine else None,
+        "recency_purchase": days(date - bought[-1]["timestamp"]) if bought else None,
+        "events": len(now) + len(then),
+        "touches": n,
+        "outcomes": len(then),
+        "frequency": len(values),
+        "value": sum(values),
+        "value_mean": statistics.fmean(values) if values else None,
+        "gap_mean": statistics.fmean(gaps) if gaps else None,
+        "gap_median": statistics.median(gaps) if gaps else None,
+        "gap_std": statistics.stdev(gaps) if len(gaps) > 1 else None,
+        "gap_last": gaps[-1] if gaps else None,
+        "channels": len(set(names)),
+        "channel_entropy": -sum(share * math.log(share) for share in shares) + 0.0 if names else None,
+        "switches": len(switches),
+        "channel_mix": ("none", "single")[len(set(names))] if len(set(names)) < 2 else "cross" if within else "multi",
+    }
+    counts = {name: names.count(name) for name in channels}
+    counts["(other)"] = n - sum(counts.values())
+    row |= {f"touches:{name}": count for name, count in counts.items()}
+    row |= {f"share:{name}": count / n if n else None for name, count in counts.items()}
+    if model:
+        moves = [move for move in walk(done, model) if move.goal > move.source]
+        entries = {move.goal: move.time for move in moves}
+        at = moves[-1].goal if moves else 0
+        row |= {
+            "stage": model[at][0],
+            "days_in_stage": days(date - entries.get(at, times[0])),
+            "stages_entered": len(moves) + 1,
+        }
+        row |= {
+            f"days_to:{name}": days(entries[j] - times[0]) if j in entries else None
+            for j, (name, _, _) in enumerate(model)
+            if j
+        }
+    scores = [(days(r["timestamp"] - date), r["satisfaction"]) for r in now if r.get("satisfaction") is not None]
+    row["satisfaction"] = next((r["satisfaction"] for r in mine[::-1] if r.get("satisfaction") is not None), None)
+    row["satisfaction_mean"] = statistics.fmean(y for _, y in scores) if scores else None
+    row["satisfaction_trend"] = slope(scores)
+    row["referrals_made"] = sum(by == customer and time < date for _, by, time in brought)
+    row["referrals_received"] = sum(who == customer and time < date for who, _, time in brought)
+    for name in own:
+        row[f"last:{name}"] = next((r[name] for r in mine[::-1] if r.get(name) is not None), None)
+    return row
+
+
+def label(  # noqa: PLR0911 - one step a rule
+    customer: Any, date: Any, touches: list[Row], outcomes: list[Row], ask: Any
+) -> dict[str, Any] | None:
+    """The label, duration and event, or {} for scoring; None if the customer is not asked about."""
+    after = date + ask.gap
+    until = after + ask.horizon
+    name = ask.churn if ask.churn not in (None, "silent") else ask.target
+    rows = [r for r in (*touches, *outcomes) if r["customer_id"] == customer]
+    seen = [r["timestamp"] for r in rows if name is None or r.get("outcome") == name]
+    if ask.target is None and ask.churn is None:
+        return {}
+    if ask.churn not in (None, "silent") and any(t < date if ask.purpose == "score" else t <= after for t in seen):
+        return None
+    if ask.churn == "silent" and not any(t < date and (ask.window is None or t >= date - ask.window) for t in seen):
+        return None
+    if ask.purpose == "score":
+        return {}
+    later = sorted(t for t in seen if t > after)
+    if ask.purpose == "survival":
+        if after >= ask.end:
+            return None
+        return {"duration": days((later[0] if later else ask.end) - date), "event": int(bool(later))}
+    if until > ask.end:
+        return None
+    happened = any(t <= until for t in later)
+    return {"label": int(not happened if ask.churn == "silent" else happened)}
+
+
+def snapshot(
+    touches: list[Row], outcomes: list[Row], dates: Sequence[Any], ask: Any, purchases: Sequence[str] = ("purchase",),
+    model: Sequence[tuple[str, str | None, int]] = (), own: Sequence[str] = (), most: int = 20,
+) -> list[Row]:  # fmt: skip
+    """The whole table, sorted by date and customer."""
+    touches = [r for r in touches if r["timestamp"] <= ask.end]
+    outcomes = [r for r in outcomes if r["timestamp"] <= ask.end]
+    channels, brought = most_used(touches, min(dates), most), referrals(outcomes)
+    table = []
+    for date in sorted(dates):
+        for customer in sorted({r["customer_id"] for r in (*touches, *outcomes)}):
+            row = features(customer, date, touches, outcomes, ask.window, channels, purchases, model, own, brought)
+            answer = None if row is None else label(customer, date, touches, outcomes, ask)
+            if row is not None and answer is not None:
+                table.append({"customer_id": customer, "date": date, **row, **answer})
+    return table
