@@ -44,7 +44,8 @@ test: export OPENBLAS_NUM_THREADS = 1
 test: $(STAMP)  ## all tests but the doctests and the long ones, in memory and out of it, in JOBS processes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10 $(ARGS)
 	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quiet --ignore=tests/awkward \
-	    --ignore=tests/parity/test_peers.py --ignore=tests/spark --ignore=tests/lifecycle $(ARGS)
+	    --ignore=tests/parity/test_peers.py --ignore=tests/spark --ignore=tests/lifecycle --ignore=tests/docs \
+	    --ignore-glob='tests/unit/test_benchmark*' $(ARGS)
 
 test-spark: $(STAMP)  ## all tests with Spark, the long ones too
 	$(BIN)/python -m pytest -m "spark or spark_long" tests/spark $(ARGS)
