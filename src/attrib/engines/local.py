@@ -26,7 +26,7 @@ from attrib.summing import RunningSums
 from attrib.tally import Tally, merge
 from attrib.values import whole_number
 
-HELD = 256 << 20  # bytes of rows held before they go to disk, without a limit: memory never used before costs more
+HELD = 128 << 20  # bytes of rows held before they go to disk, without a limit: memory never used before costs more
 KEPT = 512 << 20  # bytes of partitions, at most, that stay in memory for the next question
 TALLY_FLOOR = 64 << 20  # bytes that tallies may take however small the limit for events is
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?")
@@ -64,7 +64,7 @@ class LocalEngine:
         Default: ``ATTRIB_THREADS``, else the cores this process may use.
     memory_limit : int or str, optional
         Bytes that events and sums may take, such as ``"2GB"``: rows that have to be ordered go to disk beyond half of
-        it. Default: ``ATTRIB_MEMORY_LIMIT``, else a quarter of the machine's memory, with rows on disk beyond 256 MB.
+        it. Default: ``ATTRIB_MEMORY_LIMIT``, else a quarter of the machine's memory, with rows on disk beyond 128 MB.
     spill : str, optional
         Folder for what does not fit. Default: the system's temporary folder.
     progress : callable, optional
