@@ -326,3 +326,15 @@ def test_from_events_to_actions():
     assert found.customers.height == now.height
     known = found.ranking.filter(pl.col("change").is_not_null())
     assert known["change"].mean() == pytest.approx(0.4, abs=0.12)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"consent_free": ["mail"]}, "consent_free is given without consent"),
+        ({"consent_free": ["mial"], "consent": {}}, "did you mean 'mail'"),
+    ],
+)
+def test_consent_free_must_mean_something(asked, words):
+    with pytest.raises(SpecError, match=words):
+        attrib.next_action(NOW, past(400), **asked)

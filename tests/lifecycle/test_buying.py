@@ -18,7 +18,7 @@ from scipy.stats import beta as beta_distribution
 from scipy.stats import gamma as gamma_distribution
 
 from attrib.errors import AttribWarning, DataError, SolveError, SpecError
-from attrib.lifecycle import BetaGeoNBD, GammaGamma
+from attrib.lifecycle import BetaGeoNBD, GammaGamma, lifetime_value
 from attrib.lifecycle.buying import _gamma_gamma, _Histories
 
 CDNOW = (0.2425929, 4.4135316, 0.7928861, 2.4257534)
@@ -339,3 +339,9 @@ def test_a_single_customer_may_be_given_as_numbers():
         [2, 1, 7, 1, 2, 3, 1, 5, 4] * 20, [22.4, 120.0, 33.7, 5.8, 75.6, 40.1, 14.0, 8.2, 19.9] * 20
     )
     assert spending.expected_value(2, 30.0) == spending.expected_value([2], [30.0])[0]
+
+
+def test_models_in_the_wrong_places_are_named():
+    buying, spending = BetaGeoNBD(), GammaGamma()
+    with pytest.raises(SpecError, match="bgnbd is a GammaGamma"):
+        lifetime_value(spending, buying, [1], [2.0], [3.0], [4.0], 10)

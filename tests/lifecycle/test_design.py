@@ -181,3 +181,11 @@ def test_what_is_loaded_is_checked():
         with pytest.raises(DataError) as error:
             DesignMatrix.from_dict(broken)
         assert error.value.key == "bad_model"
+
+
+def test_a_matrix_of_numbers_is_a_frame_without_names():
+    matrix = np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 7.0]])
+    design = DesignMatrix.fit(matrix)
+    assert design.columns == ("x0", "x1") or list(design.columns) == ["x0", "x1"]
+    named = DesignMatrix.fit(pl.DataFrame({"x0": matrix[:, 0], "x1": matrix[:, 1]}))
+    assert np.array_equal(design.transform(matrix), named.transform(pl.DataFrame(matrix, schema=["x0", "x1"])))

@@ -224,3 +224,15 @@ def test_where_the_published_incidence_comes_from(shared_data):
         found.append(float(fitter.predict(72)))
     assert found[0] == pytest.approx(0.188, abs=5e-4)
     assert max(found) - min(found) > 0.004
+
+
+def test_ones_and_zeros_may_be_floats():
+    for values in (
+        [1.0, 0.0],
+        np.array([1, 0], np.float32),
+        pd.Series([1.0, 0.0], index=[7, 3]),
+        np.array([1, 0], np.int8),
+    ):
+        assert flags(values, "event").tolist() == [True, False]
+    with pytest.raises(DataError, match="true or false"):
+        flags([0.5, 1.0], "event")

@@ -241,3 +241,15 @@ def test_every_column_stands_in_the_page(root):
     listed = set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE))
     kinds = {c.split(":")[0] + ":<…>" if ":" in c else c for c in table.columns}
     assert listed == kinds | {"duration", "event"}
+
+
+def test_a_snapshot_is_the_same_to_the_bit_in_any_order_of_rows():
+    events = attrib.synth.generate(3_000, seed=3)
+    ask = {"at": "2025-08-01", "purpose": "score"}
+    first = attrib.snapshot(events.touchpoints, events.outcomes, **ask)
+    for seed in range(5):
+        shuffled = (
+            frame.sample(fraction=1.0, shuffle=True, seed=seed) for frame in (events.touchpoints, events.outcomes)
+        )
+        again = attrib.snapshot(*shuffled, **ask)
+        assert [name for name in first.columns if not again[name].equals(first[name])] == []

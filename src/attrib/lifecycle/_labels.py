@@ -9,8 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError
-from attrib.io.sources import open_table
 from attrib.lifecycle._estimator import needs
+from attrib.lifecycle.design import collected as as_table
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -26,7 +26,7 @@ def collected(frame: Any, rows: int | None = None) -> pl.DataFrame:
     DataError
         ``no_rows``, ``different_lengths``.
     """
-    table = open_table(frame, "features").frame.collect()
+    table = as_table(frame)
     if table.is_empty():
         raise DataError("no_rows", "features has 0 rows", hint="a model needs customers")
     if rows is not None and table.height != rows:

@@ -119,9 +119,9 @@ def next_action(
         Of `SurvivalChurn.predict_churn`: ``horizon`` and ``conditional_after``.
     eligible, consent : mapping of channel to column (or bool), or frame, optional
         A frame has ``customer_id``, ``channel`` and a column of flags of that name. What `eligible` does not mention
-        is eligible; what `consent` does not mention has **no** consent. A null is a no.
+        is eligible; what `consent` does not mention has **no** consent. A null is a no. None: the rule is not applied.
     consent_free : sequence of str
-        Channels that need no consent.
+        Channels that need no consent; only with `consent`.
     caps : mapping of channel to (int, str), optional
         Most touches in the time before the date, such as ``{"mail": (3, "7d"), "*": (10, "30d")}``; ``*``: all channels
         together. Counted in `touchpoints` (named by `columns`, as in `attrib.snapshot`), each row, duplicates too.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,19 @@ def blocked_by(
 ) -> list[tuple[str, int, Bools]]:
     """Find who may not be touched: reason, number of the channel, rows; the first reason of a row counts."""
     found = []
-    if consent is not None:
+    strange = [name for name in consent_free if name not in channels]
+    if strange:
+        near = get_close_matches(strange[0], channels, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"channels are {', '.join(map(repr, channels[:10]))}"
+        raise SpecError("bad_parameter", f"consent_free names {strange[0]!r}, which is no channel here", hint=hint)
+    if consent is None:
+        if consent_free:
+            raise SpecError(
+                "bad_parameter",
+                "consent_free is given without consent",
+                hint="pass consent; without it nobody is asked for consent, and nobody is blocked for want of it",
+            )
+    else:
         needing = [c for c in channels if c not in consent_free]
         given = _granted(table, needing, consent, "consent", missing=False)
         found += [("no consent", channels.index(c), ~given[c]) for c in needing]
@@ -80,7 +93,9 @@ def _granted(table: pl.DataFrame, channels: Sequence[str], rule: Any, name: str,
 
 def _flags(values: pl.Series, name: str) -> Bools:
     numbers = values.drop_nulls()
-    if values.dtype != pl.Boolean and not (values.dtype.is_numeric() and numbers.is_in([0, 1]).all()):
+    if values.dtype != pl.Boolean and not (
+        values.dtype.is_numeric() and numbers.cast(pl.Float64).is_in([0.0, 1.0]).all()
+    ):
         raise DataError("bad_flag", f"{name}: column {clean(values.name, 80)!r} is not true or false in each row")
     return (values.cast(pl.Boolean).fill_null(value=False)).to_numpy().astype(np.bool_)
 

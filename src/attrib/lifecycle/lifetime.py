@@ -101,6 +101,9 @@ def lifetime_value(
     >>> worth.customers["value"].head(3).round(0).to_list()
     [61.0, 23.0, 35.0]
     """
+    for name, model, wanted in (("bgnbd", bgnbd, BetaGeoNBD), ("gammagamma", gammagamma, GammaGamma)):
+        if not isinstance(model, wanted):
+            raise SpecError("bad_value", f"{name} is a {type(model).__name__}, not a {wanted.__name__}")
     x, last, end = _history(frequency, recency, T)
     _, spent = _spending(frequency, monetary)
     if len(spent) != len(x):

@@ -57,7 +57,9 @@ def flags(values: Any, name: str, *, rows: int | None = None) -> Bools:
     series = column(values, name, rows)
     if series.null_count():
         raise DataError("null_values", f"{name}: {series.null_count()} of {len(series)} values are null")
-    good = series.dtype == pl.Boolean or (series.dtype.is_numeric() and bool(series.is_in([0, 1]).all()))
+    good = series.dtype == pl.Boolean or (
+        series.dtype.is_numeric() and bool(series.cast(pl.Float64).is_in([0.0, 1.0]).all())
+    )
     if not good:
         raise DataError(
             "bad_dtype",

@@ -114,8 +114,8 @@ def _channels(recent: pl.LazyFrame, recipe: Recipe) -> pl.LazyFrame:
     n, name = pl.col("n"), pl.col(TOUCH).cast(pl.String)
     return counts.group_by(WHO).agg(
         pl.len().cast(pl.Int64).alias("channels"),
-        # Σ n log n in integers' order: equal counts give equal sums, whatever the order of the channels
-        (n.cast(pl.Float64) * n.cast(pl.Float64).log()).sum().alias("n_log_n"),
+        # Σ n log n in the order of the counts; cum_sum, since polars leaves out a sort before a sum
+        (n.cast(pl.Float64) * n.cast(pl.Float64).log()).sort().cum_sum().last().alias("n_log_n"),
         *(n.filter(name == channel).sum().alias(f"n{i}") for i, channel in enumerate(recipe.channels)),
     )
 
