@@ -197,7 +197,7 @@ class Resampling:
 
     def percentiles(self, values: Floats) -> tuple[Floats, Floats]:
         """Bounds of each column of bootstrap replicates [R, n]; NaN where no replicate has the number."""
-        return _percentiles(values, (1 - self.level) / 2)
+        return percentiles(values, (1 - self.level) / 2)
 
     def left_out(self, tallies: Tallies, solve: Solve) -> list[Floats]:
         """Solve without each group of units once: arrays of shape [20, …]."""
@@ -346,8 +346,8 @@ def _errors(credit: Credits, place: slice, tallies: Tallies, cells: Cells, games
     return [conversions, value, share, np.zeros(len(cells.game))]
 
 
-def _percentiles(values: Floats, tail: float) -> tuple[Floats, Floats]:
-    """Linear percentiles over the replicates that have the number; NaN where none has.
+def percentiles(values: Floats, tail: float) -> tuple[Floats, Floats]:
+    """Linear percentiles ``tail`` and 1 − ``tail`` of each column [R, n], over the rows that have it; NaN: none has.
 
     One sort for all columns: ``numpy.nanquantile`` goes column by column and takes 40 times as long.
     """

@@ -37,6 +37,24 @@ def whole_number(name: str, value: Any, low: int, high: int | None = None, *, ke
     return number
 
 
+def check_share(name: str, value: Any, *, key: str = "bad_parameter", example: str = "0.95") -> float:
+    """Check that a value, such as the level of intervals, is a number between 0 and 1, neither of the two.
+
+    Raises
+    ------
+    SpecError
+        With the given key.
+
+    Examples
+    --------
+    >>> check_share("level", 0.9)
+    0.9
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+        raise SpecError(key, f"{name} = {value!r} is not between 0 and 1", hint=f"e.g. {example}")
+    return float(value)
+
+
 def check_seed(seed: Any, *, key: str = "bad_parameter") -> int:
     """Check a seed: a whole number from 0, below 2^63.
 

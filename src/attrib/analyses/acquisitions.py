@@ -15,7 +15,7 @@ from attrib.engines.paths import PathRecipe
 from attrib.engines.reading import hash_customers
 from attrib.errors import DataError, SpecError
 from attrib.io.checks import is_blank
-from attrib.io.sources import MORE, open_table, read_error
+from attrib.io.sources import MORE, open_table
 from attrib.io.text import clean
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.ragged import NEVER
@@ -220,10 +220,7 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
     require_columns("values", source.schema, [CUSTOMER, VALUE])
     if MORE in source.schema:
         raise DataError("bad_values", "rows of values have more cells than columns", hint="quote cells with a comma")
-    try:
-        rows = source.frame.select(CUSTOMER, VALUE).collect()
-    except Exception as error:  # a lazy frame may run anybody's code
-        raise read_error(error, source) from error
+    rows = source.collect(source.frame.select(CUSTOMER, VALUE))
     ids = read_ids(rows[CUSTOMER], won.ids, "values")
     dtype = rows.schema[VALUE]
     if not (dtype.is_numeric() or dtype in (pl.String, pl.Null)):

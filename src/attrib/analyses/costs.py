@@ -12,7 +12,7 @@ import polars as pl
 from attrib.engines.reading import mixed_zones
 from attrib.errors import DataError, SpecError
 from attrib.io.checks import is_blank, parse_times
-from attrib.io.sources import MORE, Source, check_mapping, open_table, read_error
+from attrib.io.sources import MORE, Source, check_mapping, open_table
 from attrib.io.text import clean
 from attrib.schemas import CHANNEL, COST, DATE, SPENT, STAGE, TIME, require_columns
 
@@ -84,10 +84,7 @@ def total_costs(
     if between is not None and dated is None:
         require_columns(source.name, source.schema, [DATE])
     wanted = list(dict.fromkeys([*own, COST, *filter(None, [dated]), *([MORE] if MORE in source.schema else [])]))
-    try:
-        rows = source.frame.select(wanted).collect()
-    except Exception as error:  # a lazy frame may run anybody's code
-        raise read_error(error, source) from error
+    rows = source.collect(source.frame.select(wanted))
     if not rows.height:
         raise DataError("no_rows", f"{source.name} has 0 rows", hint=source.if_empty)
     times = None if dated is None else _times(rows[dated], source.name)

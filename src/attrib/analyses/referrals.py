@@ -12,7 +12,6 @@ from attrib.analyses.acquisitions import ID_TYPES, Acquisitions, Bools, Ints, bl
 from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
 from attrib.io.checks import split_inline, split_rejected, typed
-from attrib.io.sources import read_error
 from attrib.schemas import CLUSTER, CUSTOMER, EVENT, OUTCOME, REFERRER, TIME, VALUE, require_columns
 
 if TYPE_CHECKING:
@@ -115,10 +114,7 @@ def _claims(source: Source, won: Acquisitions) -> tuple[pl.DataFrame, pl.Series]
     # of a repeated event id the first row counts, be it one without a referrer
     dropped = reader.recipe.duplicates == "drop" and EVENT in names
     naming = frame.filter(pl.col(REFERRER).is_not_null())
-    try:
-        raw = (frame.join(naming.select(CUSTOMER), on=CUSTOMER, how="semi") if dropped else naming).collect()
-    except Exception as error:  # a lazy frame may run anybody's code
-        raise read_error(error, source) from error
+    raw = source.collect(frame.join(naming.select(CUSTOMER), on=CUSTOMER, how="semi") if dropped else naming)
     rows, _, _, _ = typed(raw, reader.outcomes.types, won.ids)
     rows = rows.with_columns(blank_as_null(rows[REFERRER]), pl.col(CUSTOMER).cast(ID_TYPES[won.ids]))
     rows, _ = split_rejected(rows, reader.outcomes.types, ())

@@ -24,7 +24,7 @@ from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks
-from attrib.io.sources import MORE, Source, check_distinct, read_error
+from attrib.io.sources import MORE, Source, check_distinct
 from attrib.kernels import rows as kernel
 from attrib.needs import Need
 from attrib.ragged import NEVER, Cut, CutPlan, Events, cut
@@ -354,10 +354,7 @@ def exponent_of(largest: float, *, has_value: bool) -> int:
 
 
 def _scan(source: Source, number: pl.Expr) -> Any:
-    try:
-        return source.frame.select(number).collect().item()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise read_error(error, source) from error
+    return source.collect(source.frame.select(number)).item()
 
 
 def _count_rows(source: Source) -> int | None:

@@ -15,7 +15,7 @@ from attrib.engines.coding import Dictionary, check_players, split_texts
 from attrib.engines.events import exponent_of
 from attrib.errors import DataError
 from attrib.io.checks import add_sizes, check_rejects, join_rejected
-from attrib.io.sources import MORE, Source, read_error
+from attrib.io.sources import MORE, Source
 from attrib.kernels.codes import CONVERTING, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
 from attrib.needs import Need
 from attrib.ragged import Cut, Ragged
@@ -101,10 +101,7 @@ class PathReader:
         require_columns(source.name, source.schema, (PATH, CONVERSIONS))
         optional = [c for c in (VALUE, NULLS) if c in source.schema]
         more = [MORE] if MORE in source.schema else []
-        try:
-            table = source.frame.select(PATH, CONVERSIONS, *optional, *more).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise read_error(error, source) from error
+        table = source.collect(source.frame.select(PATH, CONVERSIONS, *optional, *more))
         if table.height == 0:
             raise DataError("no_rows", f"{source.name} has 0 rows", hint="check the path and any filter")
         for column in (CONVERSIONS, *optional):

@@ -64,6 +64,19 @@ class Source:
     theirs: tuple[str, ...] = ()
     if_empty: str = "check the path and any filter"
 
+    def collect(self, query: pl.LazyFrame | None = None) -> pl.DataFrame:
+        """All rows of the table, or of a query of it.
+
+        Raises
+        ------
+        DataError
+            ``unreadable_file``, ``empty_file``: whatever the reader meets on the way, in our words.
+        """
+        try:
+            return (self.frame if query is None else query).collect()
+        except Exception as error:  # a lazy frame may run anybody's code
+            raise read_error(error, self) from error
+
     def fingerprint(self) -> dict[str, Any]:
         """Identify the input: files with size and SHA-256 (of 64 spread blocks where larger than 64 MiB)."""
         if not self.files:

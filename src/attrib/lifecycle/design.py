@@ -274,7 +274,7 @@ def collected(frame: Any) -> pl.DataFrame:
     """Any frame, or a matrix of numbers (columns x0, x1, …), as a frame of polars."""
     if isinstance(frame, np.ndarray) and frame.ndim == 2 and frame.dtype.kind in "biuf":
         return pl.DataFrame({f"x{i}": frame[:, i] for i in range(frame.shape[1])})
-    return open_table(frame, "features").frame.collect()
+    return open_table(frame, "features").collect()
 
 
 def _kind(dtype: pl.DataType) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
-from attrib.io.sources import open_table, read_error
+from attrib.io.sources import open_table
 from attrib.values import whole_number
 
 MODERATE, STRONG = 0.1, 0.25  # usual levels of the population stability index
@@ -215,11 +215,7 @@ def _kind(column: pl.Series) -> str:
 
 
 def _collect(data: Any, name: str) -> pl.DataFrame:
-    opened = open_table(data, name)
-    try:
-        frame = opened.frame.collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise read_error(error, opened) from error
+    frame = open_table(data, name).collect()
     if not len(frame):
         raise DataError("no_rows", f"{name} has 0 rows")
     return frame

@@ -139,8 +139,8 @@ def time_varying_rows(
     """
     ticks, grid = _microseconds(unit, "unit"), 1 if every is None else _microseconds(every, "every")
     table, people = (
-        open_table(touchpoints, "touchpoints").frame.collect(),
-        open_table(customers, _TABLE).frame.collect(),
+        open_table(touchpoints, "touchpoints").collect(),
+        open_table(customers, _TABLE).collect(),
     )
     require_columns("touchpoints", table.columns, [CUSTOMER, TIME, CHANNEL])
     lives = _lives(people)

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError
-from attrib.io.sources import open_table, read_error
+from attrib.intervals import percentiles
+from attrib.io.sources import open_table
 from attrib.lifecycle._likelihood import Floats, numbers, require, same_length
 from attrib.lifecycle.metrics import BINS, Counts, Profit, Tabulated, binary_metrics, bins_of
 from attrib.lifecycle.survival_metrics import SurvivalScores
-from attrib.values import REPLICATES, check_seed, generator, whole_number
+from attrib.values import REPLICATES, check_seed, check_share, generator, whole_number
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -231,7 +232,7 @@ def reliability(y: Any, p: Any, bins: int = BINS, level: float = 0.95) -> pl.Dat
     same_length(y=truth, p=chance)
     if not len(truth):
         raise DataError("no_rows", "there is no row to evaluate")
-    level = _share("level", level)
+    level = check_share("level", level, key="bad_value")
     counts = Tabulated(truth == 1, chance).counts(np.ones(len(truth)))
     at = bins_of(counts, whole_number("bins", bins, 1, key="bad_value"))
     found = pl.DataFrame({"at": at, "p": counts.p, "yes": counts.yes, "n": counts.yes + counts.no})
@@ -258,7 +259,7 @@ class _Resampling:
     def __init__(self, customers: Any, n: int, level: Any, replicates: Any, seed: Any) -> None:
         if not n:
             raise DataError("no_rows", "there is no row to evaluate")
-        self.level = _share("level", level)
+        self.level = check_share("level", level, key="bad_value")
         self.replicates = whole_number("replicates", replicates, 0, key="bad_value")
         self.seed = check_seed(seed, key="bad_value")
         self.codes = np.arange(n)
@@ -278,12 +279,7 @@ class _Resampling:
         for number in range(self.replicates):
             picked = generator(self.seed, REPLICATES, number).integers(0, len(who), len(who))
             drawn.append(scores(np.bincount(picked, minlength=len(who)).astype(np.float64)[at]))
-        values = np.array(drawn)
-        low, high = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
-        some = np.isfinite(values).any(axis=0)
-        tails = [(1 - self.level) / 2, (1 + self.level) / 2]
-        low[some], high[some] = np.nanquantile(values[:, some], tails, axis=0)
-        return low, high
+        return percentiles(np.array(drawn), (1 - self.level) / 2)
 
 
 def _evaluated(
@@ -314,11 +310,7 @@ def _groups(by: Any, n: int) -> Iterator[tuple[pl.DataFrame | None, Ints]]:
     if by is None:
         yield None, np.arange(n)
         return
-    opened = open_table(pl.DataFrame(dict(by)) if isinstance(by, Mapping) else by, "by")
-    try:
-        columns = opened.frame.collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise read_error(error, opened) from error
+    columns = open_table(pl.DataFrame(dict(by)) if isinstance(by, Mapping) else by, "by").collect()
     if len(columns) != n or not columns.width:
         raise DataError("unequal_lengths", f"by has {len(columns):,} rows of {columns.width} columns, not {n:,} rows")
     taken = [name for name in columns.columns if name in RESERVED]
@@ -340,12 +332,6 @@ def _probabilities(name: str, values: Any) -> Floats:
     column = numbers(name, values)
     require(name, ~((column >= 0) & (column <= 1)), "is no probability", column)
     return column
-
-
-def _share(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-        raise SpecError("bad_value", f"{name} = {value!r} is not between 0 and 1", hint="e.g. 0.95")
-    return float(value)
 
 
 def _times(times: Any, survival: Any, length: Floats, left: Floats) -> Floats:

@@ -112,7 +112,7 @@ class Personas:
         DataError
             ``missing_columns``; ``duplicate_columns`` where it has a column ``persona``.
         """
-        rows = open_table(table, "table").frame.collect()
+        rows = open_table(table, "table").collect()
         require_columns("table", rows.columns, [customer])
         if PERSONA in rows.columns:
             raise DataError("duplicate_columns", "the table has a column 'persona' already", hint="rename it")

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, warn
+from attrib.intervals import percentiles
 from attrib.io.text import clean
 from attrib.lifecycle._estimator import needs
 from attrib.lifecycle._labels import Bools, column, read_customers
 from attrib.lifecycle.calibrated import one_thread
 from attrib.lifecycle.design import DesignMatrix, collected
-from attrib.values import FOLDS, REPLICATES, check_seed, generator, whole_number
+from attrib.values import FOLDS, REPLICATES, check_seed, check_share, generator, whole_number
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -120,8 +121,7 @@ def policy_value(
     whole_number("folds", folds, 2, 100)
     whole_number("replicates", replicates, 2)
     check_seed(seed)
-    if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
-        raise SpecError("bad_parameter", f"level = {level!r} is not between 0 and 1", hint="e.g. 0.95")
+    check_share("level", level)
     log = read_log(actions, outcome, propensity, customers)
     chosen = _read_policy(policy, log)
     rows = np.arange(len(log.taken))
@@ -138,19 +138,18 @@ def policy_value(
     sums = np.column_stack([np.bincount(log.codes, column) for column in terms.T]).astype(np.float64)
     found, draws = _estimates(sums.sum(axis=0)), _draws(sums, replicates, seed)
     logged = found[3]
-    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = percentiles(draws[:, :3], (1 - level) / 2)
+    lift_low, lift_high = percentiles(draws[:, :3] - draws[:, 3:], (1 - level) / 2)
     facts = {
         "matched": int((weight > 0).sum()),
         "effective_rows": float(weight.sum() ** 2 / (weight**2).sum()) if weight.any() else 0.0,
     }
     out = []
     for at, name in enumerate(("ips", "snips", "dr")):
-        low, high = _quantiles(draws[:, at], tails)
-        lift_low, lift_high = _quantiles(draws[:, at] - draws[:, 3], tails)
         out.append(
             {
-                "estimator": name, "value": found[at], "low": low, "high": high, "logged": logged,
-                "lift": found[at] - logged, "lift_low": lift_low, "lift_high": lift_high, **facts,
+                "estimator": name, "value": found[at], "low": low[at], "high": high[at], "logged": logged,
+                "lift": found[at] - logged, "lift_low": lift_low[at], "lift_high": lift_high[at], **facts,
             }
         )  # fmt: skip
     return pl.DataFrame(out).with_columns(pl.col(pl.Float64).fill_nan(None))
@@ -315,11 +314,3 @@ def _draws(sums: Floats, replicates: int, seed: int) -> Floats:
         drawn = generator(seed, REPLICATES, number).integers(0, n, n)
         out[number] = _estimates(np.bincount(drawn, minlength=n) @ sums)
     return out
-
-
-def _quantiles(values: Floats, tails: list[float]) -> tuple[float, float]:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return np.nan, np.nan
-    low, high = np.quantile(known, tails)
-    return float(low), float(high)

@@ -11,9 +11,10 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import parse_times
-from attrib.io.sources import open_table, read_error
+from attrib.io.sources import open_table
 from attrib.lifecycle.buying import BetaGeoNBD
 from attrib.schemas import CUSTOMER, OUTCOME, TIME, VALUE, require_columns
+from attrib.values import check_share
 
 SUMMARY = ("frequency", "recency", "T")
 
@@ -73,7 +74,11 @@ def purchase_summary(
     [('a', 1, 2.0, 4.0, 50.0), ('b', 0, 0.0, 3.0, None)]
     """
     end, one = _day(at), _unit(unit)
-    days = _days(outcomes, end, target, columns).sort(CUSTOMER, "day")
+    return _summed(_days(outcomes, end, target, columns), end, one)
+
+
+def _summed(days: pl.DataFrame, end: date, one: float) -> pl.DataFrame:
+    """Summary of each customer's days with a purchase, which are in order."""
     first, last = pl.col("day").first(), pl.col("day").last()
     return days.group_by(CUSTOMER, maintain_order=True).agg(
         frequency=pl.len().cast(pl.Int64) - 1,
@@ -130,22 +135,19 @@ def silence(
     >>> silence(summary).rows()
     [(2.0, 5.0, False), (12.0, 5.0, True), (3.0, 5.0, False)]
     """
-    if isinstance(quantile, bool) or not isinstance(quantile, (int, float)) or not 0 < quantile < 1:
-        raise SpecError("bad_value", f"quantile = {quantile!r} is not between 0 and 1", hint="e.g. 0.9")
+    check_share("quantile", quantile, key="bad_value", example="0.9")
     opened = open_table(data, "purchases", columns)
     if all(name in opened.schema for name in SUMMARY):
-        try:
-            summary = opened.frame.collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise read_error(error, opened) from error
+        summary = opened.collect()
         again = summary.filter(pl.col("frequency") > 0)
         gaps = again.select(gap=pl.col("recency") / pl.col("frequency"), n=pl.col("frequency"))
     else:
         if at is None:
             raise SpecError("bad_value", "at is missing", hint='the last day of observation, e.g. at="2024-06-30"')
-        summary = purchase_summary(data, at, unit, target, columns)
-        days = _days(data, _day(at), target, columns).sort(CUSTOMER, "day")
-        gap = (pl.col("day").diff().over(CUSTOMER)).dt.total_days() / _unit(unit)
+        end, one = _day(at), _unit(unit)
+        days = _days(data, end, target, columns)
+        summary = _summed(days, end, one)
+        gap = (pl.col("day").diff().over(CUSTOMER)).dt.total_days() / one
         gaps = days.select(gap=gap, n=pl.lit(1)).drop_nulls()
     if not len(gaps):
         raise DataError("no_repeats", "no customer bought again: there is no gap to measure", hint="use a longer time")
@@ -167,16 +169,13 @@ def _quantile(gaps: pl.DataFrame, quantile: float) -> float:
 
 
 def _days(outcomes: Any, end: date, target: str, columns: Mapping[str, str] | None) -> pl.DataFrame:
-    """Days with a purchase until the end: customer, day, value summed."""
+    """Days with a purchase until the end, in order: customer, day, value summed."""
     source = open_table(outcomes, "outcomes", columns)
     require_columns("outcomes", source.schema, [CUSTOMER, TIME])
     frame = source.frame.select(name for name in (CUSTOMER, TIME, OUTCOME, VALUE) if name in source.schema)
     if OUTCOME in source.schema:
         frame = frame.filter(pl.col(OUTCOME).cast(pl.String).str.strip_chars() == target)
-    try:
-        rows = frame.collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise read_error(error, source) from error
+    rows = source.collect(frame)
     day = _to_days(rows[TIME])
     value = (
         rows[VALUE].cast(pl.Float64, strict=False)
@@ -195,7 +194,9 @@ def _days(outcomes: Any, end: date, target: str, columns: Mapping[str, str] | No
         raise DataError(
             "no_rows", f"outcomes has no {target!r} until {end}", hint="check at, and target: the name of the outcome"
         )
-    return kept.group_by(CUSTOMER, "day").agg(pl.col(VALUE).sort().sum())
+    # cum_sum, since polars leaves out a sort before a sum: the values of a day add up the same in any order of rows
+    by_day = kept.group_by(CUSTOMER, "day").agg(pl.col(VALUE).sort().cum_sum().last())
+    return by_day.sort(CUSTOMER, "day")
 
 
 def _to_days(times: pl.Series) -> pl.Series:

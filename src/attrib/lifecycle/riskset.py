@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, warn
+from attrib.values import check_share
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -259,9 +260,7 @@ def normal_quantile(level: float) -> float:
     """
     from statistics import NormalDist
 
-    if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
-        raise SpecError("bad_parameter", f"level = {level!r} is not between 0 and 1", hint="e.g. 0.95")
-    return NormalDist().inv_cdf((1 + level) / 2)
+    return NormalDist().inv_cdf((1 + check_share("level", level)) / 2)
 
 
 def calibration_at(predicted: Any, duration: Any, event: Any, horizon: float, *, bins: int = 10) -> pl.DataFrame:
