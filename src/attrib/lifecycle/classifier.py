@@ -10,17 +10,17 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
-from attrib.lifecycle._estimator import Estimator, needs
+from attrib.lifecycle._estimator import needs
 from attrib.lifecycle._labels import Floats, collected, customer_folds, read_customers, read_labels
+from attrib.lifecycle._two_classes import TwoClasses
 from attrib.lifecycle.calibrated import Calibrated, Recipe, fit_calibrated
 from attrib.lifecycle.design import DesignMatrix
-from attrib.lifecycle.leaks import leak_report
 from attrib.values import whole_number
 
 State = tuple[dict[str, Any], dict[str, npt.NDArray[Any]], list[Any]]
 
 
-class ChurnClassifier(Estimator):
+class ChurnClassifier(TwoClasses):
     """Probability of one of two outcomes, such as leaving within the horizon, from features at a date.
 
     A logistic regression on scaled features, or boosted trees, of scikit-learn. Each is fitted once in every fold of
@@ -149,18 +149,13 @@ class ChurnClassifier(Estimator):
         codes = read_customers(customers, table.height)
         fold = customer_folds(positive, codes, self.folds, self.seed)
         design = DesignMatrix.fit(table, scale=self.model == "logistic")
-        leaks = (
-            leak_report(table, positive, customers=codes, folds=self.folds, seed=self.seed)
-            if self.check_leaks
-            else None
-        )
+        leaks = self._leaks(table, positive, codes)
         unneeded = recipe.calibration is None
         self.calibrated_, _ = fit_calibrated(recipe, design.transform(table), positive, None if unneeded else fold)
         self.design_, self.classes_, self.leaks_ = design, classes, leaks
         self.calibration_ = recipe.calibration
         self.fold_ = None if unneeded else fold
-        self.feature_names_in_ = np.array(table.columns, dtype=object)
-        self.n_features_in_ = table.width
+        self._name_features(table.columns)
         return self
 
     def _recipe(self) -> Recipe:
@@ -209,8 +204,7 @@ class ChurnClassifier(Estimator):
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return the more probable class of each row, [n]."""
-        later = self.predict_proba(X)[:, 1] >= 0.5
-        return self.classes_[later.astype(np.intp)]
+        return self._class_of(self.predict_proba(X))
 
     def score(self, X: Any, y: Any) -> float:
         """Area under the ROC curve: the chance that, of two customers of different outcome, the right one is ahead."""
@@ -252,13 +246,6 @@ class ChurnClassifier(Estimator):
         schema = {"feature": pl.String, "importance": pl.Float64, "spread": pl.Float64}
         return pl.DataFrame(rows, schema=schema, orient="row").sort("importance", descending=True, maintain_order=True)
 
-    def _labels(self, y: Any) -> npt.NDArray[np.bool_]:
-        """Labels as `fit` read them."""
-        classes, positive = read_labels(y)
-        if list(classes) != list(self.classes_):
-            raise DataError("bad_labels", f"y holds {list(classes)!r:.80}, training held {list(self.classes_)!r:.80}")
-        return positive
-
     def state(self) -> State:
         """All that predicting needs: what JSON holds, arrays, and fitted trees of scikit-learn (``"boosting"``).
 
@@ -269,16 +256,10 @@ class ChurnClassifier(Estimator):
         """
         self._check_fitted("calibrated_")
         data, arrays, trees = self.calibrated_.state()
-        parameters = self.get_params()
+        facts = self._facts()
         if isinstance(self.class_weight, dict):  # JSON knows no labels but texts
-            parameters["class_weight"] = [list(pair) for pair in self.class_weight.items()]
-        data |= {
-            "parameters": parameters,
-            "design": self.design_.to_dict(),
-            "classes": self.classes_.tolist(),
-            "features": self.feature_names_in_.tolist(),
-        }
-        return data, arrays, trees
+            facts["parameters"]["class_weight"] = [list(pair) for pair in self.class_weight.items()]
+        return data | facts, arrays, trees
 
     @classmethod
     def from_state(cls, data: Any, arrays: Any, trees: Any = ()) -> Self:
@@ -295,8 +276,7 @@ class ChurnClassifier(Estimator):
                 parameters["class_weight"] = dict(parameters["class_weight"])
             model = cls(**parameters)
             model._recipe()
-            classes, _ = read_labels(data["classes"])
-            features = [str(name) for name in data["features"]]
+            model._read_facts(data)
         except (KeyError, TypeError, ValueError, AttributeError, DataError, SpecError) as error:
             raise DataError("bad_model", f"a stored ChurnClassifier is incomplete: {error!r:.200}") from error
         model.design_ = DesignMatrix.from_dict(data.get("design"))
@@ -304,16 +284,8 @@ class ChurnClassifier(Estimator):
         if (model.calibrated_.trees is not None) != (model.model == "boosting"):
             raise DataError("bad_model", f"a stored ChurnClassifier is no {model.model} one")
         model.calibration_ = model.calibrated_.calibration
-        model.classes_, model.feature_names_in_ = classes, np.array(features, dtype=object)
-        model.n_features_in_, model.fold_, model.leaks_ = len(features), None, None
+        model.fold_ = None
         return model
-
-    def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks before it takes an estimator: it is a classifier of two classes."""
-        tags = super().__sklearn_tags__()
-        tags.estimator_type = "classifier"
-        tags.classifier_tags = needs("sklearn.utils").ClassifierTags(multi_class=False)
-        return tags
 
 
 def _by_class(class_weight: Any, classes: npt.NDArray[Any]) -> Any:

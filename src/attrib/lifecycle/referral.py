@@ -10,7 +10,7 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError
 from attrib.io.text import clean
-from attrib.lifecycle._estimator import Estimator, needs
+from attrib.lifecycle._estimator import needs
 from attrib.lifecycle._labels import (
     Bools,
     Floats,
@@ -22,11 +22,11 @@ from attrib.lifecycle._labels import (
     read_flags,
     read_labels,
 )
+from attrib.lifecycle._two_classes import TwoClasses
 from attrib.lifecycle.amounts import Mean, check_amounts
 from attrib.lifecycle.asking import arm_facts, fit_arms, read_treatment
 from attrib.lifecycle.calibrated import Calibrated, Recipe, fit_calibrated
 from attrib.lifecycle.design import DesignMatrix
-from attrib.lifecycle.leaks import leak_report
 from attrib.schemas import require_columns
 
 State = tuple[dict[str, Any], dict[str, npt.NDArray[Any]], list[Any]]
@@ -35,7 +35,7 @@ ASSOCIATION = "association, not causal: who was asked was neither drawn at rando
 _ARMS = ("all", "asked", "not_asked")
 
 
-class ReferralLikelihood(Estimator):
+class ReferralLikelihood(TwoClasses):
     """Probability that a customer refers others within the horizon, and the expected number and value of those.
 
     Two parts (a hurdle): a calibrated classifier for *any* (see `ChurnClassifier`), and the mean number and value
@@ -181,11 +181,7 @@ class ReferralLikelihood(Estimator):
         treated, chance = read_treatment(table, asked, propensity)
         codes = read_customers(customers, rows)
         design = DesignMatrix.fit(table, scale=True)
-        leaks = (
-            leak_report(table, positive, customers=codes, folds=self.folds, seed=self.seed)
-            if self.check_leaks
-            else None
-        )
+        leaks = self._leaks(table, positive, codes)
         matrix = design.transform(table)
         fold = customer_folds(positive, codes, self.folds, self.seed)
         everybody, unseen = fit_calibrated(recipe, matrix, positive, fold)
@@ -207,8 +203,7 @@ class ReferralLikelihood(Estimator):
         self.arms_, self.design_, self.classes_, self.leaks_ = arms, design, classes, leaks
         self.report_ = report
         self.meaning_ = None if treated is None else (ASSOCIATION if chance is None else CAUSAL)
-        self.feature_names_in_ = np.array(table.columns, dtype=object)
-        self.n_features_in_ = table.width
+        self._name_features(table.columns)
         return self
 
     def predict_proba(self, X: Any, asked: Any = None) -> Floats:
@@ -237,7 +232,7 @@ class ReferralLikelihood(Estimator):
 
     def predict(self, X: Any, asked: Any = None) -> npt.NDArray[Any]:
         """Return the more probable class of each row, [n]: of a rare event mostly the first one."""
-        return self.classes_[(self.predict_proba(X, asked)[:, 1] >= 0.5).astype(np.intp)]
+        return self._class_of(self.predict_proba(X, asked))
 
     def expected_referrals(self, X: Any, asked: Any = None) -> Floats:
         """Expected number of customers referred within the horizon, [n]: P(any) × mean number given any.
@@ -281,10 +276,8 @@ class ReferralLikelihood(Estimator):
 
     def score(self, X: Any, y: Any) -> float:
         """Area under the precision-recall curve (average precision); a model that knows nothing reaches the share."""
-        classes, positive = read_labels(y)
-        if list(classes) != list(self.classes_):
-            raise DataError("bad_labels", f"y holds {list(classes)!r:.80}, training held {list(self.classes_)!r:.80}")
-        return float(needs("sklearn.metrics").average_precision_score(positive, self.predict_proba(X)[:, 1]))
+        precision = needs("sklearn.metrics").average_precision_score
+        return float(precision(self._labels(y), self.predict_proba(X)[:, 1]))
 
     def _any(self, matrix: Floats, asked: Any) -> Floats:
         if asked is None:
@@ -314,11 +307,7 @@ class ReferralLikelihood(Estimator):
         self._check_fitted("arms_")
         arrays: dict[str, npt.NDArray[Any]] = {}
         trees: list[Any] = []
-        data: dict[str, Any] = {
-            "parameters": self.get_params(),
-            "design": self.design_.to_dict(),
-            "classes": self.classes_.tolist(),
-            "features": self.feature_names_in_.tolist(),
+        data: dict[str, Any] = self._facts() | {
             "meaning": self.meaning_,
             "report": self.report_,
             "arms": {},
@@ -344,8 +333,7 @@ class ReferralLikelihood(Estimator):
         try:
             model = cls(**data["parameters"])
             Recipe(model.model, model.calibration, model.folds, model.seed, model.C).check()
-            model.classes_, _ = read_labels(data["classes"])
-            model.feature_names_in_ = np.array([str(name) for name in data["features"]], dtype=object)
+            model._read_facts(data)
             model.meaning_, model.report_ = data["meaning"], data["report"]
             arms, means = dict(data["arms"]), {name: float(least) for name, least in data["means"].items()}
         except (KeyError, TypeError, ValueError, AttributeError, DataError, SpecError) as error:
@@ -365,15 +353,7 @@ class ReferralLikelihood(Estimator):
             model.means_[name] = Mean.from_state(own, least, columns)
         if grown:
             raise DataError("bad_model", f"{len(grown)} trees too many")
-        model.n_features_in_, model.leaks_ = len(model.feature_names_in_), None
         return model
-
-    def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks before it takes an estimator: it is a classifier of two classes."""
-        tags = super().__sklearn_tags__()
-        tags.estimator_type = "classifier"
-        tags.classifier_tags = needs("sklearn.utils").ClassifierTags(multi_class=False)
-        return tags
 
 
 def _quality(positive: Bools, probability: Floats) -> dict[str, float]:
