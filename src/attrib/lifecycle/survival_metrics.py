@@ -96,18 +96,6 @@ class Pairs:
         return [float(won / all_) if all_ > 0 else np.nan for won, all_ in zip(right, pairs, strict=True)]
 
 
-def harrell(time: Floats, event: Bools, risk: Floats) -> float:
-    """Concordance of Harrell: of all comparable pairs.
-
-    Examples
-    --------
-    >>> harrell(np.array([1.0, 2.0, 3.0]), np.array([True, True, False]), np.array([0.9, 0.2, 0.4]))
-    0.6666666666666666
-    """
-    every = np.ones(len(time))
-    return Pairs(time, event, risk).concordance(every, every)[0]
-
-
 class SurvivalScores:
     """All metrics of one set of customers, to be had with any weights.
 
