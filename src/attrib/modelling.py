@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -88,16 +89,12 @@ def fit(model_file: str | Path, data_file: str | Path, out: str | Path, *, progr
     spec = read_estimator(model_file)
     model = _estimator(spec, Path(model_file).name)
     sinks.ensure_writable(place)
-    tell = progress or _silent
-    with recorder.phase("read"):
-        tell("read", 0, None)
+    with _step(recorder, progress, "read"):
         data = _data(data_file)
     asked = _asked(spec)
-    with recorder.phase("fit"):
-        tell("fit", 0, None)
+    with _step(recorder, progress, "fit"):
         dates, features, tables = fit_to(model, spec.estimator, asked, data)
-    with recorder.phase("evaluate"):
-        tell("evaluate", 0, None)
+    with _step(recorder, progress, "evaluate"):
         if dates.test:
             tables |= judge(model, spec.estimator, asked, data, dates.test)
     kept = asked | {name: [day.isoformat() for day in getattr(dates, name)] for name in ("train", "test")}
@@ -144,12 +141,9 @@ def score(
     found = open_model(saved)
     single = place.suffix.lower() in (".parquet", ".csv")
     sinks.ensure_writable(place.parent if single else place)
-    tell = progress or _silent
-    with recorder.phase("read"):
-        tell("read", 0, None)
+    with _step(recorder, progress, "read"):
         data = _data(data_file)
-    with recorder.phase("score"):
-        tell("score", 0, None)
+    with _step(recorder, progress, "score"):
         day = data.end + timedelta(microseconds=1) if at is None else _day(at, data)
         scores, features = scores_of(found, _NAMES[type(found.model).__name__], _kept(found), data, day)
         tables = {"scores": scores} | drift_of(found, features)
@@ -196,12 +190,9 @@ def evaluate(
     kind, asked = _NAMES[type(found.model).__name__], _kept(found)
     if out is not None:
         sinks.ensure_writable(Path(out))
-    tell = progress or _silent
-    with recorder.phase("read"):
-        tell("read", 0, None)
+    with _step(recorder, progress, "read"):
         data = _data(data_file)
-    with recorder.phase("evaluate"):
-        tell("evaluate", 0, None)
+    with _step(recorder, progress, "evaluate"):
         days = tuple(_day(text, data) for text in at) or _latest(asked, kind, data)
         _warn_if_seen(found, asked, kind, days)
         tables = judge(found.model, kind, asked, data, days, replicates, found)
@@ -210,6 +201,15 @@ def evaluate(
     place = None if out is None else Path(out)
     names = ("metrics", "reliability", "gains", "drift")
     return _written(f"{found.name}: judged at {named}", recorder, data, more, tables, place, names)
+
+
+@contextmanager
+def _step(recorder: manifest.Recorder, progress: Progress | None, name: str) -> Iterator[None]:
+    """Time a step, and tell of it."""
+    with recorder.phase(name):
+        if progress is not None:
+            progress(name, 0, None)
+        yield
 
 
 def _estimator(spec: EstimatorFile, where: str) -> Any:
@@ -340,7 +340,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-def _silent(_stage: str, _done: float, _total: float | None) -> None:
-    pass

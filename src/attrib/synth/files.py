@@ -22,7 +22,7 @@ from polars.io.plugins import register_io_source
 from attrib.errors import ResourceError, SpecError
 from attrib.synth.config import Population
 from attrib.synth.generator import START, Ids, Recipe, Table, check_counts, ordered
-from attrib.synth.shuffling import Shuffle
+from attrib.synth.shuffling import ROW_GROUP, Shuffle
 from attrib.synth.truths import Moment, Question, told
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ TABLES: tuple[Table, Table] = ("touchpoints", "outcomes")
 TRUTHS = ("truth", "forest")
 _BATCH = 50_000
 _PILOT = 20_000
-_ROW_GROUP = 500_000
 _SORTED_ROWS = 6_000_000  # rows that the shuffle sorts at once: about 60 bytes each, twice
 # Outcomes kept while the touchpoints are written (33 bytes each), so that one simulation serves both files.
 _HOLD_ROWS = 8_000_000
@@ -295,7 +294,7 @@ def _sink(job: _Job, table: Table, frames: Iterator[pl.DataFrame], path: Path) -
         # The query has neither projection, filter nor slice: there is nothing to push down.
         yield from frames
 
-    register_io_source(source, schema=empty.schema).sink_parquet(path, row_group_size=_ROW_GROUP)
+    register_io_source(source, schema=empty.schema).sink_parquet(path, row_group_size=ROW_GROUP)
     _flush(path)
 
 

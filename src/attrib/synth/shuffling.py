@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HELD_ROWS = 6_000_000  # held before they go to disk: about 60 bytes each
-_ROW_GROUP = 500_000
+ROW_GROUP = 500_000
 _KEY = "__key"
 
 
@@ -58,8 +58,8 @@ class Shuffle:
             return
         places = np.argsort(rows[_KEY].to_numpy(), kind="stable")
         rows = rows.drop(_KEY)
-        for i in range(0, places.size, _ROW_GROUP):
-            yield rows[places[i : i + _ROW_GROUP]]
+        for i in range(0, places.size, ROW_GROUP):
+            yield rows[places[i : i + ROW_GROUP]]
 
     def _dealt(self) -> dict[int, pl.DataFrame]:
         """The rows held, by range."""
