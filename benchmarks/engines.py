@@ -18,11 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 import attrib
-from benchmarks.data import SEED, events, tables
-from benchmarks.record import Rows, measure, medians, options, save, show
+from benchmarks.data import events, tables
+from benchmarks.record import Rows, measure, medians, run_sizes
 
 ENGINES = ("local", "Spark local[2]")
 METHODS = [
@@ -111,19 +109,12 @@ def main() -> None:
     if sys.argv[1:2] == ["one"]:
         print(json.dumps(one(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))))
         return
-    parser = options(__doc__, touchpoints=[1e6])
-    parser.set_defaults(repeats=2)
-    arguments, console = parser.parse_args(), Console()
     kinds = ENGINES
     if find_spec("pyspark") is None or not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        console.print("without pyspark or Java: the local engine alone")
+        print("without pyspark or Java: the local engine alone")
         kinds = ENGINES[:1]
-    rows: Rows = []
-    for size in map(int, arguments.touchpoints):
-        console.print(f"measuring engines on {size:,} touchpoints …")
-        rows += rows_of(size, kinds, arguments.repeats)
-    show(console, "two engines on one machine, medians of the runs after the first", rows)
-    save(rows, arguments.out / "engines.csv", seed=SEED)
+    title = "two engines on one machine, medians of the runs after the first"
+    run_sizes(__doc__, "engines", title, lambda size, _kind, repeats: rows_of(size, kinds, repeats), repeats=2)
 
 
 if __name__ == "__main__":

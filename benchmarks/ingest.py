@@ -11,11 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from benchmarks.data import KINDS, SEED, events
+from benchmarks.data import KINDS, events
 from benchmarks.measure import read, scan, timed
-from benchmarks.record import Rows, measure, medians, options, save, show
+from benchmarks.record import Rows, measure, medians, run_sizes
 
 
 class Nothing:
@@ -44,7 +42,7 @@ def ingest(folder: Path) -> int:
 TASKS = {"scan": scan, "ingest": ingest}
 
 
-def rows_of(size: int, kind: str, *, repeats: int) -> Rows:
+def rows_of(size: int, kind: str, repeats: int) -> Rows:
     """Measure both tasks on one data set, in turn."""
     folder = events(size, kind)
     found: dict[str, list[dict[str, Any]]] = {task: [] for task in TASKS}
@@ -70,14 +68,7 @@ def main() -> None:
         task, folder, repeats = sys.argv[2:]
         print(json.dumps(timed(lambda: TASKS[task](Path(folder)), int(repeats))))
         return
-    arguments, console = options(__doc__, touchpoints=[1e6]).parse_args(), Console()
-    rows: Rows = []
-    for size in map(int, arguments.touchpoints):
-        for kind in KINDS:
-            console.print(f"measuring ingest of {size:,} touchpoints, {kind} …")
-            rows += rows_of(size, kind, repeats=arguments.repeats)
-    show(console, "from files to partitions of ordered events, medians", rows)
-    save(rows, arguments.out / "ingest.csv", seed=SEED)
+    run_sizes(__doc__, "ingest", "from files to partitions of ordered events, medians", rows_of, tuple(KINDS))
 
 
 if __name__ == "__main__":

@@ -6,16 +6,14 @@ arrive in order are never held; others go to disk beyond half of the limit.
 
 from __future__ import annotations
 
-from rich.console import Console
-
-from benchmarks.data import SEED, events
-from benchmarks.record import Rows, measure, medians, options, save, show
+from benchmarks.data import events
+from benchmarks.record import Rows, measure, medians, run_sizes
 
 KINDS = ("ordered", "shuffled")
 LIMITS = (None, "1GB", "256MB")
 
 
-def rows_of(size: int, kind: str, *, repeats: int) -> Rows:
+def rows_of(size: int, kind: str, repeats: int) -> Rows:
     """Measure credit of one data set under every limit."""
     folder = events(size, kind)
     rows = []
@@ -27,16 +25,7 @@ def rows_of(size: int, kind: str, *, repeats: int) -> Rows:
 
 def main() -> None:
     """Measure, print, and write memory.csv into benchmarks/results."""
-    parser = options(__doc__, touchpoints=[1e6])
-    parser.set_defaults(repeats=1)
-    arguments, console = parser.parse_args(), Console()
-    rows: Rows = []
-    for size in map(int, arguments.touchpoints):
-        for kind in KINDS:
-            console.print(f"measuring memory for {size:,} touchpoints, {kind} …")
-            rows += rows_of(size, kind, repeats=arguments.repeats)
-    show(console, "peak memory of credit, by limit", rows)
-    save(rows, arguments.out / "memory.csv", seed=SEED)
+    run_sizes(__doc__, "memory", "peak memory of credit, by limit", rows_of, KINDS, repeats=1)
 
 
 if __name__ == "__main__":

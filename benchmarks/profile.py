@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from rich.console import Console
-
-from benchmarks.data import SEED, events, tables
+from benchmarks.data import events, tables
 from benchmarks.measure import all_methods, check_sums
-from benchmarks.record import Rows, measure, options, save, show
+from benchmarks.record import Rows, measure, run_sizes
 
 KINDS = ("ordered", "shuffled", "shuffled, text ids")
 DECODE, CHECK, CODE, ORDER, CUT, TALLY, SOLVE, OTHER = STEPS = (
@@ -173,14 +171,8 @@ def main() -> None:
     if sys.argv[1:2] == ["one"]:
         print(json.dumps({"parts": one(Path(sys.argv[2]))}))
         return
-    arguments, console = options(__doc__, touchpoints=[1e6]).parse_args(), Console()
-    rows: Rows = []
-    for size in map(int, arguments.touchpoints):
-        for kind in KINDS:
-            console.print(f"measuring where the time goes: {size:,} touchpoints, {kind} …")
-            rows += rows_of(size, kind)
-    show(console, "CPU of end to end by step, one thread", rows)
-    save(rows, arguments.out / "profile.csv", seed=SEED)
+    title = "CPU of end to end by step, one thread"
+    run_sizes(__doc__, "profile", title, lambda size, kind, _repeats: rows_of(size, kind), KINDS)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from rich.table import Table
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "results"
 DATA = ROOT.parent / ".cache" / "benchmarks"
+SEED = 1  # of the generated events
 LIBRARIES = ("attrib", "polars", "numba", "numpy")
 TEXTS = (
     "order", "task", "case", "method", "package", "version", "answers", "axis", "judgement", "step", "part", "engine",
@@ -61,6 +62,27 @@ def medians(*runs: Mapping[str, Any], digits: int = 3) -> dict[str, Any]:
     return {
         "wall_s": round(median(wall), digits), "cpu_s": round(median(cpu), digits), "peak_gb": peak, "runs": len(wall)
     }  # fmt: skip
+
+
+def run_sizes(
+    text: str | None,
+    suite: str,
+    title: str,
+    rows_of: Callable[[int, str, int], Rows],
+    kinds: Sequence[str] = ("",),
+    repeats: int = 3,
+) -> None:
+    """Measure ``rows_of(size, kind, repeats)`` for all sizes asked for, print it, and write it to ``<suite>.csv``."""
+    parser = options(text, touchpoints=[1e6])
+    parser.set_defaults(repeats=repeats)
+    arguments, console = parser.parse_args(), Console()
+    rows: Rows = []
+    for size in map(int, arguments.touchpoints):
+        for kind in kinds:
+            console.print(f"measuring {suite}: {size:,} touchpoints{', ' * bool(kind)}{kind} …")
+            rows += rows_of(size, kind, arguments.repeats)
+    show(console, title, rows)
+    save(rows, arguments.out / f"{suite}.csv", seed=SEED)
 
 
 def show(console: Console, title: str, rows: Rows) -> None:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-
-from benchmarks.data import SEED, events
-from benchmarks.record import Rows, measure, medians, options, save, show
+from benchmarks.data import events
+from benchmarks.record import Rows, measure, medians, run_sizes
 
 KINDS = ("ordered", "shuffled", "shuffled, text ids")
 
 
-def rows_of(size: int, kind: str, *, repeats: int, intervals: bool = True) -> Rows:
+def rows_of(size: int, kind: str, repeats: int, *, intervals: bool = True) -> Rows:
     """Measure all tasks on one data set, in turn."""
     folder = events(size, kind)
     found: dict[str, list[dict[str, Any]]] = {}
@@ -37,15 +35,7 @@ def rows_of(size: int, kind: str, *, repeats: int, intervals: bool = True) -> Ro
 
 def main() -> None:
     """Measure, print, and write latest.csv into benchmarks/results."""
-    parser = options(__doc__, touchpoints=[1e6])
-    arguments, console = parser.parse_args(), Console()
-    rows: Rows = []
-    for size in map(int, arguments.touchpoints):
-        for kind in KINDS:
-            console.print(f"measuring {size:,} touchpoints, {kind} …")
-            rows += rows_of(size, kind, repeats=arguments.repeats)
-    show(console, "per-stage credit of all methods (Markov 1-3), medians", rows)
-    save(rows, arguments.out / "latest.csv", seed=SEED)
+    run_sizes(__doc__, "latest", "per-stage credit of all methods (Markov 1-3), medians", rows_of, KINDS)
 
 
 if __name__ == "__main__":

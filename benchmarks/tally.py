@@ -13,11 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from benchmarks.data import SEED, events
+from benchmarks.data import events
 from benchmarks.measure import all_methods, read, timed
-from benchmarks.record import Rows, measure, medians, options, save, show
+from benchmarks.record import Rows, measure, medians, run_sizes
 
 CASES = (
     "journeys from events", "linear", "six rules", "transitions of order 1", "transitions of order 3", "player sets",
@@ -113,15 +111,8 @@ def main() -> None:
     if sys.argv[1:2] == ["one"]:
         print(json.dumps(one(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))))
         return
-    parser = options(__doc__, touchpoints=[1e6])
-    parser.set_defaults(repeats=5)
-    arguments, console = parser.parse_args(), Console()
-    rows: Rows = []
-    for size in map(int, arguments.touchpoints):
-        console.print(f"measuring tallies of {size:,} touchpoints …")
-        rows += rows_of(size, repeats=arguments.repeats)
-    show(console, "journeys in memory to tallies, one thread, medians", rows)
-    save(rows, arguments.out / "tally.csv", seed=SEED)
+    title = "journeys in memory to tallies, one thread, medians"
+    run_sizes(__doc__, "tally", title, lambda size, _kind, repeats: rows_of(size, repeats=repeats), repeats=5)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,21 @@
 import numpy as np
 import polars as pl
 import pytest
-from benchmarks import data, engines, goals, ingest, measure, memory, profile, run, scoring, solve, startup, tally
+from benchmarks import (
+    data,
+    engines,
+    goals,
+    ingest,
+    inputs,
+    measure,
+    memory,
+    profile,
+    run,
+    scoring,
+    solve,
+    startup,
+    tally,
+)
 
 SIZE = 3_000
 
@@ -33,9 +47,9 @@ def here(monkeypatch):
             return {"parts": profile.one(*rest)}
         if module == "solve":
             return solve.one(solve.CASES[what], 1)
-        return {"tally": tally, "engines": engines, "scoring": scoring}[module].one(*rest)
+        return {"tally": tally, "engines": engines, "scoring": scoring, "inputs": inputs}[module].one(*rest)
 
-    for module in (run, memory, ingest, tally, profile, scoring, solve, engines):
+    for module in (run, memory, ingest, inputs, tally, profile, scoring, solve, engines):
         monkeypatch.setattr(module, "measure", measured)
 
 
@@ -77,6 +91,18 @@ def test_memory(here):
 def test_ingest_meets_every_touch(here, kind):
     rows = ingest.rows_of(SIZE, kind, repeats=1)
     assert [row["task"] for row in rows] == ["scan", "ingest"]
+
+
+def test_other_files_hold_the_same_events(here, monkeypatch):
+    few = {"1,000 files": {"parts": 7}, "50 files, customers in all": {"parts": 3, "shuffle": True}}
+    monkeypatch.setattr(data, "FORMS", data.FORMS | few)
+    rows = inputs.rows_of(SIZE, repeats=1)
+    assert [row["case"] for row in rows] == list(inputs.KINDS)
+    numbers = iter(range(9))
+    took = {"wall": [1.0], "cpu": [1.0], "peak_gb": 0.1}
+    monkeypatch.setattr(inputs, "measure", lambda *_: took | {"answer": next(numbers)})
+    with pytest.raises(SystemExit, match="differ with the form"):
+        inputs.rows_of(SIZE, repeats=1)
 
 
 def test_tallies(here, monkeypatch):
