@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -13,21 +12,8 @@ from hypothesis import HealthCheck, Phase, settings
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def _numba_cache() -> Path:
-    """Return a folder for compiled kernels, named by their sources.
-
-    numba looks at the file of the compiled function only: a change in a function that it calls, in
-    another file, would go unnoticed. So any change of any kernel means another folder. Processes
-    started by tests inherit it.
-    """
-    digest = hashlib.sha256()
-    for source in sorted((ROOT / "src" / "attrib" / "kernels").glob("*.py")):
-        digest.update(source.read_bytes())
-    return ROOT / ".cache" / "numba" / digest.hexdigest()[:16]
-
-
-# Before the first import of numba, hence not in a fixture.
-os.environ.setdefault("NUMBA_CACHE_DIR", str(_numba_cache()))
+# Compiled kernels, away from the sources; before the first import of numba, hence not in a fixture.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
 
 # The same few examples every time, so that a red test means a changed program.
 # No deadline: a first call compiles.
