@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from attrib.errors import AttribError, AttribWarning, DataError, RejectedError, ResourceError, SolveError, SpecError
     from attrib.io.sources import InlineOutcome
     from attrib.journeys import Journeys
-    from attrib.lifecycle.actions import next_action
-    from attrib.lifecycle.deciding import decisions
-    from attrib.lifecycle.personas import personas
-    from attrib.lifecycle.policy import policy_value
+    from attrib.lifecycle.acting.actions import next_action
+    from attrib.lifecycle.acting.deciding import decisions
+    from attrib.lifecycle.acting.policy import policy_value
+    from attrib.lifecycle.grouping.personas import personas
     from attrib.methods import (
         METHODS,
         CustomWeights,
@@ -61,10 +61,10 @@ _HOMES = {
     ),
     "attrib.io.sources": ("InlineOutcome",),
     "attrib.journeys": ("Journeys",),
-    "attrib.lifecycle.actions": ("next_action",),
-    "attrib.lifecycle.deciding": ("decisions",),
-    "attrib.lifecycle.personas": ("personas",),
-    "attrib.lifecycle.policy": ("policy_value",),
+    "attrib.lifecycle.acting.actions": ("next_action",),
+    "attrib.lifecycle.acting.deciding": ("decisions",),
+    "attrib.lifecycle.grouping.personas": ("personas",),
+    "attrib.lifecycle.acting.policy": ("policy_value",),
     "attrib.methods": (
         "METHODS", "CustomWeights", "FirstTouch", "LastNonDirect", "LastTouch", "Linear", "Markov", "PositionBased",
         "Shapley", "TimeDecay",

@@ -18,10 +18,10 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.faults import nearest
 from attrib.io import manifest, sinks
 from attrib.io.sources import InlineOutcome, open_table
-from attrib.lifecycle import judging
 from attrib.lifecycle import tables as rows_of
 from attrib.lifecycle.applying import Data, drift_of, fit_to, judge, scores_of
-from attrib.lifecycle.storage import SavedModel, open_model, save
+from attrib.lifecycle.judging import groups
+from attrib.lifecycle.saving.storage import SavedModel, open_model, save
 from attrib.lifecycle.tables import EventTables
 from attrib.snapshots.asked import read_date
 from attrib.spec_models import OF_PURCHASES, EstimatorFile, PurchasesSpec, SnapshotSpec, read_data, read_estimator
@@ -276,7 +276,7 @@ def _kept(found: SavedModel) -> dict[str, Any]:
 def _latest(asked: dict[str, Any], kind: str, data: Data) -> tuple[datetime, ...]:
     """Choose the last date whose labels are known."""
     if kind in OF_PURCHASES:
-        day = data.end - timedelta(days=judging.days(asked["horizon"]))
+        day = data.end - timedelta(days=groups.days(asked["horizon"]))
         return (day.replace(hour=0, minute=0, second=0, microsecond=0),)
     return rows_of.split_dates({**asked, "at": (), "test_dates": max(asked["test_dates"], 1)}, data.end).test
 

@@ -12,8 +12,8 @@ from scipy.special import expit
 import attrib
 from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import ChurnClassifier
-from attrib.lifecycle.actions import LOGGED, RANDOMISED, RANKING
-from attrib.lifecycle.effects import HARDLY, NOBODY
+from attrib.lifecycle.acting.actions import LOGGED, RANDOMISED, RANKING
+from attrib.lifecycle.acting.effects import HARDLY, NOBODY
 from attrib.stages import Milestone, Stage, StageModel
 
 DAY, TICK = timedelta(days=1), timedelta(microseconds=1)

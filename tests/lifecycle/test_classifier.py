@@ -12,9 +12,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict, cross_va
 
 from attrib.errors import AttribWarning, DataError, SolveError, SpecError
 from attrib.lifecycle import ChurnClassifier
-from attrib.lifecycle._labels import customer_folds, read_labels
-from attrib.lifecycle.calibrated import Recipe, fit_calibrated
-from attrib.lifecycle.design import DesignMatrix
+from attrib.lifecycle.base.calibrated import Recipe, fit_calibrated
+from attrib.lifecycle.base.design import DesignMatrix
+from attrib.lifecycle.base.labels import customer_folds, read_labels
 
 
 def customers(n: int, seed: int = 0) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
@@ -279,7 +279,7 @@ def test_bad_parameters_are_refused_by_fit(parameters):
 
 def test_a_fit_that_does_not_end_is_an_error(monkeypatch):
     X, y, _ = customers(200)
-    monkeypatch.setattr("attrib.lifecycle.calibrated._ITERATIONS", 1)
+    monkeypatch.setattr("attrib.lifecycle.base.calibrated._ITERATIONS", 1)
     with pytest.raises(SolveError, match="did not converge; a stronger penalty"):
         ChurnClassifier(check_leaks=False).fit(X, y)
 

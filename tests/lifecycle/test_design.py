@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attrib.errors import AttribWarning, DataError
-from attrib.lifecycle.design import MAX_CATEGORIES, DesignMatrix
+from attrib.lifecycle.base.design import MAX_CATEGORIES, DesignMatrix
 
 FRAME = pl.DataFrame(
     {

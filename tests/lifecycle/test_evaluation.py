@@ -16,8 +16,8 @@ from scipy.stats import beta as beta_distribution
 
 from attrib.errors import DataError, SpecError
 from attrib.lifecycle import drift, evaluate_classifier, evaluate_survival, reliability
-from attrib.lifecycle.metrics import Profit, Tabulated, bins_of, ece, expected_maximum_profit, gain
-from attrib.lifecycle.survival_metrics import Pairs
+from attrib.lifecycle.judging.metrics import Profit, Tabulated, bins_of, ece, expected_maximum_profit, gain
+from attrib.lifecycle.judging.survival_metrics import Pairs
 
 rows_of_classes = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=40).filter(
     lambda rows: len({y for y, _ in rows}) == 2

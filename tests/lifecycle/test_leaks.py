@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import ChurnClassifier
-from attrib.lifecycle.leaks import leak_report
-from attrib.lifecycle.power import area, cell_codes, settled_shares
+from attrib.lifecycle.judging.leaks import leak_report
+from attrib.lifecycle.judging.power import area, cell_codes, settled_shares
 
 
 def honest(n: int = 2000, seed: int = 0) -> tuple[pl.DataFrame, np.ndarray]:

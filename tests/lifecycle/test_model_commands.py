@@ -12,7 +12,8 @@ import pytest
 import attrib
 from attrib import modelling
 from attrib.errors import AttribError, AttribWarning, DataError, SpecError
-from attrib.lifecycle import open_model, storage
+from attrib.lifecycle import open_model
+from attrib.lifecycle.saving import storage
 from attrib.lifecycle.tables import split_dates
 from attrib.spec import parse
 from attrib.spec_models import EstimatorFile, SnapshotSpec, read_data, read_estimator

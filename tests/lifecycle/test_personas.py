@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 import attrib
 from attrib.errors import DataError, SpecError
 from attrib.lifecycle import Personas
-from attrib.lifecycle.mixtures import STABLE
+from attrib.lifecycle.grouping.mixtures import STABLE
 
 HOSTILE = ["=cmd|' /C calc'!A0", "a\x1b[2Jb", "<script>alert(1)</script>", "share:x", "(other)", "💥" * 30]
 
@@ -80,7 +80,7 @@ def test_one_crowd_is_one_persona_with_a_warning():
 def test_probabilities_are_those_of_bayes():
     frame, _ = customers()
     found = attrib.personas(frame, 3)
-    from attrib.lifecycle.personas import _prepared, _standardised
+    from attrib.lifecycle.grouping.personas import _prepared, _standardised
 
     x, _ = _standardised(found.design, _prepared(frame, found.design.columns, found.logged))
     joint = np.column_stack(

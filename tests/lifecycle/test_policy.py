@@ -97,7 +97,7 @@ def test_numbers_are_those_of_the_definitions():
 
 def test_doubly_robust_by_hand_without_features():
     _, arm, y, p = campaign(4, 200, confounded)
-    from attrib.lifecycle.policy import customer_parts
+    from attrib.lifecycle.acting.policy import customer_parts
 
     fold = customer_parts(np.arange(200), 4, 9)
     total = 0.0

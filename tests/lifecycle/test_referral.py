@@ -11,8 +11,8 @@ from sklearn.model_selection import cross_val_score
 
 from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import ReferralLikelihood
-from attrib.lifecycle.amounts import Mean
-from attrib.lifecycle.referral import ASSOCIATION, CAUSAL
+from attrib.lifecycle.classifying.amounts import Mean
+from attrib.lifecycle.classifying.referral import ASSOCIATION, CAUSAL
 
 
 def world(n: int, seed: int = 0, biased: bool = False) -> dict:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import calibration_at, cumulative_incidence
-from attrib.lifecycle.riskset import RiskTable, concordance, entries, flags, numbers
+from attrib.lifecycle.contractual.riskset import RiskTable, concordance, entries, flags, numbers
 
 lives = st.lists(
     st.tuples(st.integers(1, 6), st.sampled_from([None, "moved", "price"]), st.integers(0, 4), st.integers(0, 3)),

@@ -24,9 +24,8 @@ from attrib.lifecycle import (
     load,
     open_model,
     save,
-    storage,
-    trees,
 )
+from attrib.lifecycle.saving import storage, trees
 
 N = 400
 RNG = np.random.default_rng(5)

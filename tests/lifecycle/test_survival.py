@@ -14,8 +14,8 @@ import pytest
 
 from attrib.errors import AttribWarning, DataError, SolveError, SpecError
 from attrib.lifecycle import SurvivalChurn, calibration_at, cumulative_incidence
-from attrib.lifecycle.riskset import RiskTable
-from attrib.lifecycle.survival import ARRAYS, MODELS
+from attrib.lifecycle.contractual.riskset import RiskTable
+from attrib.lifecycle.contractual.survival import ARRAYS, MODELS
 
 FEATURES = ["plan", "age", "calls"]
 

@@ -9,50 +9,50 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attrib.lifecycle.actions import NextActions, next_action
-    from attrib.lifecycle.buying import BetaGeoNBD, GammaGamma
-    from attrib.lifecycle.classifier import ChurnClassifier
-    from attrib.lifecycle.deciding import decisions
-    from attrib.lifecycle.drifting import drift
-    from attrib.lifecycle.episodes import time_varying_rows
-    from attrib.lifecycle.evaluation import evaluate_classifier, evaluate_survival, reliability
-    from attrib.lifecycle.leaks import leak_report
-    from attrib.lifecycle.lifetime import LifetimeValue, lifetime_value
-    from attrib.lifecycle.personas import Personas
-    from attrib.lifecycle.policy import policy_value
-    from attrib.lifecycle.purchases import purchase_summary, silence
-    from attrib.lifecycle.referral import ReferralLikelihood
-    from attrib.lifecycle.riskset import calibration_at, cumulative_incidence
-    from attrib.lifecycle.storage import SavedModel, load, open_model, save
-    from attrib.lifecycle.survival import SurvivalChurn
+    from attrib.lifecycle.acting.actions import NextActions, next_action
+    from attrib.lifecycle.acting.deciding import decisions
+    from attrib.lifecycle.acting.policy import policy_value
+    from attrib.lifecycle.buying.lifetime import LifetimeValue, lifetime_value
+    from attrib.lifecycle.buying.models import BetaGeoNBD, GammaGamma
+    from attrib.lifecycle.buying.purchases import purchase_summary, silence
+    from attrib.lifecycle.classifying.classifier import ChurnClassifier
+    from attrib.lifecycle.classifying.referral import ReferralLikelihood
+    from attrib.lifecycle.contractual.episodes import time_varying_rows
+    from attrib.lifecycle.contractual.riskset import calibration_at, cumulative_incidence
+    from attrib.lifecycle.contractual.survival import SurvivalChurn
+    from attrib.lifecycle.grouping.personas import Personas
+    from attrib.lifecycle.judging.drifting import drift
+    from attrib.lifecycle.judging.evaluation import evaluate_classifier, evaluate_survival, reliability
+    from attrib.lifecycle.judging.leaks import leak_report
+    from attrib.lifecycle.saving.storage import SavedModel, load, open_model, save
 
 _HOMES = {
-    "BetaGeoNBD": "buying",
-    "ChurnClassifier": "classifier",
-    "GammaGamma": "buying",
-    "LifetimeValue": "lifetime",
-    "NextActions": "actions",
-    "Personas": "personas",
-    "ReferralLikelihood": "referral",
-    "SavedModel": "storage",
-    "SurvivalChurn": "survival",
-    "calibration_at": "riskset",
-    "cumulative_incidence": "riskset",
-    "decisions": "deciding",
-    "drift": "drifting",
-    "evaluate_classifier": "evaluation",
-    "evaluate_survival": "evaluation",
-    "leak_report": "leaks",
-    "lifetime_value": "lifetime",
-    "load": "storage",
-    "next_action": "actions",
-    "open_model": "storage",
-    "policy_value": "policy",
-    "purchase_summary": "purchases",
-    "reliability": "evaluation",
-    "save": "storage",
-    "silence": "purchases",
-    "time_varying_rows": "episodes",
+    "BetaGeoNBD": "buying.models",
+    "ChurnClassifier": "classifying.classifier",
+    "GammaGamma": "buying.models",
+    "LifetimeValue": "buying.lifetime",
+    "NextActions": "acting.actions",
+    "Personas": "grouping.personas",
+    "ReferralLikelihood": "classifying.referral",
+    "SavedModel": "saving.storage",
+    "SurvivalChurn": "contractual.survival",
+    "calibration_at": "contractual.riskset",
+    "cumulative_incidence": "contractual.riskset",
+    "decisions": "acting.deciding",
+    "drift": "judging.drifting",
+    "evaluate_classifier": "judging.evaluation",
+    "evaluate_survival": "judging.evaluation",
+    "leak_report": "judging.leaks",
+    "lifetime_value": "buying.lifetime",
+    "load": "saving.storage",
+    "next_action": "acting.actions",
+    "open_model": "saving.storage",
+    "policy_value": "acting.policy",
+    "purchase_summary": "buying.purchases",
+    "reliability": "judging.evaluation",
+    "save": "saving.storage",
+    "silence": "buying.purchases",
+    "time_varying_rows": "contractual.episodes",
 }
 
 __all__ = [

@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
-from attrib.lifecycle import judging
 from attrib.lifecycle import tables as rows_of
-from attrib.lifecycle.drifting import drift
-from attrib.lifecycle.storage import SavedModel
+from attrib.lifecycle.judging import groups
+from attrib.lifecycle.judging.drifting import drift
+from attrib.lifecycle.saving.storage import SavedModel
 from attrib.lifecycle.tables import EventTables, Rows
 from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.events import Events
@@ -40,7 +40,7 @@ def fit_to(
 ) -> tuple[rows_of.Dates, pl.DataFrame, dict[str, pl.DataFrame]]:
     """Fit a model; what was found out (channels) is added to what was asked."""
     if kind in OF_PURCHASES:
-        held = timedelta(days=judging.days(asked["horizon"]))
+        held = timedelta(days=groups.days(asked["horizon"]))
         day = data.end - held if asked["holdout"] else data.end + timedelta(microseconds=1)
         day = day.replace(hour=0, minute=0, second=0, microsecond=0) if asked["holdout"] else day
         histories = rows_of.purchases_at(data.tables, asked, day)
@@ -55,7 +55,7 @@ def fit_to(
     asked["channels"] = rows_of.channels_of(rows.features)
     if survival:
         # all of them are still there after the gap: time runs from there
-        model.fit(rows.features, rows.labels["duration"] - judging.days(asked["gap"]), rows.labels["event"])
+        model.fit(rows.features, rows.labels["duration"] - groups.days(asked["gap"]), rows.labels["event"])
         return dates, rows.features, {}
     more = {"count": rows.labels["count"]} if "count" in rows.labels.columns else {}
     model.fit(rows.features, rows.labels["label"], customers=rows.keys[CUSTOMER], **more)
@@ -77,7 +77,7 @@ def judge(
     referral = kind == "referral_likelihood" and asked["target"] is None
     purpose = "survival" if kind == "survival_churn" else "train"
     rows = rows_of.rows_at(data.tables, data.events, asked, days, purpose, referrals=referral, groups=True)
-    tables = judging.judge(model, rows, asked, replicates)
+    tables = groups.judge(model, rows, asked, replicates)
     return tables | (drift_of(found, rows.features) if found else {})
 
 
@@ -85,7 +85,7 @@ def _judged_by_purchases(
     model: Any, kind: str, asked: dict[str, Any], data: Data, day: datetime, replicates: int, found: SavedModel | None
 ) -> dict[str, pl.DataFrame]:
     """Compare with what was bought in the horizon after a date."""
-    horizon = judging.days(asked["horizon"])
+    horizon = groups.days(asked["horizon"])
     until = day + timedelta(days=horizon)
     if until > data.end + timedelta(days=1):
         raise SpecError("bad_date", f"the horizon after {day} passes the end of the data", hint="an earlier date")
@@ -102,7 +102,7 @@ def _judged_by_purchases(
         expected, bought = expected[some], spent.to_numpy()[some] / bought[some]
     if not len(expected) or not np.isfinite(expected).all():
         raise DataError("no_rows", "the model has no expectation for some customers, or there is none")
-    return {"metrics": judging.judge_counts(expected, bought, replicates)} | (
+    return {"metrics": groups.judge_counts(expected, bought, replicates)} | (
         drift_of(found, before.drop(CUSTOMER)) if found else {}
     )
 
@@ -116,8 +116,8 @@ def _expected(model: Any, kind: str, histories: pl.DataFrame, asked: Mapping[str
     columns = _history(kind, histories)
     if kind == "gamma_gamma":
         return model.expected_value(*columns)
-    unit = judging.days(f"1{asked['unit']}" if asked["unit"].isalpha() else asked["unit"])
-    return model.expected_purchases(judging.days(asked["horizon"]) / unit, *columns)
+    unit = groups.days(f"1{asked['unit']}" if asked["unit"].isalpha() else asked["unit"])
+    return model.expected_purchases(groups.days(asked["horizon"]) / unit, *columns)
 
 
 def scores_of(
@@ -135,7 +135,7 @@ def scores_of(
     else:
         rows = rows_of.rows_at(data.tables, data.events, asked, [day], "score")
         keys, features = rows.keys, rows.features
-        columns = {"score": judging.probability(model, Rows(keys, features, pl.DataFrame()), asked)}
+        columns = {"score": groups.probability(model, Rows(keys, features, pl.DataFrame()), asked)}
         if kind == "survival_churn":
             columns["risk"] = np.broadcast_to(model.risk(features), (features.height,))
         if kind == "referral_likelihood" and "count" in model.means_:

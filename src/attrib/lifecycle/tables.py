@@ -13,7 +13,7 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import InlineOutcome
-from attrib.lifecycle.purchases import purchase_summary
+from attrib.lifecycle.buying.purchases import purchase_summary
 from attrib.schemas import CUSTOMER, DATE, STAGE
 from attrib.snapshots.asked import EPOCH, read_date
 from attrib.snapshots.events import AT, BROUGHT_BY, TOUCH, WHO, Events, read_events

@@ -1,0 +1,316 @@
+"""What a rule of action would have been worth, from actions that were logged with their chances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.errors import DataError, warn
+from attrib.intervals import percentiles
+from attrib.io.text import clean
+from attrib.lifecycle.base.calibrated import one_thread
+from attrib.lifecycle.base.design import DesignMatrix, collected
+from attrib.lifecycle.base.estimator import needs
+from attrib.lifecycle.base.labels import Bools, column, read_customers
+from attrib.values import FOLDS, REPLICATES, check_seed, check_share, generator, whole_number
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+NOTHING = "(none)"  # how an action that is null is called: nobody did anything
+_FEW = 10  # rows of an action from which an outcome model is fitted
+_SUM = 1e-6  # by how much chances may miss 1
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What was done and what came of it, row by row.
+
+    ``taken`` numbers the action in ``actions``; ``chance`` is the probability it had; ``codes`` numbers the customers.
+    """
+
+    actions: tuple[str, ...]
+    taken: Integers
+    chance: Floats
+    outcome: Floats
+    codes: Integers
+
+
+def policy_value(
+    actions: Any,
+    outcome: Any,
+    propensity: Any,
+    policy: Any,
+    *,
+    features: Any = None,
+    customers: Any = None,
+    folds: int = 5,
+    level: float = 0.95,
+    replicates: int = 500,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Estimate the mean outcome if actions had been taken by a policy, from a log in which their chances are known.
+
+    With a the action logged, p its chance, π(a) the chance that the policy gives it, w = π(a) / p, y the outcome:
+
+    * ``ips``: mean of w·y. Right on average whatever else is true, as long as the chances are.
+    * ``snips``: Σw·y / Σw. Slightly biased, steadier.
+    * ``dr``: mean of Σ π(b)·m(b) + w·(y − m(a)), with m(b) the outcome to be expected after action b, from a model of
+      the customers of other folds: right if the chances or the models are, and the steadiest where the models are good.
+
+    Parameters
+    ----------
+    actions : array-like [n]
+        The action logged in each row: texts or whole numbers; null: none was taken, called ``(none)``.
+    outcome : array-like of float [n]
+        What came of it, such as 1 for a purchase and 0 for none, or money.
+    propensity : float, array-like [n] or mapping of action to float
+        The chance that the logged action had when it was chosen, above 0: one for all rows, one a row, or one for each
+        action (None for the action that is null).
+    policy : action, array-like [n], mapping or frame
+        What it would do: one action for everybody, one a row, or the chance of each action (numbers or arrays [n], by
+        action; a frame has a column for each), summing to 1.
+    features : frame, optional
+        Of n rows, known before the action: what outcome models learn from. Without: each action's mean.
+    customers : array-like [n], optional
+        Whose row it is, where customers have several: folds and draws take all rows of a customer or none.
+    folds : int
+        Of the outcome models.
+    level, replicates, seed
+        Coverage of the intervals, bootstrap draws of customers, and their seed: with the same seed two policies are
+        compared on the same draws.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``estimator``, ``value, low, high``; ``logged`` (mean outcome as things were), ``lift, lift_low, lift_high``
+        (value − logged, of the same draws); ``matched`` (rows whose action the policy could have taken) and
+        ``effective_rows``, (Σw)² / Σw²: few of them, and the intervals are not to be trusted.
+
+    Raises
+    ------
+    SpecError
+        ``bad_parameter``.
+    DataError
+        ``no_support`` where the policy takes an action that the log does not have, or a chance is not in (0, 1];
+        ``bad_policy``; ``different_lengths``, ``null_values``.
+
+    Warns
+    -----
+    AttribWarning
+        Where the chances do not fit the actions: the mean of 1 / p over an action's rows, by n, is not about 1.
+
+    References
+    ----------
+    Horvitz & Thompson (1952), JASA 47:663-685. Swaminathan & Joachims (2015), NeurIPS. Dudík, Langford & Li (2011),
+    ICML. Chernozhukov et al. (2018), The Econometrics Journal 21:C1-C68 (cross-fitting).
+
+    Examples
+    --------
+    >>> import attrib, polars as pl
+    >>> sent = ["mail", None, "mail", None] * 50
+    >>> bought = [1, 0, 1, 0, 1, 1, 0, 0] * 25
+    >>> found = attrib.policy_value(sent, bought, 0.5, "mail")
+    >>> found.select("estimator", pl.col("value").round(2), "logged").rows()
+    [('ips', 0.75, 0.5), ('snips', 0.75, 0.5), ('dr', 0.75, 0.5)]
+    """
+    whole_number("folds", folds, 2, 100)
+    whole_number("replicates", replicates, 2)
+    check_seed(seed)
+    check_share("level", level)
+    log = read_log(actions, outcome, propensity, customers)
+    chosen = _read_policy(policy, log)
+    rows = np.arange(len(log.taken))
+    weight = chosen[rows, log.taken] / log.chance
+    matrix = None
+    if features is not None:
+        table = collected(features)
+        if table.height != len(rows):
+            raise DataError("different_lengths", f"features has {table.height} rows, actions has {len(rows)}")
+        matrix = DesignMatrix.fit(table, scale=True).transform(table)
+    means = expected_outcomes(log, matrix, folds, seed)
+    robust = (chosen * means).sum(axis=1) + weight * (log.outcome - means[rows, log.taken])
+    terms = np.column_stack([weight * log.outcome, weight, robust, log.outcome, np.ones(len(rows))])
+    sums = np.column_stack([np.bincount(log.codes, column) for column in terms.T]).astype(np.float64)
+    found, draws = _estimates(sums.sum(axis=0)), _draws(sums, replicates, seed)
+    logged = found[3]
+    low, high = percentiles(draws[:, :3], (1 - level) / 2)
+    lift_low, lift_high = percentiles(draws[:, :3] - draws[:, 3:], (1 - level) / 2)
+    facts = {
+        "matched": int((weight > 0).sum()),
+        "effective_rows": float(weight.sum() ** 2 / (weight**2).sum()) if weight.any() else 0.0,
+    }
+    out = []
+    for at, name in enumerate(("ips", "snips", "dr")):
+        out.append(
+            {
+                "estimator": name, "value": found[at], "low": low[at], "high": high[at], "logged": logged,
+                "lift": found[at] - logged, "lift_low": lift_low[at], "lift_high": lift_high[at], **facts,
+            }
+        )  # fmt: skip
+    return pl.DataFrame(out).with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def read_log(actions: Any, outcome: Any, propensity: Any, customers: Any) -> Log:
+    """Read and check a log; see `policy_value`."""
+    names, taken = read_actions(actions)
+    n = len(taken)
+    try:
+        results = column("outcome", outcome, n).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError("bad_dtype", "outcome holds values that are no numbers") from error
+    if not np.isfinite(results).all():
+        raise DataError("not_finite", "outcome holds infinite values")
+    chance = _read_propensity(propensity, names, taken)
+    codes = read_customers(customers, n)
+    log = Log(names, taken, chance, results, codes)
+    _check_chances(log)
+    return log
+
+
+def read_actions(actions: Any) -> tuple[tuple[str, ...], Integers]:
+    """Names of the actions, sorted, and the number of each row's; null is ``(none)``.
+
+    Raises
+    ------
+    DataError
+        ``no_rows``; ``bad_action`` where an action is called ``(none)`` and others are null.
+    """
+    series = actions if isinstance(actions, pl.Series) else pl.Series("actions", list(actions), strict=False)
+    if series.is_empty():
+        raise DataError("no_rows", "actions has 0 rows")
+    texts = series.cast(pl.String)
+    if texts.null_count() and (texts == NOTHING).any():
+        raise DataError("bad_action", f"an action is called {NOTHING!r}, as rows without action are", hint="rename it")
+    texts = texts.fill_null(NOTHING)
+    names = sorted(texts.unique().to_list())
+    return tuple(names), texts.cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+
+
+def _read_propensity(propensity: Any, names: tuple[str, ...], taken: Integers) -> Floats:
+    if isinstance(propensity, Mapping):
+        shares = {_name(action): chance for action, chance in propensity.items()}
+        missing = [name for name in names if name not in shares]
+        if missing:
+            raise DataError("no_support", f"propensity has no chance for {clean(missing[0], 80)!r}, which was taken")
+        propensity = np.array([shares[name] for name in names], dtype=np.float64)[taken]
+    values = np.full(len(taken), propensity) if np.ndim(propensity) == 0 else propensity
+    try:
+        chance: Floats = column("propensity", values, len(taken)).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError("bad_dtype", "propensity holds values that are no numbers") from error
+    wrong = int(((chance <= 0) | (chance > 1)).sum())
+    if wrong:
+        raise DataError(
+            "no_support",
+            f"{wrong} of {len(chance)} propensities are not above 0 and at most 1",
+            hint="what was done had a chance: look at how it was logged",
+        )
+    return chance
+
+
+def _check_chances(log: Log) -> None:
+    """1 / p over the rows of an action has mean 1, taken over all rows, if the chances are true and never 0."""
+    n = len(log.taken)
+    for number, name in enumerate(log.actions):
+        inverse = np.where(log.taken == number, 1 / log.chance, 0.0)
+        error = inverse.std() / np.sqrt(n)
+        if abs(inverse.mean() - 1) > 4 * error + 1e-9:
+            warn(
+                f"propensities do not fit how often {clean(name, 80)!r} was taken: inverse weights have a mean of "
+                f"{inverse.mean():.2f}, not 1: some rows could never get it, or the chances are not those of the log"
+            )
+
+
+def _name(action: Any) -> str:
+    return NOTHING if action is None else str(action)
+
+
+def _read_policy(policy: Any, log: Log) -> Floats:
+    """Chance that the policy gives each action in each row, [n, actions]."""
+    n = len(log.taken)
+    if isinstance(policy, Mapping) or hasattr(policy, "columns"):
+        table = policy if isinstance(policy, Mapping) else dict(collected(policy).to_dict())
+        out = np.zeros((n, len(log.actions)))
+        whole = np.zeros(n)
+        for action, given in table.items():
+            chance = np.full(n, given) if np.ndim(given) == 0 else column("policy", given, n)
+            chance = chance.astype(np.float64)
+            if not (chance >= 0).all():
+                raise DataError("bad_policy", f"policy gives {clean(_name(action), 80)!r} chances below 0")
+            whole += chance
+            if chance.any():
+                out[:, _known(_name(action), log)] += chance
+        if np.abs(whole - 1).max() > _SUM:
+            raise DataError("bad_policy", f"the chances of a policy sum to {whole.min():g} to {whole.max():g}, not 1")
+        return out
+    if policy is None or isinstance(policy, (str, int, np.integer)):
+        taken = np.full(n, _known(_name(policy), log))
+    else:
+        names, numbers = read_actions(policy)
+        if len(numbers) != n:
+            raise DataError("different_lengths", f"policy has {len(numbers)} rows, actions has {n}")
+        taken = np.array([_known(name, log) for name in names])[numbers]
+    return np.asarray(np.eye(len(log.actions))[taken])
+
+
+def _known(name: str, log: Log) -> int:
+    if name not in log.actions:
+        raise DataError(
+            "no_support",
+            f"the policy takes {clean(name, 80)!r}, which was never logged",
+            hint="nothing can be said of an action that nobody ever got",
+        )
+    return log.actions.index(name)
+
+
+def customer_parts(codes: Integers, folds: int, seed: int) -> Integers:
+    """Fold of each row: customers shuffled and dealt."""
+    n = int(codes.max()) + 1
+    return np.asarray((generator(seed, FOLDS).permutation(n) % folds)[codes])
+
+
+def expected_outcomes(log: Log, matrix: Floats | None, folds: int, seed: int) -> Floats:
+    """Outcome to be expected of each action, [n, actions], by models that have not seen the row's customer."""
+    fold = customer_parts(log.codes, folds, seed)
+    binary = set(np.unique(log.outcome)) <= {0.0, 1.0}
+    out = np.empty((len(log.taken), len(log.actions)))
+    with one_thread():
+        for part in np.unique(fold):
+            test, rest = fold == part, fold != part
+            if not rest.any():  # one customer
+                out[test] = log.outcome.mean()
+                continue
+            for number in range(len(log.actions)):
+                out[test, number] = _predict(matrix, log.outcome, rest, rest & (log.taken == number), test, binary)
+    return out
+
+
+def _predict(matrix: Floats | None, outcome: Floats, rest: Bools, own: Bools, test: Bools, binary: bool) -> Any:  # noqa: FBT001
+    known = outcome[own] if own.any() else outcome[rest]
+    if matrix is None or len(known) < _FEW or known.min() == known.max() or not own.any():
+        return known.mean()
+    linear = needs("sklearn.linear_model")
+    if binary:
+        model = linear.LogisticRegression(solver="newton-cholesky", max_iter=500).fit(matrix[own], known)
+        return model.predict_proba(matrix[test])[:, 1]
+    return linear.Ridge(alpha=1.0).fit(matrix[own], known).predict(matrix[test])
+
+
+def _estimates(sums: Floats) -> list[float]:
+    weighted, weights, robust, outcome, n = (float(x) for x in sums)
+    return [weighted / n, weighted / weights if weights else np.nan, robust / n, outcome / n]
+
+
+def _draws(sums: Floats, replicates: int, seed: int) -> Floats:
+    """Estimates of bootstrap draws of customers, [replicates, 4]."""
+    n = len(sums)
+    out = np.empty((replicates, 4))
+    for number in range(replicates):
+        drawn = generator(seed, REPLICATES, number).integers(0, n, n)
+        out[number] = _estimates(np.bincount(drawn, minlength=n) @ sums)
+    return out

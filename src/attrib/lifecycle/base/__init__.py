@@ -1,0 +1,1 @@
+"""What the models share: frames become numbers, labels are checked, probabilities calibrated."""

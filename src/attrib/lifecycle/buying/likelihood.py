@@ -1,0 +1,269 @@
+"""Maximum likelihood of a few positive parameters, and the columns that such models take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from attrib.errors import DataError, SolveError
+from attrib.lifecycle.base.estimator import Estimator
+from attrib.values import REPLICATES, check_seed, generator
+
+Floats = npt.NDArray[np.float64]
+REACH = 10.0  # a parameter may differ from its start by e^10, about 22,000 times
+VAGUE = 10.0  # standard error of a log parameter beyond which the data say nothing about it
+FLAT = 1e-6  # largest slope per row at a maximum
+STEP = 1e-4  # of the differences that give the Hessian: their error is about STEP²
+
+
+def maximise(
+    log_likelihood: Callable[[Floats], tuple[float, Floats]], start: Floats, names: Sequence[str], rows: float
+) -> tuple[Floats, Floats, float]:
+    """Maximise a log-likelihood over the logarithms of its parameters.
+
+    Parameters
+    ----------
+    log_likelihood : callable
+        From log parameters [k] to (sum over the rows, its gradient [k]).
+    start : ndarray of float64, shape [k]
+        Log parameters to start from.
+    names : sequence of str
+        Names of the parameters, for messages.
+    rows : float
+        Number of rows, so that tolerances do not depend on it.
+
+    Returns
+    -------
+    tuple of (ndarray, ndarray, float)
+        Log parameters [k], their covariance [k, k] (inverse of the observed information), the log-likelihood.
+
+    Raises
+    ------
+    SolveError
+        ``not_identified`` where a parameter runs away or the data say nothing about it, ``not_converged``.
+    """
+    from scipy.optimize import minimize
+
+    def objective(theta: Floats) -> tuple[float, Floats]:
+        value, slope = log_likelihood(theta)
+        return -value / rows, -slope / rows
+
+    bounds = [(value - REACH, value + REACH) for value in start]
+    options = {"maxiter": 2_000, "maxfun": 5_000, "ftol": 1e-15, "gtol": 1e-9}
+    theta = np.asarray(
+        minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x, np.float64
+    )
+    lost = [name for name, value, origin in zip(names, theta, start, strict=True) if abs(value - origin) > REACH - 1e-3]
+    if lost:
+        raise _not_identified(lost)
+    theta = _newton(objective, theta)
+    value, slope = objective(theta)
+    information = _hessian(objective, theta)
+    steepest = float(np.abs(slope).max()) if np.isfinite(slope).all() else np.inf
+    if not np.isfinite(value) or steepest > FLAT or not np.isfinite(information).all():
+        raise SolveError(
+            "not_converged",
+            f"the likelihood has no maximum within reach: slope {steepest:.2g} per row at "
+            + ", ".join(f"{name} = {np.exp(one):.4g}" for name, one in zip(names, theta, strict=True)),
+            hint="check the time unit and whether the data hold enough repeat buyers",
+        )
+    if np.linalg.eigvalsh(information)[0] <= 0:
+        raise _not_identified(list(names))
+    covariance = np.linalg.inv(information) / rows
+    vague = [name for name, variance in zip(names, np.diag(covariance), strict=True) if not variance < VAGUE**2]
+    if vague:
+        raise _not_identified(vague)
+    return theta, (covariance + covariance.T) / 2, -value * rows
+
+
+def _not_identified(names: list[str]) -> SolveError:
+    return SolveError(
+        "not_identified",
+        f"the data do not determine {', '.join(names)}: the likelihood is flat or rises without end",
+        hint="customers may be too few or too alike: use more of them, or a longer time",
+        parameters=names,
+    )
+
+
+def _newton(objective: Callable[[Floats], tuple[float, Floats]], theta: Floats) -> Floats:
+    """Last digits: steps of Newton while they help."""
+    value, slope = objective(theta)
+    for _ in range(10):
+        information = _hessian(objective, theta)
+        if not np.isfinite(information).all() or np.linalg.eigvalsh(information)[0] <= 0:
+            break
+        step = np.linalg.solve(information, slope)
+        if np.abs(step).max() > 1:
+            break
+        then, then_slope = objective(theta - step)
+        if not then <= value + 1e-12 * abs(value) or not np.abs(then_slope).max() < np.abs(slope).max():
+            break
+        theta, value, slope = theta - step, then, then_slope
+    return theta
+
+
+def _hessian(objective: Callable[[Floats], tuple[float, Floats]], theta: Floats) -> Floats:
+    """Differences of the gradient."""
+    steps = STEP * np.eye(len(theta))
+    rows = [(objective(theta + step)[1] - objective(theta - step)[1]) / (2 * STEP) for step in steps]
+    matrix = np.array(rows)
+    return np.asarray((matrix + matrix.T) / 2)
+
+
+class LikelihoodModel(Estimator):
+    """A model of a few positive parameters, fitted by maximum likelihood."""
+
+    _names: ClassVar[tuple[str, ...]]
+    _stream: ClassVar[int]  # of random numbers: models drawn with the same seed are independent
+    params_: dict[str, float]
+    standard_errors_: dict[str, float]
+    covariance_: Floats
+    log_likelihood_: float
+    n_customers_: int
+
+    def _keep(self, theta: Floats, covariance: Floats, log_likelihood: float, customers: int) -> None:
+        values = np.exp(theta)
+        errors = values * np.sqrt(np.diag(covariance))  # delta method
+        self.params_ = {name: float(value) for name, value in zip(self._names, values, strict=True)}
+        self.standard_errors_ = {name: float(error) for name, error in zip(self._names, errors, strict=True)}
+        self.covariance_, self.log_likelihood_, self.n_customers_ = covariance, float(log_likelihood), customers
+
+    def _values(self) -> tuple[float, ...]:
+        self._check_fitted("params_")
+        return tuple(self.params_[name] for name in self._names)
+
+    def draws(self, n: int, seed: int = 0) -> Floats:
+        """Parameters as uncertain as the data leave them: normal in their logarithms.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            The same seed gives the same draws.
+
+        Returns
+        -------
+        ndarray of float64, shape [n, parameters]
+            In the order of ``params_``.
+        """
+        values = np.log(self._values())
+        factor = np.linalg.cholesky(self.covariance_)
+        normal = generator(check_seed(seed), REPLICATES, self._stream).standard_normal((n, len(values)))
+        return np.asarray(np.exp(values + normal @ factor.T))
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """What was learned, for saving: numbers that JSON holds exactly, and arrays."""
+        self._check_fitted("params_")
+        plain = {
+            "parameters": self.get_params(),
+            "params": dict(self.params_),
+            "standard_errors": dict(self.standard_errors_),
+            "log_likelihood": self.log_likelihood_,
+            "n_customers": self.n_customers_,
+        }
+        return plain, {"covariance": self.covariance_.copy()}
+
+    @classmethod
+    def from_state(cls, json: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
+        """Make the fitted model from what ``state`` returned; its predictions are the same to the bit.
+
+        Raises
+        ------
+        DataError
+            ``bad_state`` if something is missing or is no positive, finite number.
+        """
+        try:
+            model = cls(**json["parameters"])
+            model.params_ = {name: float(json["params"][name]) for name in cls._names}
+            model.standard_errors_ = {name: float(json["standard_errors"][name]) for name in cls._names}
+            model.log_likelihood_, model.n_customers_ = float(json["log_likelihood"]), int(json["n_customers"])
+            model.covariance_ = np.array(arrays["covariance"], np.float64)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DataError("bad_state", f"this is no saved {cls.__name__}: {str(error)[:200]}") from error
+        size = len(cls._names)
+        fine = model.covariance_.shape == (size, size) and np.isfinite(model.covariance_).all()
+        if (
+            not fine
+            or not _is_covariance(model.covariance_)
+            or not all(0 < value < np.inf for value in model.params_.values())
+        ):
+            raise DataError("bad_state", f"this is no saved {cls.__name__}: its numbers are out of range")
+        return model
+
+
+def _is_covariance(matrix: Floats) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def numbers(name: str, values: Any) -> Floats:
+    """Read one column of numbers: an array, a list, a series of polars or pandas; nulls become NaN.
+
+    Raises
+    ------
+    DataError
+        ``bad_column`` if it is not one-dimensional or holds something else than numbers.
+
+    Examples
+    --------
+    >>> numbers("T", [1, 2.5])
+    array([1. , 2.5])
+    """
+    try:
+        if hasattr(values, "to_numpy"):
+            missing = {"na_value": np.nan} if type(values).__module__.partition(".")[0] == "pandas" else {}
+            values = values.to_numpy(dtype="float64", **missing) if missing else values.to_numpy()
+        column = np.asarray(
+            [np.nan if v is None else v for v in values] if isinstance(values, (list, tuple)) else values
+        )
+        if column.dtype.kind not in "biufO":
+            raise TypeError(f"it holds {column.dtype}")
+        if column.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in column.flat):
+            raise TypeError("it holds text")
+        column = column.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError("bad_column", f"{name} is not a column of numbers: {str(error)[:200]}", column=name) from error
+    if column.ndim != 1:
+        raise DataError(
+            "bad_column", f"{name} has {column.ndim} dimensions", hint="pass one number a customer", column=name
+        )
+    return column
+
+
+def require(name: str, broken: npt.NDArray[np.bool_], fault: str, values: Floats) -> None:
+    """Refuse a column with rows that break a rule, naming how many and the first.
+
+    Raises
+    ------
+    DataError
+        ``bad_column``.
+    """
+    if broken.any():
+        first = int(np.flatnonzero(broken)[0])
+        raise DataError(
+            "bad_column",
+            f"{name} {fault} in {int(broken.sum()):,} of {len(broken):,} rows (first: row {first}, {values[first]:g})",
+            column=name,
+            rows=int(broken.sum()),
+        )
+
+
+def same_length(**columns: Floats) -> None:
+    """Check that columns have one length.
+
+    Raises
+    ------
+    DataError
+        ``unequal_lengths``.
+    """
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        raise DataError("unequal_lengths", f"columns differ in length: {found}", lengths=lengths)

@@ -1,0 +1,1 @@
+"""Classifiers with calibrated probabilities: who leaves, who refers and what that brings."""

@@ -1,0 +1,1 @@
+"""Customers whose leaving has a date: survival models."""

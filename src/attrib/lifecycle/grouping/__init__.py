@@ -1,0 +1,1 @@
+"""Personas: customers whose journeys are alike."""

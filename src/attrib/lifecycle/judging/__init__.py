@@ -1,0 +1,1 @@
+"""How good a model is, and whether it can be trusted: metrics, leaks, drift."""

@@ -1,0 +1,348 @@
+"""Does a model hold what it promises: metrics with bootstrap intervals over customers, reliability, drift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.errors import DataError, SpecError
+from attrib.intervals import percentiles
+from attrib.io.sources import open_table
+from attrib.lifecycle.buying.likelihood import Floats, numbers, require, same_length
+from attrib.lifecycle.judging.metrics import BINS, Counts, Profit, Tabulated, binary_metrics, bins_of
+from attrib.lifecycle.judging.survival_metrics import SurvivalScores
+from attrib.values import REPLICATES, check_seed, check_share, generator, whole_number
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+RESERVED = ("metric", "time", "value", "low", "high", "n")
+
+
+def evaluate_classifier(
+    y: Any,
+    p: Any,
+    customers: Any = None,
+    by: Any = None,
+    *,
+    top: Sequence[float] = (0.1,),
+    profit: Profit | None = None,
+    bins: int = BINS,
+    level: float = 0.95,
+    replicates: int = 200,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Evaluate probabilities against what happened.
+
+    Parameters
+    ----------
+    y : array-like of bool or 0 and 1, shape [n]
+        What happened.
+    p : array-like of float, shape [n]
+        Its probability, as predicted without having seen it.
+    customers : array-like, shape [n], optional
+        Whose row it is: a bootstrap draw takes all rows of a customer or none. Without: each row its own.
+    by : frame or mapping of str to array-like, optional
+        Columns of n rows, such as the stage, the channel of acquisition or the persona: one evaluation for each
+        of their combinations.
+    top : sequence of float
+        Shares k of lift and gain at k.
+    profit : Profit, optional
+        Of the expected maximum profit.
+    bins : int
+        Of the expected calibration error: bins of equal mass, set by the data as they are.
+    level, replicates, seed
+        Coverage, draws (0: no intervals) and their seed.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of ``by``, ``metric``, ``value``, ``low``, ``high`` (percentiles of the draws), ``n`` (rows). Null
+        where a metric is not defined, such as the AUC without a yes. Metrics: ``auc``, ``pr_auc`` (average precision),
+        ``brier``, ``log_loss``, ``ece``, ``lift_at_k``, ``gain_at_k``, ``expected_maximum_profit`` (money per customer)
+        and ``share_to_target`` for it. The ECE is a mean of absolute values, so draws lie above it: its interval is
+        rather high.
+
+    Raises
+    ------
+    DataError
+        ``bad_column``, ``unequal_lengths``, ``no_rows``.
+    SpecError
+        ``bad_value``.
+
+    Examples
+    --------
+    >>> table = evaluate_classifier([1, 0, 1, 0, 0, 1], [0.9, 0.2, 0.4, 0.4, 0.1, 0.7], replicates=0)
+    >>> table.select("metric", pl.col("value").round(3)).head(3).rows()
+    [('auc', 0.944), ('pr_auc', 0.917), ('brier', 0.112)]
+    """
+    truth, chance = _truth("y", y), _probabilities("p", p)
+    same_length(y=truth, p=chance)
+    for k in top:
+        if not isinstance(k, (int, float)) or not 0 < k <= 1:
+            raise SpecError("bad_value", f"top: {k!r} is not a share above 0", hint="e.g. (0.05, 0.1)")
+    resampling = _Resampling(customers, len(truth), level, replicates, seed)
+    n_bins = whole_number("bins", bins, 1, key="bad_value")
+
+    def scores_of(rows: Ints) -> Callable[[Floats], Floats]:
+        table = Tabulated(truth[rows] == 1, chance[rows])
+        known = table.counts(np.ones(len(rows)))
+        metrics = binary_metrics(bins_of(known, n_bins), tuple(top), profit or Profit())
+
+        def scores(weights: Floats) -> Floats:
+            counts = table.counts(weights)
+            return np.array([metric(counts) for metric in metrics.values()])
+
+        return scores
+
+    empty = Counts(np.array([0.5]), np.ones(1), np.ones(1))
+    names = list(binary_metrics(bins_of(empty, 1), tuple(top), Profit()))
+    return _evaluated(by, len(truth), resampling, {"metric": names}, scores_of)
+
+
+def evaluate_survival(
+    duration: Any,
+    event: Any,
+    risk: Any = None,
+    survival: Any = None,
+    times: Any = None,
+    customers: Any = None,
+    by: Any = None,
+    *,
+    tau: float | None = None,
+    level: float = 0.95,
+    replicates: int = 200,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Evaluate predictions of how long customers stay.
+
+    Parameters
+    ----------
+    duration : array-like of float, shape [n]
+        Time until leaving, or until the customer was last seen. All are seen from time 0 on.
+    event : array-like of bool or 0 and 1, shape [n]
+        Whether the customer left then.
+    risk : array-like of float, shape [n], optional
+        Higher: leaves earlier. Without: the mean of 1 − survival over ``times``.
+    survival : array-like of float, shape [n, k], optional
+        Predicted probability of still being there at each of ``times``; adds the Brier scores.
+    times : array-like of float, shape [k], optional
+        Increasing, below the longest duration. Without (and without survival): ten quantiles of the times of leaving.
+    customers, by, level, replicates, seed
+        As of :func:`evaluate_classifier`.
+    tau : float, optional
+        ``concordance_ipcw`` looks at those who left before it; without: the last of ``times``.
+
+    Returns
+    -------
+    polars.DataFrame
+        As of :func:`evaluate_classifier`, with ``time`` (null for those of all times): ``concordance`` (Harrell),
+        ``concordance_ipcw`` (Uno), ``auc`` at each time (left by then against still there; cumulative/dynamic) and
+        ``auc_mean``; with survival ``brier`` and ``brier_kaplan_meier`` (everybody predicted alike) at each time, and
+        ``integrated_brier``, ``integrated_brier_kaplan_meier`` (integral over times, divided by their span).
+
+    Raises
+    ------
+    DataError
+        ``bad_column``, ``unequal_lengths``, ``no_rows``.
+    SpecError
+        ``bad_value``.
+
+    References
+    ----------
+    Uno et al. (2011). On the C-statistics for evaluating overall adequacy of risk prediction procedures with censored
+    survival data. Statistics in Medicine 30(10). Graf et al. (1999). Assessment and comparison of prognostic
+    classification schemes for survival data. Statistics in Medicine 18.
+
+    Examples
+    --------
+    >>> table = evaluate_survival([5, 3, 9, 9], [1, 1, 0, 0], risk=[0.4, 0.9, 0.5, 0.1], times=[4, 6], replicates=0)
+    >>> table.select("metric", "time", pl.col("value").round(2)).rows()
+    [('concordance', None, 0.8), ('concordance_ipcw', None, 0.8), ('auc_mean', None, 0.88),
+     ('auc', 4.0, 1.0), ('auc', 6.0, 0.75)]
+    """
+    length, left = numbers("duration", duration), _truth("event", event)
+    same_length(duration=length, event=left)
+    require("duration", ~np.isfinite(length) | (length < 0), "is null, infinite or negative", length)
+    grid, matrix = _times(times, survival, length, left), None
+    if survival is not None:
+        try:
+            matrix = np.asarray(survival, np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError("bad_column", f"survival is not a table of numbers: {str(error)[:200]}") from error
+        if matrix.shape != (len(length), len(grid)):
+            raise DataError("bad_column", f"survival has shape {matrix.shape}, not {(len(length), len(grid))}")
+        if not ((matrix >= 0) & (matrix <= 1)).all():
+            raise DataError("bad_column", "survival holds numbers that are no probabilities")
+    if risk is None and matrix is None:
+        raise SpecError("bad_value", "neither risk nor survival is given", hint="pass one of them")
+    hazard = numbers("risk", risk) if risk is not None else 1 - np.asarray(matrix).mean(axis=1)
+    same_length(duration=length, risk=hazard)
+    require("risk", ~np.isfinite(hazard), "is null or infinite", hazard)
+    resampling = _Resampling(customers, len(length), level, replicates, seed)
+    until = float(grid[-1] if tau is None else tau)
+
+    def scores_of(rows: Ints) -> Callable[[Floats], Floats]:
+        some = matrix[rows] if matrix is not None else None
+        model = SurvivalScores(length[rows], left[rows] == 1, hazard[rows], some, grid, until)
+
+        def scores(weights: Floats) -> Floats:
+            whole, at_times = model.scores(weights)
+            return np.concatenate([list(whole.values()), *at_times.values()])
+
+        return scores
+
+    names = ["concordance", "concordance_ipcw", "auc_mean"]
+    names += ["integrated_brier", "integrated_brier_kaplan_meier"] if matrix is not None else []
+    at_times = ["auc", "brier", "brier_kaplan_meier"] if matrix is not None else ["auc"]
+    labels: dict[str, list[Any]] = {
+        "metric": names + [name for name in at_times for _ in grid],
+        "time": [None] * len(names) + [float(time) for _ in at_times for time in grid],
+    }
+    return _evaluated(by, len(length), resampling, labels, scores_of)
+
+
+def reliability(y: Any, p: Any, bins: int = BINS, level: float = 0.95) -> pl.DataFrame:
+    """Compare predicted and observed shares in bins of equal mass: the table behind the ECE.
+
+    Parameters
+    ----------
+    y, p
+        As of :func:`evaluate_classifier`.
+    bins : int
+        Equal probabilities stay together, so bins may be fewer and differ in size.
+    level : float
+        Coverage of the intervals of the observed shares (Wilson; rows taken as independent).
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a bin, lowest first: ``bin``, ``from``, ``to`` (probabilities), ``n``, ``predicted`` (their mean),
+        ``observed`` (share of yes), ``low``, ``high``.
+
+    Examples
+    --------
+    >>> reliability([0, 0, 1, 1], [0.1, 0.3, 0.6, 0.8], bins=2).select("n", "predicted", "observed").rows()
+    [(2, 0.2, 0.0), (2, 0.7, 1.0)]
+    """
+    truth, chance = _truth("y", y), _probabilities("p", p)
+    same_length(y=truth, p=chance)
+    if not len(truth):
+        raise DataError("no_rows", "there is no row to evaluate")
+    level = check_share("level", level, key="bad_value")
+    counts = Tabulated(truth == 1, chance).counts(np.ones(len(truth)))
+    at = bins_of(counts, whole_number("bins", bins, 1, key="bad_value"))
+    found = pl.DataFrame({"at": at, "p": counts.p, "yes": counts.yes, "n": counts.yes + counts.no})
+    table = found.group_by("at").agg(
+        pl.col("p").min().alias("from"),
+        pl.col("p").max().alias("to"),
+        pl.col("n").sum().cast(pl.Int64),
+        predicted=(pl.col("p") * pl.col("n")).sum() / pl.col("n").sum(),
+        observed=pl.col("yes").sum() / pl.col("n").sum(),
+    )
+    table = table.sort("at").drop("at").with_row_index("bin", offset=1)
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + level) / 2))
+    share, n = table["observed"].to_numpy(), table["n"].to_numpy()
+    middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+    return table.with_columns(pl.Series("low", np.maximum(low, 0)), pl.Series("high", np.minimum(high, 1)))
+
+
+class _Resampling:
+    """Customers drawn with replacement: how often each row counts."""
+
+    def __init__(self, customers: Any, n: int, level: Any, replicates: Any, seed: Any) -> None:
+        if not n:
+            raise DataError("no_rows", "there is no row to evaluate")
+        self.level = check_share("level", level, key="bad_value")
+        self.replicates = whole_number("replicates", replicates, 0, key="bad_value")
+        self.seed = check_seed(seed, key="bad_value")
+        self.codes = np.arange(n)
+        if customers is not None:
+            listed = customers if isinstance(customers, pl.Series) else np.asarray(customers).tolist()
+            column = pl.Series("customers", listed, strict=False)
+            if len(column) != n:
+                raise DataError("unequal_lengths", f"columns differ in length: y {n:,}, customers {len(column):,}")
+            if column.null_count():
+                raise DataError("bad_column", f"customers is null in {column.null_count():,} of {n:,} rows")
+            self.codes = column.rank("dense").to_numpy().astype(np.int64)
+
+    def bounds(self, rows: Ints, scores: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
+        """Percentiles of each score over the draws; NaN where none has it."""
+        who, at = np.unique(self.codes[rows], return_inverse=True)
+        drawn = []
+        for number in range(self.replicates):
+            picked = generator(self.seed, REPLICATES, number).integers(0, len(who), len(who))
+            drawn.append(scores(np.bincount(picked, minlength=len(who)).astype(np.float64)[at]))
+        return percentiles(np.array(drawn), (1 - self.level) / 2)
+
+
+def _evaluated(
+    by: Any,
+    n: int,
+    resampling: _Resampling,
+    labels: Mapping[str, list[Any]],
+    scores_of: Callable[[Ints], Callable[[Floats], Floats]],
+) -> pl.DataFrame:
+    """One block of rows for each group."""
+    blocks = []
+    for group, rows in _groups(by, n):
+        scores = scores_of(rows)
+        value = scores(np.ones(len(rows)))
+        nothing = np.full(len(value), np.nan)
+        low, high = resampling.bounds(rows, scores) if resampling.replicates else (nothing, nothing)
+        time = {"time": pl.Series(labels["time"], dtype=pl.Float64)} if "time" in labels else {}
+        table = pl.DataFrame({"metric": labels["metric"], **time, "value": value, "low": low, "high": high})
+        table = table.with_columns(pl.col("value", "low", "high").fill_nan(None), n=pl.lit(len(rows), pl.Int64))
+        if group is not None:
+            table = group.join(table, how="cross")
+        blocks.append(table)
+    return pl.concat(blocks)
+
+
+def _groups(by: Any, n: int) -> Iterator[tuple[pl.DataFrame | None, Ints]]:
+    """Rows of each combination, in the order of the sorted values."""
+    if by is None:
+        yield None, np.arange(n)
+        return
+    columns = open_table(pl.DataFrame(dict(by)) if isinstance(by, Mapping) else by, "by").collect()
+    if len(columns) != n or not columns.width:
+        raise DataError("unequal_lengths", f"by has {len(columns):,} rows of {columns.width} columns, not {n:,} rows")
+    taken = [name for name in columns.columns if name in RESERVED]
+    if taken:
+        raise SpecError("bad_value", f"by has columns with names of the answer: {', '.join(taken)}", hint="rename them")
+    names = columns.columns
+    groups = columns.with_columns(pl.int_range(n).alias("__row")).group_by(names, maintain_order=True).agg("__row")
+    for row in groups.sort(names).iter_slices(1):
+        yield row.select(names), row["__row"][0].to_numpy()
+
+
+def _truth(name: str, values: Any) -> Floats:
+    column = numbers(name, values)
+    require(name, ~np.isin(column, (0, 1)), "is neither 0 nor 1", column)
+    return column
+
+
+def _probabilities(name: str, values: Any) -> Floats:
+    column = numbers(name, values)
+    require(name, ~((column >= 0) & (column <= 1)), "is no probability", column)
+    return column
+
+
+def _times(times: Any, survival: Any, length: Floats, left: Floats) -> Floats:
+    if times is None:
+        if survival is not None:
+            raise SpecError("bad_value", "survival without times", hint="times: when its columns are")
+        some = length[left == 1]
+        quantiles = np.quantile(some, np.linspace(0.05, 0.95, 10)) if len(some) else np.array([])
+        grid = np.unique(quantiles[quantiles < length.max(initial=0)])
+    else:
+        grid = numbers("times", times)
+    if not len(grid) or not (np.isfinite(grid) & (grid >= 0)).all() or (np.diff(grid) <= 0).any():
+        raise SpecError("bad_value", "times are not increasing, finite times", hint="e.g. [3, 6, 12]")
+    return grid
