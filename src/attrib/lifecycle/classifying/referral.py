@@ -11,6 +11,7 @@ import polars as pl
 from attrib.errors import DataError, SpecError
 from attrib.io.text import clean
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
+from attrib.lifecycle.base.columns import features_only
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import (
@@ -166,7 +167,7 @@ class ReferralLikelihood(TwoClasses):
         recipe = Recipe(self.model, self.calibration, self.folds, self.seed, self.C).check()
         if isinstance(self.alpha, bool) or not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < np.inf:
             raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is not a number above 0")
-        table = collected(X)
+        table = features_only(collected(X))
         rows = table.height
         classes, positive = read_labels(y, rows)
         amounts = {"count": (count, 1.0), "value": (value, 0.0)}
