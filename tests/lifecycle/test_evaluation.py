@@ -311,6 +311,24 @@ def test_numbers_are_binned_by_quantiles_of_training_with_nulls_apart():
     assert drift(then.select("gone"), now.select(gone=pl.lit("x")))["level"].to_list() == ["other type"]
 
 
+def test_clocks_are_told_as_such():
+    then = pl.DataFrame({"tenure": range(100), "days_in_stage": [5.0] * 100, "visits": range(100)})
+    found = drift(then, then.with_columns(pl.col("tenure", "visits") + 60))
+    assert found.columns[-1] == "note"
+    noted = {name: (level, note is not None) for name, level, note in found.select("feature", "level", "note").rows()}
+    assert noted == {"tenure": ("strong", True), "visits": ("strong", False), "days_in_stage": ("stable", False)}
+
+
+def test_numbers_written_as_texts_drift_as_numbers():
+    texts = pl.DataFrame({"charge": [f"{18 + i / 4}" for i in range(60)] + [" "]})
+    plain = texts.select(pl.col("charge").str.strip_chars().cast(pl.Float64, strict=False))
+    few = texts[55:]
+    for then in (texts, plain):
+        for now, same in ((texts, plain), (few, plain[55:])):
+            assert drift(then, now).equals(drift(plain, same))
+    assert drift(texts, texts.with_columns(charge=pl.lit("much")))["level"].to_list() == ["other type"]
+
+
 def test_times_of_different_units_are_one_time_and_lists_are_left_alone():
     days = pl.DataFrame({"since": pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 4, 9), eager=True)})
     same = days.select(pl.col("since").cast(pl.Datetime("ms")))
