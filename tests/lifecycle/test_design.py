@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attrib.errors import AttribWarning, DataError
+from attrib.lifecycle import ChurnClassifier
 from attrib.lifecycle.base.columns import as_numbers
 from attrib.lifecycle.base.design import MAX_CATEGORIES, DesignMatrix
 
@@ -313,3 +314,16 @@ def test_channels_that_nobody_met_are_left_out_quietly():
     assert design.dropped == ("touches:(other)", "share:fax")
     with pytest.warns(AttribWarning, match="1 of 8 columns hold one value only and are left out: 'touches:mail'"):
         DesignMatrix.fit(frame.with_columns(pl.lit(2).alias("touches:mail")))
+
+
+@pytest.mark.real_data
+def test_the_telco_file_as_pandas_reads_it(shared_data):
+    table = pd.read_csv(shared_data / "telco_churn.csv")
+    features, churned = table.drop(columns=["customerID", "Churn"]), table["Churn"]
+    with pytest.warns(AttribWarning, match=r"'TotalCharges' \(11 of 7043 blank\)"):
+        model = ChurnClassifier().fit(features, churned)
+    report = model.leaks_.filter(feature="TotalCharges").row(0, named=True)
+    assert (report["leak"], round(report["auc"], 2)) == (None, 0.65)
+    clean = features.assign(TotalCharges=pd.to_numeric(table["TotalCharges"], errors="coerce"))
+    same = ChurnClassifier(check_leaks=False).fit(clean, churned)
+    np.testing.assert_array_equal(model.predict_proba(features[-5:]), same.predict_proba(clean[-5:]))
