@@ -19,7 +19,7 @@ from attrib.io.sources import MORE, open_table
 from attrib.io.text import clean
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.ragged import NEVER
-from attrib.schemas import CUSTOMER, VALUE, require_columns
+from attrib.schemas import CUSTOMER, RENAME, VALUE, require_columns
 from attrib.stages import StageModel
 from attrib.summing import touch_weights
 
@@ -217,7 +217,7 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
         ``bad_values``, ``values_missing``, ``missing_columns``, ``wrong_type``.
     """
     source = open_table(values, "values")
-    require_columns("values", source.schema, [CUSTOMER, VALUE])
+    require_columns("values", source.schema, [CUSTOMER, VALUE], hint=RENAME)
     if MORE in source.schema:
         raise DataError("bad_values", "rows of values have more cells than columns", hint="quote cells with a comma")
     rows = source.collect(source.frame.select(CUSTOMER, VALUE))

@@ -22,7 +22,7 @@ from attrib.lifecycle.base.calibrated import Recipe
 from attrib.lifecycle.base.design import DesignMatrix, collected
 from attrib.lifecycle.base.labels import Floats, check_seed_and_folds, read_customers, read_flags
 from attrib.lifecycle.grouping.profiles import numbers_of
-from attrib.schemas import CHANNEL, CUSTOMER, DATE, STAGE, require_columns
+from attrib.schemas import CHANNEL, CUSTOMER, DATE, RENAME, STAGE, require_columns
 from attrib.snapshots.asked import check_model
 from attrib.stages import StageModel
 from attrib.values import whole_number
@@ -172,8 +172,8 @@ def next_action(
     [('mail', 1, 'ranking, not causal')]
     """
     table, past = collected(snapshot), collected(decisions)
-    require_columns("snapshot", table.columns, [CUSTOMER])
-    require_columns("decisions", past.columns, [CUSTOMER, ACTION, ADVANCED])
+    require_columns("snapshot", table.columns, [CUSTOMER], hint=RENAME)
+    require_columns("decisions", past.columns, [CUSTOMER, ACTION, ADVANCED], hint="make them with attrib.decisions")
     check_seed_and_folds(seed, folds)
     whole_number("min_support", min_support, 2)
     if isinstance(min_overlap, bool) or not isinstance(min_overlap, (int, float)) or not 0 <= min_overlap < 1:
@@ -217,8 +217,9 @@ def _features(
         wrong = [name for name in named if name in _NO_FEATURE or name == propensity]
         if wrong or not named:
             raise SpecError("bad_value", f"features: {clean(wrong[0], 80) if wrong else 'nothing'!r} is no feature")
-        require_columns("snapshot", table.columns, named)
-        require_columns("decisions", past.columns, named)
+        hint = "features must name columns of both, snapshot and decisions"
+        require_columns("snapshot", table.columns, named, hint=hint)
+        require_columns("decisions", past.columns, named, hint=hint)
         return named
     taken = (*_NO_FEATURE, propensity) if isinstance(propensity, str) else _NO_FEATURE
     named = [
@@ -235,7 +236,7 @@ def _log(past: pl.DataFrame, propensity: Any, randomised: Any) -> tuple[Log, str
     if not isinstance(randomised, bool):
         raise SpecError("bad_parameter", f"randomised = {randomised!r} is not True or False")
     if isinstance(propensity, str):
-        require_columns("decisions", past.columns, [propensity])
+        require_columns("decisions", past.columns, [propensity], hint="propensity must name a column of decisions")
         propensity = past[propensity]
     names, taken = read_actions(past[ACTION])
     advanced = read_flags(ADVANCED, past[ADVANCED], past.height)
@@ -271,7 +272,7 @@ def _stage_of(table: pl.DataFrame, past: pl.DataFrame) -> npt.NDArray[np.int64]:
     known = _stages_of(past)
     if not known:
         return np.zeros(table.height, dtype=np.int64)
-    require_columns("snapshot", table.columns, [STAGE])
+    require_columns("snapshot", table.columns, [STAGE], hint="give attrib.snapshot the stages of the decisions")
     codes = table[STAGE].cast(pl.String).cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int64).fill_null(-1)
     return codes.to_numpy()
 
@@ -382,7 +383,8 @@ def _risk(table: pl.DataFrame, name: str, model: Any, horizon: float | None = No
     """Probabilities of a model, a column or an array."""
     if hasattr(model, "predict_proba"):
         named = list(getattr(model, "feature_names_in_", table.columns))
-        require_columns("snapshot", table.columns, named)
+        hint = f"{name} learned from other columns: make the snapshot as that of its training"
+        require_columns("snapshot", table.columns, named, hint=hint)
         return np.asarray(model.predict_proba(table.select(named))[:, 1], dtype=np.float64)
     if hasattr(model, "predict_churn"):
         if horizon is None:

@@ -16,7 +16,7 @@ from attrib.lifecycle.base.design import DesignMatrix, Numeric, collected, spell
 from attrib.lifecycle.base.labels import MAX_SEED, Floats
 from attrib.lifecycle.grouping.mixtures import SELECTION, Mixture, choose
 from attrib.lifecycle.grouping.profiles import PERSONA, PROFILE, name_personas, numbers_of, profile, tell_apart
-from attrib.schemas import CUSTOMER, DATE, VALUE, require_columns
+from attrib.schemas import CUSTOMER, DATE, RENAME, VALUE, require_columns
 from attrib.values import DEALT, generator, whole_number
 
 # Columns of a snapshot that describe no journey, or say again what others say: groups of columns that go together
@@ -81,7 +81,8 @@ class Personas:
             ``missing_columns``, and those of `DesignMatrix.transform`.
         """
         table = collected(snapshot)
-        require_columns("snapshot", table.columns, [CUSTOMER, *self.design.columns])
+        hint = "make it as the snapshot that the personas were found in, with the same channels="
+        require_columns("snapshot", table.columns, [CUSTOMER, *self.design.columns], hint=hint)
         prepared = _prepared(table, self.design.columns, self.logged)
         matrix, _ = _standardised(self.design, prepared)
         chances = self.mixture.probabilities(matrix)
@@ -113,7 +114,7 @@ class Personas:
             ``missing_columns``; ``duplicate_columns`` where it has a column ``persona``.
         """
         rows = open_table(table, "table").collect()
-        require_columns("table", rows.columns, [customer])
+        require_columns("table", rows.columns, [customer], hint="name its column of customers with customer=")
         if PERSONA in rows.columns:
             raise DataError("duplicate_columns", "the table has a column 'persona' already", hint="rename it")
         latest = self.assignments
@@ -240,7 +241,7 @@ def personas(
     ['P1 low touches, low share of mail', 'P2 high touches, high share of mail']
     """
     table = collected(snapshot)
-    require_columns("snapshot", table.columns, [CUSTOMER])
+    require_columns("snapshot", table.columns, [CUSTOMER], hint=RENAME)
     whole_number("seed", seed, 0, MAX_SEED)
     whole_number("refits", refits, 1, 1000)
     sizes = list(range(1, whole_number("max_k", max_k, 1, MAX_K) + 1))
@@ -286,7 +287,7 @@ def personas(
 def _features(table: pl.DataFrame, features: str | Sequence[str] | None) -> list[str]:
     if features is not None:
         named = distinct_names("features", features)
-        require_columns("snapshot", table.columns, named)
+        require_columns("snapshot", table.columns, named, hint="features must name columns of the snapshot")
         taken = {CUSTOMER, DATE} & set(named)
         if taken or not named:
             raise SpecError("bad_value", f"features = {spell(named)}: {spell(taken) or 'nothing'} is no feature")
