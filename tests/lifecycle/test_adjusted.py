@@ -315,3 +315,10 @@ def test_values_that_cannot_be_used(values, key):
                 **({} if ask is attrib.retention_adjusted else {"channel": "ad"}),
             )
         assert caught.value.key == key
+
+
+def test_the_hint_for_values_can_be_followed():
+    values = pl.DataFrame({"customer": ["ann", "bob", "cyd"], "value": [1.0, 2.0, 3.0]})
+    with pytest.raises(DataError, match="rename the column that holds it; did you mean 'customer'") as error:
+        attrib.retention_adjusted(told(STORY, {}), attrib.Linear(), values=values)
+    assert "map your names" not in str(error.value)

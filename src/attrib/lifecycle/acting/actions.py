@@ -17,6 +17,7 @@ from attrib.io.text import clean
 from attrib.lifecycle.acting.allowed import blocked_by
 from attrib.lifecycle.acting.deciding import ACTION, ADVANCED
 from attrib.lifecycle.acting.effects import Effects, History, change, fit_effects
+from attrib.lifecycle.acting.offering import candidates
 from attrib.lifecycle.acting.policy import NOTHING, Log, expected_outcomes, policy_value, read_actions, read_log
 from attrib.lifecycle.base.calibrated import Recipe
 from attrib.lifecycle.base.design import DesignMatrix, collected
@@ -102,7 +103,8 @@ def next_action(
     Parameters
     ----------
     snapshot : frame
-        Customers now: `attrib.snapshot` with ``purpose="score"`` and the ``channels`` of the decisions.
+        Customers now: `attrib.snapshot` with ``purpose="score"`` and the ``channels`` of the decisions. Where an
+        outcome ends the relation, name it there (``churn="cancel"``): else customers who have left are ranked, too.
     decisions : frame
         From `attrib.decisions`, or any with ``customer_id``, features, ``action`` (null: left alone) and ``advanced``
         (1 or 0).
@@ -110,7 +112,8 @@ def next_action(
         For the actions and channels that the stages declare. Declared actions that are in no decision are listed
         without a number.
     channels : sequence of str, optional
-        To choose from; without, all actions of the decisions.
+        To choose from: those that you can act with. Without, all actions of the decisions, with a warning if there are
+        some that customers take by themselves, judged by their names (direct, organic, word of mouth …).
     features : str or sequence of str, optional
         Columns of both tables to learn from; without, all that both have, but for keys, labels and dates.
     churn, referral : model, str or array-like, optional
@@ -150,6 +153,11 @@ def next_action(
         ``missing_columns``, ``no_actions``, ``no_baseline``, ``too_few_of_a_class``, ``bad_flag``, ``bad_action``, and
         those of `DesignMatrix.fit`.
 
+    Warns
+    -----
+    AttribWarning
+        Where channels that nobody can send are offered, or one of `channels` looks like a misspelt one.
+
     References
     ----------
     Künzel, Sekhon, Bickel & Yu (2019), PNAS 116:4156-4165 (T-learner). Hillstrom (2008), The MineThatData e-mail
@@ -184,7 +192,7 @@ def next_action(
     history, design = _history(past, log, named, weighted=claim != RANKING)
     effects = fit_effects(history, Recipe(folds=folds, seed=seed).check(), min_support)
     stage = _stage_of(table, past)
-    own = _candidates(log, channels)
+    own = candidates(log.actions, channels)
     offered = [*own, *sorted({a for s in (model.stages if model else ()) for a in s.actions} - set(own))]
     matrix = design.transform(table.select(design.columns))
     blocks = blocked_by(
@@ -275,14 +283,6 @@ def _stage_of(table: pl.DataFrame, past: pl.DataFrame) -> npt.NDArray[np.int64]:
     require_columns("snapshot", table.columns, [STAGE], hint="give attrib.snapshot the stages of the decisions")
     codes = table[STAGE].cast(pl.String).cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int64).fill_null(-1)
     return codes.to_numpy()
-
-
-def _candidates(log: Log, channels: Sequence[str] | None) -> list[str]:
-    named = log.actions if channels is None else distinct_names("channels", channels, "channels")
-    candidates = [name for name in named if name != NOTHING]
-    if not candidates:
-        raise DataError("no_actions", "there is no channel to choose from", hint="decisions with touches, or channels")
-    return candidates
 
 
 def _first(blocks: list[tuple[str, int, npt.NDArray[np.bool_]]], at: int, n: int) -> npt.NDArray[np.int64]:

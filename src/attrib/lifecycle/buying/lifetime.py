@@ -1,4 +1,4 @@
-"""What customers are worth from now on, or in all: purchases ahead × order value × margin, discounted, with intervals."""
+"""What customers are worth, from now on or in all: purchases ahead × order value × margin, with intervals."""
 
 from __future__ import annotations
 

@@ -76,8 +76,10 @@ def contract_value(
 
     References
     ----------
-    Gupta, S., & Lehmann, D. R. (2003). Customers as assets. Journal of Interactive Marketing, 17(1), 9–24. Fader, P. S.,
-    & Hardie, B. G. S. (2010). Customer-base valuation in a contractual setting. Marketing Science, 29(1), 85–93.
+    Gupta, S., & Lehmann, D. R. (2003). Customers as assets. Journal of Interactive Marketing, 17(1), 9–24.
+
+    Fader, P. S., & Hardie, B. G. S. (2010). Customer-base valuation in a contractual setting. Marketing Science,
+    29(1), 85–93.
 
     Examples
     --------

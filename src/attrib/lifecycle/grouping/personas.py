@@ -45,8 +45,9 @@ class Personas:
     profiles : polars.DataFrame
         A row for each persona, the largest first: ``persona``, ``size`` (rows), ``share`` (of rows), ``customers``,
         ``stages`` (stage and share, largest first), ``channels`` (the three with most touches in the window and their
-        share of touches), ``value`` (mean), ``churn_rate``, ``referral_rate`` and ``distinguishing``: the three
-        features in which it differs most from everybody, in words, with its mean and that of all rows.
+        share of touches), ``value`` (mean), ``churn_rate`` (null unless `churn` is given), ``referral_rate`` and
+        ``distinguishing``: the three features in which it differs most from everybody, in words, with its mean
+        and that of all rows.
     selection : polars.DataFrame
         Each size tried: ``k``, ``bic``, ``stability``, ``smallest`` (rows of the smallest persona), ``converged``,
         ``chosen``, ``refused`` (why it could not be).
@@ -204,7 +205,9 @@ def personas(
     value, churn, referral : str or array-like, optional
         For the profiles only, a column of the snapshot or a number for each row: the value of a customer (without:
         the column ``value``, if there is one), whether they left or the probability of it, and whether they referred
-        (without: ``referrals_made`` above 0).
+        (without: ``referrals_made`` above 0, that is up to the date). A snapshot does not say what was asked for:
+        ``churn="label"`` if it was made with ``churn=…`` (``churn="event"`` with ``purpose="survival"``),
+        ``referral="label"`` if the label is a referral.
     seed : int
         Of draws and of the starts of the mixture. The same rows in another order give the same personas.
 
