@@ -39,9 +39,10 @@ def candidates(actions: Sequence[str], channels: Sequence[str] | None) -> list[s
     if channels is None:
         odd = [name for name in known if is_unsendable(name)]
         if odd:
+            rest = _listed(set(known) - set(odd))
             warn(
                 f"all {len(known)} channels of the decisions are ranked, {_listed(odd)} among them, over which "
-                f"customers come by themselves: name those that you can act with, channels=[{_listed(set(known) - set(odd))}]"
+                f"customers come by themselves: name those that you can act with, channels=[{rest}]"
             )
     for name in sorted(set(chosen) - set(known)):
         near = get_close_matches(name, known, n=1, cutoff=0.7)
