@@ -93,13 +93,13 @@ def contract_value(
         raise SpecError("bad_value", f"model is a {type(model).__name__}, not a SurvivalChurn")
     periods = whole_number("horizon", horizon, 1, key="bad_value")
     length, rate = number("period", period, 1e-9), number("discount", discount, 0.0)
-    paying, ahead = 0.0, 0.0
-    for k in range(periods, 0, -1):  # the last one first: it warns for all
-        with warnings.catch_warnings():
-            if k < periods:
-                warnings.simplefilter("ignore", AttribWarning)
+    there = 1 - model.predict_churn(X, periods * length, conditional_after)  # the last payment: it warns for all
+    paying, ahead = there, there * (1 + rate) ** (-periods * length)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AttribWarning)
+        for k in range(1, periods):
             there = 1 - model.predict_churn(X, k * length, conditional_after)
-        paying, ahead = paying + there, ahead + there * (1 + rate) ** (-k * length)
+            paying, ahead = paying + there, ahead + there * (1 + rate) ** (-k * length)
     kept = _margin(margin, len(there))
     paid = already_paid(past, len(there))
     worth = kept * ahead
