@@ -87,7 +87,8 @@ def check(
             table = credit(journeys, job.methods, intervals=None)  # not every method has an answer for every input
             if costs is not None:
                 spend_frame(table, costs.totals)
-            _adjusted(job, journeys, None)
+            if job.asks_for_adjusted:
+                _adjusted(job, journeys, None)
             ledger, rejected = journeys.reconcile(), journeys.rejected()
     return Checked(ledger, rejected, recorder.warnings(journeys.warnings))
 
@@ -141,8 +142,10 @@ def _run(job: Job, journeys: Journeys, costs: Costs | None, recorder: manifest.R
         table = credit(journeys, job.methods, intervals=level, replicates=settings.replicates, seed=settings.seed)
         validate_credit(table)  # a fault of ours should stop here, not in somebody's report
         spend = None if costs is None else spend_frame(table, costs.totals)
-    with recorder.phase("adjusted"):
-        adjusted = _adjusted(job, journeys, level)
+    adjusted: dict[str, pl.DataFrame] = {}
+    if job.asks_for_adjusted:  # a pass over the events for each method
+        with recorder.phase("adjusted"):
+            adjusted = _adjusted(job, journeys, level)
     # After credit, which knows what to sum: these ride on its pass over the events.
     with recorder.phase("ledger"):
         ledger, rejected = journeys.reconcile(), journeys.rejected()
@@ -179,8 +182,6 @@ def _run(job: Job, journeys: Journeys, costs: Costs | None, recorder: manifest.R
 def _adjusted(job: Job, journeys: Journeys, level: float | None) -> dict[str, pl.DataFrame]:
     """Adjusted credit by every method that has shares of each journey; the others are named in a warning."""
     spec, settings = job.spec, job.spec.intervals
-    if spec.referral_adjusted is None and spec.retention_adjusted is None:
-        return {}
     sharing = job.sharing()
     left_out = [name for name in job.methods if name not in sharing]
     if left_out:

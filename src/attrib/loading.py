@@ -133,6 +133,11 @@ class Job:
         everywhere = isinstance(self.stages, StageModel) and ask.view == "advance"
         return Costs(total_costs(table, keys, everywhere=everywhere), table.fingerprint())
 
+    @property
+    def asks_for_adjusted(self) -> bool:
+        """Whether the job wants credit by what customers are worth."""
+        return self.spec.referral_adjusted is not None or self.spec.retention_adjusted is not None
+
     def values(self) -> list[str]:
         """Name the files of values that adjusted credit takes, each once."""
         asked = (self.spec.referral_adjusted, self.spec.retention_adjusted)
@@ -201,7 +206,7 @@ def load(path: str | Path) -> Job:
             raise SpecError("duplicate_model", f"two models are called {name!r}", hint=hint, name=name)
         methods[name] = method
     job = Job(spec, folder, methods, _stages(spec, folder))
-    if spec.referral_adjusted or spec.retention_adjusted:
+    if job.asks_for_adjusted:
         job.sharing()
     return job
 
