@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from attrib.lifecycle.classifying.referral import ReferralLikelihood
     from attrib.lifecycle.classifying.targets import referral_targets
     from attrib.lifecycle.contractual.episodes import time_varying_rows
+    from attrib.lifecycle.contractual.lifetime import contract_value
     from attrib.lifecycle.contractual.riskset import calibration_at, cumulative_incidence
     from attrib.lifecycle.contractual.survival import SurvivalChurn
     from attrib.lifecycle.grouping.personas import Personas
@@ -38,6 +39,7 @@ _HOMES = {
     "SavedModel": "saving.storage",
     "SurvivalChurn": "contractual.survival",
     "calibration_at": "contractual.riskset",
+    "contract_value": "contractual.lifetime",
     "cumulative_incidence": "contractual.riskset",
     "decisions": "acting.deciding",
     "drift": "judging.drifting",
@@ -68,6 +70,7 @@ __all__ = [
     "SavedModel",
     "SurvivalChurn",
     "calibration_at",
+    "contract_value",
     "cumulative_incidence",
     "decisions",
     "drift",
