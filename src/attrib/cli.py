@@ -187,6 +187,7 @@ def synth(
 def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population | None, list[str] | None]:
     """The market of `attrib synth --later`, and the dates of its truth."""
     from attrib.synth import Later, Population
+    from attrib.values import read_date
 
     if later is None:
         if truth_at:
@@ -194,6 +195,8 @@ def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population 
         return None, None
     if later not in ("contract", "silent"):
         raise SpecError("bad_argument", f"--later is {later!r}", hint="give contract or silent")
+    for text in truth_at or ():
+        read_date(text, "--truth-at")
     return Population(later=Later(contract=later == "contract")), truth_at or [_TRUTH_AT]
 
 

@@ -23,8 +23,8 @@ from attrib.lifecycle.applying import Data, drift_of, fit_to, judge, scores_of
 from attrib.lifecycle.judging import groups
 from attrib.lifecycle.saving.storage import SavedModel, open_model, save
 from attrib.lifecycle.tables import EventTables
-from attrib.snapshots.asked import read_date
 from attrib.spec_models import OF_PURCHASES, EstimatorFile, PurchasesSpec, SnapshotSpec, read_data, read_estimator
+from attrib.values import read_date
 
 ESTIMATORS = {
     "churn_classifier": "ChurnClassifier",

@@ -15,9 +15,10 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import InlineOutcome
 from attrib.lifecycle.buying.purchases import purchase_summary
 from attrib.schemas import CUSTOMER, DATE, STAGE
-from attrib.snapshots.asked import EPOCH, read_date
+from attrib.snapshots.asked import EPOCH
 from attrib.snapshots.events import AT, BROUGHT_BY, TOUCH, WHO, Events, read_events
 from attrib.snapshots.snapshot import first_referrals, snapshot
+from attrib.values import read_date
 
 LABELS = ("label", "duration", "event", "count")
 ACQUISITION = "acquisition_channel"

@@ -50,6 +50,16 @@ class Events:
         return replace(self, touches=self.touches.filter(rows), outcomes=self.outcomes.filter(rows))
 
     @property
+    def names(self) -> list[str]:
+        """Outcomes that occur, in order."""
+        return self.outcomes[DONE].cast(pl.String).unique().sort().to_list()
+
+    @property
+    def earliest(self) -> int:
+        """The earliest time of either table, in microseconds since 1970."""
+        return min(int(frame[AT].min()) for frame in (self.touches, self.outcomes) if frame.height)  # type: ignore[arg-type]
+
+    @property
     def latest(self) -> int:
         """The latest time of either table, in microseconds since 1970."""
         return max(int(frame[AT].max()) for frame in (self.touches, self.outcomes) if frame.height)  # type: ignore[arg-type]
