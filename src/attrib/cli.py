@@ -204,7 +204,8 @@ def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population 
 def fit(
     model_file: Annotated[Path, typer.Argument(metavar="MODEL.toml", help="The model file.")],
     data: DataFile,
-    out: Annotated[Path, typer.Option(help="Folder of the saved model.")],
+    out: Annotated[Path, typer.Option(help="Folder of the saved model; one of the same name is replaced.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model of another name, too.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -213,7 +214,7 @@ def fit(
         from attrib import modelling
 
         with _progress(quiet or as_json) as progress:
-            done = modelling.fit(model_file, data, out, progress=progress)
+            done = modelling.fit(model_file, data, out, overwrite=overwrite, progress=progress)
         _show_model(done, quiet, as_json)
 
 
@@ -222,7 +223,9 @@ def score(
     saved: SavedFolder,
     data: DataFile,
     out: Annotated[Path, typer.Option(help="Folder, or one file ending in .parquet or .csv.")],
-    at: Annotated[str | None, typer.Option(metavar="DATE", help="By default just after the last event.")] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="DATE", help="By default the midnight after the last event.")
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:

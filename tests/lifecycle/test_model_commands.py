@@ -14,7 +14,8 @@ from attrib import modelling
 from attrib.errors import AttribError, AttribWarning, DataError, SpecError
 from attrib.lifecycle import open_model
 from attrib.lifecycle.saving import storage
-from attrib.lifecycle.tables import split_dates
+from attrib.lifecycle.tables import rows_at, split_dates
+from attrib.snapshots.events import read_events
 from attrib.spec import parse
 from attrib.spec_models import EstimatorFile, SnapshotSpec, read_data, read_estimator
 
@@ -142,11 +143,8 @@ def test_referrals_are_counted_in_the_label_window():
         }
     )
     touches = pl.DataFrame({"customer_id": [1, 2, 7], "timestamp": [day(0), day(1), day(2)], "channel": "ad"})
-    from attrib.lifecycle.tables import EventTables, rows_at
-
-    tables = EventTables(touches, outcomes)
     asked = SnapshotSpec(gap="1d", horizon="30d").model_dump()
-    found = rows_at(tables, tables.events(), asked, [day(10)], "train", referrals=True)
+    found = rows_at(read_events(touches, outcomes, None, (), 0.05), asked, [day(10)], "train", referrals=True)
     counts = dict(zip(found.keys["customer_id"], found.labels["count"], strict=True))
     assert counts == {1: 3, 2: 1, 7: 0}  # 5 came in the gap (at its end), 3 on the last day; 4 counts once
 

@@ -17,6 +17,7 @@ from attrib.values import DATES, read_date, whole_number
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICRO = 1_000_000  # ticks of a second
+SILENT = "silent"
 PURPOSES = ("train", "survival", "score")
 
 
@@ -84,10 +85,10 @@ def check_question(target: Any, churn: Any, purpose: str) -> tuple[str, str | No
     for name, value in (("target", target), ("churn", churn)):
         if value is not None and (not isinstance(value, str) or not value.strip()):
             raise SpecError("bad_value", f"{name} = {value!r} is not the name of an outcome")
-    if churn is not None and churn != "silent" and target is not None:
+    if churn is not None and churn != SILENT and target is not None:
         hint = 'ask for one label at a time; target goes together with churn="silent" only'
         raise SpecError("bad_value", f"target = {target!r} and churn = {churn!r} are two labels", hint=hint)
-    kind = "silent" if churn == "silent" else "churn" if churn else "target" if target else "none"
+    kind = "silent" if churn == SILENT else "churn" if churn else "target" if target else "none"
     if purpose == "survival" and kind in ("silent", "none"):
         reason = "silence has no moment at which it happens" if kind == "silent" else "there is no target and no churn"
         hint = "name the outcome whose time is asked for: target or churn"

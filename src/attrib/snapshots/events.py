@@ -49,6 +49,11 @@ class Events:
         """Those that an expression over ``who`` and ``t`` holds for."""
         return replace(self, touches=self.touches.filter(rows), outcomes=self.outcomes.filter(rows))
 
+    def without_own(self, after: int) -> Events:
+        """Leave out the caller's columns after the first so many."""
+        more = [name for name in self.touches.columns if name.startswith(OWN) and int(name.removeprefix(OWN)) >= after]
+        return replace(self, touches=self.touches.drop(more))
+
     @property
     def names(self) -> list[str]:
         """Outcomes that occur, in order."""

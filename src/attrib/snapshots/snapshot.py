@@ -106,8 +106,8 @@ def snapshot(
     ------
     SpecError
         ``bad_value``, ``bad_duration``, ``bad_date``, ``bad_stages``, ``mixed_zones`` for arguments that are not what
-        they must be; ``unknown_outcome`` for a `target` or `churn` that is no outcome of the data but is spelled like one
-        (one that is like none gives a warning: all labels are alike then).
+        they must be; ``unknown_outcome`` for a `target` or `churn` that no outcome is called, while one is spelled
+        nearly so (else a warning: all labels are alike then).
     DataError
         For tables that cannot be read; ``no_rows`` if there is no event in either.
     RejectedError
