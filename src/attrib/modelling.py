@@ -267,7 +267,9 @@ def _check_place(run: Path, names: Sequence[str], data_file: str | Path) -> None
         there.append(run.name)
     if there:
         hint = "choose another --out, or remove what is there"
-        raise SpecError("other_files", f"{folder} holds other files: {', '.join(there)}", hint=hint)
+        raise SpecError(
+            "other_files", f"{folder} holds files that this command has not written: {', '.join(there)}", hint=hint
+        )
     sinks.ensure_writable(folder)
 
 

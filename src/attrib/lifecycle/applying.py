@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SolveError, SpecError, warn
+from attrib.errors import AttribWarning, DataError, SolveError, SpecError, warn
 from attrib.lifecycle import tables as rows_of
 from attrib.lifecycle.judging import groups
 from attrib.lifecycle.judging.drifting import drift
@@ -62,7 +63,14 @@ class OfTenure:
 
     def predict_survival(self, features: pl.DataFrame, times: Any) -> Floats:
         """Probability to be there at times after the gap, [n, m]."""
-        return np.column_stack([1.0 - self.predict_churn(features, float(time)) for time in times])
+        furthest = max(times)  # warns of all that lies beyond what is known; once is enough
+        columns = []
+        for time in times:
+            with catch_warnings():
+                if time < furthest:
+                    simplefilter("ignore", AttribWarning)
+                columns.append(1.0 - self.predict_churn(features, float(time)))
+        return np.column_stack(columns)
 
     def risk(self, features: pl.DataFrame) -> Floats:
         """Rank customers by their probability to leave within the horizon, for tenure counts too; [n]."""

@@ -147,9 +147,7 @@ def check_outcomes(events: Events, asked: Mapping[str, Any]) -> None:
         slip = nearest(name, found)
         known = f"outcomes that occur: {', '.join(found) or 'none'}"
         if key == "churn" and not slip:
-            known += (
-                '; where no outcome ends the relation, churn = "silent" asks a churn_classifier who does nothing more'
-            )
+            known += '; where none ends the relation, churn = "silent" asks a churn_classifier who will do nothing more'
         raise SpecError("unknown_outcome", f"{key} = {name!r}: no outcome of the data is called so{slip}", hint=known)
 
 
@@ -267,13 +265,20 @@ def treated(
 
     Raises
     ------
+    SpecError
+        ``unknown_name`` where what marks being asked does not occur.
     DataError
-        ``nobody_asked``; ``no_support`` where no customer has a known chance.
+        ``nobody_asked`` at any of the dates; ``no_support`` where no customer has a known chance.
     """
     gap = (parse_duration(asked["gap"], "gap") or timedelta()) // timedelta(microseconds=1)
     kind = next(name for name in ("channel", "interaction", "outcome") if ask[name] is not None)
     column = {"channel": TOUCH, "outcome": DONE}.get(kind) or _own(own, "interaction")
     source = events.outcomes if kind == "outcome" else events.touches
+    names = source[column].cast(pl.String).drop_nulls().unique().sort().to_list()
+    if ask[kind] not in names:
+        slip = nearest(ask[kind], names)
+        hint = f"found: {', '.join(names[:20]) or 'none'}"
+        raise SpecError("unknown_name", f"[asked] {kind} = {ask[kind]!r} does not occur{slip}", hint=hint)
     asks = _known_ids(source.filter(pl.col(column).cast(pl.String) == ask[kind]), events).select(CUSTOMER, AT)
     keys = rows.keys.with_row_index("row").with_columns(pl.col(DATE).dt.cast_time_unit("us").to_physical().alias("at"))
     met = keys.join(asks, on=CUSTOMER).filter(pl.col(AT) >= pl.col("at"), pl.col(AT) <= pl.col("at") + gap)
@@ -281,11 +286,11 @@ def treated(
     kept = pl.col("asked").any().over(DATE)
     dates = keys.filter(kept)[DATE].n_unique()
     if not dates:
-        when = f"; it happened from {_day_of(asks, 'min')} to {_day_of(asks, 'max')}" if asks.height else ""
+        when = f"it happened from {_day_of(asks, 'min')} to {_day_of(asks, 'max')}"
         raise DataError(
             "nobody_asked",
-            f"{kind} = {ask[kind]!r}: nobody was asked between a date of training and the end of its gap{when}",
-            hint="name in at the dates when customers were asked, or check the name",
+            f"{kind} = {ask[kind]!r}: nobody was asked between a date of training and the end of its gap; {when}",
+            hint="name in at the dates when customers were asked, or lengthen the gap",
         )
     without = keys[DATE].n_unique() - dates
     if without:
