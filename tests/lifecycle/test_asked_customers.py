@@ -78,7 +78,7 @@ def test_asked_customers_from_files(tmp_path):
     (tmp_path / "job.toml").write_text('[input]\ntouchpoints = "t.parquet"\noutcomes = "o.parquet"\n')
     (tmp_path / "model.toml").write_text(
         'name = "m"\nestimator = "referral_likelihood"\n[parameters]\ncheck_leaks = false\n[snapshot]\n'
-        'at = [2025-06-30, 2025-10-28]\nhorizon = "60d"\ntarget = "referral"\n[asked]\nchannel = "referral_ask"\n'
+        'at = [2025-06-30, 2025-10-28]\nhorizon = "50d"\ntarget = "referral"\n[asked]\nchannel = "referral_ask"\n'
     )
     modelling.fit(tmp_path / "model.toml", tmp_path / "job.toml", tmp_path / "saved")
     scores = modelling.score(tmp_path / "saved", tmp_path / "job.toml", tmp_path / "s.csv").tables["scores"]

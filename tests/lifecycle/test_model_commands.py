@@ -316,7 +316,6 @@ def test_commands_replace_their_own_files_only(folder, tmp_path):
     for write in (
         lambda: score(saved, job, saved),
         lambda: evaluate(saved, job, out=saved),
-        lambda: fit(folder / "logistic.toml", job, folder),
         lambda: score(saved, job, folder / "touchpoints.parquet"),
     ):
         with pytest.raises(SpecError, match=r"that this command has not written|would become input|holds the model"):
@@ -357,6 +356,7 @@ def test_a_model_of_tenure_is_conditional_on_it(folder, tmp_path):
 def test_data_that_hold_too_little_say_so(folder, tmp_path):
     for text, message in (
         ('horizon = "500d"\nchurn = "silent"', "the data reach from 2025-01-0. to 2025-12-31"),
+        ('at = [2025-05-01, 2025-12-20]\nchurn = "silent"', "2025-12-31, and labels look 97 days ahead"),
         ('horizon = "1s"\ntarget = "referral"', "none of .* rows at 6 dates from .* has it in the label window"),
     ):
         (tmp_path / "model.toml").write_text(f'name = "m"\nestimator = "churn_classifier"\n[snapshot]\n{text}\n')

@@ -193,6 +193,8 @@ def rows_at(
     if table.is_empty():
         named = ", ".join(day.isoformat(sep=" ") for day in list(dates)[:3])
         span = f"the data reach from {start_of(events):%Y-%m-%d} to {end_of(events):%Y-%m-%d}"
+        if purpose == "train" and min(dates) + _ahead(asked) > (end or end_of(events)):
+            span += f", and labels look {_ahead(asked).days} days ahead (gap and horizon)"
         raise DataError("no_rows", f"no customer can be looked at on {named}: {span}", hint=_TOO_SHORT)
     if referrals and purpose != "score":
         table = _with_referrals(table, events, asked)
