@@ -146,12 +146,18 @@ def test_predictions_after_a_reload_are_the_same_to_the_bit(made, kind):
 
 
 def test_what_stands_beside_the_model(made, tmp_path):
-    model, _, folder = made("logistic")
+    model, _, _ = made("logistic")
     metrics = pl.DataFrame({"metric": ["auc"], "value": [0.8], "low": [float("nan")]})
     fingerprint = save(
-        model, folder, name="mine", description="it", metrics=metrics, training_data=X, snapshot={"gap": "7d"}
+        model,
+        tmp_path / "mine",
+        name="mine",
+        description="it",
+        metrics=metrics,
+        training_data=X,
+        snapshot={"gap": "7d"},
     )
-    found = open_model(folder, fingerprint=fingerprint)
+    found = open_model(tmp_path / "mine", fingerprint=fingerprint)
     assert (found.name, found.description, found.fingerprint) == ("mine", "it", fingerprint)
     assert found.features == {"plan": "String", "calls": "Int64", "charge": "Float64"}
     assert found.metrics == [{"metric": "auc", "value": 0.8, "low": None}]

@@ -406,6 +406,7 @@ def test_the_command_writes_the_truth_beside_the_events(tmp_path):
     assert_frame_equal(pl.read_parquet(tmp_path / "forest.parquet"), known.forest)
     assert len(list(tmp_path.iterdir())) == 4
     for wrong, says in ((["--later", "maybe"], "contract or silent"), (["--truth-at", "2025-03-01"], "without --later"),
+                        (["--later", "silent", "--truth-at", "soon"], "--truth-at = 'soon' is not a date"),
                         ([], "already holds truth.parquet")):  # fmt: skip
         done = subprocess.run([*command, *wrong], capture_output=True, text=True, check=False)
         assert done.returncode == 2, done.stderr
