@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from attrib.journeys import Journeys
 from attrib.methods import METHODS
 from attrib.methods.base import Method, has_touch_rule, touch_rule_of
 from attrib.schemas import STAGE
-from attrib.spec import JobSpec, ModelSpec, read_job, read_model
+from attrib.spec import InputSpec, JobSpec, ModelSpec, read_job, read_model
 from attrib.stages import StageColumn, StageModel, resolve_stages
 
 SECRET = re.compile("secret|password|token|credential|access.?key", re.IGNORECASE)  # options whose value is not written
@@ -163,18 +163,8 @@ class Job:
 
     def feeds_on_itself(self) -> str | None:
         """Name the input that would hold the files of ``output``: overwritten, or read by the next run."""
-        output = self.output.resolve()
-        source = self.spec.input
-        for written in filter(None, (source.touchpoints, source.outcomes, source.paths, source.costs, *self.values())):
-            place = Path(self.path(written)).resolve()
-            if place.is_dir() and output.is_relative_to(place):
-                return written
-            pattern = str(place)
-            for file in (output / name for name in OUTPUTS):
-                # only ** reaches through folders, and Path.match does not know it
-                if fnmatch.fnmatchcase(str(file), pattern) if "**" in pattern else file.match(pattern):
-                    return written
-        return None
+        files = [self.output / name for name in OUTPUTS]
+        return fed_by(self.spec.input, self.folder, files, self.values())
 
     def full_spec(self) -> dict[str, Any]:
         """Spell out the job with its defaults, and the content of the model and stage files it names."""
@@ -186,6 +176,21 @@ class Job:
             entry |= {"name": name, "method": names[type(method)], "parameters": dataclasses.asdict(method)}
         spec["stages"] = dataclasses.asdict(self.stages) if self.stages else None
         return spec
+
+
+def fed_by(source: InputSpec, folder: Path, files: Sequence[Path], more: Sequence[str] = ()) -> str | None:
+    """Name the input of a job file in a folder, or one of ``more``, that would hold one of some files of one folder."""
+    files = [file.resolve() for file in files]
+    for written in filter(None, (source.touchpoints, source.outcomes, source.paths, source.costs, *more)):
+        place = Path(written if "://" in written else folder / written).resolve()
+        if place.is_dir() and files[0].parent.is_relative_to(place):
+            return written
+        pattern = str(place)
+        for file in files:
+            # only ** reaches through folders, and Path.match does not know it
+            if fnmatch.fnmatchcase(str(file), pattern) if "**" in pattern else file.match(pattern):
+                return written
+    return None
 
 
 def load(path: str | Path) -> Job:

@@ -24,6 +24,7 @@ TABLES = {
     "A model file of the later stages": spec_models.EstimatorFile,
     "`[snapshot]`": spec_models.SnapshotSpec,
     "`[purchases]`": spec_models.PurchasesSpec,
+    "`[asked]`": spec_models.AskedSpec,
 }
 KEY = re.compile(r"^\| `([a-z_]+)` \| ([^|]+) \|", re.MULTILINE)
 

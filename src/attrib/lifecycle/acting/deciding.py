@@ -10,12 +10,13 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
 from attrib.schemas import CUSTOMER, DATE, STAGE
-from attrib.snapshots.asked import check_dates, check_durations, check_model, in_micro, read_date
+from attrib.snapshots.asked import check_dates, check_durations, check_model, in_micro
 from attrib.snapshots.events import AT, DONE, ORDER, TOUCH, WHO, Events, read_events, warn_of_future
 from attrib.snapshots.snapshot import snapshot
 from attrib.snapshots.timeline import STAGE as NUMBER
 from attrib.snapshots.timeline import lay_out
 from attrib.stages import StageModel
+from attrib.values import read_date
 
 ACTION, ADVANCED = "action", "advanced"
 _ROW, _TICK = "__row", "__tick"
