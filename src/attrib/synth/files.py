@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -348,7 +349,11 @@ def _put(temporary: Path, target: Path) -> None:
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        for _ in range(50):  # after an interrupt, a thread may still be writing its last part
+            shutil.rmtree(path, ignore_errors=True)
+            if not path.exists():
+                return
+            time.sleep(0.02)
     else:
         path.unlink(missing_ok=True)
 
