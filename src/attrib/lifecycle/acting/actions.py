@@ -19,8 +19,9 @@ from attrib.lifecycle.acting.deciding import ACTION, ADVANCED
 from attrib.lifecycle.acting.effects import Effects, History, change, fit_effects
 from attrib.lifecycle.acting.policy import NOTHING, Log, expected_outcomes, policy_value, read_actions, read_log
 from attrib.lifecycle.base.calibrated import Recipe
+from attrib.lifecycle.base.columns import read_customers, read_flags
 from attrib.lifecycle.base.design import DesignMatrix, collected
-from attrib.lifecycle.base.labels import Floats, check_seed_and_folds, read_customers, read_flags
+from attrib.lifecycle.base.labels import Floats, check_seed_and_folds
 from attrib.lifecycle.grouping.profiles import numbers_of
 from attrib.schemas import CHANNEL, CUSTOMER, DATE, STAGE, require_columns
 from attrib.snapshots.asked import check_model

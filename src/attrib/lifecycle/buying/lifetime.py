@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import DataError, SpecError
-from attrib.lifecycle.buying.likelihood import Floats
+from attrib.errors import SpecError
+from attrib.lifecycle.base.columns import Floats
 from attrib.lifecycle.buying.models import (
     BetaGeoNBD,
     GammaGamma,
@@ -91,7 +91,7 @@ def lifetime_value(
     Raises
     ------
     DataError
-        ``bad_column``, ``unequal_lengths``.
+        Those of columns, as of `BetaGeoNBD.fit`.
     SpecError
         ``bad_value``, ``not_fitted``.
 
@@ -114,8 +114,6 @@ def lifetime_value(
             raise SpecError("bad_value", f"{name} is a {type(model).__name__}, not a {wanted.__name__}")
     x, last, end = _history(frequency, recency, T)
     _, spent = _spending(frequency, monetary)
-    if len(spent) != len(x):
-        raise DataError("unequal_lengths", f"columns differ in length: frequency {len(x):,}, monetary {len(spent):,}")
     horizon, discount = _number("horizon", horizon, 0.0), _number("discount", discount, 0.0)
     margin, level = _number("margin", margin, 1e-12), _number("level", level, 0.0, 1.0)
     n = whole_number("draws", draws, 0, key="bad_value")

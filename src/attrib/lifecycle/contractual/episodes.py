@@ -14,8 +14,9 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
+from attrib.lifecycle.base.columns import check_same_rows, read_column, read_flags, read_numbers
 from attrib.lifecycle.base.design import MAX_CATEGORIES, NULL, collected
-from attrib.lifecycle.contractual.riskset import column, entries, flags, numbers
+from attrib.lifecycle.contractual.riskset import entries
 from attrib.schemas import CHANNEL, CUSTOMER, TIME, require_columns
 
 Floats = npt.NDArray[np.float64]
@@ -42,8 +43,9 @@ def episodes(X: Any, duration: Any, event: Any, entry: Any = None, customer: Any
     SpecError
         ``bad_argument`` for a column of no frame.
     DataError
-        ``missing_columns``, ``no_rows``, ``bad_length`` and those of `numbers`, `flags`, `entries`.
+        ``missing_columns``, ``no_rows`` and those of columns and of `entries`.
     """
+    check_same_rows(X=X, duration=duration, event=event, entry=entry, id=customer)
     table = None if X is None else collected(X)
     given = {"duration": duration, "event": event, "entry": entry, "id": customer}
     named = [value for value in given.values() if isinstance(value, str)]
@@ -53,11 +55,11 @@ def episodes(X: Any, duration: Any, event: Any, entry: Any = None, customer: Any
         require_columns("features", table.columns, named)
         given = {name: table[value] if isinstance(value, str) else value for name, value in given.items()}
         table = table.drop(named)
-    length = numbers(given["duration"], "duration", rows=None if table is None else table.height)
+    length = read_numbers("duration", given["duration"], None if table is None else table.height, least=0)
     if not len(length):
         raise DataError("no_rows", "there are 0 customers")
-    left = flags(given["event"], "event", rows=len(length))
-    whose = column(np.arange(len(length)) if given["id"] is None else given["id"], "id", len(length))
+    left = read_flags("event", given["event"], len(length))
+    whose = read_column("id", np.arange(len(length)) if given["id"] is None else given["id"], len(length))
     return Episodes(table, length, left, entries(given["entry"], length), whose)
 
 
@@ -212,7 +214,7 @@ def _lives(table: pl.DataFrame) -> pl.DataFrame:
         begin.alias(BEGIN),
         entry.cast(pl.Int64).alias(ENTRY),
         (_epoch(table, END, _TABLE) - begin).alias(END),
-        pl.Series(LEFT, flags(table[LEFT], LEFT)),
+        pl.Series(LEFT, read_flags(LEFT, table[LEFT])),
     )
     kept = lives.filter(pl.col(ENTRY) < pl.col(END))
     if kept.height < lives.height:

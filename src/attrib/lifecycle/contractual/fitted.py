@@ -11,10 +11,11 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
+from attrib.lifecycle.base.columns import check_same_rows, read_numbers
 from attrib.lifecycle.base.design import DesignMatrix, collected, linear
 from attrib.lifecycle.base.estimator import Estimator
 from attrib.lifecycle.contractual.hazards import PARAMETRIC
-from attrib.lifecycle.contractual.riskset import RiskTable, normal_quantile, numbers, step
+from attrib.lifecycle.contractual.riskset import RiskTable, normal_quantile, step
 
 Floats = npt.NDArray[np.float64]
 FORMAT = 1
@@ -65,7 +66,7 @@ class FittedSurvival(Estimator):
         numpy.ndarray
             float64 [n, m].
         """
-        at = np.atleast_1d(numbers(times, "times"))
+        at = read_numbers("times", np.atleast_1d(times), least=0)
         self._warn_beyond(at)
         return np.exp(self._log_survival(self._predictor(X)[:, None], at[None, :]))
 
@@ -88,16 +89,17 @@ class FittedSurvival(Estimator):
             so long. Cox and Kaplan–Meier know no hazard beyond ``longest_``: what lies there counts as 0, and a
             warning says for how many customers.
         """
-        ahead = float(numbers([horizon], "horizon")[0])
+        ahead = float(read_numbers("horizon", [horizon], least=0)[0])
         score = self._predictor(X)
+        check_same_rows(X=X, conditional_after=conditional_after)
         after: Any = 0.0 if conditional_after is None else conditional_after
         if isinstance(after, str):
             after = collected(X)[after]
-        now = numbers([after] if np.ndim(after) == 0 else after, "conditional_after")
+        now = read_numbers("conditional_after", [after] if np.ndim(after) == 0 else after, least=0)
         if X is None:  # Kaplan–Meier's customers are told apart by their time only
             score = np.zeros(len(now))
         if len(now) not in {1, len(score)}:
-            raise DataError("bad_length", f"conditional_after has {len(now)} values for {len(score)} customers")
+            raise DataError("different_lengths", f"conditional_after has {len(now)} values for {len(score)} customers")
         now = np.broadcast_to(now, score.shape)
         self._warn_beyond(now + ahead)
         with np.errstate(invalid="ignore"):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, warn
+from attrib.lifecycle.base.columns import check_same_rows, read_column, read_flags, read_numbers
 from attrib.values import check_share
 
 Floats = npt.NDArray[np.float64]
@@ -22,85 +23,17 @@ Ints = npt.NDArray[np.int64]
 _Z_95 = 1.959963984540054  # of a two-sided interval at 95 %
 
 
-def numbers(values: Any, name: str, *, rows: int | None = None) -> Floats:
-    """Return durations and the like as float64 [n], finite and not negative.
-
-    Raises
-    ------
-    DataError
-        ``bad_dtype``, ``bad_length``, ``null_values``, ``negative_duration``.
-    """
-    series = column(values, name, rows)
-    if not (series.dtype.is_numeric() or series.dtype == pl.Null):
-        raise DataError(
-            "bad_dtype",
-            f"{name} is {series.dtype}, not numbers",
-            hint="give durations as numbers, such as days: (end - begin).dt.total_days()",
-        )
-    found = series.cast(pl.Float64)
-    missing = found.null_count() + int(found.is_infinite().sum())
-    if missing:
-        raise DataError("null_values", f"{name}: {missing} of {len(found)} values are null or infinite")
-    negative = int((found < 0).sum())
-    if negative:
-        raise DataError("negative_duration", f"{name}: {negative} of {len(found)} values are negative")
-    return found.to_numpy()
-
-
-def flags(values: Any, name: str, *, rows: int | None = None) -> Bools:
-    """Return what is true or false (or 1 and 0) as bool [n].
-
-    Raises
-    ------
-    DataError
-        ``bad_dtype``, ``bad_length``, ``null_values``.
-    """
-    series = column(values, name, rows)
-    if series.null_count():
-        raise DataError("null_values", f"{name}: {series.null_count()} of {len(series)} values are null")
-    good = series.dtype == pl.Boolean or (
-        series.dtype.is_numeric() and bool(series.cast(pl.Float64).is_in([0.0, 1.0]).all())
-    )
-    if not good:
-        raise DataError(
-            "bad_dtype",
-            f"{name} must be true or false, or 1 and 0, not {series.dtype}",
-            hint='e.g. frame["Churn"] == "Yes"' if series.dtype == pl.String else "",
-        )
-    return series.cast(pl.Boolean).to_numpy()
-
-
-def column(values: Any, name: str, rows: int | None = None) -> pl.Series:
-    """Any list, array or column, NaN as null."""
-    import narwhals as nw
-
-    try:
-        known = nw.from_native(values, series_only=True, pass_through=True)
-        if isinstance(known, nw.Series):
-            series = known.to_polars()
-        else:
-            array = np.asarray(values, dtype=object if isinstance(values, (list, tuple)) else None)
-            # objects are taken one by one: None and NaN (also among texts) are null then
-            plain = [None if v != v else v for v in array.tolist()] if array.dtype.kind == "O" else array  # noqa: PLR0124
-            series = pl.Series(name, plain, strict=False)
-    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError("bad_dtype", f"{name} is a {type(values).__name__}, not a list of numbers or texts") from error
-    if rows is not None and len(series) != rows:
-        raise DataError("bad_length", f"{name} has {len(series)} values for {rows} customers")
-    return series.fill_nan(None) if series.dtype.is_float() else series
-
-
 def entries(entry: Any, duration: Floats) -> Floats | None:
     """Return times of entry as float64 [n], each before its duration.
 
     Raises
     ------
     DataError
-        ``entry_after_duration``, and those of `numbers`.
+        ``entry_after_duration``, and those of `read_numbers`.
     """
     if entry is None:
         return None
-    found = numbers(entry, "entry", rows=len(duration))
+    found = read_numbers("entry", entry, len(duration), least=0)
     late = int((found >= duration).sum())
     if late:
         raise DataError(
@@ -205,15 +138,16 @@ def cumulative_incidence(
     ... ).rows()
     [('moved', 3.0, 0.25, 0.3333), ('price', 3.0, 0.5, 0.625)]
     """
-    length = numbers(duration, "duration")
-    causes = column(cause, "cause", len(length))
+    check_same_rows(duration=duration, cause=cause, entry=entry)
+    length = read_numbers("duration", duration, least=0)
+    causes = read_column("cause", cause, len(length))
     z = normal_quantile(level)
     begun = entries(entry, length)
     left = causes.is_not_null().to_numpy()
     if not left.any():
         raise DataError("no_events", f"none of {len(length)} customers left: all causes are null")
     table = RiskTable.of(length, left, begun)
-    points = table.times if at is None else np.atleast_1d(numbers(at, "at"))
+    points = table.times if at is None else read_numbers("at", np.atleast_1d(at), least=0)
     before = np.append(1.0, table.survival()[:-1])  # who was there just ahead of each time
     parts = []
     for name in causes.drop_nulls().unique().sort().to_list():
@@ -298,10 +232,9 @@ def calibration_at(predicted: Any, duration: Any, event: Any, horizon: float, *,
     ... ).rows()
     [(1, 2, 0.1, 0.0), (2, 2, 0.9, 0.5)]
     """
-    chance = numbers(predicted, "predicted")
-    if (chance > 1).any():
-        raise DataError("bad_value", f"predicted: {(chance > 1).sum()} of {len(chance)} values are above 1")
-    length, left = numbers(duration, "duration", rows=len(chance)), flags(event, "event", rows=len(chance))
+    check_same_rows(predicted=predicted, duration=duration, event=event)
+    chance = read_numbers("predicted", predicted, least=0, most=1)
+    length, left = read_numbers("duration", duration, len(chance), least=0), read_flags("event", event, len(chance))
     edges = np.unique(np.quantile(chance, np.linspace(0, 1, bins + 1)[1:-1]))
     group = np.searchsorted(edges, chance, side="left")
     rows = []
