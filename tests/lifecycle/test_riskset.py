@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import calibration_at, cumulative_incidence
-from attrib.lifecycle.contractual.riskset import RiskTable, concordance, entries
+from attrib.lifecycle.contractual.riskset import RiskTable, entries
+from attrib.lifecycle.judging.pairs import Pairs, concordance
 
 lives = st.lists(
     st.tuples(st.integers(1, 6), st.sampled_from([None, "moved", "price"]), st.integers(0, 4), st.integers(0, 3)),
@@ -132,17 +133,22 @@ def test_the_incidence_is_covered():
     assert 0.91 <= inside / 300 <= 0.985
 
 
-@given(lives, st.booleans())
-def test_concordance_pair_by_pair(rows, late):
+@given(lives, st.booleans(), st.integers(0, 99))
+def test_concordance_pair_by_pair(rows, late, seed):
     duration, cause, entry, _ = columns(rows)
     event, risk = np.array([c is not None for c in cause]), np.array([float(row[3]) for row in rows])
-    good = pairs = 0.0
+    weight, early = np.random.default_rng(seed).integers(0, 3, (2, len(rows))) / 2
+    good = pairs = heavy = all_heavy = 0.0
     for i in np.flatnonzero(event):
         for j in range(len(rows)):
             outlasts = duration[j] > duration[i] or (duration[j] == duration[i] and not event[j])
             if outlasts and (not late or entry[j] < duration[i]):
                 pairs += 1
-                good += (risk[j] < risk[i]) + (risk[j] == risk[i]) / 2
+                good += (right := (risk[j] < risk[i]) + (risk[j] == risk[i]) / 2)
+                all_heavy += (both := weight[i] * early[i] * weight[j])
+                heavy += both * right
+    (weighted,) = Pairs(duration, event, risk, entry if late else None).concordance(weight, early)
+    assert weighted == pytest.approx(heavy / all_heavy if all_heavy else math.nan, nan_ok=True)
     if pairs:
         assert concordance(risk, duration, event, entry if late else None) == pytest.approx(good / pairs)
     else:

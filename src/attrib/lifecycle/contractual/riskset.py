@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, warn
+from attrib.errors import DataError
 from attrib.lifecycle.base.columns import check_same_rows, read_column, read_flags, read_numbers
 from attrib.values import check_share
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 _Z_95 = 1.959963984540054  # of a two-sided interval at 95 %
 
 
@@ -269,46 +268,3 @@ def schoenfeld(matrix: Floats, risk: Floats, duration: Floats, event: Bools, ent
         below = total[j, :1] - share * risk[tied].sum()
         means[j] = ((total[j, 1:] - share * weighted[tied].sum(axis=0)) / below).mean(axis=0)
     return matrix[left] - means[of]
-
-
-def concordance(risk: Floats, duration: Floats, event: Bools, entry: Floats | None = None) -> float:
-    """Share of the pairs (one who leaves at t, one at risk at t who does not) where the leaver has more risk.
-
-    Ties of risk count half; two who leave at the same t are no pair. Without entries this is Harrell's C.
-    """
-    level, times = np.unique(risk, return_inverse=True)[1], duration[event]
-    leavers, order = np.sort(times), np.lexsort((~event, duration))  # of those last seen at t, who leave come first
-    tied = np.searchsorted(leavers, times, "right") - np.searchsorted(leavers, times, "left")
-    outlast = np.searchsorted(duration[order], times, "left") + tied
-    good, pairs = _below(level[order], outlast, level[event]), float((len(level) - outlast).sum())
-    if entry is not None:  # who enters at or after t outlasts t, but was not at risk
-        order = np.argsort(entry, kind="stable")
-        later = np.searchsorted(entry[order], times, "left")
-        good -= _below(level[order], later, level[event])
-        pairs -= float((len(level) - later).sum())
-    if not pairs:
-        warn("no two customers can be compared: the concordance is not a number")
-        return float("nan")
-    return good / pairs
-
-
-def _below(levels: Ints, start: Ints, of: Ints) -> float:
-    """Over all queries, how many of ``levels[start:]`` are below ``of``, those that are equal counting half.
-
-    A rest of the array is cut into sorted blocks of 1, 2, 4, … numbers, of each size one at most: n log² n in all.
-    """
-    n, most = len(levels), int(levels.max()) + 2
-    size = 1 << n.bit_length()  # at least one place is free in front, so that no rest is the whole
-    padded = np.full(size, most - 1)
-    padded[size - n :] = levels
-    at, total, width = start + (size - n), 0, 1
-    while width < size:
-        block = at // width
-        mine = (block % 2 == 1) & (at < size)
-        keys = np.sort(padded.reshape(-1, width), axis=1).ravel() + np.arange(size) // width * most
-        wanted = block[mine] * most + of[mine]
-        before = 2 * block[mine] * width
-        total += int((np.searchsorted(keys, wanted, "left") + np.searchsorted(keys, wanted, "right") - before).sum())
-        at = np.where(mine, at + width, at)
-        width *= 2
-    return total / 2

@@ -14,7 +14,8 @@ from attrib.lifecycle.base.design import DesignMatrix, linear
 from attrib.lifecycle.contractual.episodes import Episodes, check_intervals, episodes
 from attrib.lifecycle.contractual.fitted import FittedSurvival
 from attrib.lifecycle.contractual.hazards import PARAMETRIC, coefficients, trend_test
-from attrib.lifecycle.contractual.riskset import RiskTable, concordance, schoenfeld
+from attrib.lifecycle.contractual.riskset import RiskTable, schoenfeld
+from attrib.lifecycle.judging.pairs import concordance
 
 Floats = npt.NDArray[np.float64]
 MODELS = ("cox", "time_varying_cox", "weibull", "lognormal", "kaplan_meier")
