@@ -68,6 +68,12 @@ def survival(model):
     )
 
 
+def causes():
+    why = np.where(LEFT, np.random.default_rng(3).choice(["price", "moved"], N), "")
+    fitted = SurvivalChurn("competing_risks", horizon=3).fit(None, DURATION, why)
+    return fitted, lambda m: np.column_stack([m.predict_proba(X), m.predict_causes(X, 3.0, np.full(N, 2.0)).to_numpy()])
+
+
 def purchases(_):
     return BetaGeoNBD().fit(FREQUENCY, RECENCY, T), lambda m: np.column_stack(
         [m.p_alive(FREQUENCY, RECENCY, T), m.expected_purchases(5, FREQUENCY, RECENCY, T), m.draws(200)[:, 0]]
@@ -89,6 +95,7 @@ KINDS = {
     "weibull": lambda: survival("weibull"),
     "lognormal": lambda: survival("lognormal"),
     "kaplan-meier": lambda: survival("kaplan_meier"),
+    "competing-risks": causes,
     "purchases": lambda: purchases(""),
     "orders": lambda: orders(""),
 }

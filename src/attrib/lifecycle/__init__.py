@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from attrib.lifecycle.classifying.classifier import ChurnClassifier
     from attrib.lifecycle.classifying.referral import ReferralLikelihood
     from attrib.lifecycle.contractual.episodes import time_varying_rows
-    from attrib.lifecycle.contractual.riskset import calibration_at, cumulative_incidence
+    from attrib.lifecycle.contractual.incidence import cumulative_incidence
+    from attrib.lifecycle.contractual.riskset import calibration_at
     from attrib.lifecycle.contractual.survival import SurvivalChurn
     from attrib.lifecycle.grouping.personas import Personas
     from attrib.lifecycle.judging.drifting import drift
@@ -37,7 +38,7 @@ _HOMES = {
     "SavedModel": "saving.storage",
     "SurvivalChurn": "contractual.survival",
     "calibration_at": "contractual.riskset",
-    "cumulative_incidence": "contractual.riskset",
+    "cumulative_incidence": "contractual.incidence",
     "decisions": "acting.deciding",
     "drift": "judging.drifting",
     "evaluate_classifier": "judging.evaluation",

@@ -381,14 +381,14 @@ def _customers(
 
 def _risk(table: pl.DataFrame, name: str, model: Any, horizon: float | None = None, after: Any = None) -> Floats | None:
     """Probabilities of a model, a column or an array."""
+    if hasattr(model, "predict_churn"):
+        if horizon is None and getattr(model, "horizon", None) is None:
+            raise SpecError("bad_value", "churn is a survival model: how far ahead?", hint="pass churn_horizon=")
+        return np.asarray(model.predict_churn(table, horizon, after), dtype=np.float64)
     if hasattr(model, "predict_proba"):
         named = list(getattr(model, "feature_names_in_", table.columns))
         require_columns("snapshot", table.columns, named)
         return np.asarray(model.predict_proba(table.select(named))[:, 1], dtype=np.float64)
-    if hasattr(model, "predict_churn"):
-        if horizon is None:
-            raise SpecError("bad_value", "churn is a survival model: how far ahead?", hint="pass churn_horizon=")
-        return np.asarray(model.predict_churn(table, horizon, after), dtype=np.float64)
     values = numbers_of(table, name, model)
     if values is not None and ((values < 0) | (values > 1)).any():
         raise DataError("bad_probability", f"{name} holds values that are not between 0 and 1")

@@ -16,6 +16,7 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
 from attrib.lifecycle.base.columns import check_same_rows, read_column, read_flags, read_numbers
 from attrib.lifecycle.base.design import MAX_CATEGORIES, NULL, collected
+from attrib.lifecycle.contractual.incidence import read_causes
 from attrib.lifecycle.contractual.riskset import entries
 from attrib.schemas import CHANNEL, CUSTOMER, TIME, require_columns
 
@@ -26,16 +27,22 @@ _TABLE = "customers"
 
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """Customers, or intervals of them: ``duration`` (or stop), ``event``, ``entry`` (or start), ``customer`` [n]."""
+    """Customers, or intervals of them: ``duration`` (or stop), ``event``, ``entry`` (or start), ``customer`` [n].
+
+    ``cause``, where it is asked for, says why a customer left, and is null where ``event`` is false.
+    """
 
     features: pl.DataFrame | None
     duration: Floats
     event: npt.NDArray[np.bool_]
     entry: Floats | None
     customer: pl.Series
+    cause: pl.Series | None = None
 
 
-def episodes(X: Any, duration: Any, event: Any, entry: Any = None, customer: Any = None) -> Episodes:
+def episodes(
+    X: Any, duration: Any, event: Any, entry: Any = None, customer: Any = None, *, causes: bool = False
+) -> Episodes:
     """Take the columns that say when apart from the features; a text names a column of X.
 
     Raises
@@ -58,9 +65,10 @@ def episodes(X: Any, duration: Any, event: Any, entry: Any = None, customer: Any
     length = read_numbers("duration", given["duration"], None if table is None else table.height, least=0)
     if not len(length):
         raise DataError("no_rows", "there are 0 customers")
-    left = read_flags("event", given["event"], len(length))
+    why = read_causes("event", given["event"], len(length)) if causes else None
+    left = read_flags("event", given["event"], len(length)) if why is None else why.is_not_null().to_numpy()
     whose = read_column("id", np.arange(len(length)) if given["id"] is None else given["id"], len(length))
-    return Episodes(table, length, left, entries(given["entry"], length), whose)
+    return Episodes(table, length, left, entries(given["entry"], length), whose, why)
 
 
 def check_intervals(rows: Episodes) -> None:

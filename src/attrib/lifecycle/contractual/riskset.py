@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
-from attrib.lifecycle.base.columns import check_same_rows, read_column, read_flags, read_numbers
+from attrib.lifecycle.base.columns import check_same_rows, read_flags, read_numbers
 from attrib.values import check_share
 
 Floats = npt.NDArray[np.float64]
@@ -89,98 +89,6 @@ def _from(points: Floats, times: Floats, weight: Floats | None) -> Floats:
 def step(times: Floats, values: Floats, at: Floats, before: float) -> Floats:
     """Value of a step function (continuous from the right) at given times, ``before`` ahead of the first."""
     return np.append(before, values)[np.searchsorted(times, at, side="right")]
-
-
-def cumulative_incidence(
-    duration: Any, cause: Any, *, at: Any = None, entry: Any = None, level: float = 0.95
-) -> pl.DataFrame:
-    """Probability to have left for each cause by a time, the other causes being at work too (Aalen & Johansen).
-
-    1 − Kaplan–Meier, which takes those who left for another cause as if they could still leave for this one,
-    overstates it; it stands beside.
-
-    Parameters
-    ----------
-    duration : array-like of float
-        Time from the begin of the customer's relation to leaving, or to when they were last seen; any unit [n].
-    cause : array-like
-        Why the customer left (texts or numbers), null while still there [n].
-    at : array-like of float, optional
-        Times to report, in the unit of ``duration``; by default all at which somebody left.
-    entry : array-like of float, optional
-        When the customer came under observation (left truncation).
-    level : float
-        Of the intervals.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``cause, time, incidence, incidence_low, incidence_high, one_minus_km`` by cause and time. Intervals: delta
-        method on the scale of log(−log); null where the incidence is 0.
-
-    Raises
-    ------
-    DataError
-        ``no_events`` where nobody left; those of bad durations.
-    SpecError
-        ``bad_parameter`` for a level outside (0, 1).
-
-    References
-    ----------
-    Aalen & Johansen (1978), Scandinavian Journal of Statistics 5:141-150; Gaynor et al. (1993), Journal of the
-    American Statistical Association 88:400-409 (the variance).
-
-    Examples
-    --------
-    >>> cumulative_incidence([1, 2, 3, 4], ["price", "moved", "price", None], at=[3]).select(
-    ...     "cause", "time", "incidence", pl.col("one_minus_km").round(4)
-    ... ).rows()
-    [('moved', 3.0, 0.25, 0.3333), ('price', 3.0, 0.5, 0.625)]
-    """
-    check_same_rows(duration=duration, cause=cause, entry=entry)
-    length = read_numbers("duration", duration, least=0)
-    causes = read_column("cause", cause, len(length))
-    z = normal_quantile(level)
-    begun = entries(entry, length)
-    left = causes.is_not_null().to_numpy()
-    if not left.any():
-        raise DataError("no_events", f"none of {len(length)} customers left: all causes are null")
-    table = RiskTable.of(length, left, begun)
-    points = table.times if at is None else read_numbers("at", np.atleast_1d(at), least=0)
-    before = np.append(1.0, table.survival()[:-1])  # who was there just ahead of each time
-    parts = []
-    for name in causes.drop_nulls().unique().sort().to_list():
-        of_cause = (causes == name).fill_null(value=False).to_numpy()
-        count = np.bincount(np.searchsorted(table.times, length[of_cause]), minlength=len(table.times)).astype(float)
-        incidence = np.cumsum(before * count / table.at_risk)
-        alone = np.cumprod(1 - count / table.at_risk)
-        upto = np.searchsorted(table.times, points, side="right")
-        value = np.append(0.0, incidence)[upto]
-        spread = np.sqrt([_incidence_variance(table, before, count, incidence, int(k)) for k in upto])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scaled = z * spread / (value * np.log(value))
-            low, high = value ** np.exp(-scaled), value ** np.exp(scaled)
-        known = (value > 0) & (value < 1)
-        columns = {
-            "time": points,
-            "incidence": value,
-            "incidence_low": np.where(known, low, np.nan),
-            "incidence_high": np.where(known, high, np.nan),
-            "one_minus_km": 1 - np.append(1.0, alone)[upto],
-        }
-        parts.append(pl.DataFrame(columns).select(pl.lit(name, causes.dtype).alias("cause"), pl.all()))
-    return pl.concat(parts).with_columns(pl.col("incidence_low", "incidence_high").fill_nan(None))
-
-
-def _incidence_variance(table: RiskTable, before: Floats, count: Floats, incidence: Floats, upto: int) -> float:
-    """Variance of the incidence after the first ``upto`` times of leaving."""
-    if upto == 0:
-        return 0.0
-    n, d, c = table.at_risk[:upto], table.left[:upto], count[:upto]
-    rest, ahead = incidence[upto - 1] - incidence[:upto], before[:upto]
-    stay = np.where(n > d, n - d, 1.0)  # where all leave, nothing is left to come: rest = 0
-    terms = rest**2 * d / (n * stay) + ahead**2 * c * (n - c) / n**3 - 2 * rest * ahead * c / n**2
-    return max(float(terms.sum()), 0.0)
 
 
 def normal_quantile(level: float) -> float:

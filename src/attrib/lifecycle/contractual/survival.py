@@ -12,13 +12,14 @@ import polars as pl
 from attrib.errors import DataError, SpecError, warn
 from attrib.lifecycle.base.design import DesignMatrix, linear
 from attrib.lifecycle.contractual.episodes import Episodes, check_intervals, episodes
-from attrib.lifecycle.contractual.fitted import FittedSurvival
+from attrib.lifecycle.contractual.fitted import FittedSurvival, check_horizon
 from attrib.lifecycle.contractual.hazards import PARAMETRIC, coefficients, trend_test
+from attrib.lifecycle.contractual.incidence import Incidence
+from attrib.lifecycle.contractual.names import CURVES, model_name
 from attrib.lifecycle.contractual.riskset import RiskTable, schoenfeld
 from attrib.lifecycle.judging.pairs import concordance
 
 Floats = npt.NDArray[np.float64]
-MODELS = ("cox", "time_varying_cox", "weibull", "lognormal", "kaplan_meier")
 
 
 class SurvivalChurn(FittedSurvival):
@@ -33,23 +34,34 @@ class SurvivalChurn(FittedSurvival):
         ``"cox"``: proportional hazards, the baseline left free. ``"time_varying_cox"``: the same from rows
         (start, stop] with features that change, see `time_varying_rows`; predictions take features as they are to
         stay. ``"weibull"``, ``"lognormal"``: accelerated failure times, which can look beyond the longest duration.
-        ``"kaplan_meier"``: one curve for all, the baseline to beat.
+        ``"kaplan_meier"``: one curve for all, the baseline to beat. ``"aalen_johansen"`` (competing risks): one curve
+        for all of each cause of leaving, see `incidence` and `predict_causes`. Other spellings (``"log-normal"``,
+        ``"km"``, ``"competing risks"``, ``"CoxPHFitter"``) will do.
     penalizer : float
         Weight of half the squared standardised coefficients against the mean log likelihood (as in lifelines). The
         default is just enough for columns that determine each other, such as the "no internet" of several services;
         standard errors and intervals are those of the penalised fit. 0 is plain maximum likelihood.
+    horizon : float, optional
+        How far ahead `predict_churn`, `predict_proba` and `predict` look where they are not told, in the unit of
+        training.
 
     Attributes
     ----------
+    model_ : str
+        The name of the model as this package spells it.
+    classes_ : numpy.ndarray
+        False and True, of `predict_proba`: stays, leaves.
+    causes_ : list
+        Of ``"aalen_johansen"``: causes of leaving, sorted.
     design_ : DesignMatrix
         How features become columns.
     coefficients_ : numpy.ndarray
         float64, one for each column; then, for the parametric models, the intercept and the logarithm of the shape.
     baseline_ : polars.DataFrame
         ``time, at_risk, left, cumulative_hazard, survival`` for a customer of mean features, at each time somebody
-        left; for Kaplan–Meier with ``survival_low, survival_high`` (95 %).
+        left; for the models of one curve with ``survival_low, survival_high`` (95 %).
     longest_ : float
-        The longest duration of training: Cox and Kaplan–Meier know nothing beyond.
+        The longest duration of training: all but the parametric models know nothing beyond.
 
     References
     ----------
@@ -64,11 +76,19 @@ class SurvivalChurn(FittedSurvival):
     >>> model = SurvivalChurn(model="cox", penalizer=0.1).fit(customers, duration=tenure, event=left)
     >>> model.predict_churn(customers[:2], horizon=3, conditional_after=[2, 2]).round(2).tolist()
     [0.75, 0.25]
+
+    Why they leave, of those who are still there after 3 months:
+
+    >>> why = ["price", None, "moved", None, "price", "price", None, "moved"]
+    >>> model = SurvivalChurn(model="competing_risks").fit(customers, duration=tenure, event=why)
+    >>> model.incidence([6, 12], conditional_after=3).select("cause", "time", pl.col("incidence").round(2)).rows()
+    [('moved', 6.0, 0.4), ('moved', 12.0, 0.4), ('price', 6.0, 0.0), ('price', 12.0, 0.3)]
     """
 
-    def __init__(self, model: str = "cox", penalizer: float = 0.001) -> None:
+    def __init__(self, model: str = "cox", penalizer: float = 0.001, horizon: float | None = None) -> None:
         self.model = model
         self.penalizer = penalizer
+        self.horizon = horizon
 
     def fit(
         self,
@@ -86,12 +106,14 @@ class SurvivalChurn(FittedSurvival):
         Parameters
         ----------
         X : frame
-            Features, a row each customer (each interval, for ``time_varying_cox``). May be None for ``kaplan_meier``.
+            Features, a row each customer (each interval, for ``time_varying_cox``). May be None for the models
+            of one curve.
         duration : array-like or str
             Time from the begin of the relation to leaving, or to when the customer was last seen [n], in any unit;
             a text names a column of X, which then is no feature (so for all of these).
         event : array-like or str
-            Whether the customer left at the end of ``duration`` [n]; or of the interval.
+            Whether the customer left at the end of ``duration`` [n]; or of the interval: true and false, 1 and 0, Yes
+            and No. For ``aalen_johansen`` why (texts or numbers); null, 0, an empty text or No while still there.
         entry : array-like or str, optional
             When, in the same clock, the customer came under observation (left truncation): who had left before
             could not have been seen.
@@ -114,27 +136,30 @@ class SurvivalChurn(FittedSurvival):
             ``no_convergence``, naming the columns to suspect.
         """
         self._check_parameters()
-        varying = self.model == "time_varying_cox"
+        kind = model_name(self.model)
+        varying = kind == "time_varying_cox"
         taken = ("id", "start", "stop", "event") if varying else ("duration", "event")
         given = {"duration": duration, "event": event, "entry": entry, "id": id, "start": start, "stop": stop}
         got = [name for name, value in given.items() if value is not None]
         wrong = [name for name in got if name not in (*taken, *([] if varying else ["entry"]))]
-        missing = [name for name in taken if name not in got] + ["X"] * (X is None and self.model != "kaplan_meier")
+        missing = [name for name in taken if name not in got] + ["X"] * (X is None and kind not in CURVES)
         if wrong or missing:
             raise SpecError(
                 "bad_argument",
-                f"model={self.model!r} " + (f"takes no {', '.join(wrong)}" if wrong else f"needs {', '.join(missing)}"),
+                f"model={kind!r} " + (f"takes no {', '.join(wrong)}" if wrong else f"needs {', '.join(missing)}"),
                 hint=f"fit(X, {', '.join(f'{name}=…' for name in taken)})",
             )
-        rows = episodes(X, stop if varying else duration, event, start if varying else entry, id)
+        causes = kind == "aalen_johansen"
+        rows = episodes(X, stop if varying else duration, event, start if varying else entry, id, causes=causes)
         if varying:
             check_intervals(rows)
-        if not rows.event.any() and self.model != "kaplan_meier":
+        if not rows.event.any() and kind != "kaplan_meier":
             raise DataError("no_events", f"none of {len(rows.event)} customers left", hint="nothing to learn from")
         vars(self).pop("coefficients_", None)  # not fitted, should this one fail
+        self.model_, self.classes_ = kind, np.array([False, True])
         self.longest_, self.customers_ = float(rows.duration.max()), rows.customer.n_unique()
         self.left_ = int(rows.event.sum())
-        table = self._fit_curve(rows) if self.model == "kaplan_meier" else self._fit_features(rows)
+        table = self._fit_curve(rows) if kind in CURVES else self._fit_features(rows)
         self._times, self._at_risk, self._left = table.times, table.at_risk, table.left
         return self
 
@@ -147,6 +172,10 @@ class SurvivalChurn(FittedSurvival):
         with np.errstate(divide="ignore"):
             self._hazard = -np.log(survival)
         self.design_, self.covariance_ = None, np.zeros((0, 0))
+        if rows.cause is not None:
+            causes = rows.cause.drop_nulls().unique().sort()
+            self.causes_ = causes.to_list()
+            self._by_cause = Incidence.of(rows.duration, rows.cause, causes, rows.entry).by_cause
         self.coefficients_ = self._center = np.zeros(0)
         return table
 
@@ -155,20 +184,20 @@ class SurvivalChurn(FittedSurvival):
         design = DesignMatrix.fit(rows.features)
         matrix = design.transform(rows.features)
         kept = rows.duration > 0
-        if self.model in PARAMETRIC and not kept.all():
+        if self.model_ in PARAMETRIC and not kept.all():
             if (~kept & rows.event).any():
                 raise DataError(
                     "zero_duration",
-                    f"{(~kept & rows.event).sum()} customers left at time 0, which {self.model} does not know",
+                    f"{(~kept & rows.event).sum()} customers left at time 0, which {self.model_} does not know",
                     hint="add half a unit to their duration",
                 )
             # who was last seen at time 0 says nothing about any time
             late = None if rows.entry is None else rows.entry[kept]
             matrix = matrix[kept]
             rows = Episodes(None, rows.duration[kept], rows.event[kept], late, rows.customer.filter(kept))
-        self.coefficients_, self.covariance_ = coefficients(self.model, self.penalizer, design.names, matrix, rows)
+        self.coefficients_, self.covariance_ = coefficients(self.model_, self.penalizer, design.names, matrix, rows)
         self._center = matrix.mean(axis=0)
-        if self.model in PARAMETRIC:
+        if self.model_ in PARAMETRIC:
             self._hazard = np.zeros(0)
         else:
             relative = np.exp(linear(matrix - self._center, self.coefficients_))
@@ -178,13 +207,14 @@ class SurvivalChurn(FittedSurvival):
         return RiskTable.of(rows.duration, rows.event, rows.entry)
 
     def _check_parameters(self) -> None:
-        if self.model not in MODELS:
-            raise SpecError("bad_parameter", f"model = {self.model!r} is not one of {', '.join(MODELS)}")
+        model_name(self.model)
         good = isinstance(self.penalizer, (int, float)) and not isinstance(self.penalizer, bool)
         if not good or not 0 <= self.penalizer < math.inf:
             raise SpecError(
                 "bad_parameter", f"penalizer = {self.penalizer!r} is not a number from 0", hint="e.g. 0.001"
             )
+        if self.horizon is not None:
+            check_horizon(self.horizon)
 
     def score(self, X: Any, duration: Any, event: Any, *, entry: Any = None) -> float:
         """Concordance: how often, of two customers, the one with more risk leaves first (ties of risk count half).
@@ -192,8 +222,8 @@ class SurvivalChurn(FittedSurvival):
         Parameters
         ----------
         X, duration, event, entry
-            As in `fit`; for ``time_varying_cox`` the rows, with stop as duration and start as entry: pairs are then
-            of rows at risk at the same time.
+            As in `fit`; all causes of leaving count alike. For ``time_varying_cox`` the rows, with stop as duration
+            and start as entry: pairs are then of rows at risk at the same time.
 
         Returns
         -------
@@ -201,7 +231,7 @@ class SurvivalChurn(FittedSurvival):
             0.5 says nothing, 1 is perfect.
         """
         self._check_fitted("coefficients_")
-        rows = episodes(X, duration, event, entry)
+        rows = episodes(X, duration, event, entry, causes=self.model_ == "aalen_johansen")
         risk = np.broadcast_to(self.risk(X), rows.duration.shape)
         return concordance(risk, rows.duration, rows.event, rows.entry)
 
@@ -225,8 +255,8 @@ class SurvivalChurn(FittedSurvival):
         Grambsch & Therneau (1994), Biometrika 81:515-526.
         """
         self._check_fitted("coefficients_")
-        if self.model not in {"cox", "time_varying_cox"}:
-            raise SpecError("bad_argument", f"model={self.model!r} does not assume proportional hazards")
+        if self.model_ not in {"cox", "time_varying_cox"}:
+            raise SpecError("bad_argument", f"model={self.model_!r} does not assume proportional hazards")
         assert self.design_ is not None
         rows = episodes(X, duration, event, entry)
         matrix = self.design_.transform(X) - self._center
