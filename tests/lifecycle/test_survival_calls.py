@@ -1,6 +1,7 @@
 """What users of scikit-learn and lifelines expect of SurvivalChurn: probabilities, spellings, labels, causes."""
 
 import math
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -57,6 +58,16 @@ def test_the_horizon_is_given_once_or_at_each_call():
             without.predict_proba(X, horizon)
         with pytest.raises(SpecError, match="horizon = "):
             SurvivalChurn(horizon=horizon).fit(X, DURATION, LEFT)
+
+
+def test_next_action_asks_a_survival_model_as_such():
+    from attrib.lifecycle.acting.actions import _risk
+
+    fitted = SurvivalChurn("weibull", horizon=4).fit(X, DURATION, LEFT)
+    np.testing.assert_array_equal(_risk(X, "churn", fitted), fitted.predict_churn(X, 4))
+    np.testing.assert_array_equal(_risk(X, "churn", fitted, 2, 3.0), fitted.predict_churn(X, 2, 3.0))
+    with pytest.raises(SpecError, match="churn_horizon"):
+        _risk(X, "churn", fitted.set_params(horizon=None))
 
 
 def test_probabilities_without_a_frame():
@@ -123,10 +134,10 @@ def test_unknown_models_are_named(written, words):
 def test_events_may_be_written_as_labels_are(yes, no):
     wanted = SurvivalChurn().fit(X, DURATION, LEFT)
     event = [yes if left else no for left in LEFT]
-    for given in (event, np.array(event), pl.Series(event), pd.Series(event)):
-        fitted = SurvivalChurn().fit(X, DURATION, given)
+    for column in (event, np.array(event), pl.Series(event), pd.Series(event)):
+        fitted = SurvivalChurn().fit(X, DURATION, column)
         np.testing.assert_array_equal(fitted.coefficients_, wanted.coefficients_)
-        assert fitted.score(X, DURATION, given) == wanted.score(X, DURATION, LEFT)
+        assert fitted.score(X, DURATION, column) == wanted.score(X, DURATION, LEFT)
 
 
 def test_other_texts_are_no_events():
@@ -203,8 +214,6 @@ def test_causes_for_those_still_there_are_those_of_who_was(rows, after, ahead):
         with pytest.raises(DataError, match="none of"):
             SurvivalChurn("aj").fit(None, duration, cause, entry=entry)
         return
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AttribWarning)
         fitted = SurvivalChurn("aj").fit(None, duration, cause, entry=entry)
@@ -228,8 +237,6 @@ def test_causes_for_those_still_there_are_those_of_who_was(rows, after, ahead):
         assert one.filter(cause=name)["incidence"][0] == pytest.approx(incidence)
         mine = one.filter(cause=name).select("incidence_low", "incidence_high").row(0)
         assert [m if m is None else pytest.approx(m) for m in mine] == [low, high]
-    if late := (fitted.baseline_["survival"][:-1] == 0).any():
-        assert late
 
 
 def test_conditional_causes_add_up_for_each_customer():
