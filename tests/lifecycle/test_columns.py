@@ -182,6 +182,8 @@ def test_every_estimator_looks_at_the_index():
         lambda: lifecycle.reliability(late, number / 9),
         lambda: lifecycle.BetaGeoNBD().fit(number, number, late),
         lambda: lifecycle.GammaGamma().fit(number, late),
+        lambda: attrib.personas(frame.assign(customer_id=frame.index), churn=late),
+        lambda: attrib.next_action(frame, pl.DataFrame(), churn=late),
         lambda: attrib.policy_value(y.astype(str), late, 0.5, "True"),
     ):
         with pytest.raises(DataError) as error:

@@ -117,7 +117,8 @@ def test_causes_come_in_any_shape():
     texts = ["a", math.nan, "b"]
     for cause in (texts, tuple(texts), np.array(texts, object), pd.Series(texts), pd.Categorical(["a", None, "b"])):
         assert cumulative_incidence(pd.Series([1, 2, 3]), cause).rows() == wanted
-    assert cumulative_incidence([1, 2, 3], [7, None, 8])["cause"].to_list() == [7, 7, 8, 8]
+    for cause in ([7, None, 8], [7, 0, 8], pd.Series([7, None, 8])):
+        assert cumulative_incidence([1, 2, 3], cause)["cause"].to_list() == [7, 7, 8, 8]
 
 
 def test_the_incidence_is_covered():

@@ -19,7 +19,7 @@ from attrib.lifecycle.acting.deciding import ACTION, ADVANCED
 from attrib.lifecycle.acting.effects import Effects, History, change, fit_effects
 from attrib.lifecycle.acting.policy import NOTHING, Log, expected_outcomes, policy_value, read_actions, read_log
 from attrib.lifecycle.base.calibrated import Recipe
-from attrib.lifecycle.base.columns import read_customers, read_flags
+from attrib.lifecycle.base.columns import check_same_rows, read_customers, read_flags
 from attrib.lifecycle.base.design import DesignMatrix, collected
 from attrib.lifecycle.base.labels import Floats, check_seed_and_folds
 from attrib.lifecycle.grouping.profiles import numbers_of
@@ -172,6 +172,8 @@ def next_action(
     >>> found.ranking.select("channel", "rank", "claim").rows()
     [('mail', 1, 'ranking, not causal')]
     """
+    check_same_rows(snapshot=snapshot, churn=churn, churn_after=churn_after, referral=referral)
+    check_same_rows(decisions=decisions, propensity=propensity)
     table, past = collected(snapshot), collected(decisions)
     require_columns("snapshot", table.columns, [CUSTOMER])
     require_columns("decisions", past.columns, [CUSTOMER, ACTION, ADVANCED])

@@ -122,7 +122,7 @@ def cumulative_incidence(
     duration : array-like of float
         Time from the begin of the customer's relation to leaving, or to when they were last seen; any unit [n].
     cause : array-like
-        Why the customer left (texts or numbers), null while still there [n].
+        Why the customer left (texts or numbers); null, 0 or an empty text while still there [n].
     at : array-like of float, optional
         Times to report, in the unit of ``duration``; by default all at which somebody left.
     entry : array-like of float, optional
@@ -157,7 +157,7 @@ def cumulative_incidence(
     """
     check_same_rows(duration=duration, cause=cause, entry=entry)
     length = read_numbers("duration", duration, least=0)
-    why = read_column("cause", cause, len(length))
+    why = read_causes("cause", cause, len(length))
     z = normal_quantile(level)
     begun = entries(entry, length)
     if not why.is_not_null().any():

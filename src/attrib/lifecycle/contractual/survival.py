@@ -82,7 +82,7 @@ class SurvivalChurn(FittedSurvival):
     >>> why = ["price", None, "moved", None, "price", "price", None, "moved"]
     >>> model = SurvivalChurn(model="competing_risks").fit(customers, duration=tenure, event=why)
     >>> model.incidence([6, 12], conditional_after=3).select("cause", "time", pl.col("incidence").round(2)).rows()
-    [('moved', 6.0, 0.4), ('moved', 12.0, 0.4), ('price', 6.0, 0.0), ('price', 12.0, 0.3)]
+    [('moved', 6.0, 0.33), ('moved', 12.0, 0.33), ('price', 6.0, 0.0), ('price', 12.0, 0.33)]
     """
 
     def __init__(self, model: str = "cox", penalizer: float = 0.001, horizon: float | None = None) -> None:
