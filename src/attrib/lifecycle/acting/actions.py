@@ -18,8 +18,8 @@ from attrib.lifecycle.acting.allowed import blocked_by
 from attrib.lifecycle.acting.deciding import ACTION, ADVANCED
 from attrib.lifecycle.acting.effects import Effects, History, change, fit_effects
 from attrib.lifecycle.acting.policy import NOTHING, Log, expected_outcomes, policy_value, read_actions, read_log
+from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags
 from attrib.lifecycle.base.calibrated import Recipe
-from attrib.lifecycle.base.columns import check_same_rows, read_customers, read_flags
 from attrib.lifecycle.base.design import DesignMatrix, collected
 from attrib.lifecycle.base.labels import Floats, check_seed_and_folds
 from attrib.lifecycle.grouping.profiles import numbers_of

@@ -14,7 +14,7 @@ from attrib.durations import in_ticks, parse_duration
 from attrib.errors import DataError, SpecError
 from attrib.io.text import clean
 from attrib.lifecycle.acting.deciding import in_ticks_of
-from attrib.lifecycle.base.columns import read_flags
+from attrib.lifecycle.base.beside import read_flags
 from attrib.lifecycle.base.design import collected
 from attrib.schemas import CHANNEL, CUSTOMER, DATE, require_columns
 from attrib.snapshots.asked import MICRO

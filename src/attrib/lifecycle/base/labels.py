@@ -10,7 +10,7 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError
 from attrib.io.text import clean
-from attrib.lifecycle.base.columns import as_flags, is_text, read_column, refuse_nulls
+from attrib.lifecycle.base.beside import as_flags, is_text, read_column, refuse_nulls
 from attrib.lifecycle.base.design import collected as as_table
 from attrib.lifecycle.base.estimator import needs
 
@@ -81,7 +81,7 @@ def customer_folds(positive: Bools, customers: Integers, folds: int, seed: int) 
     ----------
     positive : bool [n]
     customers : int [n]
-        From `read_customers` of columns.py.
+        From `read_customers` of beside.py.
     folds, seed : int
 
     Returns

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from attrib.errors import SpecError
-from attrib.lifecycle.base.columns import Floats
+from attrib.lifecycle.base.beside import Floats
 from attrib.lifecycle.buying.models import (
     BetaGeoNBD,
     GammaGamma,

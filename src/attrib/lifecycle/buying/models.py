@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
-from attrib.lifecycle.base.columns import Floats, check_same_rows, read_numbers, require
+from attrib.lifecycle.base.beside import Floats, check_same_rows, read_numbers, require
 from attrib.lifecycle.buying.likelihood import LikelihoodModel, maximise
 
 NEAR = 1e-5  # of a removable singularity: there the mean of both sides is taken, off by about NEAR² relative

@@ -9,8 +9,8 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.text import clean
+from attrib.lifecycle.base.beside import read_flags, read_numbers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
-from attrib.lifecycle.base.columns import read_flags, read_numbers
 from attrib.lifecycle.base.labels import Bools, Floats, Integers, customer_folds
 
 

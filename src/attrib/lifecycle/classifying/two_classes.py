@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
-from attrib.lifecycle.base.columns import check_same_rows
+from attrib.lifecycle.base.beside import check_same_rows
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.estimator import Estimator, needs
 from attrib.lifecycle.base.labels import Bools, Integers, read_labels

@@ -14,7 +14,7 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
-from attrib.lifecycle.base.columns import check_same_rows, read_column, read_flags, read_numbers
+from attrib.lifecycle.base.beside import check_same_rows, read_column, read_flags, read_numbers
 from attrib.lifecycle.base.design import MAX_CATEGORIES, NULL, collected
 from attrib.lifecycle.contractual.incidence import read_causes
 from attrib.lifecycle.contractual.riskset import entries

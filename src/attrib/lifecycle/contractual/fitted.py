@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
-from attrib.lifecycle.base.columns import check_same_rows, read_numbers
+from attrib.lifecycle.base.beside import check_same_rows, read_numbers
 from attrib.lifecycle.base.design import DesignMatrix, collected, linear
 from attrib.lifecycle.base.estimator import Estimator
 from attrib.lifecycle.contractual.hazards import PARAMETRIC

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
-from attrib.lifecycle.base.columns import as_flags, check_same_rows, is_text, read_column, read_numbers
+from attrib.lifecycle.base.beside import as_flags, check_same_rows, is_text, read_column, read_numbers
 from attrib.lifecycle.contractual.riskset import RiskTable, entries, normal_quantile
 
 Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
-from attrib.lifecycle.base.columns import check_same_rows, read_flags, read_numbers
+from attrib.lifecycle.base.beside import check_same_rows, read_flags, read_numbers
 from attrib.values import check_share
 
 Floats = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ import polars as pl
 from attrib.arguments import distinct_names
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
-from attrib.lifecycle.base.columns import check_same_rows
+from attrib.lifecycle.base.beside import check_same_rows
 from attrib.lifecycle.base.design import DesignMatrix, Numeric, collected, spell
 from attrib.lifecycle.base.labels import MAX_SEED, Floats
 from attrib.lifecycle.grouping.mixtures import SELECTION, Mixture, choose

@@ -10,7 +10,7 @@ import polars as pl
 
 from attrib.errors import SpecError
 from attrib.io.text import clean
-from attrib.lifecycle.base.columns import Floats, read_numbers
+from attrib.lifecycle.base.beside import Floats, read_numbers
 from attrib.schemas import CHANNEL, CUSTOMER, CUSTOMERS, SHARE, STAGE, VALUE
 
 PERSONA = "persona"

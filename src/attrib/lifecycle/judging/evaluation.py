@@ -12,7 +12,7 @@ import polars as pl
 from attrib.errors import DataError, SpecError
 from attrib.intervals import percentiles
 from attrib.io.sources import open_table
-from attrib.lifecycle.base.columns import (
+from attrib.lifecycle.base.beside import (
     Bools,
     Floats,
     check_same_rows,

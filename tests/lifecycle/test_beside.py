@@ -12,7 +12,7 @@ import pytest
 import attrib
 from attrib import lifecycle
 from attrib.errors import AttribWarning, DataError
-from attrib.lifecycle.base.columns import (
+from attrib.lifecycle.base.beside import (
     check_same_rows,
     read_column,
     read_customers,
