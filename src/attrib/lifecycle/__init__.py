@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from attrib.lifecycle.buying.purchases import purchase_summary, silence
     from attrib.lifecycle.classifying.classifier import ChurnClassifier
     from attrib.lifecycle.classifying.referral import ReferralLikelihood
+    from attrib.lifecycle.classifying.targets import referral_targets
     from attrib.lifecycle.contractual.episodes import time_varying_rows
     from attrib.lifecycle.contractual.incidence import cumulative_incidence
     from attrib.lifecycle.contractual.riskset import calibration_at
@@ -50,6 +51,7 @@ _HOMES = {
     "open_model": "saving.storage",
     "policy_value": "acting.policy",
     "purchase_summary": "buying.purchases",
+    "referral_targets": "classifying.targets",
     "reliability": "judging.evaluation",
     "save": "saving.storage",
     "silence": "buying.purchases",
@@ -79,6 +81,7 @@ __all__ = [
     "open_model",
     "policy_value",
     "purchase_summary",
+    "referral_targets",
     "reliability",
     "save",
     "silence",

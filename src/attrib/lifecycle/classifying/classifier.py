@@ -12,6 +12,7 @@ import polars as pl
 from attrib.errors import DataError, SpecError, warn
 from attrib.lifecycle.base.beside import check_same_rows, read_customers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
+from attrib.lifecycle.base.columns import features_only
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import Floats, collected, customer_folds, read_labels
@@ -117,7 +118,8 @@ class ChurnClassifier(TwoClasses):
         Parameters
         ----------
         X : frame
-            Features, a row each customer (and date); polars, pandas or another library that narwhals knows.
+            Features, a row each customer (and date); polars, pandas or another library that narwhals knows. The keys
+            of a snapshot (``customer_id``, ``date``) are left out, with a warning; its label is refused.
         y : array-like
             True and false, 0 and 1, or two texts; the later one in sorted order is predicted.
         customers : array-like, optional
@@ -145,7 +147,7 @@ class ChurnClassifier(TwoClasses):
         """
         recipe = self._recipe()
         check_same_rows(X=X, y=y, customers=customers)
-        table = collected(X)
+        table = features_only(collected(X))
         classes, positive = read_labels(y, table.height)
         recipe = replace(recipe, class_weight=_by_class(self.class_weight, classes))
         codes = read_customers(customers, table.height)
