@@ -443,6 +443,14 @@ def survives(folder, predict):
     return True
 
 
+def same_content(one, other):
+    """Compare bytes; of JSON what it says: a blank may become a line feed."""
+    try:
+        return one == other or json.loads(one) == json.loads(other)
+    except ValueError:
+        return False
+
+
 @pytest.mark.parametrize("kind", ["logistic", "boosting", "referral-trees", "cox", "weibull", "purchases", "orders"])
 def test_flipped_and_cut_bytes_end_in_errors_of_ours(made, kind):
     chance = random.Random(kind)
@@ -456,7 +464,7 @@ def test_flipped_and_cut_bytes_end_in_errors_of_ours(made, kind):
             for _ in range(chance.choice([1, 5, 50])):
                 content[chance.randrange(len(content))] = chance.randrange(256)
         file.write_bytes(bytes(content))
-        if bytes(content) != _made[kind][2][file.name]:
+        if not same_content(bytes(content), _made[kind][2][file.name]):
             assert not survives(folder, predict)
         if file.suffix != ".json":  # and with the hashes made right
             reseal(folder)
