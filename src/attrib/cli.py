@@ -187,6 +187,7 @@ def synth(
 def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population | None, list[str] | None]:
     """The market of `attrib synth --later`, and the dates of its truth."""
     from attrib.synth import Later, Population
+    from attrib.values import read_date
 
     if later is None:
         if truth_at:
@@ -194,6 +195,8 @@ def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population 
         return None, None
     if later not in ("contract", "silent"):
         raise SpecError("bad_argument", f"--later is {later!r}", hint="give contract or silent")
+    for text in truth_at or ():
+        read_date(text, "--truth-at")
     return Population(later=Later(contract=later == "contract")), truth_at or [_TRUTH_AT]
 
 
@@ -201,7 +204,8 @@ def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population 
 def fit(
     model_file: Annotated[Path, typer.Argument(metavar="MODEL.toml", help="The model file.")],
     data: DataFile,
-    out: Annotated[Path, typer.Option(help="Folder of the saved model.")],
+    out: Annotated[Path, typer.Option(help="Folder of the saved model; one of the same name is replaced.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model of another name, too.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -210,7 +214,7 @@ def fit(
         from attrib import modelling
 
         with _progress(quiet or as_json) as progress:
-            done = modelling.fit(model_file, data, out, progress=progress)
+            done = modelling.fit(model_file, data, out, overwrite=overwrite, progress=progress)
         _show_model(done, quiet, as_json)
 
 
@@ -219,7 +223,9 @@ def score(
     saved: SavedFolder,
     data: DataFile,
     out: Annotated[Path, typer.Option(help="Folder, or one file ending in .parquet or .csv.")],
-    at: Annotated[str | None, typer.Option(metavar="DATE", help="By default just after the last event.")] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="DATE", help="By default the midnight after the last event.")
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:

@@ -154,12 +154,18 @@ def test_predictions_after_a_reload_are_the_same_to_the_bit(made, kind):
 
 
 def test_what_stands_beside_the_model(made, tmp_path):
-    model, _, folder = made("logistic")
+    model, _, _ = made("logistic")
     metrics = pl.DataFrame({"metric": ["auc"], "value": [0.8], "low": [float("nan")]})
     fingerprint = save(
-        model, folder, name="mine", description="it", metrics=metrics, training_data=X, snapshot={"gap": "7d"}
+        model,
+        tmp_path / "mine",
+        name="mine",
+        description="it",
+        metrics=metrics,
+        training_data=X,
+        snapshot={"gap": "7d"},
     )
-    found = open_model(folder, fingerprint=fingerprint)
+    found = open_model(tmp_path / "mine", fingerprint=fingerprint)
     assert (found.name, found.description, found.fingerprint) == ("mine", "it", fingerprint)
     assert found.features == {"plan": "String", "calls": "Int64", "charge": "Float64"}
     assert found.metrics == [{"metric": "auc", "value": 0.8, "low": None}]
@@ -167,7 +173,8 @@ def test_what_stands_beside_the_model(made, tmp_path):
     assert found.training["rows"] == N
     assert {"attrib", "numpy", "scikit-learn"} <= set(found.versions)
     assert drift(found.profile, X).select("feature", "psi").equals(drift(X, X).select("feature", "psi"))
-    assert save(model, tmp_path / "b", training_data=X) != save(model, tmp_path / "b", training_data=X.reverse())
+    backwards = save(model, tmp_path / "c", training_data=X.reverse())
+    assert save(model, tmp_path / "b", training_data=X) != backwards
 
 
 def test_a_pandas_frame_has_the_fingerprint_of_its_polars_twin(made, tmp_path):
@@ -179,9 +186,24 @@ def test_a_pandas_frame_has_the_fingerprint_of_its_polars_twin(made, tmp_path):
 def test_saving_again_leaves_one_model_and_no_other_file(made):
     _, _, folder = made("boosting")
     (folder / "mine.txt").write_text("kept")
-    save(classifier("boosting", seed=3)[0], folder)
-    save(classifier("logistic")[0], folder)
+    save(classifier("boosting", seed=3)[0], folder, overwrite=True)
+    save(classifier("logistic")[0], folder, overwrite=True)
     assert sorted(file.name.split("-")[0] for file in folder.iterdir()) == ["arrays", "mine.txt", "model.json"]
+
+
+def test_nothing_is_replaced_unasked_and_no_other_file_ever(made, tmp_path):
+    model, _, folder = made("logistic")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(SpecError, match="holds the model 'ChurnClassifier'; choose another folder, or pass overwrite"):
+        save(model, folder, training_data=X.reverse())
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    for number, theirs in enumerate(("", "[]", '{"format": 1}', "\xff")):
+        place = tmp_path / str(number)
+        place.mkdir()
+        (place / "model.json").write_text(theirs)
+        with pytest.raises(SpecError, match="is not of a saved model, and is not replaced"):
+            save(model, place, overwrite=True)
+        assert [file.name for file in place.iterdir()] == ["model.json"]
 
 
 def test_a_save_that_fails_leaves_the_old_model(made, monkeypatch):
@@ -193,7 +215,7 @@ def test_a_save_that_fails_leaves_the_old_model(made, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(AttribError, match="No space left"):
-        save(other, folder)
+        save(other, folder, overwrite=True)
     monkeypatch.undo()
     assert np.array_equal(predict(load(folder)), predict(model))
     assert [file.name for file in folder.glob(".*")] == []

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from attrib.lifecycle.classifying.targets import referral_targets
     from attrib.lifecycle.contractual.episodes import time_varying_rows
     from attrib.lifecycle.contractual.incidence import cumulative_incidence
+    from attrib.lifecycle.contractual.lifetime import contract_value
     from attrib.lifecycle.contractual.riskset import calibration_at
     from attrib.lifecycle.contractual.survival import SurvivalChurn
     from attrib.lifecycle.grouping.personas import Personas
@@ -39,6 +40,7 @@ _HOMES = {
     "SavedModel": "saving.storage",
     "SurvivalChurn": "contractual.survival",
     "calibration_at": "contractual.riskset",
+    "contract_value": "contractual.lifetime",
     "cumulative_incidence": "contractual.incidence",
     "decisions": "acting.deciding",
     "drift": "judging.drifting",
@@ -69,6 +71,7 @@ __all__ = [
     "SavedModel",
     "SurvivalChurn",
     "calibration_at",
+    "contract_value",
     "cumulative_incidence",
     "decisions",
     "drift",

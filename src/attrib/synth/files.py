@@ -142,7 +142,7 @@ def write(
             argument="customers",
         )
     check_counts(customers if touchpoints is None else touchpoints, threads=threads)
-    question = None if truth_at is None else Question.ask(recipe, truth_at, gap, horizon, ahead)
+    question = None if truth_at is None else Question.ask(recipe, truth_at, gap, horizon, ahead, "truth_at")
     if parts is not None and (isinstance(parts, bool) or not isinstance(parts, int) or not 1 <= parts <= _MOST_PARTS):
         hint = f"give a whole number from 1 to {_MOST_PARTS}"
         raise SpecError("bad_argument", f"parts is {parts!r}", hint=hint, argument="parts")

@@ -13,9 +13,10 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.faults import nearest
 from attrib.lifecycle.base.design import collected
 from attrib.schemas import CUSTOMER, DATE, require_columns
-from attrib.snapshots.asked import EPOCH, check_durations, in_micro, read_date
+from attrib.snapshots.asked import EPOCH, check_durations, in_micro
 from attrib.snapshots.events import AT, BROUGHT_BY, DONE, ID, MONEY, TOUCH, WHO, Events, read_events
 from attrib.snapshots.snapshot import first_referrals
+from attrib.values import read_date
 
 _ROW, _FROM, _TO, _NEW = "row", "from", "to", "new"
 

@@ -140,7 +140,7 @@ def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
     Raises
     ------
     DataError
-        ``no_rows``.
+        ``no_rows``; ``no_profile`` for None, the profile of a model that was saved without its training data.
 
     Examples
     --------
@@ -149,6 +149,9 @@ def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
     >>> drift(before, now).select("feature", pl.col("psi").round(2), "level").rows()
     [('visits', 2.46, 'strong'), ('stage', 0.0, 'stable')]
     """
+    if training is None:
+        hint = "save it again with training_data=, or pass the features of training"
+        raise DataError("no_profile", "drift from what? the model was saved without its training data", hint=hint)
     then = (training if isinstance(training, Profile) else Profile.of(training, bins)).shapes
     now = _collect(scoring, "scoring")
     rows: list[tuple[Any, ...]] = []
