@@ -21,6 +21,7 @@ from attrib.io import manifest, sinks
 from attrib.io.sources import InlineOutcome, open_table
 from attrib.lifecycle import tables as rows_of
 from attrib.lifecycle.applying import Data, drift_of, fit_to, judge, scores_of
+from attrib.lifecycle.contractual.names import model_name
 from attrib.lifecycle.judging import groups
 from attrib.lifecycle.saving.places import ABOUT, saved_name
 from attrib.lifecycle.saving.storage import LARGEST, Parts, SavedModel, open_model, parts_of
@@ -236,7 +237,8 @@ def _estimator(spec: EstimatorFile, where: str) -> Any:
                 f"{where}: [parameters] {name} is not known{nearest(name, allowed)}",
                 hint=f"parameters of {spec.estimator}: {', '.join(allowed) or 'none'}",
             )
-    if spec.parameters.get("model") == "time_varying_cox":
+    survival = spec.estimator == "survival_churn"
+    if survival and model_name(spec.parameters.get("model", "cox")) == "time_varying_cox":
         hint = 'in Python: SurvivalChurn(model="time_varying_cox")'
         raise SpecError("bad_parameter", f"{where}: model = time_varying_cox takes rows that change", hint=hint)
     stages = None if spec.snapshot is None else spec.snapshot.stages

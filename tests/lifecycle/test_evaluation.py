@@ -158,12 +158,12 @@ def test_groups_stand_apart_and_what_is_not_defined_is_null():
 @pytest.mark.parametrize(
     ("arguments", "options", "words"),
     [
-        (([2], [0.5]), {}, "y is neither 0 nor 1"),
+        (([2], [0.5]), {}, "y is not true or false"),
         (([1], [1.5]), {}, "p is no probability"),
-        (([1], [None]), {}, "p is no probability"),
-        (([1, 0], [0.5]), {}, "differ in length"),
+        (([1], [None]), {}, "p is null"),
+        (([1, 0], [0.5]), {}, "p has 1 values for 2 rows"),
         (([], []), {}, "no row"),
-        (([1], [0.5]), {"customers": [1, 2]}, "differ in length"),
+        (([1], [0.5]), {"customers": [1, 2]}, "customers has 2 values for 1 rows"),
         (([1], [0.5]), {"by": {"stage": ["a", "b"]}}, "by has 2 rows"),
         (([1], [0.5]), {"by": {"value": ["a"]}}, "names of the answer: value"),
         (([1], [0.5]), {"top": (10,)}, "top: 10 is not a share"),
@@ -171,7 +171,7 @@ def test_groups_stand_apart_and_what_is_not_defined_is_null():
         (([1], [0.5]), {"replicates": -1}, "replicates = -1"),
         (([1], [0.5]), {"bins": 0}, "bins = 0"),
         (([1, 0], [0.5, 0.1]), {"customers": ["a", None]}, "customers is null in 1 of 2 rows"),
-        (([1, 0], pl.Series(["0.5", "0.1"])), {}, "p is not a column of numbers"),
+        (([1, 0], pl.Series(["0.5", "0.1"])), {}, "p is String, not numbers"),
     ],
 )
 def test_bad_questions(arguments, options, words):

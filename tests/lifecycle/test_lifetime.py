@@ -61,10 +61,10 @@ def test_the_past_counts_in_full_times_margin(models):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"customer_id": [1, 2]}, "customer_id 2, customers 200"),
-        ({"past": [1.0]}, "past 1, customers 200"),
-        ({"past": [None, *PAST[1:]]}, "past is null or infinite"),
-        ({"past": ["a"] * 200}, "past is not a column of numbers"),
+        ({"customer_id": [1, 2]}, "customer_id has 2 values for 200 rows"),
+        ({"past": [1.0]}, "past has 1 values for 200 rows"),
+        ({"past": [None, *PAST[1:]]}, "past is null"),
+        ({"past": ["a"] * 200}, "past is String, not numbers"),
     ],
 )
 def test_ids_and_pasts_that_do_not_fit(models, more, words):

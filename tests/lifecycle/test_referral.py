@@ -204,11 +204,11 @@ def test_a_reload_predicts_the_same_bits(kind):
     ("arguments", "key"),
     [
         (lambda w: {"count": w["count"] + 1}, "count_and_label_differ"),
-        (lambda w: {"count": w["count"] * 1.5}, "bad_amount"),
-        (lambda w: {"count": -w["count"]}, "bad_amount"),
+        (lambda w: {"count": w["count"] * 1.5}, "bad_value"),
+        (lambda w: {"count": -w["count"]}, "bad_value"),
         (lambda w: {"value": w["value"] + 1}, "count_and_label_differ"),
         (lambda w: {"value": w["value"] * np.nan}, "null_values"),
-        (lambda _: {"value": ["much"] * 600}, "bad_amount"),
+        (lambda _: {"value": ["much"] * 600}, "bad_dtype"),
         (lambda w: {"asked": w["asked"][:5]}, "different_lengths"),
         (lambda w: {"asked": w["count"] + 2}, "bad_flag"),
         (lambda w: {"asked": w["y"]}, "one_class"),
@@ -216,7 +216,7 @@ def test_a_reload_predicts_the_same_bits(kind):
         (lambda w: {"asked": w["asked"], "propensity": 1.0}, "no_support"),
         (lambda _: {"propensity": 0.5}, "bad_parameter"),
         (lambda _: {"nps": "nsp"}, "missing_columns"),
-        (lambda w: {"asked": w["asked"], "propensity": "even"}, "bad_amount"),
+        (lambda w: {"asked": w["asked"], "propensity": "even"}, "bad_dtype"),
         (lambda _: {"customers": ["one"] * 600}, "too_few_of_a_class"),
     ],
 )

@@ -69,6 +69,12 @@ def survival(model):
     )
 
 
+def causes():
+    why = np.where(LEFT, np.random.default_rng(3).choice(["price", "moved"], N), "")
+    fitted = SurvivalChurn("competing_risks", horizon=3).fit(None, DURATION, why)
+    return fitted, lambda m: np.column_stack([m.predict_proba(X), m.predict_causes(X, 3.0, np.full(N, 2.0)).to_numpy()])
+
+
 def purchases(_):
     return BetaGeoNBD().fit(FREQUENCY, RECENCY, T), lambda m: np.column_stack(
         [m.p_alive(FREQUENCY, RECENCY, T), m.expected_purchases(5, FREQUENCY, RECENCY, T), m.draws(200)[:, 0]]
@@ -90,6 +96,7 @@ KINDS = {
     "weibull": lambda: survival("weibull"),
     "lognormal": lambda: survival("lognormal"),
     "kaplan-meier": lambda: survival("kaplan_meier"),
+    "competing-risks": causes,
     "purchases": lambda: purchases(""),
     "orders": lambda: orders(""),
 }
@@ -458,6 +465,14 @@ def survives(folder, predict):
     return True
 
 
+def same_content(one, other):
+    """Compare bytes; of JSON what it says: a blank may become a line feed."""
+    try:
+        return one == other or json.loads(one) == json.loads(other)
+    except ValueError:
+        return False
+
+
 @pytest.mark.parametrize("kind", ["logistic", "boosting", "referral-trees", "cox", "weibull", "purchases", "orders"])
 def test_flipped_and_cut_bytes_end_in_errors_of_ours(made, kind):
     chance = random.Random(kind)
@@ -471,7 +486,7 @@ def test_flipped_and_cut_bytes_end_in_errors_of_ours(made, kind):
             for _ in range(chance.choice([1, 5, 50])):
                 content[chance.randrange(len(content))] = chance.randrange(256)
         file.write_bytes(bytes(content))
-        if bytes(content) != _made[kind][2][file.name]:
+        if not same_content(bytes(content), _made[kind][2][file.name]):
             assert not survives(folder, predict)
         if file.suffix != ".json":  # and with the hashes made right
             reseal(folder)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from attrib.lifecycle.classifying.referral import ReferralLikelihood
     from attrib.lifecycle.classifying.targets import referral_targets
     from attrib.lifecycle.contractual.episodes import time_varying_rows
+    from attrib.lifecycle.contractual.incidence import cumulative_incidence
     from attrib.lifecycle.contractual.lifetime import contract_value
-    from attrib.lifecycle.contractual.riskset import calibration_at, cumulative_incidence
+    from attrib.lifecycle.contractual.riskset import calibration_at
     from attrib.lifecycle.contractual.survival import SurvivalChurn
     from attrib.lifecycle.grouping.personas import Personas
     from attrib.lifecycle.judging.drifting import drift
@@ -40,7 +41,7 @@ _HOMES = {
     "SurvivalChurn": "contractual.survival",
     "calibration_at": "contractual.riskset",
     "contract_value": "contractual.lifetime",
-    "cumulative_incidence": "contractual.riskset",
+    "cumulative_incidence": "contractual.incidence",
     "decisions": "acting.deciding",
     "drift": "judging.drifting",
     "evaluate_classifier": "judging.evaluation",

@@ -19,9 +19,10 @@ from attrib.lifecycle.acting.deciding import ACTION, ADVANCED
 from attrib.lifecycle.acting.effects import Effects, History, change, fit_effects
 from attrib.lifecycle.acting.offering import candidates
 from attrib.lifecycle.acting.policy import NOTHING, Log, expected_outcomes, policy_value, read_actions, read_log
+from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags
 from attrib.lifecycle.base.calibrated import Recipe
 from attrib.lifecycle.base.design import DesignMatrix, collected
-from attrib.lifecycle.base.labels import Floats, check_seed_and_folds, read_customers, read_flags
+from attrib.lifecycle.base.labels import Floats, check_seed_and_folds
 from attrib.lifecycle.grouping.profiles import numbers_of
 from attrib.schemas import CHANNEL, CUSTOMER, DATE, RENAME, STAGE, require_columns
 from attrib.snapshots.asked import check_model
@@ -179,6 +180,8 @@ def next_action(
     >>> found.ranking.select("channel", "rank", "claim").rows()
     [('mail', 1, 'ranking, not causal')]
     """
+    check_same_rows(snapshot=snapshot, churn=churn, churn_after=churn_after, referral=referral)
+    check_same_rows(decisions=decisions, propensity=propensity)
     table, past = collected(snapshot), collected(decisions)
     require_columns("snapshot", table.columns, [CUSTOMER], hint=RENAME)
     require_columns("decisions", past.columns, [CUSTOMER, ACTION, ADVANCED], hint="make them with attrib.decisions")
@@ -381,15 +384,15 @@ def _customers(
 
 def _risk(table: pl.DataFrame, name: str, model: Any, horizon: float | None = None, after: Any = None) -> Floats | None:
     """Probabilities of a model, a column or an array."""
+    if hasattr(model, "predict_churn"):
+        if horizon is None and getattr(model, "horizon", None) is None:
+            raise SpecError("bad_value", "churn is a survival model: how far ahead?", hint="pass churn_horizon=")
+        return np.asarray(model.predict_churn(table, horizon, after), dtype=np.float64)
     if hasattr(model, "predict_proba"):
         named = list(getattr(model, "feature_names_in_", table.columns))
         hint = f"{name} learned from other columns: make the snapshot as that of its training"
         require_columns("snapshot", table.columns, named, hint=hint)
         return np.asarray(model.predict_proba(table.select(named))[:, 1], dtype=np.float64)
-    if hasattr(model, "predict_churn"):
-        if horizon is None:
-            raise SpecError("bad_value", "churn is a survival model: how far ahead?", hint="pass churn_horizon=")
-        return np.asarray(model.predict_churn(table, horizon, after), dtype=np.float64)
     values = numbers_of(table, name, model)
     if values is not None and ((values < 0) | (values > 1)).any():
         raise DataError("bad_probability", f"{name} holds values that are not between 0 and 1")

@@ -14,6 +14,7 @@ from attrib.durations import in_ticks, parse_duration
 from attrib.errors import DataError, SpecError
 from attrib.io.text import clean
 from attrib.lifecycle.acting.deciding import in_ticks_of
+from attrib.lifecycle.base.beside import read_flags
 from attrib.lifecycle.base.design import collected
 from attrib.schemas import CHANNEL, CUSTOMER, DATE, require_columns
 from attrib.snapshots.asked import MICRO
@@ -69,7 +70,7 @@ def _granted(table: pl.DataFrame, channels: Sequence[str], rule: Any, name: str,
             says = rule.get(channel, missing)
             if isinstance(says, str):
                 require_columns("snapshot", table.columns, [says], hint=f"{name} must name columns of flags")
-                out[channel] = _flags(table[says], name)
+                out[channel] = read_flags(f"{name}: {clean(says, 80)!r}", table[says], null=False)
             elif isinstance(says, bool):
                 out[channel] = np.full(table.height, says)
             else:
@@ -78,9 +79,8 @@ def _granted(table: pl.DataFrame, channels: Sequence[str], rule: Any, name: str,
     frame = collected(rule)
     hint = f"{name} is a frame of customer_id, channel and {name} (true or false), or a mapping of channel to column"
     require_columns(name, frame.columns, [CUSTOMER, CHANNEL, name], hint=hint)
-    frame = frame.select(
-        pl.col(CUSTOMER).cast(pl.String), pl.col(CHANNEL).cast(pl.String), pl.Series(name, _flags(frame[name], name))
-    )
+    flags = pl.Series(name, read_flags(name, frame[name], null=False))
+    frame = frame.select(pl.col(CUSTOMER, CHANNEL).cast(pl.String), flags)
     # who is named twice has it only if all rows say so
     frame = frame.group_by(CUSTOMER, CHANNEL).agg(pl.col(name).all())
     who = table.select(pl.col(CUSTOMER).cast(pl.String))
@@ -90,15 +90,6 @@ def _granted(table: pl.DataFrame, channels: Sequence[str], rule: Any, name: str,
         joined = who.join(own, on=CUSTOMER, how="left", maintain_order="left")
         out[channel] = joined[name].fill_null(missing).to_numpy()
     return out
-
-
-def _flags(values: pl.Series, name: str) -> Bools:
-    numbers = values.drop_nulls()
-    if values.dtype != pl.Boolean and not (
-        values.dtype.is_numeric() and numbers.cast(pl.Float64).is_in([0.0, 1.0]).all()
-    ):
-        raise DataError("bad_flag", f"{name}: column {clean(values.name, 80)!r} is not true or false in each row")
-    return (values.cast(pl.Boolean).fill_null(value=False)).to_numpy().astype(np.bool_)
 
 
 def _capped(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import DataError, SpecError
-from attrib.lifecycle.buying.likelihood import Floats, numbers, require, same_length
+from attrib.errors import SpecError
+from attrib.lifecycle.base.beside import Floats, check_same_rows, read_column, read_numbers
 from attrib.lifecycle.buying.models import (
     BetaGeoNBD,
     GammaGamma,
@@ -102,7 +102,7 @@ def lifetime_value(
     Raises
     ------
     DataError
-        ``bad_column``, ``unequal_lengths``.
+        Those of columns, as of `BetaGeoNBD.fit`.
     SpecError
         ``bad_value``, ``not_fitted``.
 
@@ -129,10 +129,9 @@ def lifetime_value(
     for name, model, wanted in (("bgnbd", bgnbd, BetaGeoNBD), ("gammagamma", gammagamma, GammaGamma)):
         if not isinstance(model, wanted):
             raise SpecError("bad_value", f"{name} is a {type(model).__name__}, not a {wanted.__name__}")
+    check_same_rows(frequency=frequency, monetary=monetary, customer_id=customer_id, past=past)
     x, last, end = _history(frequency, recency, T)
     _, spent = _spending(frequency, monetary)
-    if len(spent) != len(x):
-        raise DataError("unequal_lengths", f"columns differ in length: frequency {len(x):,}, monetary {len(spent):,}")
     ids = ids_of(customer_id, len(x))
     paid = already_paid(past, len(x))
     horizon, discount = number("horizon", horizon, 0.0), number("discount", discount, 0.0)
@@ -211,14 +210,9 @@ def ids_of(customer_id: Any, rows: int) -> dict[str, pl.Series]:
     Raises
     ------
     DataError
-        ``unequal_lengths``.
+        Those of `read_column`.
     """
-    if customer_id is None:
-        return {}
-    ids = customer_id if isinstance(customer_id, pl.Series) else pl.Series(customer_id)
-    if len(ids) != rows:
-        raise DataError("unequal_lengths", f"columns differ in length: customer_id {len(ids):,}, customers {rows:,}")
-    return {CUSTOMER: ids.alias(CUSTOMER)}
+    return {} if customer_id is None else {CUSTOMER: read_column(CUSTOMER, customer_id, rows)}
 
 
 def already_paid(past: Any, rows: int) -> Floats | None:
@@ -227,14 +221,9 @@ def already_paid(past: Any, rows: int) -> Floats | None:
     Raises
     ------
     DataError
-        ``bad_column``, ``unequal_lengths``.
+        Those of `read_numbers`.
     """
-    if past is None:
-        return None
-    paid = numbers("past", past)
-    same_length(past=paid, customers=np.empty(rows))
-    require("past", ~np.isfinite(paid), "is null or infinite", paid)
-    return paid
+    return None if past is None else read_numbers("past", past, rows)
 
 
 def number(name: str, value: Any, low: float, high: float = np.inf) -> float:

@@ -17,16 +17,8 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
-from attrib.lifecycle.buying.likelihood import (
-    Floats,
-    LikelihoodModel,
-    columns_of,
-    is_frame,
-    maximise,
-    numbers,
-    require,
-    same_length,
-)
+from attrib.lifecycle.base.beside import Floats, check_same_rows, read_numbers, require
+from attrib.lifecycle.buying.likelihood import LikelihoodModel, columns_of, is_frame, maximise
 
 NEAR = 1e-5  # of a removable singularity: there the mean of both sides is taken, off by about NEAR² relative
 CORRELATED = 0.2  # of frequency and monetary, beyond which their independence is in doubt
@@ -83,7 +75,8 @@ class BetaGeoNBD(LikelihoodModel):
         Raises
         ------
         DataError
-            ``bad_column``, ``unequal_lengths``, ``no_rows``, ``no_repeats``, ``missing_columns``.
+            ``no_rows``, ``no_repeats``, ``missing_columns`` and those of columns: ``bad_value``, ``null_values``,
+            ``different_lengths``, ….
         SpecError
             ``bad_argument``.
         SolveError
@@ -201,7 +194,7 @@ class GammaGamma(LikelihoodModel):
         Raises
         ------
         DataError
-            ``bad_column``, ``unequal_lengths``, ``no_repeats``, ``missing_columns``.
+            ``no_repeats``, ``missing_columns`` and those of columns, as of `BetaGeoNBD.fit`.
         SpecError
             ``bad_argument``.
         SolveError
@@ -360,12 +353,9 @@ def _one_or_many(*columns: Any) -> tuple[bool, list[Any]]:
 
 def _history(frequency: Any, recency: Any, T: Any) -> tuple[Floats, Floats, Floats]:
     """Read and check the three columns of a purchase history."""
-    x, last, end = numbers("frequency", frequency), numbers("recency", recency), numbers("T", T)
-    same_length(frequency=x, recency=last, T=end)
-    _check_frequency(x)
-    for name, column in (("recency", last), ("T", end)):
-        require(name, ~np.isfinite(column), "is null or infinite", column)
-        require(name, column < 0, "is negative", column)
+    check_same_rows(frequency=frequency, recency=recency, T=T)
+    x = _read_frequency(frequency)
+    last, end = (read_numbers(name, one, len(x), least=0) for name, one in (("recency", recency), ("T", T)))
     require("recency", last > end, "is greater than T", last)
     require("recency", (last == 0) & (x > 0), "is 0 although frequency is not", last)
     require("recency", (last > 0) & (x == 0), "is not 0 although frequency is", last)
@@ -373,24 +363,22 @@ def _history(frequency: Any, recency: Any, T: Any) -> tuple[Floats, Floats, Floa
 
 
 def _spending(frequency: Any, monetary: Any) -> tuple[Floats, Floats]:
-    x, m = numbers("frequency", frequency), numbers("monetary", monetary)
-    same_length(frequency=x, monetary=m)
-    _check_frequency(x)
-    require("monetary", (x > 0) & ~np.isfinite(m), "of repeat buyers is null or infinite", m)
-    require("monetary", (x > 0) & (m <= 0), "of repeat buyers is not above 0", m)
+    check_same_rows(frequency=frequency, monetary=monetary)
+    x = _read_frequency(frequency)
+    m = read_numbers("monetary", monetary, len(x), nulls=True)
+    require("monetary", (x > 0) & ~(m > 0), "of repeat buyers is null or not above 0", m)
     return x, m
 
 
-def _check_frequency(x: Floats) -> None:
-    require("frequency", ~np.isfinite(x), "is null or infinite", x)
-    require("frequency", x < 0, "is negative", x)
+def _read_frequency(frequency: Any) -> Floats:
+    x = read_numbers("frequency", frequency, least=0)
     require("frequency", x != np.floor(x), "is not a whole number", x)
+    return x
 
 
 def _ahead(t: Any, size: int | None) -> Floats:
-    ahead = np.asarray(t, np.float64) if np.ndim(t) == 0 and isinstance(t, (int, float)) else numbers("t", t)
-    if not (np.isfinite(ahead) & (ahead >= 0)).all():
-        raise SpecError("bad_value", "t is not a finite time from 0")
-    if size is not None and ahead.ndim == 1 and len(ahead) != size:
-        raise DataError("unequal_lengths", f"columns differ in length: t {len(ahead):,}, frequency {size:,}")
-    return ahead
+    if np.ndim(t) == 0 and isinstance(t, (int, float)):
+        if not 0 <= t < np.inf:
+            raise SpecError("bad_value", "t is not a finite time from 0")
+        return np.asarray(t, np.float64)
+    return read_numbers("t", t, size, least=0)

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
+from attrib.lifecycle.base.beside import read_flags, read_numbers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
 from attrib.lifecycle.base.design import spell
-from attrib.lifecycle.base.labels import Bools, Floats, Integers, customer_folds, read_amounts, read_flags
+from attrib.lifecycle.base.labels import Bools, Floats, Integers, customer_folds
 from attrib.lifecycle.judging.leaks import SETTLED, STRONG
 from attrib.lifecycle.judging.power import cell_codes, plain, power_of
 
@@ -38,7 +39,7 @@ def read_treatment(table: pl.DataFrame, asked: Any, propensity: Any) -> tuple[Bo
     if propensity is None:
         return treated, None
     chance = np.full(table.height, propensity) if np.ndim(propensity) == 0 else propensity
-    chance = read_amounts("propensity", chance, table.height)
+    chance = read_numbers("propensity", chance, table.height)
     wrong = int(((chance <= 0) | (chance >= 1)).sum())
     if wrong:
         raise DataError(

@@ -10,6 +10,7 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError
 from attrib.io.text import clean
+from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags, read_numbers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
 from attrib.lifecycle.base.columns import features_only
 from attrib.lifecycle.base.design import DesignMatrix
@@ -20,9 +21,6 @@ from attrib.lifecycle.base.labels import (
     Integers,
     collected,
     customer_folds,
-    read_amounts,
-    read_customers,
-    read_flags,
     read_labels,
 )
 from attrib.lifecycle.classifying.amounts import Mean, check_amounts
@@ -158,7 +156,7 @@ class ReferralLikelihood(TwoClasses):
             ``bad_parameter``; ``treatment_in_features`` where a column of the frame tells in every row who was asked:
             the ask itself, or a count, a share, a time of it.
         DataError
-            Those of `ChurnClassifier.fit`; ``bad_amount``; ``count_and_label_differ``; ``bad_flag``;
+            Those of `ChurnClassifier.fit`; ``bad_value``; ``count_and_label_differ``; ``bad_flag``;
             ``no_support`` for a propensity that is not between 0 and 1.
         SolveError
             ``not_converged``.
@@ -172,11 +170,12 @@ class ReferralLikelihood(TwoClasses):
         recipe = Recipe(self.model, self.calibration, self.folds, self.seed, self.C).check()
         if isinstance(self.alpha, bool) or not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < np.inf:
             raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is not a number above 0")
+        check_same_rows(X=X, y=y, count=count, value=value, asked=asked, propensity=propensity, customers=customers)
         table = features_only(collected(X))
         rows = table.height
         classes, positive = read_labels(y, rows)
         amounts = {"count": (count, 1.0), "value": (value, 0.0)}
-        given = {k: (read_amounts(k, v, rows), least) for k, (v, least) in amounts.items() if v is not None}
+        given = {k: (read_numbers(k, v, rows, least=0), least) for k, (v, least) in amounts.items() if v is not None}
         check_amounts(given, positive)
         if nps is not None:
             require_columns("features", table.columns, [nps])
@@ -287,7 +286,7 @@ class ReferralLikelihood(TwoClasses):
     def score(self, X: Any, y: Any) -> float:
         """Area under the precision-recall curve (average precision); a model that knows nothing reaches the share."""
         precision = needs("sklearn.metrics").average_precision_score
-        return float(precision(self._labels(y), self.predict_proba(X)[:, 1]))
+        return float(precision(self._labels(X, y), self.predict_proba(X)[:, 1]))
 
     def _any(self, matrix: Floats, asked: Any) -> Floats:
         if asked is None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import AttribWarning, DataError, SpecError
+from attrib.errors import AttribWarning, SpecError
+from attrib.lifecycle.base.beside import Floats, check_same_rows, read_numbers
 from attrib.lifecycle.buying.lifetime import already_paid, ids_of, number
-from attrib.lifecycle.buying.likelihood import Floats, numbers, require
 from attrib.lifecycle.contractual.survival import SurvivalChurn
 from attrib.values import whole_number
 
@@ -67,7 +67,7 @@ def contract_value(
     SpecError
         ``bad_value``, ``not_fitted``.
     DataError
-        ``unequal_lengths``, ``bad_column``, and those of `SurvivalChurn.predict_churn`.
+        Those of columns, and of `SurvivalChurn.predict_churn`.
 
     Warns
     -----
@@ -91,6 +91,7 @@ def contract_value(
     """
     if not isinstance(model, SurvivalChurn):
         raise SpecError("bad_value", f"model is a {type(model).__name__}, not a SurvivalChurn")
+    check_same_rows(X=X, margin=margin, customer_id=customer_id, past=past)
     periods = whole_number("horizon", horizon, 1, key="bad_value")
     length, rate = number("period", period, 1e-9), number("discount", discount, 0.0)
     there = 1 - model.predict_churn(X, periods * length, conditional_after)  # the last payment: it warns for all
@@ -113,8 +114,4 @@ def contract_value(
 
 
 def _margin(margin: Any, rows: int) -> Floats:
-    kept = numbers("margin", [margin] if np.ndim(margin) == 0 else margin)
-    if len(kept) not in (1, rows):
-        raise DataError("unequal_lengths", f"columns differ in length: margin {len(kept):,}, customers {rows:,}")
-    require("margin", ~(np.isfinite(kept) & (kept >= 0)), "is no number from 0", kept)
-    return kept
+    return read_numbers("margin", np.full(rows, margin) if np.ndim(margin) == 0 else margin, rows, least=0)

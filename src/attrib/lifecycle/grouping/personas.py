@@ -12,6 +12,7 @@ import polars as pl
 from attrib.arguments import distinct_names
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
+from attrib.lifecycle.base.beside import check_same_rows
 from attrib.lifecycle.base.design import DesignMatrix, Numeric, collected, spell
 from attrib.lifecycle.base.labels import MAX_SEED, Floats
 from attrib.lifecycle.grouping.mixtures import SELECTION, Mixture, choose
@@ -243,6 +244,7 @@ def personas(
     >>> found.profiles.select("persona", "size")["persona"].to_list()
     ['P1 low touches, low share of mail', 'P2 high touches, high share of mail']
     """
+    check_same_rows(snapshot=snapshot, value=value, churn=churn, referral=referral)
     table = collected(snapshot)
     require_columns("snapshot", table.columns, [CUSTOMER], hint=RENAME)
     whole_number("seed", seed, 0, MAX_SEED)

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import SpecError
 from attrib.io.text import clean
-from attrib.lifecycle.base.labels import Floats, column
+from attrib.lifecycle.base.beside import Floats, read_numbers
 from attrib.schemas import CHANNEL, CUSTOMER, CUSTOMERS, SHARE, STAGE, VALUE
 
 PERSONA = "persona"
@@ -55,14 +55,8 @@ def numbers_of(table: pl.DataFrame, name: str, given: Any, otherwise: str | None
                 else f"found: {clean(', '.join(table.columns), 500)}"
             )
             raise SpecError("bad_value", f"{name} = {clean(given, _WIDTH)!r} is no column of the snapshot", hint=hint)
-        values = table[given]
-    else:
-        values = given if isinstance(given, pl.Series) else pl.Series(column(name, given), strict=False)
-    if not (values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)):
-        raise DataError("bad_dtype", f"{name} holds {values.dtype}, not numbers")
-    if len(values) != table.height:
-        raise DataError("different_lengths", f"{name} has {len(values)} values for {table.height} rows")
-    return values.cast(pl.Float64).to_numpy()
+        given = table[given]
+    return read_numbers(name, given, table.height, nulls=True)
 
 
 def tell_apart(matrix: Floats, plain: pl.DataFrame, columns: list[str], persona: Integers, k: int) -> list[list[str]]:
