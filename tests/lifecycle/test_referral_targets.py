@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import attrib
 from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import referral_targets
-from attrib.lifecycle.tables import EventTables, rows_at
+from attrib.lifecycle.tables import rows_at
+from attrib.snapshots.events import read_events
 
 START = datetime(2024, 1, 1)  # noqa: DTZ001 - times without a zone
 HOUR, GAP, HORIZON = timedelta(hours=1), timedelta(hours=6), timedelta(hours=12)
@@ -77,13 +78,11 @@ def test_the_label_is_that_of_a_snapshot_and_of_attrib_fit(market):
     found = referral_targets(rows, market.touchpoints, market.outcomes, target="referral", **asked)
     assert found["label"].sum() > 20
     assert found["label"].equals(rows["label"])
-    tables = EventTables(market.touchpoints, market.outcomes)
+    events = read_events(market.touchpoints, market.outcomes, None, (), 0.05)
     names = ("window", "target", "churn", "active_only", "purchases", "stages", "max_channels", "features")
     spec = asked | dict.fromkeys(names) | {"purchases": "purchase", "max_channels": 20, "active_only": False}
     spec["features"] = ()
-    fitted = rows_at(
-        tables, tables.events(), spec, [START.replace(year=2025, month=m) for m in (7, 9)], "train", referrals=True
-    )
+    fitted = rows_at(events, spec, [START.replace(year=2025, month=m) for m in (7, 9)], "train", referrals=True)
     found = referral_targets(fitted.keys, None, market.outcomes, **asked)
     assert found["label"].sum() > 5
     assert found.select("count", "label").equals(fitted.labels.select("count", "label"))
