@@ -80,12 +80,14 @@ def test_the_label_is_that_of_a_snapshot_and_of_attrib_fit(market):
     assert found["label"].equals(rows["label"])
     events = read_events(market.touchpoints, market.outcomes, None, (), 0.05)
     names = ("window", "target", "churn", "active_only", "purchases", "stages", "max_channels", "features")
-    spec = asked | dict.fromkeys(names) | {"purchases": "purchase", "max_channels": 20, "active_only": False}
+    spec = asked | dict.fromkeys(names) | {"purchases": ("purchase",), "max_channels": 20, "active_only": False}
     spec["features"] = ()
     fitted = rows_at(events, spec, [START.replace(year=2025, month=m) for m in (7, 9)], "train", referrals=True)
     found = referral_targets(fitted.keys, None, market.outcomes, **asked)
     assert found["label"].sum() > 5
-    assert found.select("count", "label").equals(fitted.labels.select("count", "label"))
+    assert found.select("count", "value", "label").equals(
+        fitted.labels.select("count", pl.col("value_brought").alias("value"), "label")
+    )
 
 
 def test_other_frames_ids_and_zones_say_the_same(market):

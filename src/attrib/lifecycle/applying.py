@@ -108,7 +108,8 @@ def fit_to(
     if ask is not None:
         rows, more["asked"], more["propensity"] = rows_of.treated(rows, data.events, data.own, asked, ask)
     if "count" in rows.labels.columns:
-        more["count"] = rows.labels["count"]
+        # refunds may outweigh what was bought: the model takes what is left as nothing
+        more |= {"count": rows.labels["count"], "value": rows.labels["value_brought"].clip(0.0)}
     model.fit(rows.features, rows.labels["label"], customers=rows.keys[CUSTOMER], **more)
     return dates, rows.features, {} if model.leaks_ is None else {"leaks": model.leaks_}
 
@@ -245,6 +246,8 @@ def scores_of(
         if kind == "referral_likelihood":
             if "count" in model.means_:
                 columns["expected_referrals"] = model.expected_referrals(features)
+            if "value" in model.means_:
+                columns["expected_value"] = model.expected_value(features)
             if model.meaning_ is not None:
                 columns |= model.uplift(features).to_dict()
     table = keys.with_columns(pl.Series(name, values) for name, values in columns.items())

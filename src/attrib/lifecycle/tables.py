@@ -16,11 +16,12 @@ from attrib.faults import nearest
 from attrib.lifecycle.buying.purchases import purchase_summary
 from attrib.schemas import CUSTOMER, DATE, OUTCOME, STAGE, TIME, VALUE
 from attrib.snapshots.asked import EPOCH, SILENT, Wish
-from attrib.snapshots.events import AT, BROUGHT_BY, DONE, MONEY, OWN, TOUCH, WHO, Events
-from attrib.snapshots.snapshot import describe, first_referrals
+from attrib.snapshots.events import AT, DONE, MONEY, OWN, TOUCH, WHO, Events
+from attrib.snapshots.referred import FROM, ROW, TO, brought, without_repeats
+from attrib.snapshots.snapshot import describe
 from attrib.values import read_date
 
-LABELS = ("label", "duration", "event", "count")
+LABELS = ("label", "duration", "event", "count", "value_brought")
 ACQUISITION = "acquisition_channel"
 GROUPS = (STAGE, ACQUISITION, "persona")
 _DAY = timedelta(days=1)
@@ -227,22 +228,19 @@ def _ahead(asked: Mapping[str, Any]) -> timedelta:
 
 
 def _with_referrals(table: pl.DataFrame, events: Events, asked: Mapping[str, Any]) -> pl.DataFrame:
-    """Count whom each customer brought in the label window."""
-    if BROUGHT_BY not in events.outcomes.columns:
-        hint = "give the outcomes a column referrer_id, or name an outcome as target"
-        raise DataError("missing_columns", "outcomes has no referrer_id: nobody is known to refer", hint=hint)
-    brought = first_referrals(events.outcomes)
-    gap = (parse_duration(asked["gap"], "gap") or timedelta()) // timedelta(microseconds=1)
-    ahead = _ahead(asked) // timedelta(microseconds=1)
+    """Count whom each customer brought in the label window, and what those bought in it."""
+    microsecond = timedelta(microseconds=1)
+    gap = (parse_duration(asked["gap"], "gap") or timedelta()) // microsecond
     when = pl.col(DATE).dt.cast_time_unit("us").to_physical()
-    mine = brought.select(pl.col("by").cast(events.id_type).alias(CUSTOMER), AT)
-    pairs = table.select(CUSTOMER, DATE, start=when).join(mine, on=CUSTOMER)
-    inside = pairs.filter(pl.col(AT) > pl.col("start") + gap, pl.col(AT) <= pl.col("start") + ahead)
-    counts = inside.group_by(CUSTOMER, DATE).agg(pl.len().cast(pl.Int64).alias("count"))
-    joined = table.join(counts, on=[CUSTOMER, DATE], how="left", maintain_order="left")
-    return joined.with_columns(pl.col("count").fill_null(0)).with_columns(
-        (pl.col("count") > 0).cast(pl.Int8).alias("label")
-    )
+    windows = table.select(
+        pl.col(CUSTOMER).cast(events.outcomes.schema[WHO]).alias(WHO),
+        (when + gap).alias(FROM),
+        (when + _ahead(asked) // microsecond).alias(TO),
+    ).with_row_index(ROW)
+    found = brought(windows, without_repeats(events.outcomes), asked["purchases"])
+    amounts = windows.select(ROW).join(found, on=ROW, how="left", maintain_order="left").drop(ROW).fill_null(0)
+    amounts = amounts.rename({"value": "value_brought"})  # the snapshot has a value of its own
+    return table.hstack(amounts).with_columns((pl.col("count") > 0).cast(pl.Int8).alias("label"))
 
 
 def treated(

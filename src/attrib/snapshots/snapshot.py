@@ -14,9 +14,10 @@ from attrib.errors import SpecError, warn
 from attrib.faults import nearest
 from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.asked import Wish, in_micro
-from attrib.snapshots.events import AT, BROUGHT_BY, DONE, MONEY, SCORE, TOUCH, WHO, Events, read_events, warn_of_future
+from attrib.snapshots.events import AT, BROUGHT_BY, SCORE, TOUCH, WHO, Events, read_events, warn_of_future
 from attrib.snapshots.features import Recipe, features_at, name_of_rest
 from attrib.snapshots.labels import Question, answer
+from attrib.snapshots.referred import first_referrals
 from attrib.snapshots.timeline import lay_out
 from attrib.stages import StageModel
 
@@ -212,16 +213,6 @@ def _tables(
     if repeated:
         warn(f"{repeated:,} touchpoints equal others on the same date: kept, since dates cannot tell duplicates")
     return tables
-
-
-def first_referrals(outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Who was brought (``who``), by whom (``by``) and when: a customer's first outcome that names somebody else."""
-    if BROUGHT_BY not in outcomes.columns:
-        return pl.DataFrame()
-    code = pl.col(WHO).to_physical()
-    named = outcomes.filter(pl.col(BROUGHT_BY).is_not_null() & (pl.col(BROUGHT_BY) != pl.col(WHO)))
-    named = named.sort(code, AT, DONE, MONEY, pl.col(BROUGHT_BY).cast(pl.String), maintain_order=True)
-    return named.filter(code.is_first_distinct()).select(WHO, AT, pl.col(BROUGHT_BY).alias("by"))
 
 
 def _most_used(touches: pl.DataFrame, before: int, most: int) -> tuple[str, ...]:

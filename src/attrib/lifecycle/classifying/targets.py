@@ -14,11 +14,9 @@ from attrib.faults import nearest
 from attrib.lifecycle.base.design import collected
 from attrib.schemas import CUSTOMER, DATE, require_columns
 from attrib.snapshots.asked import EPOCH, check_durations, in_micro
-from attrib.snapshots.events import AT, BROUGHT_BY, DONE, ID, MONEY, TOUCH, WHO, Events, read_events
-from attrib.snapshots.snapshot import first_referrals
+from attrib.snapshots.events import AT, DONE, TOUCH, WHO, Events, read_events
+from attrib.snapshots.referred import FROM, ROW, TO, brought, inside, without_repeats
 from attrib.values import read_date
-
-_ROW, _FROM, _TO, _NEW = "row", "from", "to", "new"
 
 
 def referral_targets(
@@ -104,22 +102,22 @@ def referral_targets(
     events = read_events(touchpoints, outcomes, columns, (), max_rejects)
     until = events.latest if end is None else in_micro(read_date(end, "end"), events.zone, "end")
     keys, windows = _windows(collected(rows), events, pause, ahead, until)
-    done = _without_repeats(events.outcomes)
+    done = without_repeats(events.outcomes)
     if target is None:
-        table = _brought(windows, done, bought)
+        table = brought(windows, done, bought)
     else:
         met = pl.col(DONE).cast(pl.String) == target
         _warn_of_name("target", target, events.outcomes[DONE], "outcome")
-        table = _inside(windows, done.filter(met)).group_by(_ROW).agg(pl.len().cast(pl.Int64).alias("count"))
-    found = windows.select(_ROW).join(table, on=_ROW, how="left", maintain_order="left").drop(_ROW).fill_null(0)
+        table = inside(windows, done.filter(met)).group_by(ROW).agg(pl.len().cast(pl.Int64).alias("count"))
+    found = windows.select(ROW).join(table, on=ROW, how="left", maintain_order="left").drop(ROW).fill_null(0)
     found = found.select((pl.col("count") > 0).cast(pl.Int8).alias("label"), pl.all())
     if asks is None:
         return pl.concat([keys, found], how="horizontal")
     _warn_of_name("asks", asks, events.touches[TOUCH], "channel")
     touched = events.touches.filter(pl.col(TOUCH).cast(pl.String) == asks)
-    start = pl.col(_FROM) - pause
-    pairs = windows.join(touched.select(WHO, AT), on=WHO).filter(pl.col(AT) >= start, pl.col(AT) <= pl.col(_FROM))
-    asked = windows.select(pl.col(_ROW).is_in(pairs[_ROW].unique().implode()).alias("asked"))
+    start = pl.col(FROM) - pause
+    pairs = windows.join(touched.select(WHO, AT), on=WHO).filter(pl.col(AT) >= start, pl.col(AT) <= pl.col(FROM))
+    asked = windows.select(pl.col(ROW).is_in(pairs[ROW].unique().implode()).alias("asked"))
     return pl.concat([keys, found, asked], how="horizontal")
 
 
@@ -141,9 +139,9 @@ def _windows(
         raise SpecError("mixed_zones", "of the dates of rows and the times of the events, some carry a time zone")
     when = pl.col(DATE).cast(pl.Datetime("us", getattr(moment, "time_zone", None))).to_physical() + gap
     who = pl.col(CUSTOMER).cast(events.outcomes.schema[WHO])
-    windows = keys.select(who.alias(WHO), when.alias(_FROM)).with_row_index(_ROW)
-    windows = windows.with_columns((pl.col(_FROM) + horizon).alias(_TO))
-    late = windows.filter(pl.col(_TO) > until)
+    windows = keys.select(who.alias(WHO), when.alias(FROM)).with_row_index(ROW)
+    windows = windows.with_columns((pl.col(FROM) + horizon).alias(TO))
+    late = windows.filter(pl.col(TO) > until)
     if late.height:
         last = (EPOCH + timedelta(microseconds=until)).astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
         raise DataError(
@@ -153,36 +151,6 @@ def _windows(
             rows=late.height,
         )
     return keys, windows
-
-
-def _without_repeats(outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Of outcomes with one ``event_id`` the first of a customer, as in snapshots."""
-    if ID not in outcomes.columns:
-        return outcomes
-    code = pl.col(WHO).to_physical()
-    outcomes = outcomes.sort(code, AT, DONE, MONEY, nulls_last=True, maintain_order=True)
-    return outcomes.filter(pl.col(ID).is_null() | pl.struct(code, ID).is_first_distinct())
-
-
-def _inside(windows: pl.DataFrame, happened: pl.DataFrame) -> pl.DataFrame:
-    """Pairs of a row and what its customer did within the label window."""
-    pairs = windows.join(happened, on=WHO)
-    return pairs.filter(pl.col(AT) > pl.col(_FROM), pl.col(AT) <= pl.col(_TO))
-
-
-def _brought(windows: pl.DataFrame, outcomes: pl.DataFrame, purchases: Sequence[str]) -> pl.DataFrame:
-    """Whom each row's customer brought in the label window, and what those bought in it."""
-    if BROUGHT_BY not in outcomes.columns:
-        hint = "give the outcomes a column referrer_id, or name an outcome as target"
-        raise DataError("missing_columns", "outcomes has no referrer_id: nobody is known to refer", hint=hint)
-    first = first_referrals(outcomes).select(pl.col("by").alias(WHO), pl.col(WHO).alias(_NEW), AT)
-    pairs = _inside(windows, first)
-    counts = pairs.group_by(_ROW).agg(pl.len().cast(pl.Int64).alias("count"))
-    spent = outcomes.filter(pl.col(DONE).cast(pl.String).is_in(list(purchases)))
-    theirs = _inside(pairs.select(_ROW, pl.col(_NEW).alias(WHO), _FROM, _TO), spent.select(WHO, AT, MONEY))
-    # cum_sum, since polars leaves out a sort before a sum: the same total in any order of rows
-    values = theirs.group_by(_ROW).agg(pl.col(MONEY).sort().cum_sum().last().alias("value"))
-    return counts.join(values, on=_ROW, how="left").with_columns(pl.col("value").fill_null(0.0))
 
 
 def _warn_of_name(argument: str, name: str, found: pl.Series, what: str) -> None:
