@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.analyses.sides import Side, spell
+from attrib.analyses.sides import OWN, Side, spell
 from attrib.crediting import named_methods
 from attrib.errors import SpecError
-from attrib.intervals import Resampling, resampling_of
+from attrib.intervals import Resampling, check_size, resampling_of
 from attrib.methods.base import (
     Method,
     check_journeys,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from attrib.journeys import Journeys
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,28 @@ class Comparison:
         ``share_difference``, ``conversions``, ``conversions_other``, ``conversions_difference``, and intervals of both
         differences. A player that a side does not know has 0 there; in a game that it does not have, shares are null.
         In the order of the credit table.
+    players : polars.DataFrame or None
+        With ``players=True``: one row a method and pair of players of a game, the one with the larger share first:
+        the player's columns, those of the other with ``other_`` before their names, ``method``, ``share``,
+        ``share_other``, ``share_difference`` ≥ 0, ``conversions``, ``conversions_other``, ``conversions_difference``,
+        and intervals of both differences: where they hold 0, the data do not tell which of the two is ahead. The
+        largest shares first.
     """
 
     table: pl.DataFrame
     agreement: pl.DataFrame
     disagreements: pl.DataFrame
     differences: pl.DataFrame | None = None
+    players: pl.DataFrame | None = None
 
     def __repr__(self) -> str:
         """Sizes, since the frames themselves are wide."""
         frames = {"table": self.table, "agreement": self.agreement, "disagreements": self.disagreements}
-        frames |= {} if self.differences is None else {"differences": self.differences}
+        frames |= {
+            name: frame
+            for name, frame in (("differences", self.differences), ("players", self.players))
+            if frame is not None
+        }
         return f"<Comparison: {', '.join(f'{name} {frame.height:,} rows' for name, frame in frames.items())}>"
 
 
@@ -73,6 +85,7 @@ def compare(
     *,
     against: Journeys | None = None,
     between: tuple[str, Any, Any] | None = None,
+    players: bool = False,
     intervals: float | None = 0.95,
     replicates: int = 1000,
     seed: int = 0,
@@ -90,6 +103,8 @@ def compare(
         are ``journeys`` less ``against``. A customer of both is in the same bucket of both.
     between : (column, value, other value), optional
         Two segments of the same journeys: a ``by`` column and the two values to compare.
+    players : bool
+        Whether to compare the players of each game in pairs, too: which channel is ahead of which.
     intervals : float or None
         Level of intervals, or None for none.
     replicates, seed : int
@@ -147,6 +162,7 @@ def compare(
         _agreement(one, list(named)),
         _disagreements(one, list(named), resampling),
         differences,
+        _pairs(one, list(named), resampling) if players else None,
     )
 
 
@@ -259,3 +275,52 @@ def _differences(one: Side, other: Side, names: list[str], resampling: Resamplin
         frame = pl.DataFrame(numbers).with_columns(pl.all().fill_nan(None))
         frames.append(both.with_columns(pl.lit(name).alias(METHOD), pl.lit(method).alias("__order")).hstack(frame))
     return pl.concat(frames).sort(*columns, "__order", nulls_last=False, maintain_order=True).drop("__order")
+
+
+def _pairs(side: Side, names: list[str], resampling: Resampling | None) -> pl.DataFrame:
+    """Each player of a game less each other one with a smaller share, by method."""
+    columns = [name for name in side.keys.columns if name not in side.games]
+    ahead, behind = _leaders(side)
+    taken = {*side.keys.columns, *OWN, METHOD, SHARE, CONVERSIONS}
+    others = {}
+    for column in columns:
+        label = f"other_{column}"
+        while label in taken:
+            label = f"other_{label}"
+        taken.add(label)
+        others[column] = label
+    frames = []
+    for method, name in enumerate(names):
+        a, b = ahead[method], behind[method]
+        if resampling is not None:
+            check_size(len(a) * resampling.replicates, "compare the players of fewer games at a time")
+        numbers: dict[str, Floats] = {}
+        for number in (SHARE, CONVERSIONS):
+            points: Floats = getattr(side, number)[method]
+            numbers |= {number: points[a], f"{number}_other": points[b], f"{number}_difference": points[a] - points[b]}
+            if resampling is not None and side.drawn is not None:
+                drawn = side.drawn[number][method]
+                low, high = _bounds(
+                    resampling, points[a] - points[b], drawn[:, a] - drawn[:, b], jackknife=side.jackknife
+                )
+                numbers |= {f"{number}_difference_low": low, f"{number}_difference_high": high}
+        frame = pl.DataFrame(numbers).with_columns(pl.all().fill_nan(None))
+        keys = side.keys[a].hstack(side.keys.select(columns)[b].rename(others))
+        frames.append(keys.with_columns(pl.lit(name).alias(METHOD)).hstack(frame))
+    return pl.concat(frames)
+
+
+def _leaders(side: Side) -> tuple[list[Ints], list[Ints]]:
+    """Rows of the pairs of players of a game, by method: the one with the larger share, and the other."""
+    ahead, behind = [], []
+    for share in side.share:
+        first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for game in np.unique(side.game):
+            rows = np.flatnonzero(side.game == game)
+            rows = rows[np.argsort(-np.nan_to_num(share[rows], nan=-np.inf), kind="stable")]
+            i, j = np.triu_indices(len(rows), 1)
+            first.append(rows[i])
+            second.append(rows[j])
+        ahead.append(np.concatenate(first))
+        behind.append(np.concatenate(second))
+    return ahead, behind
