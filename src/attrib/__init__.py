@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from attrib import synth
     from attrib.analyses.adjusted import AdjustedCredit, referral_adjusted, retention_adjusted
+    from attrib.analyses.calibrate import Calibrated, calibrate
     from attrib.analyses.compare import Comparison, compare
     from attrib.analyses.interactions import interactions
     from attrib.analyses.order import choose_order
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "attrib.analyses.adjusted": ("AdjustedCredit", "referral_adjusted", "retention_adjusted"),
+    "attrib.analyses.calibrate": ("Calibrated", "calibrate"),
     "attrib.analyses.compare": ("Comparison", "compare"),
     "attrib.analyses.interactions": ("interactions",),
     "attrib.analyses.positions": ("positions",),
@@ -82,6 +84,7 @@ __all__ = [
     "AdjustedCredit",
     "AttribError",
     "AttribWarning",
+    "Calibrated",
     "Comparison",
     "CustomWeights",
     "DataError",
@@ -106,6 +109,7 @@ __all__ = [
     "StageColumn",
     "StageModel",
     "TimeDecay",
+    "calibrate",
     "choose_order",
     "compare",
     "credit",

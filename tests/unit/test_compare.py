@@ -409,3 +409,49 @@ def test_a_method_without_credit_leaves_the_spread_of_the_others():
     ).table
     assert found["markov(order=1, removal=renormalise)"].null_count() == 2
     assert found["spread"].to_list() == pytest.approx([0.2, 0.2])
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_players_are_compared_in_pairs(recipe):
+    """Every pair of players of a game once, the larger share first, with the numbers of the credit table."""
+    journeys = many(recipe)
+    found = attrib.compare(journeys, METHODS, intervals=None, players=True).players
+    credit = attrib.credit(journeys, METHODS, intervals=None).filter(kind="player")
+    keys = credit.columns[: credit.columns.index("kind")]
+    players = [name for name in keys if name in ("channel", "interaction") or (name == "stage" and "view" in recipe)]
+    games = [name for name in keys if name not in players]
+    wanted = set()
+    for group in credit.partition_by([*games, "method"]):
+        rows = group.to_dicts()
+        for i, a in enumerate(rows):
+            for b in rows[i + 1 :]:
+                if a["share"] is None:
+                    continue
+                one, other = (a, b) if a["share"] >= b["share"] else (b, a)
+                names = tuple(one[k] for k in games), *(tuple(row[k] for k in players) for row in (one, other))
+                tie = a["share"] == b["share"]
+                difference = (
+                    round(one["share"] - other["share"], 9),
+                    round(one["conversions"] - other["conversions"], 9),
+                )
+                pair = tuple(sorted(names[1:], key=str)) if tie else names[1:]
+                wanted.add((one["method"], names[0], *pair, *difference))
+    shown = set()
+    for row in found.filter(pl.col("share").is_not_null()).to_dicts():
+        names = [tuple(row[f"{start}{k}"] for k in players) for start in ("", "other_")]
+        pair = tuple(sorted(names, key=str)) if row["share"] == row["share_other"] else tuple(names)
+        difference = round(row["share_difference"], 9), round(row["conversions_difference"], 9)
+        shown.add((row["method"], tuple(row[k] for k in games), *pair, *difference))
+    assert shown == wanted
+    assert found["share_difference"].drop_nulls().min() >= 0
+
+
+def test_intervals_of_players_are_those_of_the_differences():
+    journeys = many()
+    found = attrib.compare(journeys, METHODS["linear"], players=True, intervals=0.8, replicates=50, seed=4).players
+    drawn = shares(journeys, [METHODS["linear"]], 50, 4)[0]
+    names = attrib.credit(journeys, METHODS["linear"], intervals=None).filter(kind="player")["channel"].to_list()
+    for row in found.to_dicts():
+        difference = drawn[:, names.index(row["channel"])] - drawn[:, names.index(row["other_channel"])]
+        low, high = np.quantile(difference, [0.1, 0.9])
+        assert (row["share_difference_low"], row["share_difference_high"]) == pytest.approx((low, high))

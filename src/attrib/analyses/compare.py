@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -11,35 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.analyses.sides import OWN, Side, spell
 from attrib.crediting import named_methods
 from attrib.errors import SpecError
-from attrib.intervals import Resampling, check_size, numbers_of, resampling_of
+from attrib.intervals import Resampling, check_size, resampling_of
 from attrib.methods.base import (
-    Cells,
-    Draw,
     Method,
-    Observed,
-    cells_of,
     check_journeys,
-    replace_sums,
-    warn_about,
-    warn_of_nulls,
 )
-from attrib.needs import Need
 from attrib.schemas import CONVERSIONS, METHOD, SHARE, STAGE
 from attrib.values import OTHER_SIDE
-from attrib.views.frames import game_columns, player_columns
 
 if TYPE_CHECKING:
-    from attrib.engines.base import Tallies
     from attrib.journeys import Journeys
 
 Floats = npt.NDArray[np.float64]
-# columns of the answers beside those that name their rows
-OWN = (
-    "spread", "other", "rank_correlation", "distance", "share_other", "conversions_other",
-    *(f"{number}_difference{end}" for number in (SHARE, CONVERSIONS) for end in ("", "_low", "_high")),
-)  # fmt: skip
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +54,28 @@ class Comparison:
         ``share_difference``, ``conversions``, ``conversions_other``, ``conversions_difference``, and intervals of both
         differences. A player that a side does not know has 0 there; in a game that it does not have, shares are null.
         In the order of the credit table.
+    players : polars.DataFrame or None
+        With ``players=True``: one row a method and pair of players of a game, the one with the larger share first:
+        the player's columns, those of the other with ``other_`` before their names, ``method``, ``share``,
+        ``share_other``, ``share_difference`` ≥ 0, ``conversions``, ``conversions_other``, ``conversions_difference``,
+        and intervals of both differences: where they hold 0, the data do not tell which of the two is ahead. The
+        largest shares first.
     """
 
     table: pl.DataFrame
     agreement: pl.DataFrame
     disagreements: pl.DataFrame
     differences: pl.DataFrame | None = None
+    players: pl.DataFrame | None = None
 
     def __repr__(self) -> str:
         """Sizes, since the frames themselves are wide."""
         frames = {"table": self.table, "agreement": self.agreement, "disagreements": self.disagreements}
-        frames |= {} if self.differences is None else {"differences": self.differences}
+        frames |= {
+            name: frame
+            for name, frame in (("differences", self.differences), ("players", self.players))
+            if frame is not None
+        }
         return f"<Comparison: {', '.join(f'{name} {frame.height:,} rows' for name, frame in frames.items())}>"
 
 
@@ -87,6 +85,7 @@ def compare(
     *,
     against: Journeys | None = None,
     between: tuple[str, Any, Any] | None = None,
+    players: bool = False,
     intervals: float | None = 0.95,
     replicates: int = 1000,
     seed: int = 0,
@@ -104,6 +103,8 @@ def compare(
         are ``journeys`` less ``against``. A customer of both is in the same bucket of both.
     between : (column, value, other value), optional
         Two segments of the same journeys: a ``by`` column and the two values to compare.
+    players : bool
+        Whether to compare the players of each game in pairs, too: which channel is ahead of which.
     intervals : float or None
         Level of intervals, or None for none.
     replicates, seed : int
@@ -136,23 +137,23 @@ def compare(
     resampling = resampling_of(journeys.engine, intervals, replicates, seed)
     if against is not None and between is not None:
         raise SpecError("bad_comparison", "against and between are two comparisons", hint="ask for one at a time")
-    one = _Side.read(journeys, named, resampling)
+    one = Side.read(journeys, named, resampling)
     differences = None
     if against is not None:
         check_journeys(against)
         theirs = resampling
         if resampling is not None and against.tallies(()).units.kind == "paths":
             theirs = replace(resampling, purpose=OTHER_SIDE)  # journeys of two path tables have nothing in common
-        other = _Side.read(against, named, theirs, jackknife=one.jackknife)
+        other = Side.read(against, named, theirs, jackknife=one.jackknife)
         stages = [side.keys.schema.get(STAGE) for side in (one, other)]
         if one.keys.columns != other.keys.columns or stages[0] != stages[1]:
             raise SpecError(
                 "bad_comparison",
-                f"one side has {_spell(one.keys)}, the other {_spell(other.keys)}",
+                f"one side has {spell(one.keys)}, the other {spell(other.keys)}",
                 hint="form both with the same by, stages and player",
             )
         if one.jackknife != other.jackknife:
-            one = _Side.read(journeys, named, resampling, jackknife=True, again=True)
+            one = Side.read(journeys, named, resampling, jackknife=True, again=True)
         differences = _differences(one, other, list(named), resampling)
     elif between is not None:
         differences = _differences(*one.split(between), list(named), resampling)
@@ -161,119 +162,11 @@ def compare(
         _agreement(one, list(named)),
         _disagreements(one, list(named), resampling),
         differences,
+        _pairs(one, list(named), resampling) if players else None,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """Credit of one set of journeys: rows are players of games.
-
-    ``keys``: their names; ``share`` and ``conversions`` float64 [methods, rows]; ``drawn``: the same for replicates,
-    [methods, R, rows]; ``games``: columns of the game.
-    """
-
-    keys: pl.DataFrame
-    games: tuple[str, ...]
-    game: npt.NDArray[np.int64]
-    share: Floats
-    conversions: Floats
-    drawn: dict[str, Floats] | None
-    jackknife: bool
-
-    @staticmethod
-    def read(
-        journeys: Journeys,
-        methods: Mapping[str, Method],
-        resampling: Resampling | None,
-        *,
-        jackknife: bool = False,
-        again: bool = False,
-    ) -> _Side:
-        """Credit the journeys, and their replicates."""
-        needs: dict[Need, None] = {}
-        for method in methods.values():
-            needs |= dict.fromkeys(method._needs())  # noqa: SLF001 - the protected part of Method
-        tallies = journeys.tallies(tuple(needs), units=resampling is not None)
-        cells, chosen = cells_of(tallies), list(methods.values())
-        n, games = len(cells.game), slice(0, tallies.n_games)
-        for method in chosen if not again else ():
-            warn_about(method, tallies)
-
-        def solver(sums: Tallies) -> Callable[[Draw], list[Floats]]:
-            """Conversions and share of the players, by method, [draws, methods, rows] each."""
-            solve = numbers_of(chosen, sums, cells, games)
-
-            def two(draw: Draw) -> list[Floats]:
-                numbers = solve(draw)
-                return [np.stack([values[:, :n] for values in numbers[first::4]], axis=1) for first in (0, 2)]
-
-            return two
-
-        conversions, share = (exact[0] for exact in solver(replace_sums(tallies))(Observed()))
-        for method, credited in zip(chosen if not again else (), conversions, strict=False):
-            warn_of_nulls(method, credited, credited)
-        drawn = None
-        if resampling is not None:
-            jackknife = jackknife or any(method._jackknife(cells) for method in chosen)  # noqa: SLF001
-            hint = "compare fewer methods or games at a time, or use intervals=None"
-            check_size(len(chosen) * n * resampling.replicates, hint)
-            solve = solver(replace(tallies, workers=1))
-            arrays = resampling.left_out(tallies, solve) if jackknife else resampling.draws(tallies, solve)
-            drawn = {name: values.swapaxes(0, 1) for name, values in zip((CONVERSIONS, SHARE), arrays, strict=True)}
-        keys, game_columns = _keys(tallies, cells)
-        return _Side(keys, game_columns, cells.game, share, conversions, drawn, jackknife)
-
-    def split(self, between: tuple[str, Any, Any]) -> tuple[_Side, _Side]:
-        """Two segments: the rows with either value of a column, without it."""
-        if not isinstance(between, tuple) or len(between) != 3:
-            raise SpecError(
-                "bad_comparison",
-                f"between = {between!r} is not a column and two values",
-                hint='("country", "de", "fr")',
-            )
-        column, *values = between
-        if values[0] is values[1] or values[0] == values[1]:
-            raise SpecError("bad_comparison", f"between compares {values[0]!r} with itself")
-        if column in OWN:
-            column = f"by_{column}"
-        if column not in self.games:
-            known = ", ".join(self.games) or "none"
-            raise SpecError(
-                "bad_comparison", f"between: {column!r} is no column of the games", hint=f"by columns: {known}"
-            )
-        sides = []
-        for value in values:
-            found = self.keys[column].unique(maintain_order=True).to_list()
-            rows = np.flatnonzero([cell == value for cell in self.keys[column].to_list()])
-            if not len(rows):
-                raise SpecError(
-                    "bad_comparison", f"between: {column} is never {value!r}", hint=f"values: {str(found)[:200]}"
-                )
-            sides.append(self._take(rows, column))
-        return sides[0], sides[1]
-
-    def _take(self, rows: npt.NDArray[np.int64], without: str) -> _Side:
-        drawn = None if self.drawn is None else {name: values[:, :, rows] for name, values in self.drawn.items()}
-        games = tuple(name for name in self.games if name != without)
-        return replace(
-            self, keys=self.keys[rows].drop(without), games=games, game=self.game[rows], share=self.share[:, rows],
-            conversions=self.conversions[:, rows], drawn=drawn,
-        )  # fmt: skip
-
-
-def _spell(keys: pl.DataFrame) -> str:
-    stages = f" ({', '.join(keys.schema[STAGE].categories)})" if STAGE in keys.columns else ""  # type: ignore[attr-defined]
-    return f"the columns {', '.join(keys.columns)}{stages}"
-
-
-def _keys(tallies: Tallies, cells: Cells) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Names of every cell: by columns, stage, the player's columns; and which of them name the game."""
-    taken = set(OWN)
-    games = game_columns(tallies.games, cells.game, taken)
-    return pl.DataFrame(games | player_columns(tallies.players, cells.player, taken)), tuple(games)
-
-
-def _side_by_side(side: _Side, names: list[str]) -> pl.DataFrame:
+def _side_by_side(side: Side, names: list[str]) -> pl.DataFrame:
     taken = set(side.keys.columns) | {"spread"}
     labels: list[str] = []
     for name in names:
@@ -290,7 +183,7 @@ def _side_by_side(side: _Side, names: list[str]) -> pl.DataFrame:
     )
 
 
-def _agreement(side: _Side, names: list[str]) -> pl.DataFrame:
+def _agreement(side: Side, names: list[str]) -> pl.DataFrame:
     from scipy.stats import rankdata
 
     rows = []
@@ -312,7 +205,7 @@ def _bounds(resampling: Resampling, point: Floats, drawn: Floats, *, jackknife: 
     return resampling.student(point, drawn) if jackknife else resampling.percentiles(drawn)
 
 
-def _disagreements(side: _Side, names: list[str], resampling: Resampling | None) -> pl.DataFrame:
+def _disagreements(side: Side, names: list[str], resampling: Resampling | None) -> pl.DataFrame:
     frames: list[pl.DataFrame] = []
     for one, other in combinations(range(len(names)), 2):
         a, b = side.share[one], side.share[other]
@@ -334,7 +227,7 @@ def _disagreements(side: _Side, names: list[str], resampling: Resampling | None)
     return pl.concat(frames).sort(size, descending=True, nulls_last=True, maintain_order=True).drop("__order")
 
 
-def _has_game(keys: pl.DataFrame, side: _Side) -> npt.NDArray[np.bool_]:
+def _has_game(keys: pl.DataFrame, side: Side) -> npt.NDArray[np.bool_]:
     """Which rows are of a game that a side has."""
     games = list(side.games)
     if not games:
@@ -344,7 +237,7 @@ def _has_game(keys: pl.DataFrame, side: _Side) -> npt.NDArray[np.bool_]:
     return np.isin(np.arange(keys.height), rows)
 
 
-def _differences(one: _Side, other: _Side, names: list[str], resampling: Resampling | None) -> pl.DataFrame:
+def _differences(one: Side, other: Side, names: list[str], resampling: Resampling | None) -> pl.DataFrame:
     """Credit of one side less that of the other, matched by name."""
     columns = one.keys.columns
     both = pl.concat([one.keys, other.keys], how="vertical_relaxed").unique(maintain_order=True)
@@ -382,3 +275,52 @@ def _differences(one: _Side, other: _Side, names: list[str], resampling: Resampl
         frame = pl.DataFrame(numbers).with_columns(pl.all().fill_nan(None))
         frames.append(both.with_columns(pl.lit(name).alias(METHOD), pl.lit(method).alias("__order")).hstack(frame))
     return pl.concat(frames).sort(*columns, "__order", nulls_last=False, maintain_order=True).drop("__order")
+
+
+def _pairs(side: Side, names: list[str], resampling: Resampling | None) -> pl.DataFrame:
+    """Each player of a game less each other one with a smaller share, by method."""
+    columns = [name for name in side.keys.columns if name not in side.games]
+    ahead, behind = _leaders(side)
+    taken = {*side.keys.columns, *OWN, METHOD, SHARE, CONVERSIONS}
+    others = {}
+    for column in columns:
+        label = f"other_{column}"
+        while label in taken:
+            label = f"other_{label}"
+        taken.add(label)
+        others[column] = label
+    frames = []
+    for method, name in enumerate(names):
+        a, b = ahead[method], behind[method]
+        if resampling is not None:
+            check_size(len(a) * resampling.replicates, "compare the players of fewer games at a time")
+        numbers: dict[str, Floats] = {}
+        for number in (SHARE, CONVERSIONS):
+            points: Floats = getattr(side, number)[method]
+            numbers |= {number: points[a], f"{number}_other": points[b], f"{number}_difference": points[a] - points[b]}
+            if resampling is not None and side.drawn is not None:
+                drawn = side.drawn[number][method]
+                low, high = _bounds(
+                    resampling, points[a] - points[b], drawn[:, a] - drawn[:, b], jackknife=side.jackknife
+                )
+                numbers |= {f"{number}_difference_low": low, f"{number}_difference_high": high}
+        frame = pl.DataFrame(numbers).with_columns(pl.all().fill_nan(None))
+        keys = side.keys[a].hstack(side.keys.select(columns)[b].rename(others))
+        frames.append(keys.with_columns(pl.lit(name).alias(METHOD)).hstack(frame))
+    return pl.concat(frames)
+
+
+def _leaders(side: Side) -> tuple[list[Ints], list[Ints]]:
+    """Rows of the pairs of players of a game, by method: the one with the larger share, and the other."""
+    ahead, behind = [], []
+    for share in side.share:
+        first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for game in np.unique(side.game):
+            rows = np.flatnonzero(side.game == game)
+            rows = rows[np.argsort(-np.nan_to_num(share[rows], nan=-np.inf), kind="stable")]
+            i, j = np.triu_indices(len(rows), 1)
+            first.append(rows[i])
+            second.append(rows[j])
+        ahead.append(np.concatenate(first))
+        behind.append(np.concatenate(second))
+    return ahead, behind

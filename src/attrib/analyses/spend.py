@@ -10,14 +10,9 @@ from typing import Any
 import polars as pl
 
 from attrib.analyses.costs import open_costs, period_bounds, sum_costs, total_costs
-from attrib.errors import DataError, SpecError, warn
-from attrib.io.sources import open_table
-from attrib.io.text import clean
-from attrib.schemas import CONVERSIONS, COST, CPA, KIND, KINDS, METHOD, ROAS, STAGE, VALUE
-
-PLAYER = KINDS[0]
-BOUNDS = tuple(f"{number}_{side}" for number in (CONVERSIONS, VALUE) for side in ("low", "high"))
-SHOWN = 10  # names in a warning
+from attrib.analyses.credit_tables import BOUNDS, PLAYER, advances, as_in, credit_table, names_of
+from attrib.errors import SpecError, warn
+from attrib.schemas import CONVERSIONS, COST, CPA, KIND, METHOD, ROAS, STAGE, VALUE
 
 
 def spend(
@@ -84,12 +79,12 @@ def spend(
     >>> attrib.spend(table, costs).filter(kind="player").select("channel", "cost", "cpa", "roas").rows()
     [('ad', 160.0, 8.0, 0.125), ('mail', 20.0, 0.5, 2.0)]
     """
-    table = _credit_table(credit)
+    table = credit_table(credit)
     keys = table.columns[: table.columns.index(KIND)]
     between = None if period is None else period_bounds(period)
     if columns is not None and not isinstance(columns, Mapping):
         raise SpecError("bad_columns", f"columns = {columns!r} maps nothing", hint='e.g. {"channel": "source"}')
-    totals = total_costs(open_costs(costs, columns or {}), keys, everywhere=_advances(table), between=between)
+    totals = total_costs(open_costs(costs, columns or {}), keys, everywhere=advances(table), between=between)
     return spend_frame(table, totals)
 
 
@@ -98,7 +93,7 @@ def spend_frame(table: pl.DataFrame, totals: pl.DataFrame) -> pl.DataFrame:
     keys = table.columns[: table.columns.index(KIND)]
     own = [key for key in keys if key in totals.columns]
     methods = table.select(pl.col(METHOD).unique(maintain_order=True))
-    totals = sum_costs(totals.with_columns(_as_in(table.schema[key], totals[key], key) for key in own), own)
+    totals = sum_costs(totals.with_columns(as_in(table.schema[key], totals[key], key, "costs") for key in own), own)
     players = table.filter(pl.col(KIND) == PLAYER).select(own).unique()
     _report(players, totals, own)
     wide = totals
@@ -151,76 +146,15 @@ def _sorted(table: pl.DataFrame, keys: list[str], methods: pl.Series) -> pl.Data
     return table.sort(*by, KIND, place(METHOD, methods), nulls_last=False, maintain_order=True)
 
 
-def _credit_table(credit: Any) -> pl.DataFrame:
-    """The credit table with the types that it has when it comes from attrib.credit."""
-    source = open_table(credit, "credit")
-    names = source.schema.names()
-    lacking = [name for name in (KIND, METHOD, CONVERSIONS, VALUE) if name not in names]
-    hint = "make it with attrib.credit(journeys, methods)"
-    if lacking or names.index(KIND) == 0:
-        what = f"lacks {', '.join(lacking)}" if lacking else "has no key column before kind"
-        raise DataError("bad_credit_table", f"the credit table {what}", hint=hint, missing=lacking)
-    keys = names[: names.index(KIND)]
-    numbers = [name for name in (CONVERSIONS, VALUE, *BOUNDS) if name in names]
-    try:
-        table = source.frame.select(*keys, KIND, METHOD, *numbers).collect()
-        named = [key for key in keys if isinstance(table.schema[key], (pl.Categorical, pl.Enum))]
-        ordered = [key for key in named if key == STAGE and isinstance(table.schema[key], pl.Enum)]
-        table = table.with_columns(
-            pl.col([key for key in named if key not in ordered]).cast(pl.String),
-            pl.col(KIND).cast(pl.String).cast(pl.Enum(KINDS)),
-            pl.col(METHOD).cast(pl.String),
-            pl.col(numbers).cast(pl.Float64).fill_nan(None),
-        )
-    except pl.exceptions.PolarsError as error:
-        first = str(error).splitlines()[0][:200]
-        raise DataError("bad_credit_table", f"the credit table cannot be read: {first}", hint=hint) from error
-    if table.select(*keys, KIND, METHOD).is_duplicated().any():
-        raise DataError("bad_credit_table", "the credit table has a key and method more than once", hint=hint)
-    return table
-
-
-def _advances(table: pl.DataFrame) -> bool:
-    """Whether stages are games of their own: then the rows of no player carry theirs."""
-    if STAGE not in table.columns:
-        return False
-    others = table.filter(pl.col(KIND) != PLAYER)[STAGE]
-    return len(others) > 0 and not others.null_count()
-
-
-def _as_in(dtype: pl.DataType, keys: pl.Series, name: str) -> pl.Series:
-    """A key column of the costs in the type that it has in the credit table."""
-    text = isinstance(keys.dtype, (pl.Categorical, pl.Enum))
-    cast = (keys.cast(pl.String) if text else keys).cast(dtype, strict=False)
-    lost = keys.filter(cast.is_null() & keys.is_not_null())
-    if len(lost):
-        stage = isinstance(dtype, pl.Enum)
-        known = f"one of {', '.join(dtype.categories)}" if isinstance(dtype, pl.Enum) else f"{dtype} as in the credit"
-        raise DataError(
-            "stage_unknown" if stage else "wrong_type",
-            f"costs: column {name!r} holds {clean(lost[0], 40)!r}, which is not {known}",
-            column=name,
-        )
-    return cast
-
-
 def _report(players: pl.DataFrame, totals: pl.DataFrame, own: list[str]) -> None:
     """Say which players have no cost, and which costs no player."""
     free = players.join(totals, on=own, how="anti", nulls_equal=True).sort(own)
     idle = totals.join(players, on=own, how="anti", nulls_equal=True).sort(own)
     what = ", ".join(own)
     if free.height:
-        warn(f"no cost is known of {free.height:,} of {players.height:,} ({what}), where it is null: {_names(free)}")
+        warn(f"no cost is known of {free.height:,} of {players.height:,} ({what}), where it is null: {names_of(free)}")
     if idle.height:
         warn(
             f"{idle.height:,} of {totals.height:,} ({what}) in the costs are not in the credit table; their cost of "
-            f"{math.fsum(idle[COST].to_list()):,.2f} stands in rows with 0 conversions: {_names(idle.select(own))}"
+            f"{math.fsum(idle[COST].to_list()):,.2f} stands in rows with 0 conversions: {names_of(idle.select(own))}"
         )
-
-
-def _names(keys: pl.DataFrame) -> str:
-    names = [
-        " · ".join("(none)" if part is None else clean(part, 40) for part in row) for row in keys.head(SHOWN).rows()
-    ]
-    more = keys.height - len(names)
-    return ", ".join(names) + (f" and {more:,} more" if more else "")

@@ -1,0 +1,347 @@
+"""attrib.calibrate: what lift tests say of a model's credit, and the credit that both together support."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from attrib.analyses.credit_tables import PLAYER, advances, as_in, credit_table, names_of
+from attrib.analyses.multipliers import Posterior
+from attrib.errors import DataError, SpecError, warn
+from attrib.io.sources import open_table
+from attrib.io.text import clean
+from attrib.schemas import CONVERSIONS, KIND, KINDS, METHOD, OUTCOME, SHARE, STAGE, VALUE, require_columns
+from attrib.values import check_share
+
+UNATTRIBUTED, BASELINE = KINDS[1:]
+INCREMENT, STANDARD_ERROR = "increment", "standard_error"
+SPELLINGS = ("se", "increment_se")  # of the standard error
+TAU = math.log(2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What :func:`calibrate` found.
+
+    Attributes
+    ----------
+    tests : polars.DataFrame
+        Before and after, one row a tested group and method: the key columns of the tests, ``method``, ``tests`` (their
+        number), ``tested`` and ``tested_se`` (their precision-weighted mean), ``credit`` and ``credit_se`` of the model
+        (from its interval), ``z`` = (tested − credit) / (both errors together), the posterior ``multiplier`` with
+        ``multiplier_low``, ``…_high``, and ``calibrated`` with ``calibrated_low``, ``…_high``: conversions.
+    credit : polars.DataFrame
+        The credit table's keys, ``kind``, ``method``, ``conversions``, ``value``, ``share``, all calibrated, and
+        ``conversions_low``, ``…_high``, ``value_low``, ``…_high``. Channels without a test keep their credit, with the
+        width of the prior. What the calibrated credit leaves of a game's conversions is its ``baseline`` row.
+    """
+
+    tests: pl.DataFrame
+    credit: pl.DataFrame
+
+    def __repr__(self) -> str:
+        """Sizes, since the frames themselves are wide."""
+        return f"<Calibrated: tests {self.tests.height:,} rows, credit {self.credit.height:,} rows>"
+
+
+def calibrate(
+    credit: Any,
+    lift_tests: Any,
+    *,
+    tau: float = TAU,
+    level: float = 0.95,
+    outcome: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Calibrated:
+    """Combine a model's credit with the results of lift tests.
+
+    Each tested channel's credit is wrong by a factor k: a priori log k ~ normal(0, ``tau``); the mean result of its
+    tests ~ normal(k × credit, standard error); the credit itself ~ normal(what the method would find in endless data,
+    its standard error). The posterior of k is computed by quadrature, that of the calibrated credit k × credit is the
+    mixture over k of normal distributions. Points are posterior medians, so that a test that says nothing changes
+    nothing; intervals hold the middle ``level`` of the posterior.
+
+    Parameters
+    ----------
+    credit : polars.DataFrame, or another table
+        Of :func:`attrib.credit`, of the time, the market and the outcome that the tests are of, best with intervals:
+        without them the credit's own error is taken as 0.
+    lift_tests : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str or Path
+        One row a test: the player's columns (``channel``), ``stage`` and ``by`` columns as far as a test was of one of
+        them (else it is of all together), ``increment`` (conversions more than in the control group, scaled to the
+        credit's time and market; 0 and less are results like others) and ``standard_error`` (or ``se``) of it, above 0.
+        Several tests of one channel are independent. Other columns are ignored, save ``outcome``.
+    tau : float
+        Standard deviation of log k: by default log 2, so that a third of all credit is wrong by more than a factor
+        of two.
+    level : float
+        Level of the credit's intervals, and of the posterior's.
+    outcome : str, optional
+        Which of the tests' outcomes the credit is of, where they have a column ``outcome`` with more than one.
+    columns : mapping of str to str, optional
+        Our names to those of ``lift_tests``.
+
+    Returns
+    -------
+    Calibrated
+        Frames ``tests`` and ``credit``. The credit still describes increments only as far as the tests do: of a
+        channel without a test it is the model's, and k says nothing of it.
+
+    Raises
+    ------
+    SpecError
+        ``bad_parameter``; ``outcome_not_given``.
+    DataError
+        ``missing_columns``, ``bad_lift_tests``, ``unknown_player``, ``stage_not_given`` for tests without a stage
+        where each stage counts conversions of its own, ``bad_credit_table``.
+
+    Warns
+    -----
+    AttribWarning
+        Where the credit has no intervals, where credit is not positive (no factor reaches the test), and where
+        calibrated credit and unattributed conversions exceed all conversions.
+
+    Examples
+    --------
+    >>> import attrib, polars as pl
+    >>> paths = pl.DataFrame({"path": ["ad > mail", "mail"], "total_conversions": [400, 200], "total_null": [600, 200]})
+    >>> table = attrib.credit(attrib.Journeys.from_paths(paths), attrib.Linear())
+    >>> tests = pl.DataFrame({"channel": ["ad"], "increment": [90.0], "standard_error": [30.0]})
+    >>> found = attrib.calibrate(table, tests)
+    >>> found.tests.select("channel", pl.col("credit", "tested", "calibrated").round(0)).rows()
+    [('ad', 200.0, 90.0, 97.0)]
+    """
+    tau, level = _positive(tau), check_share("level", level)
+    table = credit_table(credit)
+    keys = table.columns[: table.columns.index(KIND)]
+    tests = _lift_tests(lift_tests, table, keys, outcome, columns)
+    own = [key for key in keys if key in tests.columns]
+    players = _with_errors(table.filter(pl.col(KIND) == PLAYER), level)
+    groups = (
+        players.group_by(*own, METHOD, maintain_order=True)
+        # cells of one channel move together more often than not: their errors add
+        .agg(pl.col(CONVERSIONS).sum().alias("credit"), pl.col("__se").sum().alias("credit_se"))
+        .join(tests, on=own, how="left", nulls_equal=True, maintain_order="left")
+    )
+    posteriors = [
+        Posterior.of(tau, row["credit"], row["credit_se"], row["tested"], row["tested_se"])
+        for row in groups.iter_rows(named=True)
+    ]
+    groups = groups.with_columns(_columns(posteriors, level)).with_row_index("__group")
+    shown = groups.filter(pl.col("tests").is_not_null()).with_columns(
+        z=(pl.col("tested") - pl.col("credit")) / (pl.col("tested_se") ** 2 + pl.col("credit_se") ** 2).sqrt()
+    )
+    flat = shown.filter(pl.col("credit") <= 0)
+    if flat.height:
+        warn(f"credit is 0 or less, and no factor takes it to the tested increment, of {names_of(flat.select(own))}")
+    about = shown.select(
+        *own, METHOD, "tests", "tested", "tested_se", "credit", "credit_se", "z", "multiplier", "multiplier_low",
+        "multiplier_high", "calibrated", "calibrated_low", "calibrated_high",
+    )  # fmt: skip
+    cells = players.join(
+        groups.select(*own, METHOD, "__group", "credit", "calibrated"),
+        on=[*own, METHOD], how="left", nulls_equal=True, maintain_order="left",
+    )  # fmt: skip
+    return Calibrated(about, _calibrated(table, cells, posteriors, level))
+
+
+def _positive(tau: Any) -> float:
+    if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 < tau <= 10:
+        raise SpecError("bad_parameter", f"tau = {tau!r} is not a number above 0, at most 10", hint="e.g. 0.7")
+    return float(tau)
+
+
+def _lift_tests(
+    lift_tests: Any, table: pl.DataFrame, keys: list[str], outcome: str | None, columns: Mapping[str, str] | None
+) -> pl.DataFrame:
+    """One row a tested group: its key columns, ``tests``, ``tested``, ``tested_se``."""
+    if columns is not None and not isinstance(columns, Mapping):
+        raise SpecError("bad_columns", f"columns = {columns!r} maps nothing", hint='e.g. {"channel": "source"}')
+    frame = open_table(lift_tests, "lift_tests").collect()
+    frame = frame.rename({theirs: ours for ours, theirs in (columns or {}).items()}, strict=False)
+    spelled = [name for name in SPELLINGS if name in frame.columns]
+    if STANDARD_ERROR not in frame.columns and spelled:
+        frame = frame.rename({spelled[0]: STANDARD_ERROR})
+    player = _player_columns(table, keys)
+    require_columns("lift_tests", frame.columns, [*player, INCREMENT, STANDARD_ERROR])
+    frame = _of_outcome(frame, outcome)
+    own = [key for key in keys if key in frame.columns]
+    if STAGE in keys and STAGE not in own and advances(table):
+        raise DataError(
+            "stage_not_given",
+            "lift_tests has no column stage, and each stage of the credit counts conversions of its own",
+            hint="say with a column stage whose milestone each test measured",
+        )
+    _check(frame)
+    frame = frame.select(
+        *(as_in(table.schema[key], frame[key], key, "lift_tests").alias(key) for key in own),
+        pl.col(INCREMENT, STANDARD_ERROR).cast(pl.Float64),
+    )
+    players = table.filter(pl.col(KIND) == PLAYER).select(own).unique()
+    unknown = frame.select(own).unique().join(players, on=own, how="anti", nulls_equal=True).sort(own)
+    if unknown.height:
+        raise DataError(
+            "unknown_player",
+            f"{unknown.height:,} tested ({', '.join(own)}) are not in the credit table: {names_of(unknown)}",
+            hint=f"it has {names_of(players.sort(own))}",
+        )
+    weight = pl.col(STANDARD_ERROR) ** -2
+    return frame.group_by(own, maintain_order=True).agg(
+        tests=pl.len(), tested=(pl.col(INCREMENT) * weight).sum() / weight.sum(), tested_se=weight.sum() ** -0.5
+    )
+
+
+def _player_columns(table: pl.DataFrame, keys: list[str]) -> list[str]:
+    """Key columns that are the player's own: null in the rows of no player, save a stage."""
+    others = table.filter(pl.col(KIND) != PLAYER)
+    named = [key for key in keys if key != STAGE and not others[key].is_not_null().any()]
+    return named or [key for key in keys if key != STAGE]
+
+
+def _of_outcome(frame: pl.DataFrame, outcome: str | None) -> pl.DataFrame:
+    if OUTCOME not in frame.columns:
+        return frame
+    found = [str(name) for name in frame[OUTCOME].unique().sort().to_list()]
+    if outcome is None and len(found) > 1:
+        raise SpecError(
+            "outcome_not_given",
+            f"lift_tests is of {len(found):,} outcomes: {', '.join(clean(name, 40) for name in found[:10])}",
+            hint=f'say which the credit is of: outcome="{clean(found[0], 40)}"',
+        )
+    chosen = frame if outcome is None else frame.filter(pl.col(OUTCOME).cast(pl.String) == outcome)
+    if not chosen.height and frame.height:
+        raise SpecError(
+            "outcome_not_given", f"lift_tests has no test of {outcome!r}", hint=f"its outcomes: {', '.join(found[:10])}"
+        )
+    return chosen
+
+
+def _check(frame: pl.DataFrame) -> None:
+    """Every test has a finite increment and a finite standard error above 0."""
+    if not frame.height:
+        raise DataError("bad_lift_tests", "lift_tests has no row", hint="give one row a test")
+    for name in (INCREMENT, STANDARD_ERROR):
+        if not frame.schema[name].is_numeric():
+            raise DataError("bad_lift_tests", f"lift_tests: {name} is {frame.schema[name]}, not a number", column=name)
+    wrong = {
+        f"{INCREMENT} is not a finite number": ~pl.col(INCREMENT).cast(pl.Float64).is_finite().fill_null(value=False),
+        f"{STANDARD_ERROR} is not a finite number above 0": ~(
+            pl.col(STANDARD_ERROR).cast(pl.Float64).is_finite() & (pl.col(STANDARD_ERROR) > 0)
+        ).fill_null(value=False),
+    }
+    counts = frame.select(rule.sum().alias(name) for name, rule in wrong.items()).row(0, named=True)
+    broken = [f"{name} in {n:,} of {frame.height:,} rows" for name, n in counts.items() if n]
+    if broken:
+        raise DataError(
+            "bad_lift_tests", f"lift_tests: {'; '.join(broken)}", hint="a test without its error says little"
+        )
+
+
+def _with_errors(players: pl.DataFrame, level: float) -> pl.DataFrame:
+    """Standard errors of conversions and value, from their intervals."""
+    from scipy.special import ndtri
+
+    width = 2 * float(ndtri((1 + level) / 2))
+    missing = [name for name in (CONVERSIONS, VALUE) if f"{name}_low" not in players.columns]
+    if missing:
+        warn("the credit has no intervals: its own error is taken as 0, and calibrated intervals are too narrow")
+    return players.with_columns(
+        (
+            pl.lit(0.0)
+            if name in missing
+            else ((pl.col(f"{name}_high") - pl.col(f"{name}_low")) / width).fill_null(0.0).clip(0.0)
+        ).alias(alias)
+        for name, alias in ((CONVERSIONS, "__se"), (VALUE, "__value_se"))
+    ).with_columns(pl.col(CONVERSIONS, VALUE).fill_null(0.0))
+
+
+def _columns(posteriors: list[Posterior], level: float) -> list[pl.Series]:
+    tail = (1 - level) / 2
+    found = [(*p.factors((0.5, tail, 1 - tail)), *p.quantiles((0.5, tail, 1 - tail))) for p in posteriors]
+    names = [f"{name}{end}" for name in ("multiplier", "calibrated") for end in ("", "_low", "_high")]
+    return [pl.Series(name, [row[i] for row in found], pl.Float64) for i, name in enumerate(names)]
+
+
+def _calibrated(table: pl.DataFrame, cells: pl.DataFrame, posteriors: list[Posterior], level: float) -> pl.DataFrame:
+    """The credit table after calibration, with what is left as the baseline of each game."""
+    tail = (1 - level) / 2
+    rows = []
+    alone = cells.group_by("__group").len().filter(pl.col("len") == 1)["__group"].to_list()
+    single = set(alone)
+    for cell in cells.iter_rows(named=True):
+        posterior, credit = posteriors[cell["__group"]], cell["credit"]
+        row: dict[str, float] = {}
+        for name, error in ((CONVERSIONS, "__se"), (VALUE, "__value_se")):
+            scale = cell[name] / credit if credit else 0.0
+            # the tests narrow the credit's own error only where the group is this cell
+            own = None if name == CONVERSIONS and cell["__group"] in single else cell[error]
+            low, high = posterior.quantiles((tail, 1 - tail), scale, own)
+            row |= {name: scale * cell["calibrated"], f"{name}_low": low, f"{name}_high": high}
+            row[f"__{name}_sd"] = posterior.sd_of(scale, own)
+        rows.append(row)
+    keys = table.columns[: table.columns.index(KIND)]
+    numbers = pl.DataFrame(rows, schema={
+        f"{name}{end}": pl.Float64 for name in (CONVERSIONS, VALUE) for end in ("", "_low", "_high")
+    } | {f"__{name}_sd": pl.Float64 for name in (CONVERSIONS, VALUE)})  # fmt: skip
+    after = cells.select(*keys, KIND, METHOD).hstack(numbers)
+    games = [key for key in keys if key not in _player_columns(table, keys) and (key != STAGE or advances(table))]
+    whole = _games(table, games)
+    rest = table.filter(pl.col(KIND) == UNATTRIBUTED)
+    sums = pl.concat([after, rest.select(*keys, KIND, METHOD, CONVERSIONS, VALUE)], how="diagonal")
+    left = whole.join(
+        sums.group_by(*games, METHOD).agg(
+            pl.col(CONVERSIONS, VALUE).sum().name.suffix("__given"),
+            *((pl.col(f"__{name}_sd") ** 2).sum().sqrt().alias(f"__{name}_sd") for name in (CONVERSIONS, VALUE)),
+        ),
+        on=[*games, METHOD], how="left", nulls_equal=True,
+    ).with_columns(pl.lit(BASELINE, table.schema[KIND]).alias(KIND))  # fmt: skip
+    baseline = left.with_columns(pl.col(n) - pl.col(f"{n}__given") for n in (CONVERSIONS, VALUE))
+    baseline = _around(baseline, level)
+    short = baseline.filter(pl.col(CONVERSIONS) < 0)
+    if short.height:
+        warn(
+            f"calibrated credit exceeds all conversions in {short.height:,} of {baseline.height:,} games and methods: "
+            "their baseline is negative; tests and data are hardly of the same time and market"
+        )
+    bounds = [f"{name}_{side}" for name in (CONVERSIONS, VALUE) for side in ("low", "high")]
+    held = [name for name in bounds if name in rest.columns]
+    rows_of_all = pl.concat(
+        [
+            after.select(*keys, KIND, METHOD, CONVERSIONS, VALUE, *bounds),
+            rest.select(*keys, KIND, METHOD, CONVERSIONS, VALUE, *held),
+            baseline.select(*games, KIND, METHOD, CONVERSIONS, VALUE, *bounds),
+        ],
+        how="diagonal",
+    )
+    shares = rows_of_all.join(
+        whole.select(*games, METHOD, pl.col(CONVERSIONS).alias("__whole")),
+        on=[*games, METHOD],
+        how="left",
+        nulls_equal=True,
+    ).with_columns(pl.when(pl.col("__whole") > 0).then(pl.col(CONVERSIONS) / pl.col("__whole")).alias(SHARE))
+    order = table.select(pl.col(METHOD).unique(maintain_order=True))[METHOD]
+    place = pl.col(METHOD).replace_strict(order, range(len(order)), return_dtype=pl.Int64)
+    return shares.sort(*keys, KIND, place, nulls_last=False, maintain_order=True).select(
+        *keys, KIND, METHOD, CONVERSIONS, VALUE, SHARE, *bounds
+    )
+
+
+def _games(table: pl.DataFrame, games: list[str]) -> pl.DataFrame:
+    """All conversions and value of each game and method."""
+    return table.group_by(*games, METHOD, maintain_order=True).agg(pl.col(CONVERSIONS, VALUE).sum())
+
+
+def _around(rows: pl.DataFrame, level: float) -> pl.DataFrame:
+    """Normal intervals about what is left: its error is that of the sum of the calibrated credit."""
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + level) / 2))
+    return rows.with_columns(
+        (pl.col(name) + sign * z * pl.col(f"__{name}_sd")).alias(f"{name}_{side}")
+        for name in (CONVERSIONS, VALUE)
+        for side, sign in (("low", -1), ("high", 1))
+    )
