@@ -67,6 +67,7 @@ class Recipe:
     campaign: bool = False
     population: Population = field(default_factory=Population)
     off: frozenset[str] = frozenset()
+    observed: bool = True
 
     def __post_init__(self) -> None:
         names = [channel.name for channel in self.population.channels]
@@ -92,83 +93,9 @@ class Recipe:
 
     def params(self) -> Params:
         """Arrays for the kernel; a channel that is off keeps its place and reaches nobody."""
-        from attrib.synth.random import process_key
-        from attrib.synth.records import REFERRAL as REFERRAL_CODE
-        from attrib.synth.records import Params
+        from attrib.synth.packing import pack
 
-        population = self.population
-        channels = population.channels
-        names = [channel.name for channel in channels]
-
-        def column(name: str) -> NDArray[np.float64]:
-            return np.array([getattr(channel, name) for channel in channels], np.float64)
-
-        lift = column("lift")
-        on = np.array([name not in self.off for name in names])
-        organic = np.array(population.organic, np.float64)
-        if population.later is not None:
-            organic[:, REFERRAL_CODE] = 0  # before the first purchase nobody refers, after it `Later` says how often
-        keys = [f"channel:{name}" for name in names] + [f"outcome:{name}" for name in OUTCOMES]
-        return Params(
-            exposure=column("exposure") / 30.0 * on[:, None],
-            lift=lift,
-            intent=column("intent"),
-            digital=column("digital"),
-            clicks=column("clicks"),
-            cost=column("cost"),
-            lifts=np.any(lift > 0, axis=1),
-            keys=np.array([process_key(key) for key in keys], np.uint64),
-            organic=organic,
-            word_of_mouth=names.index(WORD_OF_MOUTH) if WORD_OF_MOUTH in names else -1,
-            carryover=float(population.carryover),
-            saturation=float(population.saturation),
-            window=float(population.window),
-            dormant=float(population.dormant),
-            log_hazard=float(population.intent),
-            advocates=float(population.advocates),
-            enthusiasm=float(population.enthusiasm),
-            recruits=0.0 if self.off & {WORD_OF_MOUTH, REFERRAL} else float(population.recruits),
-            median=float(population.revenue[0]),
-            spread=float(population.revenue[1]),
-            days=float(self.days),
-            later=self._later(),
-        )
-
-    def _later(self) -> LastingParams:
-        from attrib.synth.later import Later
-        from attrib.synth.records import LastingParams
-
-        population = self.population
-        later = population.later or Later()
-        asked = 0.0 if REFERRAL_ASK in self.off else later.asked
-        means = [channel.satisfies for channel in population.channels]
-        return LastingParams(
-            on=population.later is not None,
-            contract=later.contract,
-            scale=float(later.scale),
-            shape=float(later.shape),
-            frailty=float(later.frailty),
-            loyal=float(later.loyal),
-            rate_shape=float(later.repeat[0]),
-            rate_days=float(later.repeat[1]),
-            drop_a=float(later.dropout[0]),
-            drop_b=float(later.dropout[1]),
-            felt=float(later.felt),
-            mood=float(later.mood),
-            swing=float(later.swing),
-            keeps=float(later.keeps),
-            surveyed=float(later.surveyed),
-            refers=float(later.refers),
-            delight=float(later.delight),
-            asked=math.log(asked / (1 - asked)) if 0 < asked < 1 else math.copysign(math.inf, asked - 0.5),
-            ask_bias=float(later.ask_bias),
-            ask_every=float(later.ask_every or math.inf),
-            ask_lift=float(later.ask_lift),
-            ask_memory=float(later.ask_memory),
-            untold=float(later.untold),
-            others=1.0 / max(1.0, population.enthusiasm),
-            satisfies=np.array([math.nan if mean is None else mean for mean in means], np.float64),
-        )
+        return pack(self.population, self.off, self.start, self.days, observed=self.observed)
 
     def simulate(self, first: int, count: int) -> Events:
         """Events of the customers first, ..., first + count - 1."""
