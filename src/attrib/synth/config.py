@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from attrib.errors import SpecError
 from attrib.synth.later import REFERRAL, REFERRAL_ASK, Later
@@ -328,7 +328,7 @@ class Population:
     months: tuple[float, ...] | None = None
     week: tuple[float, ...] | None = None
     pairs: tuple[Pair, ...] = ()
-    observation: Observation = Observation()
+    observation: Observation = field(default_factory=Observation)
 
     def __post_init__(self) -> None:
         names = [channel.name for channel in self.channels]
@@ -364,18 +364,28 @@ class Population:
             "pairs": _all(self.pairs, Pair),
             "observation": isinstance(self.observation, Observation),
         }
-        for field in fields(self):
-            if not rules.get(field.name, True):
+        for each in fields(self):
+            if not rules.get(each.name, True):
                 raise SpecError(
                     "bad_population",
-                    f"{field.name} is {getattr(self, field.name)!r}",
+                    f"{each.name} is {getattr(self, each.name)!r}",
                     hint="see the docstring of attrib.synth.Population for its range",
-                    parameter=field.name,
+                    parameter=each.name,
                 )
         self._check_relations(names)
 
     def _check_relations(self, names: list[str]) -> None:
         """Channels that others name must be there, and none may induce itself."""
+        for kind, effects in (("induces", "channel"), ("follows", "outcome")):
+            for channel in self.channels:
+                causes = [getattr(effect, effects) for effect in getattr(channel, kind)]
+                if len(set(causes)) < len(causes):
+                    raise SpecError(
+                        "bad_population",
+                        f"channel {channel.name!r} {kind} the same twice: {', '.join(causes)}",
+                        hint="give one boost for each",
+                        parameter=kind,
+                    )
         named = {"Pair": [name for pair in self.pairs for name in (pair.first, pair.second)]}
         named["Induces"] = [effect.channel for channel in self.channels for effect in channel.induces]
         for kind, mentioned in named.items():

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrib.kernels._jit import jit
-from attrib.synth.random import customer_key, exponential, normal, process_key, stream_key, uniform
+from attrib.synth.random import exponential, normal, process_key, stream_key, uniform
 from attrib.synth.records import (
     ADVOCACY,
     INTENT,
@@ -46,6 +46,7 @@ _MOOD = np.uint64(process_key("wander"))
 _SHIFT = np.uint64(process_key("wander time"))
 
 _ADVOCATE_INTENT = 0.8  # standard deviations
+_FAINT = 1e-12  # what is left of a boost, below which it is over
 
 
 @jit
@@ -67,9 +68,7 @@ def wait(base: float, amplitude: NDArray[np.float64], j: int, fades: NDArray[np.
         return 0.0
     target = remaining / base
     # Newton from the left: the integral is concave, so every tangent's root lies short of ours.
-    height = 1.0
-    for f in range(fades.size):
-        height += amplitude[j, f]
+    height = _height(amplitude, j)
     if height == 1.0:
         return target
     x = target / height
@@ -144,6 +143,16 @@ def _fade(amplitude: NDArray[np.float64], j: int, fades: NDArray[np.float64], dt
     for f in range(fades.size):
         if amplitude[j, f] != 0.0:
             amplitude[j, f] *= math.exp(-dt / fades[f])
+            if amplitude[j, f] < _FAINT:
+                amplitude[j, f] = 0.0
+
+
+@jit
+def _height(amplitude: NDArray[np.float64], j: int) -> float:
+    height = 1.0
+    for f in range(amplitude.shape[1]):
+        height += amplitude[j, f]
+    return height
 
 
 @jit
@@ -320,8 +329,10 @@ def live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life)
             # Solve only for what comes before everything else.
             for j in range(first, K):
                 if unsolved[j]:
-                    horizon = min(t, p.days, alarm)
-                    if consumed(base[j], amplitude, j, fades, horizon - since[j]) >= remaining[j]:
+                    dt = min(t, p.days, alarm) - since[j]
+                    if base[j] * dt * _height(amplitude, j) < remaining[j]:
+                        continue  # not even if nothing faded
+                    if consumed(base[j], amplitude, j, fades, dt) >= remaining[j]:
                         unsolved[j] = False
                         open_ -= 1
                         upcoming[j] = since[j] + wait(base[j], amplitude, j, fades, remaining[j])

@@ -85,9 +85,9 @@ class Follows:
 class Pair:
     """Two channels that strengthen each other (synergy) or do the same work (substitution).
 
-    The lift of a touch of ``second`` is multiplied by ``1 + (factor - 1) * exp(-d / c)``, where d is the time since the
-    last touch of ``first`` and c the carry-over of ``first``. Unless ``ordered``, the lift of a touch of ``first`` after
-    one of ``second`` likewise.
+    The lift of a touch of ``second`` is multiplied by ``1 + (factor - 1) * exp(-d / c)``, where d is the time since
+    the last touch of ``first`` and c the carry-over of ``first``. Unless ``ordered``, the lift of a touch of ``first``
+    after one of ``second`` likewise.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from attrib.synth.config import OUTCOMES, WORD_OF_MOUTH, Population
 from attrib.synth.later import REFERRAL, REFERRAL_ASK, Later
 from attrib.synth.random import process_key
-from attrib.synth.records import REFERRAL as REFERRAL_CODE
 from attrib.synth.records import LINKS, TRAITS, LastingParams, LogParams, Params
+from attrib.synth.records import REFERRAL as REFERRAL_CODE
 
 _DAY = timedelta(days=1)
 
@@ -64,7 +64,8 @@ def pack(population: Population, off: frozenset[str], start: datetime, days: int
         log_hazard=float(population.intent),
         advocates=float(population.advocates),
         enthusiasm=float(population.enthusiasm),
-        recruits=0.0 if off & {WORD_OF_MOUTH, REFERRAL} else float(population.recruits),
+        recruits=float(population.recruits),
+        brings=not off & {WORD_OF_MOUTH, REFERRAL},
         median=float(population.revenue[0]),
         spread=float(population.revenue[1]),
         days=float(days),
@@ -148,9 +149,7 @@ def _week(population: Population, start: datetime) -> NDArray[np.float64]:
 
 def _log(population: Population, *, observed: bool) -> LogParams:
     what = population.observation
-    partial = any(
-        channel.seen < 1 or (what.refuses > 0 and channel.consent) for channel in population.channels
-    )
+    partial = any(channel.seen < 1 or (what.refuses > 0 and channel.consent) for channel in population.channels)
     return LogParams(
         on=observed and (partial or what.fragments or what.delay > 0),
         refuses=float(what.refuses),

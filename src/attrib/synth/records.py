@@ -82,7 +82,7 @@ class LastingParams(NamedTuple):
 
 
 class LogParams(NamedTuple):
-    """An `Observation`, and what of it belongs to channels, as numbers. If not `on`, all events are seen as they are."""
+    """An `Observation` as numbers; see there. If not `on`, all events are seen as they are."""
 
     on: bool
     refuses: float
@@ -111,7 +111,8 @@ class Params(NamedTuple):
     log_hazard: float
     advocates: float
     enthusiasm: float
-    recruits: float  # 0 where word of mouth is switched off
+    recruits: float
+    brings: bool  # false where word of mouth is switched off: recruits never come
     median: float
     spread: float
     days: float
