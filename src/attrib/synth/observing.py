@@ -67,8 +67,8 @@ def recorded(key: np.uint64, k: int, draw: int, t: float, done: float, p: Params
     """When an outcome is recorded: a purchase late, a cancellation not before the purchases (`done`)."""
     C = p.lift.shape[0]
     if k == C + PURCHASE and p.log.delay > 0.0:
-        return t + p.log.delay * exponential(stream_key(key, p.keys[k] ^ _RECORDED), draw)
-    return max(t, done) if k == C + CANCEL else t
+        return float(t + p.log.delay * exponential(stream_key(key, p.keys[k] ^ _RECORDED), draw))
+    return float(max(t, done) if k == C + CANCEL else t)
 
 
 @jit
