@@ -80,7 +80,7 @@ def scenario(name_or_path: str | os.PathLike[str]) -> Scenario:
     --------
     >>> market = scenario("retargeting")
     >>> [channel.name for channel in market.population.channels if channel.follows]
-    ['brand_search', 'retargeting', 'coupon_site']
+    ['brand_search', 'retargeting', 'coupon_site', 'direct']
     """
     from attrib.synth.scenario_files import read
 
