@@ -13,6 +13,7 @@ from documents import run_guide
         ("later-stages.md", 8),
         ("adjusted-credit.md", 8),
         ("next-action.md", 7),
+        ("generated-journeys.md", 6),
     ],
 )
 def test_the_guide_shows_what_really_comes_out(guide, least, root, tmp_path, monkeypatch, request):

@@ -9,19 +9,28 @@ from attrib.synth.config import CHANNELS, OUTCOMES, STAGES, Channel, Population
 from attrib.synth.files import write
 from attrib.synth.generator import Synthetic, batches, generate
 from attrib.synth.later import Later
+from attrib.synth.mechanisms import Follows, Induces, Observation, Pair
+from attrib.synth.scenarios import SCENARIOS, Scenario, scenario
 from attrib.synth.truths import Truth, truth
 
 __all__ = [
     "CHANNELS",
     "OUTCOMES",
+    "SCENARIOS",
     "STAGES",
     "Channel",
+    "Follows",
+    "Induces",
     "Later",
+    "Observation",
+    "Pair",
     "Population",
+    "Scenario",
     "Synthetic",
     "Truth",
     "batches",
     "generate",
+    "scenario",
     "truth",
     "write",
 ]
