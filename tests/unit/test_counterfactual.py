@@ -345,6 +345,10 @@ def test_nobody_and_one_customer():
         found = synth.counterfactual(size, population=MARKET)
         assert found.outcome.removal["conversions_se"].null_count() == 4
         assert found.outcome.coalitions.height == 16
+    alone = synth.counterfactual(50, population=MARKET, players={}).outcome
+    assert alone.removal.height == 0
+    assert alone.shapley["kind"].to_list() == ["baseline"]
+    assert alone.coalitions["conversions"].to_list() == alone.shapley["conversions"].to_list()
     assert synth.counterfactual(0, population=MARKET).outcome.shapley["conversions"].to_list() == [0.0] * 5
 
 
@@ -371,6 +375,8 @@ def test_a_channel_that_is_off_changes_its_exposure_only(name):
     ("changes", "words"),
     [
         ({"target": "sale"}, "target: 'sale'; give one of visit"),
+        ({"players": {1: ["email"]}}, "players: 1; give texts"),
+        ({"sets": {None: ["email"]}}, "sets: None; give texts"),
         ({"players": "campaign"}, "players: 'campaign'"),
         ({"players": {"a": ["tv"]}}, "players: 'tv'; give channels among display"),
         ({"players": {"a": [("early", "email")]}}, "players: .'early', 'email'"),

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from attrib.errors import SpecError
-from attrib.schemas import CHANNEL, CONVERSIONS, KIND, SHARE, STAGE, VALUE
-from attrib.synth.config import OUTCOMES, STAGES, WORD_OF_MOUTH, Population
+from attrib.schemas import CONVERSIONS, KIND, SHARE, STAGE, VALUE
+from attrib.synth.config import OUTCOMES, STAGES, Population
 from attrib.synth.generator import START, Recipe, check_counts, ordered
-from attrib.synth.later import CANCEL, REFERRAL, REFERRAL_ASK
+from attrib.synth.later import CANCEL
+from attrib.synth.players import Cell, Game, Players, bad_argument
 from attrib.values import whole_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attrib.synth.worlds import Sums, Switches
+    from attrib.synth.worlds import Sums
 
     Floats = NDArray[np.float64]
 
-Cell = tuple[str, str]  # stage, channel
-Players = Literal["channel", "stage_channel"] | Mapping[str, Iterable[str | Cell]]
-Keys = list[dict[str, str]]
-
 MAX_EXACT = 14  # relevant players of one customer: a table of 2^14 worlds
 GROUPS = 1024  # standard errors are right to about 1 / sqrt(2 * GROUPS)
-PLAYER, SET, COALITION, SIZE = "player", "set", "coalition", "size"
+SET, COALITION, SIZE = "set", "coalition", "size"
 _BATCH = 1_000
 
 
@@ -188,10 +184,10 @@ def counterfactual(
     recipe = Recipe(seed=seed, start=start, days=days, population=population or Population(), off=frozenset(off))
     outcomes = [*OUTCOMES, CANCEL]
     if target not in outcomes:
-        raise _bad("target", target, f"one of {', '.join(outcomes)}")
+        raise bad_argument("target", target, f"one of {', '.join(outcomes)}")
     whole_number("exact", exact, 0, MAX_EXACT, key="bad_argument")
     whole_number("samples", samples, 2, key="bad_argument")
-    game = _Game.ask(recipe, players, dict(sets or {}))
+    game = Game.ask(recipe, players, dict(sets or {}))
     sums = _summed(recipe, customers, game, outcomes.index(target), exact, samples, threads, progress)
     view = _View(game, sums, customers)
     advances = None
@@ -203,133 +199,8 @@ def counterfactual(
     return Counterfactual(view.increments(0, 1), advances, customers, sums.sampled, sums.worlds)
 
 
-@dataclass(frozen=True, slots=True)
-class _Game:
-    """Who plays: columns and keys of the players in their order, what each switches, sets of players."""
-
-    columns: tuple[str, ...]
-    keys: Keys
-    cell: NDArray[np.int64]  # C + 2, S: the player of a channel (then the referral, being asked) in a stage; -1: none
-    sets: dict[str, list[int]]
-    advances: bool
-
-    @classmethod
-    def ask(cls, recipe: Recipe, players: Players, sets: dict[str, Iterable[str | Cell]]) -> _Game:
-        """Read what a caller asked for."""
-        on = [name for name in _channels(recipe.population) if name not in recipe.off]
-        staged = players == "stage_channel"
-        columns: tuple[str, ...]
-        members: dict[str | Cell, list[Cell]]
-        keys: Keys
-        if isinstance(players, Mapping):
-            members = {name: _members(recipe, "players", held) for name, held in sorted(players.items())}
-            columns, keys = (PLAYER,), [{PLAYER: str(name)} for name in members]
-        elif players == "channel":
-            members = {name: _members(recipe, "players", [name]) for name in sorted(on)}
-            columns, keys = (CHANNEL,), [{CHANNEL: str(name)} for name in members]
-        elif staged:
-            members = {cell: [cell] for cell in _cells(recipe)}
-            columns, keys = (STAGE, CHANNEL), [{STAGE: stage, CHANNEL: name} for stage, name in _cells(recipe)]
-        else:
-            raise _bad("players", players, "'channel', 'stage_channel', or names, each with its channels")
-        names = _channels(recipe.population, all_codes=True)
-        cell = np.full((len(names), len(STAGES)), -1, np.int64)
-        for i, held in enumerate(members.values()):
-            for stage, name in held:
-                place = names.index(name), STAGES.index(stage)
-                if cell[place] not in (-1, i):
-                    raise _bad("players", (stage, name), "players without a channel and stage in common")
-                cell[place] = i
-        choices = {one: [i] for i, one in enumerate(members)}
-        if staged:
-            choices |= {name: [i for i, pair in enumerate(members) if pair[1] == name] for name in on}
-        return cls(columns, keys, cell, _chosen(choices, sets), advances=not staged)
-
-    def switches(self, recipe: Recipe, target: int) -> Switches:
-        """The game for the kernels: arrays of its own, since they are written to."""
-        from attrib.synth.worlds import Switches
-
-        channels = _channels(recipe.population)
-        plain = recipe.params()
-        names = _channels(recipe.population, all_codes=True)
-        lasting = recipe.population.later is not None
-        no_recruits = next((name for name in (WORD_OF_MOUTH, REFERRAL) if name in channels), None)
-        no_asks = REFERRAL_ASK if lasting else None
-        exposure, reaches = plain.exposure.copy(), plain.reaches.copy()
-        worlds = []
-        for without in ({no_recruits, no_asks}, {no_recruits}, {no_asks}, set[str | None]()):
-            other = replace(recipe, off=recipe.off | {name for name in without if name is not None})
-            worlds.append(other.params()._replace(exposure=exposure, reaches=reaches))
-        C = len(names) - 2
-        brings = {self.cell[i, 0] for i, name in enumerate(names[: C + 1]) if name in (WORD_OF_MOUTH, REFERRAL)}
-        sets = np.zeros((len(self.sets), len(self.keys)), np.bool_)
-        for i, held in enumerate(self.sets.values()):
-            sets[i, held] = True
-        return Switches(
-            params=(worlds[0], worlds[1], worlds[2], worlds[3]),
-            exposure=plain.exposure,
-            cell=self.cell[:C].copy(),
-            brings=np.array(sorted(brings - {-1}), np.int64),
-            asks=int(self.cell[C + 1, STAGES.index("loyalty")]),
-            sets=sets,
-            target=target,
-        )
-
-
-def _channels(population: Population, *, all_codes: bool = False) -> list[str]:
-    """Names of the channels; the two of `Later` last (with `all_codes` even where they do not occur)."""
-    lasting = all_codes or population.later is not None
-    return [channel.name for channel in population.channels] + ([REFERRAL, REFERRAL_ASK] if lasting else [])
-
-
-def _cells(recipe: Recipe) -> list[Cell]:
-    """All pairs of stage and channel in which there are touches, in order."""
-    return sorted(
-        (pair for name in _channels(recipe.population) if name not in recipe.off for pair in _stages_of(recipe, name)),
-        key=lambda pair: (STAGES.index(pair[0]), pair[1]),
-    )
-
-
-def _stages_of(recipe: Recipe, name: str) -> list[Cell]:
-    lasting = recipe.population.later is not None
-    if lasting and name in (REFERRAL, REFERRAL_ASK):
-        return [("awareness" if name == REFERRAL else "loyalty", name)]
-    return [(stage, name) for stage in (STAGES[:-1] if lasting else STAGES)]
-
-
-def _members(recipe: Recipe, argument: str, held: Iterable[str | Cell]) -> list[Cell]:
-    """Channels as all their pairs of stage and channel, pairs as they are."""
-    channels = [name for name in _channels(recipe.population) if name not in recipe.off]
-    known: dict[object, list[Cell]] = {pair: [pair] for name in channels for pair in _stages_of(recipe, name)}
-    known |= {name: _stages_of(recipe, name) for name in channels}
-    found = []
-    for one in [held] if isinstance(held, str) else held:
-        member = tuple(one) if isinstance(one, list) else one
-        if member not in known:
-            raise _bad(argument, one, f"channels among {', '.join(channels)}, or pairs of stage and channel")
-        found += known[member]
-    return found
-
-
-def _chosen(choices: dict[str | Cell, list[int]], sets: dict[str, Iterable[str | Cell]]) -> dict[str, list[int]]:
-    """Players of each named set."""
-    chosen = {}
-    for label, held in sorted(sets.items()):
-        found: list[int] = []
-        for one in [held] if isinstance(held, str) else held:
-            if one not in choices:
-                raise _bad(f"sets[{label!r}]", one, f"players among {', '.join(map(str, list(choices)[:20]))}")
-            found += choices[one]
-        chosen[label] = found
-    return chosen
-
-
-def _bad(argument: str, found: object, wanted: str) -> SpecError:
-    return SpecError("bad_argument", f"{argument}: {found!r}", hint=f"give {wanted}", argument=argument)
-
-
 def _summed(
-    recipe: Recipe, customers: int, game: _Game, target: int, exact: int, samples: int, threads: int | None,
+    recipe: Recipe, customers: int, game: Game, target: int, exact: int, samples: int, threads: int | None,
     progress: Callable[[str, float, float | None], None] | None,
 ) -> Sums:  # fmt: skip
     """Sums over all customers: of fixed batches, in order, so that rounding is the same on any number of threads."""
@@ -369,7 +240,7 @@ def _added(one: Sums, other: Sums) -> Sums:
 class _View:
     """Sums as frames."""
 
-    game: _Game
+    game: Game
     sums: Sums
     customers: int
 
@@ -414,10 +285,9 @@ class _View:
         )  # fmt: skip
 
     def _keys(self, *, baseline: bool) -> pl.DataFrame:
-        rows: list[dict[str, str]] = self.game.keys
         return pl.DataFrame({
             column: pl.Series(
-                [None] * baseline + [row[column] for row in rows],
+                [None] * baseline + [row[column] for row in self.game.keys],
                 dtype=pl.Enum(STAGES) if column == STAGE else pl.String,
             )
             for column in self.game.columns
