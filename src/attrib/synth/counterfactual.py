@@ -19,8 +19,11 @@ from attrib.synth.players import Cell, Game, Players, bad_argument
 from attrib.values import whole_number
 
 if TYPE_CHECKING:
+    import os
+
     from numpy.typing import NDArray
 
+    from attrib.synth.scenarios import Scenario
     from attrib.synth.worlds import Sums
 
     Floats = NDArray[np.float64]
@@ -102,8 +105,9 @@ def counterfactual(
     seed: int = 0,
     *,
     start: datetime = START,
-    days: int = 365,
+    days: int | None = None,
     population: Population | None = None,
+    scenario: Scenario | str | os.PathLike[str] | None = None,
     off: Iterable[str] = frozenset(),
     target: str = "purchase",
     players: Players = "channel",
@@ -127,8 +131,8 @@ def counterfactual(
 
     Parameters
     ----------
-    customers, seed, start, days, population
-        As in `generate`.
+    customers, seed, start, days, population, scenario
+        As in `generate`. What the log does not see of the events happens all the same, and counts.
     off : iterable of str
         Channels that are off throughout, and no players.
     target : str, default "purchase"
@@ -181,7 +185,7 @@ def counterfactual(
     [(None, 'baseline', None), ('helps', 'player', 1.0), ('idle', 'player', 0.0)]
     """
     check_counts(customers, threads=threads)
-    recipe = Recipe(seed=seed, start=start, days=days, population=population or Population(), off=frozenset(off))
+    recipe = Recipe.of(seed, population, scenario, days, start=start, off=frozenset(off))
     outcomes = [*OUTCOMES, CANCEL]
     if target not in outcomes:
         raise bad_argument("target", target, f"one of {', '.join(outcomes)}")

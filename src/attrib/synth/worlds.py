@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrib.kernels._jit import jit
-from attrib.synth.kernels import born, clock, parent_of, revenue, whole_life
+from attrib.synth.clocks import by_week, clock
+from attrib.synth.kernels import born, parent_of, revenue, whole_life
 from attrib.synth.random import customer_key, process_key, stream_key, uniform
 from attrib.synth.records import (
     ADVOCACY,
@@ -108,9 +109,9 @@ def _mark(life: Life, n: int, recruited: bool, w: Switches, p: Params, used: NDA
 
 
 @jit
-def _instant(t: float, _p: Params) -> int:
+def _instant(t: float, p: Params) -> int:
     """The time of an event as its row has it."""
-    return int(clock(t))
+    return int(clock(by_week(t, p.week, p.days)))
 
 
 @jit
