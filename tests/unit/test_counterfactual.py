@@ -16,6 +16,8 @@ from polars.testing import assert_frame_equal
 import attrib
 from attrib import synth
 from attrib.errors import SpecError
+from attrib.synth.mechanisms import Follows, Induces, Observation, Pair
+from attrib.synth.scenarios import scenario
 from reference_games import shapley
 
 SIZE = 1_500
@@ -32,6 +34,19 @@ MARKETS = {
     "plain": MARKET,
     "no referral touch": replace(MARKET, channels=CHANNELS[:3]),
     "contract": replace(MARKET, channels=CHANNELS[2:], later=synth.Later(refers=0.02, asked=0.6, ask_lift=8.0)),
+    "mechanisms": replace(
+        MARKET,
+        channels=(
+            replace(CHANNELS[0], induces=(Induces("direct", 6.0), Induces("email", 2.0, days=3.0)), drift=0.5),
+            replace(CHANNELS[1], seen=0.5),
+            replace(CHANNELS[2], follows=(Follows("visit", 8.0, days=4.0),), wearout=0.3, carryover=3.0),
+        ),
+        pairs=(Pair("display", "email", 3.0), Pair("direct", "email", 0.2, ordered=True)),
+        wander=0.5,
+        months=(0.5, 1.5) * 6,
+        week=(1.0, 1.0, 1.0, 1.0, 1.0, 3.0, 3.0),
+        observation=Observation(devices=2.0, delay=3.0),
+    ),
     "silent": replace(MARKET, channels=CHANNELS[1:3], later=synth.Later(contract=False, refers=0.01)),
 }
 STAGES = synth.STAGES
@@ -46,7 +61,7 @@ def seen(
     population: synth.Population, off: frozenset[str], target: str = "purchase"
 ) -> dict[str | None, tuple[int, Fraction]]:
     """Conversions and value of a world as journeys have them: of the target (None), of leaving each stage."""
-    data = synth.generate(SIZE, 3, days=DAYS, population=population, off=off)
+    data = synth.generate(SIZE, 3, days=DAYS, population=population, off=off, observed=False)
     found: dict[str | None, tuple[int, Fraction]] = dict.fromkeys([None, *STAGES], (0, Fraction(0)))
     # A table without rows is an error: somebody is touched once, and that is all of them.
     stranger = pl.DataFrame({"customer_id": -1, "timestamp": synth.generator.START, "channel": "x"})
@@ -142,6 +157,41 @@ def test_credit_and_baseline_are_the_conversions_that_methods_see():
             else:
                 theirs, ours = (one.select(pl.col("conversions", "value").sum()) for one in (theirs, ours))
             assert_frame_equal(theirs, ours, rel_tol=1e-9)
+
+
+def test_scenarios_count_what_happens_whether_it_is_seen_or_not():
+    steps = {"seed": 4, "scenario": "everything", "days": 90}
+    found = synth.counterfactual(300, **steps).outcome
+    data = synth.generate(300, observed=False, **steps)
+    bought = data.outcomes.filter(outcome="purchase")
+    assert found.shapley["conversions"].sum() == pytest.approx(bought.height)
+    assert found.shapley["value"].sum() == pytest.approx(bought["value"].sum())
+    assert found.removal["channel"].to_list() == names_of(scenario("everything").population)
+    lost = (
+        bought.height
+        - synth.generate(300, observed=False, off=frozenset({"social"}), **steps)
+        .outcomes.filter(outcome="purchase")
+        .height
+    )
+    assert column(found.removal, "conversions")["social"] == lost
+
+
+def test_pairs_of_induced_touches_are_worlds_without_those_touches(monkeypatch):
+    market = MARKETS["mechanisms"]
+    params = synth.generator.Recipe.params
+    found = synth.counterfactual(SIZE, 3, days=DAYS, population=market, players="stage_channel").outcome
+    channels = [one.name for one in market.channels]
+    for stage, name, conversions in found.removal.select("stage", "channel", "conversions").iter_rows():
+        reaches = np.full((3, 5), fill_value=True)
+        reaches[channels.index(name), STAGES.index(stage)] = False
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                synth.generator.Recipe, "params", lambda one, reaches=reaches: params(one)._replace(reaches=reaches)
+            )
+            data = synth.generate(SIZE, 3, days=DAYS, population=market, observed=False)
+        whole = world("mechanisms", channels, None, 0)
+        assert conversions == whole - data.outcomes.filter(outcome="purchase").height
+    assert found.removal.filter(channel="direct")["conversions"].abs().max() > 0  # by way of pairs
 
 
 def test_pairs_of_stage_and_channel_are_worlds_without_those_touches(monkeypatch):
