@@ -37,6 +37,8 @@ _PARTS = "Files a table, in folders touchpoints and outcomes; by default one, ab
 
 _LATER = "Customers who have bought live on: content or not, they buy, refer and leave, by cancelling or in silence."
 _TRUTH = "With --later: dates of truth.parquet; by default 2025-08-29, when a campaign asks for referrals."
+_SCENARIO = "The market: a preset, such as clean, retargeting or everything (all: attrib.synth.SCENARIOS), or a file."
+_OBSERVED = "What the log sees (the default), or all true events under the customers' own ids."
 _TRUTH_AT = "2025-08-29"
 
 app = typer.Typer(
@@ -153,6 +155,8 @@ def synth(
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Rows in random order.")] = False,
     dirty: Annotated[float, typer.Option(min=0, max=1, help="Share of faulty rows to mix in.")] = 0.0,
     ids: Annotated[str, typer.Option(help="Customers as integer, or as string of 36 characters.")] = "integer",
+    scenario: Annotated[str | None, typer.Option(metavar="NAME|FILE.toml", help=_SCENARIO)] = None,
+    observed: Annotated[bool, typer.Option("--observed/--true", help=_OBSERVED)] = True,
     later: Annotated[str | None, typer.Option(metavar="contract|silent", help=_LATER)] = None,
     truth_at: Annotated[list[str] | None, typer.Option(metavar="DATE", help=_TRUTH)] = None,
     quiet: Quiet = False,
@@ -168,12 +172,15 @@ def synth(
             raise SpecError("bad_argument", f"{found} of --customers and --touchpoints is given", hint="give one")
         from attrib.synth import files
 
+        if scenario is not None and (later or truth_at):
+            hint = "give one; a file of your own may have [population.later]"
+            raise SpecError("bad_argument", "--scenario is given with --later or --truth-at", hint=hint)
         market, dates = _lasting(later, truth_at)
         with _progress(quiet or as_json) as progress:
             written = files.write(
                 wanted["customers"], seed, out, touchpoints=wanted["touchpoints"], parts=wanted["parts"],
                 shuffle=shuffle, dirty=dirty, ids=ids, threads=threads, progress=progress,  # type: ignore[arg-type]
-                population=market, truth_at=dates,
+                population=market, scenario=scenario, observed=observed, truth_at=dates,
             )  # fmt: skip
         if as_json:
             places = [str(place) for place in written.values()]

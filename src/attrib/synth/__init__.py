@@ -10,22 +10,31 @@ from attrib.synth.counterfactual import Counterfactual, Increments, counterfactu
 from attrib.synth.files import write
 from attrib.synth.generator import Synthetic, batches, generate
 from attrib.synth.later import Later
+from attrib.synth.mechanisms import Follows, Induces, Observation, Pair
+from attrib.synth.scenarios import SCENARIOS, Scenario, scenario
 from attrib.synth.truths import Truth, truth
 
 __all__ = [
     "CHANNELS",
     "OUTCOMES",
+    "SCENARIOS",
     "STAGES",
     "Channel",
     "Counterfactual",
+    "Follows",
     "Increments",
+    "Induces",
     "Later",
+    "Observation",
+    "Pair",
     "Population",
+    "Scenario",
     "Synthetic",
     "Truth",
     "batches",
     "counterfactual",
     "generate",
+    "scenario",
     "truth",
     "write",
 ]

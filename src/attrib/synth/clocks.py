@@ -25,7 +25,7 @@ def by_week(t: float, week: NDArray[np.float64], days: float) -> float:
     x = t - first
     for i in range(7):
         if x < week[i + 1]:
-            return first + i + (x - week[i]) / (week[i + 1] - week[i])
+            return float(first + i + (x - week[i]) / (week[i + 1] - week[i]))
     return first + 7.0
 
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, fields
 
 from attrib.errors import SpecError
 from attrib.synth.later import REFERRAL, REFERRAL_ASK, Later
-from attrib.synth.mechanisms import OUTCOMES, Follows, Induces, Observation, Pair, number
+from attrib.synth.mechanisms import OUTCOMES as _OUTCOMES
+from attrib.synth.mechanisms import Follows, Induces, Observation, Pair, number
 
 STAGES = ("awareness", "consideration", "decision", "loyalty", "advocacy")
+OUTCOMES = _OUTCOMES
 WORD_OF_MOUTH = "word_of_mouth"
 
 PerStage = tuple[float, float, float, float, float]

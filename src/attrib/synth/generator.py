@@ -399,7 +399,7 @@ def generate(
     >>> sorted(data.outcomes["outcome"].unique())
     ['intent', 'purchase', 'referral', 'visit']
     """
-    check_counts(customers)
+    check_counts(customers, threads=threads)
     recipe = Recipe.of(
         seed, population, scenario, days, dirty=dirty, start=start, ids=ids, campaign=campaign, off=frozenset(off),
         observed=observed,

@@ -14,7 +14,7 @@ from attrib.kernels._jit import jit
 from attrib.synth.clocks import by_week, clock
 from attrib.synth.lasting import lasting, live_on
 from attrib.synth.living import is_advocate, live, person
-from attrib.synth.observing import in_order, known_as, logged, recorded, reorder
+from attrib.synth.observing import in_order, known_as, logged, recorded, reorder, sorted_already
 from attrib.synth.random import customer_key, exponential, normal, process_key, stream_key, uniform
 from attrib.synth.records import (
     ASK,
@@ -212,7 +212,7 @@ def simulate(seed: np.uint64, first: int, count: int, p: Params) -> Events:
                     value[n_outcome] = revenue(key, draw, p)
                 referrer[n_outcome] = parent
                 n_outcome += 1
-        if p.log.on:
+        if p.log.on and not sorted_already(customer[touches:n_touch], time[touches:n_touch]):
             order = in_order(customer[touches:n_touch], time[touches:n_touch])
             reorder(customer[touches:n_touch], order)
             reorder(time[touches:n_touch], order)
@@ -221,12 +221,12 @@ def simulate(seed: np.uint64, first: int, count: int, p: Params) -> Events:
             reorder(cost[touches:n_touch], order)
             if p.later.on:
                 reorder(score[touches:n_touch], order)
+        if p.log.on and not sorted_already(o_customer[outcomes:n_outcome], o_time[outcomes:n_outcome]):
             order = in_order(o_customer[outcomes:n_outcome], o_time[outcomes:n_outcome])
             reorder(o_customer[outcomes:n_outcome], order)
             reorder(o_time[outcomes:n_outcome], order)
             reorder(outcome[outcomes:n_outcome], order)
             reorder(value[outcomes:n_outcome], order)
-            reorder(referrer[outcomes:n_outcome], order)
     # Copies: a view would keep the oversized arrays alive.
     return Events(
         customer[:n_touch].copy(),

@@ -56,7 +56,7 @@ def consumed(base: float, amplitude: NDArray[np.float64], j: int, fades: NDArray
     for f in range(fades.size):
         if amplitude[j, f] != 0.0:
             area -= amplitude[j, f] * fades[f] * math.expm1(-dt / fades[f])
-    return base * area
+    return float(base * area)
 
 
 @jit
@@ -83,7 +83,7 @@ def wait(base: float, amplitude: NDArray[np.float64], j: int, fades: NDArray[np.
         x += step
         if abs(step) <= 1e-9:
             break
-    return x
+    return float(x)
 
 
 @jit
@@ -107,7 +107,7 @@ def _inclined(key: np.uint64, advocate: bool, z: float, shift: int, wander: floa
     """Intent after so many redraws of the part that does not last."""
     lasting = _ADVOCATE_INTENT if advocate else 0.0
     mood = normal(stream_key(key, _MOOD), shift)
-    return lasting + math.sqrt(1.0 - wander) * (z - lasting) + math.sqrt(wander) * mood
+    return float(lasting + math.sqrt(1.0 - wander) * (z - lasting) + math.sqrt(wander) * mood)
 
 
 @jit
@@ -116,8 +116,7 @@ def _factors(advocate, z, w, traits, log_hazard, enthusiasm, out):
     C = traits.size
     for k in range(C):
         out[k] = math.exp(traits[k].intent * z + traits[k].digital * w)
-    for k in range(C, out.size):
-        out[k] = math.exp(log_hazard * (z - 0.5 * log_hazard))
+    out[C:] = math.exp(log_hazard * (z - 0.5 * log_hazard))
     if advocate:
         out[C + REFERRAL] *= enthusiasm
 
@@ -152,7 +151,7 @@ def _height(amplitude: NDArray[np.float64], j: int) -> float:
     height = 1.0
     for f in range(amplitude.shape[1]):
         height += amplitude[j, f]
-    return height
+    return float(height)
 
 
 @jit

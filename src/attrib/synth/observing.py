@@ -67,25 +67,24 @@ def recorded(key: np.uint64, k: int, draw: int, t: float, done: float, p: Params
     """When an outcome is recorded: a purchase late, a cancellation not before the purchases (`done`)."""
     C = p.lift.shape[0]
     if k == C + PURCHASE and p.log.delay > 0.0:
-        return t + p.log.delay * exponential(stream_key(key, p.keys[k] ^ _RECORDED), draw)
-    return max(t, done) if k == C + CANCEL else t
+        return float(t + p.log.delay * exponential(stream_key(key, p.keys[k] ^ _RECORDED), draw))
+    return float(max(t, done) if k == C + CANCEL else t)
+
+
+@jit
+def sorted_already(customer: NDArray[np.int64], time: NDArray[np.int64]) -> bool:
+    """Whether one customer's rows are in order of id and time."""
+    for i in range(1, customer.size):
+        if customer[i] < customer[i - 1] or (customer[i] == customer[i - 1] and time[i] < time[i - 1]):
+            return False
+    return True
 
 
 @jit
 def in_order(customer: NDArray[np.int64], time: NDArray[np.int64]) -> NDArray[np.int64]:
     """Order of one customer's rows by id and time; what is equal stays as it is."""
-    order = np.arange(customer.size)
-    for i in range(1, customer.size):  # nearly in order
-        row = order[i]
-        j = i
-        while j > 0 and (
-            customer[order[j - 1]] > customer[row]
-            or (customer[order[j - 1]] == customer[row] and time[order[j - 1]] > time[row])
-        ):
-            order[j] = order[j - 1]
-            j -= 1
-        order[j] = row
-    return order
+    order = np.argsort(time, kind="mergesort")
+    return order[np.argsort(customer[order], kind="mergesort")]
 
 
 @jit

@@ -85,7 +85,8 @@ def _column(population: Population, name: str) -> NDArray[np.float64]:
 def _fades(population: Population) -> list[float]:
     """Distinct fading times in days, the population's carry-over first."""
     lifts = [channel.carryover for channel in population.channels if channel.carryover is not None]
-    boosts = {effect.days for channel in population.channels for effect in (*channel.induces, *channel.follows)}
+    boosts = {effect.days for channel in population.channels for effect in channel.induces}
+    boosts |= {effect.days for channel in population.channels for effect in channel.follows}
     return list(dict.fromkeys(map(float, [population.carryover, *lifts, *sorted(boosts)])))
 
 
@@ -145,7 +146,7 @@ def _week(population: Population, start: datetime) -> NDArray[np.float64]:
     share = np.roll(np.array(population.week, np.float64), -start.weekday())
     passed = np.r_[0.0, np.cumsum(share) * (7.0 / share.sum())]
     passed[-1] = 7.0
-    return passed
+    return np.asarray(passed, np.float64)
 
 
 def _log(population: Population, *, observed: bool) -> LogParams:
