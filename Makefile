@@ -72,7 +72,7 @@ format: $(STAMP)  ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-SUITES := startup solve tally run profile ingest memory growth scoring engines
+SUITES := startup solve tally run profile ingest memory growth scoring replay engines
 
 bench: $(STAMP)  ## time and memory of every suite at 10^6 touchpoints, in minutes; writes docs/benchmarks.md anew
 	@set -e; for suite in $(SUITES); do $(BIN)/python -m benchmarks.$$suite $(ARGS); done
@@ -90,6 +90,7 @@ bench-full: $(STAMP) $(PEERS)/.bench-installed  ## the same up to 10^8 touchpoin
 	$(BIN)/python -m benchmarks.memory --touchpoints 1e6 1e7 1e8
 	$(BIN)/python -m benchmarks.growth --full
 	$(BIN)/python -m benchmarks.scoring --touchpoints 1e6 1e7
+	$(BIN)/python -m benchmarks.replay
 	$(BIN)/python -m benchmarks.engines --touchpoints 1e6 1e7 1e8
 	$(BIN)/python -m benchmarks.peers --journeys 1e5 1e6
 	$(BIN)/python -m benchmarks.page

@@ -6,6 +6,7 @@ Importing this package loads no compiler; numba is imported when the first custo
 from __future__ import annotations
 
 from attrib.synth.config import CHANNELS, OUTCOMES, STAGES, Channel, Population
+from attrib.synth.counterfactuals import Counterfactual, Increments, counterfactual
 from attrib.synth.files import write
 from attrib.synth.generator import Synthetic, batches, generate
 from attrib.synth.later import Later
@@ -19,7 +20,9 @@ __all__ = [
     "SCENARIOS",
     "STAGES",
     "Channel",
+    "Counterfactual",
     "Follows",
+    "Increments",
     "Induces",
     "Later",
     "Observation",
@@ -29,6 +32,7 @@ __all__ = [
     "Synthetic",
     "Truth",
     "batches",
+    "counterfactual",
     "generate",
     "scenario",
     "truth",

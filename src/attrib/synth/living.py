@@ -214,7 +214,8 @@ def live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life)
     k = p.word_of_mouth if recruited else -1
     which = -1
     while True:
-        if k >= 0:
+        reached = k >= C or (k >= 0 and (which < 0 or p.reaches[k, stage]))
+        if reached:
             if n == life.time.size:
                 life = Life(doubled(life.time), doubled(life.process), doubled(life.draw), doubled(life.score))
             life.time[n] = t
@@ -236,7 +237,7 @@ def live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life)
             else:
                 stage = ADVOCACY
             restart = stage != entered
-        elif k >= 0:
+        elif reached:
             if p.traits[k].lifts:
                 # A null channel must not come here: even a change of rounding would desynchronise replays.
                 effect = _effect(k, t, before, p) if p.traits[k].modified else 1.0
@@ -260,7 +261,7 @@ def live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life)
                     open_ += not unsolved[m]
                     unsolved[m] = True
             before[0, k] = t
-        if p.boosts and k >= 0 and (k >= C or p.traits[k].boosts):
+        if p.boosts and reached and (k >= C or p.traits[k].boosts):
             for j in range(C):
                 if p.links[k, j].boost > 0.0:
                     remaining[j] -= consumed(base[j], amplitude, j, fades, t - since[j])

@@ -49,6 +49,7 @@ def pack(population: Population, off: frozenset[str], start: datetime, days: int
     links = _links(population, fades)
     return Params(
         exposure=_column(population, "exposure") / 30.0 * on[:, None],
+        reaches=np.full(lift.shape, fill_value=True),
         lift=lift,
         traits=_traits(population, fades, links),
         links=links,
