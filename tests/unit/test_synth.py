@@ -236,9 +236,12 @@ def test_the_order_of_channels_is_irrelevant(data):
     assert_frame_equal(replay.outcomes, data.outcomes.filter(pl.col("customer_id") < 1_000))
 
 
-def test_without_word_of_mouth_nobody_is_brought():
+def test_without_word_of_mouth_nobody_is_brought(data):
     replay = synth.generate(2_000, seed=1, off=frozenset({"word_of_mouth"}))
     assert replay.outcomes["referrer_id"].null_count() == replay.outcomes.height
+    # Whom nobody can bring any more does not come unaided instead.
+    lived = pl.concat([data.touchpoints["customer_id"], data.outcomes["customer_id"]])
+    assert replay.touchpoints["customer_id"].is_in(lived.implode()).all()
 
 
 # --- dirty rows -------------------------------------------------------------------------------------

@@ -127,7 +127,8 @@ class Recipe:
             log_hazard=float(population.intent),
             advocates=float(population.advocates),
             enthusiasm=float(population.enthusiasm),
-            recruits=0.0 if self.off & {WORD_OF_MOUTH, REFERRAL} else float(population.recruits),
+            recruits=float(population.recruits),
+            brings=not self.off & {WORD_OF_MOUTH, REFERRAL},
             median=float(population.revenue[0]),
             spread=float(population.revenue[1]),
             days=float(self.days),
@@ -393,7 +394,7 @@ def generate(
         The market; by default twelve channels.
     off : frozenset of str
         Channels that reach nobody; all other random draws stay as they are. Without
-        ``word_of_mouth`` no customer is brought by a referral.
+        ``word_of_mouth`` those whom only a referral brings never come.
     threads : int, optional
         By default one a core. Has no influence on the events.
 

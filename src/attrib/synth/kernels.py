@@ -55,6 +55,7 @@ _ADVOCATE_INTENT = 0.8  # standard deviations
 _DELAY = 5.0  # mean days from a referral to the recruit's arrival
 _PROBES = 48  # customer numbers a recruit tries for an advocate: 1 - 0.85 ** 48 = 0.9996
 _GENERATIONS = 64
+UNAIDED, NOBODY = -1, -2  # instead of a parent: comes without a referral; a recruit for whom no referrer is found
 _US_PER_MS = 1_000
 
 
@@ -278,6 +279,16 @@ def _referrer(seed: np.uint64, customer: int, stream: np.uint64, p: Params) -> i
 
 
 @jit
+def parent_of(seed: np.uint64, customer: int, p: Params) -> int:
+    """Whose referral alone would bring a customer, whatever happens; UNAIDED or NOBODY where there is no such one."""
+    stream = stream_key(customer_key(seed, customer), _RECRUIT)
+    if uniform(stream, 0) >= p.recruits:
+        return UNAIDED
+    parent = _referrer(seed, customer, stream, p)
+    return parent if parent >= 0 else NOBODY
+
+
+@jit
 def born(seed: np.uint64, customer: int, p: Params, life: Life) -> tuple[float, int, Life]:
     """Arrival (nan: never) and referrer (-1: nobody) of a customer.
 
@@ -288,11 +299,10 @@ def born(seed: np.uint64, customer: int, p: Params, life: Life) -> tuple[float, 
     depth = 0
     chain[0] = customer
     while True:
-        stream = stream_key(customer_key(seed, chain[depth]), _RECRUIT)
-        if uniform(stream, 0) >= p.recruits:
+        parent = parent_of(seed, chain[depth], p)
+        if parent == UNAIDED:
             break
-        parent = _referrer(seed, chain[depth], stream, p)
-        if parent < 0 or depth + 1 == _GENERATIONS:
+        if parent == NOBODY or depth + 1 == _GENERATIONS or not p.brings:
             return math.nan, -1, life
         depth += 1
         chain[depth] = parent

@@ -73,7 +73,8 @@ class Params(NamedTuple):
     log_hazard: float
     advocates: float
     enthusiasm: float
-    recruits: float  # 0 where word of mouth is switched off
+    recruits: float
+    brings: bool  # false where word of mouth is switched off: recruits never come
     median: float
     spread: float
     days: float
