@@ -23,6 +23,7 @@ from attrib.console import warn_of as _warn
 from attrib.errors import EXIT_CODES, SpecError
 
 if TYPE_CHECKING:
+    from attrib.experiment import Result as Findings
     from attrib.job import Result
     from attrib.modelling import Outcome
     from attrib.synth import Population
@@ -247,6 +248,30 @@ def evaluate(
         _show_model(done, quiet, as_json)
 
 
+@app.command()
+def experiment(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Folders that hold experiment.toml.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what earlier runs have computed.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether results and page are up to date.")] = False,
+    mlflow: Annotated[str | None, typer.Option(metavar="URI", help="Log to MLflow, too.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Carry out experiments: several models on many data sets; interrupted ones go on where they were."""
+    with _errors(as_json):
+        from attrib import experiment
+
+        if check:
+            faults = [f"{folder}: {fault}" for folder in folders for fault in experiment.check(folder)]
+            experiment.raise_stale(faults)
+        for folder in () if check else folders:
+            with _progress(quiet or as_json) as progress:
+                done = experiment.run(folder, workers=workers, fresh=fresh, mlflow=mlflow, progress=progress)
+            _show_experiment(done, quiet, as_json)
+            experiment.raise_failed(done)
+
+
 @app.command(name="warm-up")
 def warm_up(quiet: Quiet = False, as_json: Json = False) -> None:
     """Compile all kernels into the cache, so that no later run has to."""
@@ -295,6 +320,17 @@ def _show(result: Result, quiet: bool, as_json: bool) -> None:
 
         pieces = (result.credit, result.funnel, result.ledger, result.rejected, result.manifest, result.files)
         _draw(lambda width: terminal.result_parts(*pieces, width))
+
+
+def _show_experiment(done: Findings, quiet: bool, as_json: bool) -> None:
+    """Print what an experiment found."""
+    _warn(done.warnings)
+    if as_json:
+        _say_json({"status": "ok", **done.record})
+    elif not quiet:
+        from attrib.report import findings
+
+        _draw(lambda width: findings.finding_parts(done.tables.summary, done.files, width))
 
 
 def _show_model(done: Outcome, quiet: bool, as_json: bool) -> None:

@@ -87,7 +87,10 @@ def _run(
     if asked & {"stability", "log_likelihood", "auc"}:
         first, second = _halves(data, unit.seed)
         if "stability" in asked:
-            half = [_credits(experiment, part, None, unit.seed)[0] for part in (first, second)]
+            # chance answers anew on each half: seeds of experiments are below 2^53
+            half = [
+                _credits(experiment, part, None, unit.seed + n * 2**53)[0] for n, part in enumerate((first, second))
+            ]
         if asked & {"log_likelihood", "auc"}:
             foretold = _foretold(experiment, first, second)
     truth = {(r[STAGE], r[CHANNEL]): r for r in needed["truth"]["truth"]} if "truth" in needed else None
@@ -105,7 +108,7 @@ def _run(
                 scores["stability"] = 1 - _between(half[0].get(model), half[1].get(model), stage)
             if foretold is not None:
                 scores |= foretold.get((model, stage), {})
-            kept = {name: _finite(scores.get(name)) for name in experiment.spec.metrics}
+            kept: dict[str, Any] = {name: _finite(scores.get(name)) for name in experiment.spec.metrics}
             rows.append({"model": model, STAGE: stage, **kept})
             if experiment.spec.players:
                 players += game.players()

@@ -25,7 +25,7 @@ from attrib.faults import nearest
 from attrib.schemas import CHANNEL, CUSTOMER, OUTCOME, STAGE, TIME
 from attrib.spec import JourneysSpec
 
-DEFAULT = "default"  # the generator as it is, but for recruits: see _options
+DEFAULT = "default"  # the generator as it is, without a scenario
 ORDERS = 8  # random orders of the channels, each taken forwards and backwards
 BLOCKS = 20  # of customers, for the errors of increments
 
@@ -52,7 +52,7 @@ def check_scenario(name: str) -> None:
         raise SpecError(
             "unknown_scenario", f"scenario {name!r} is not known{nearest(name, [DEFAULT])}", hint=f"there is {DEFAULT}"
         )
-    synth.scenario(name)  # type: ignore[attr-defined]
+    synth.scenario(name)
 
 
 def events(scenario: str, customers: int, seed: int, days: int | None = None) -> Events:
@@ -139,9 +139,7 @@ def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
 def _options(scenario: str, days: int | None) -> dict[str, Any]:
     length: dict[str, Any] = {} if days is None else {"days": days}
     if scenario == DEFAULT:
-        # Without word of mouth, customers whom only a referral would have brought exist anyway, and buy: its
-        # increment would be negative. So here nobody needs a referral to exist.
-        return {"population": synth.Population(recruits=0.0)} | length
+        return {"population": synth.Population()} | length
     found = synth.scenario(scenario)  # type: ignore[attr-defined]
     return {"population": found.population, "days": found.days} | length
 
