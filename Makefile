@@ -61,12 +61,13 @@ test-all: test  ## the tests on the other Pythons too, where present
 	    $(MAKE) --no-print-directory test PYTHON="$$found" VENV=.venv-$$version || exit 1; \
 	done
 
-check: $(STAMP)  ## formatter, linter, types, import layers, doctests
+check: $(STAMP)  ## formatter, linter, types, import layers, doctests, experiments up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet -p tests.conftest --doctest-modules src
+	$(BIN)/attrib experiment --check experiments/*/
 
 format: $(STAMP)  ## format, and mend what the linter can
 	$(BIN)/ruff format .
