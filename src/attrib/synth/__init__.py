@@ -6,6 +6,7 @@ Importing this package loads no compiler; numba is imported when the first custo
 from __future__ import annotations
 
 from attrib.synth.config import CHANNELS, OUTCOMES, STAGES, Channel, Population
+from attrib.synth.counterfactual import Counterfactual, Increments, counterfactual
 from attrib.synth.files import write
 from attrib.synth.generator import Synthetic, batches, generate
 from attrib.synth.later import Later
@@ -16,11 +17,14 @@ __all__ = [
     "OUTCOMES",
     "STAGES",
     "Channel",
+    "Counterfactual",
+    "Increments",
     "Later",
     "Population",
     "Synthetic",
     "Truth",
     "batches",
+    "counterfactual",
     "generate",
     "truth",
     "write",

@@ -111,6 +111,7 @@ class Recipe:
         keys = [f"channel:{name}" for name in names] + [f"outcome:{name}" for name in OUTCOMES]
         return Params(
             exposure=column("exposure") / 30.0 * on[:, None],
+            reaches=np.full(lift.shape, True),
             lift=lift,
             intent=column("intent"),
             digital=column("digital"),

@@ -144,7 +144,8 @@ def _live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life
     k = p.word_of_mouth if recruited else -1
     which = -1
     while True:
-        if k >= 0:
+        reached = k >= C or (k >= 0 and (which < 0 or p.reaches[k, stage]))
+        if reached:
             if n == life.time.size:
                 life = Life(doubled(life.time), doubled(life.process), doubled(life.draw), doubled(life.score))
             life.time[n] = t
@@ -166,7 +167,7 @@ def _live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life
             else:
                 stage = ADVOCACY
             restart = stage != before
-        elif k >= 0 and p.lifts[k]:
+        elif reached and p.lifts[k]:
             # A null channel must not come here: even a change of rounding would desynchronise replays.
             fade = math.exp(-(t - stocked) / p.carryover)
             for s in range(stock.size):

@@ -57,6 +57,9 @@ class Params(NamedTuple):
     """A population as arrays, in the order of its channels."""
 
     exposure: NDArray[np.float64]  # C, S: touches per day
+    # C, S: false: touches that come in this stage do not happen, and the channel's others stay where they are.
+    # Only up to where `later` begins; exposure 0 takes all touches of a channel away.
+    reaches: NDArray[np.bool_]
     lift: NDArray[np.float64]  # C, S
     intent: NDArray[np.float64]  # C
     digital: NDArray[np.float64]  # C
