@@ -178,11 +178,26 @@ def test_a_fault_of_ours_is_a_row_too_and_is_tried_again(place, monkeypatch):
 
 
 def test_without_the_truth_the_runs_fail_and_say_why(place):
-    folder = place(("[worlds]", '[journeys]\nstages = "three"\nview = "resolved"\n\n[worlds]'))
+    folder = place(("[worlds]", '[journeys]\nstages = "three"\n\n[worlds]'))
     done = experiment.run(folder, workers=1)
     assert done.failures[0]["of"] == "truth"
     assert done.tables.results["error"].to_list() == ["no_truth"] * 3
     assert done.tables.results["message"][0].startswith("the truth failed: ")
+
+
+@pytest.mark.parametrize(("view", "stages"), [("advance", 5), ("resolved", 1)])
+def test_stages_meet_their_truth(place, view, stages):
+    folder = place(
+        ("[worlds]", f'[journeys]\nstages = "five"\nview = "{view}"\n\n[worlds]'),
+        ('["share_error", "stability"]', '["share_error", "increment_error"]'),
+        ("seeds = 3", "seeds = 1"),
+    )
+    done = experiment.run(folder, workers=1)
+    results = done.tables.results.filter(model="linear")
+    assert done.failures == ()
+    assert results.height == stages
+    assert results["share_error"].is_between(0, 1).all()
+    assert results["increment_error"].null_count() == 0
 
 
 def _die(experiment, task):
@@ -200,7 +215,7 @@ def test_a_process_that_is_killed_costs_one_run(place, monkeypatch):
 
 
 def test_the_command_says_so_in_its_exit_code(place):
-    folder = place(("[worlds]", '[journeys]\nstages = "three"\nview = "resolved"\n\n[worlds]'))
+    folder = place(("[worlds]", '[journeys]\nstages = "three"\n\n[worlds]'))
     process = command(folder, "--workers", "1", "--quiet")
     _, err = process.communicate()
     assert process.returncode == 5

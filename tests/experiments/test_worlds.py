@@ -1,8 +1,5 @@
-"""The truth about small games, from the definition; and about a world with a channel that does nothing."""
+"""The truth as experiments take it, and the events of a world."""
 
-from itertools import permutations
-
-import numpy as np
 import polars as pl
 import pytest
 
@@ -11,65 +8,54 @@ from attrib.errors import SpecError
 from attrib.experiments import worlds
 from attrib.spec import JourneysSpec
 
-CHANNELS = ("a", "b", "c")
-WORTH = {
-    "": [1, 3], "a": [2, 4], "b": [1, 3], "c": [3, 3], "ab": [6, 6], "ac": [4, 4], "bc": [3, 5], "abc": [9, 9],
-}  # fmt: skip
+CUSTOMERS, SEED = 400, 5
 
 
-def worth(on):
-    return {None: np.array(WORTH["".join(sorted(on))], np.float64)}
+def sold(outcome="purchase"):
+    return synth.generate(CUSTOMERS, SEED).outcomes.filter(outcome=outcome).height / CUSTOMERS
 
 
-def shapley(channel):
-    """Mean of what a channel adds, over all orders in which the channels may join."""
-    gains = []
-    for order in permutations(CHANNELS):
-        before = "".join(sorted(order[: order.index(channel)]))
-        gains.append(np.mean(WORTH["".join(sorted(before + channel))]) - np.mean(WORTH[before]))
-    return np.mean(gains)
+@pytest.fixture(scope="module")
+def plain():
+    return worlds.truth("default", CUSTOMERS, SEED, JourneysSpec())
 
 
-def test_increments_and_shapley_values():
-    table = worlds.of_games(worth, CHANNELS, seed=1, orders=400)
-    rows = {row["channel"]: row for row in table.rows(named=True)}
-    for channel in CHANNELS:
-        without = "".join(sorted(set(CHANNELS) - {channel}))
-        assert rows[channel]["increment"] == np.mean(WORTH["abc"]) - np.mean(WORTH[without])
-        assert rows[channel]["shapley"] == pytest.approx(shapley(channel), abs=4 * rows[channel]["shapley_se"] + 1e-12)
-    assert rows[None]["increment"] == 2
-    assert table["shapley"].sum() == pytest.approx(np.mean(WORTH["abc"]) - np.mean(WORTH[""]))
-    apart = np.array(WORTH["abc"]) - np.array(WORTH["bc"])
-    assert rows["a"]["increment_se"] == pytest.approx(apart.std(ddof=1) / np.sqrt(2))
+def test_shapley_values_and_the_baseline_add_up_to_what_was_sold(plain):
+    baseline = plain.filter(pl.col("channel").is_null())
+    assert plain["shapley"].sum() + baseline["increment"].item() == pytest.approx(sold())
+    assert baseline["shapley"].item() == 0
 
 
-def test_a_channel_without_effect_has_no_truth_to_its_name():
-    table = worlds.truth("default", 400, 5, JourneysSpec())
-    assert table.filter(channel="direct").select("increment", "shapley").row(0) == (0, 0)
-    sold = synth.generate(400, 5).outcomes.filter(outcome="purchase").height / 400
-    assert table["shapley"].sum() + table.filter(pl.col("channel").is_null())["increment"].item() == pytest.approx(sold)
+def test_increments_are_what_is_lost_without_the_channel(plain):
+    for channel in ("email", "store", "word_of_mouth", "direct"):
+        without = synth.generate(CUSTOMERS, SEED, off=frozenset({channel})).outcomes.filter(outcome="purchase").height
+        assert plain.filter(channel=channel)["increment"].item() == pytest.approx(sold() - without / CUSTOMERS)
+    assert plain.filter(channel="direct").select("increment", "shapley").row(0) == (0, 0)
+
+
+def test_another_target():
+    table = worlds.truth("default", CUSTOMERS, SEED, JourneysSpec(target="visit"))
+    rest = table.filter(pl.col("channel").is_null())["increment"].item()
+    assert table["shapley"].sum() + rest == pytest.approx(sold("visit"))
 
 
 def test_stages_are_games_of_their_own():
-    table = worlds.truth("default", 200, 5, JourneysSpec(stages="three"))
-    assert table["stage"].unique(maintain_order=True).to_list() == ["awareness", "consideration", "decision"]
+    table = worlds.truth("default", CUSTOMERS, SEED, JourneysSpec(stages="five"))
+    assert table["stage"].unique(maintain_order=True).to_list() == list(synth.STAGES)
+    assert table.filter(pl.col("channel").is_null()).height == 5
     assert table.filter(stage="awareness", channel="display")["shapley"].item() > 0
 
 
-def test_conversions_of_stages_are_those_of_journeys():
-    from attrib import Journeys, Linear
-
-    data = synth.generate(300, 2)
-    found = worlds._converting(data, JourneysSpec(stages="five"))
-    credit = Linear().credit(Journeys.from_events(data.touchpoints, data.outcomes, stages="five"))
-    # touches make customers enter stages, but only milestones make them leave
-    expected = dict(credit.group_by("stage").agg(pl.col("conversions").sum()).cast({"stage": pl.String}).iter_rows())
-    assert {stage: len(who) for stage, who in found.items()} == {k: pytest.approx(v) for k, v in expected.items()}
+def test_in_the_view_resolved_stage_and_channel_play_together():
+    table = worlds.truth("default", CUSTOMERS, SEED, JourneysSpec(stages="five", view="resolved"))
+    rest = table.filter(pl.col("channel").is_null())
+    assert rest["stage"].to_list() == [None]
+    assert table["shapley"].sum() + rest["increment"].item() == pytest.approx(sold())
 
 
 def test_what_has_no_truth():
-    with pytest.raises(SpecError, match="resolved is not known"):
-        worlds.truth("default", 100, 1, JourneysSpec(stages="three", view="resolved"))
+    with pytest.raises(SpecError, match="the truth of stages = 'three' is not known"):
+        worlds.truth("default", 100, 1, JourneysSpec(stages="three"))
 
 
 def test_events_are_those_of_the_generator():
