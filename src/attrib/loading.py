@@ -18,24 +18,28 @@ from attrib.engines.local import LocalEngine
 from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
 from attrib.faults import nearest
-from attrib.io.sources import InlineOutcome
+from attrib.io.sources import InlineOutcome, open_table
 from attrib.journeys import Journeys
 from attrib.methods import METHODS
-from attrib.methods.base import Method
+from attrib.methods.base import Method, has_touch_rule, touch_rule_of
 from attrib.schemas import STAGE
 from attrib.spec import JobSpec, ModelSpec, read_job, read_model
 from attrib.stages import StageColumn, StageModel, resolve_stages
 
 SECRET = re.compile("secret|password|token|credential|access.?key", re.IGNORECASE)  # options whose value is not written
-OUTPUTS = (
-    "credit.parquet",
-    "rejected.parquet",
+OPTIONAL = (  # not in every run
     "funnel.parquet",
     "spend.parquet",
-    "credit.csv",
     "spend.csv",
-    "run.json",
+    "referral_adjusted.parquet",
+    "referral_adjusted.csv",
+    "referral_adjusted_summary.parquet",
+    "referral_adjusted_rejected.parquet",
+    "retention_adjusted.parquet",
+    "retention_adjusted.csv",
+    "retention_adjusted_summary.parquet",
 )
+OUTPUTS = ("credit.parquet", "rejected.parquet", "credit.csv", *OPTIONAL, "run.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +133,39 @@ class Job:
         everywhere = isinstance(self.stages, StageModel) and ask.view == "advance"
         return Costs(total_costs(table, keys, everywhere=everywhere), table.fingerprint())
 
+    @property
+    def asks_for_adjusted(self) -> bool:
+        """Whether the job wants credit by what customers are worth."""
+        return self.spec.referral_adjusted is not None or self.spec.retention_adjusted is not None
+
+    def values(self) -> list[str]:
+        """Name the files of values that adjusted credit takes, each once."""
+        asked = (self.spec.referral_adjusted, self.spec.retention_adjusted)
+        named = [table.values for table in asked if table is not None and table.values is not None]
+        return list(dict.fromkeys(named))
+
+    def fingerprints_of_values(self) -> list[dict[str, Any]]:
+        """What identifies these files."""
+        return [open_table(self.path(written), "values").fingerprint() for written in self.values()]
+
+    def sharing(self) -> dict[str, Method]:
+        """Methods that have shares of each journey, which adjusted credit divides by.
+
+        Raises
+        ------
+        SpecError
+            ``no_touch_shares`` if there is none.
+        """
+        found = {name: method for name, method in self.methods.items() if has_touch_rule(method)}
+        if not found:
+            touch_rule_of(next(iter(self.methods.values())))
+        return found
+
     def feeds_on_itself(self) -> str | None:
         """Name the input that would hold the files of ``output``: overwritten, or read by the next run."""
         output = self.output.resolve()
         source = self.spec.input
-        for written in filter(None, (source.touchpoints, source.outcomes, source.paths, source.costs)):
+        for written in filter(None, (source.touchpoints, source.outcomes, source.paths, source.costs, *self.values())):
             place = Path(self.path(written)).resolve()
             if place.is_dir() and output.is_relative_to(place):
                 return written
@@ -173,7 +205,10 @@ def load(path: str | Path) -> Job:
             hint = "give one of them another name, or remove it"
             raise SpecError("duplicate_model", f"two models are called {name!r}", hint=hint, name=name)
         methods[name] = method
-    return Job(spec, folder, methods, _stages(spec, folder))
+    job = Job(spec, folder, methods, _stages(spec, folder))
+    if job.asks_for_adjusted:
+        job.sharing()
+    return job
 
 
 def build_method(method: str, parameters: Mapping[str, Any], where: str) -> Method:

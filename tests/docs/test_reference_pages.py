@@ -17,6 +17,8 @@ TABLES = {
     "`[journeys]`": spec.JourneysSpec,
     "`[[models]]`": spec.ModelSpec,
     "`[intervals]`": spec.IntervalsSpec,
+    "`[referral_adjusted]`": spec.ReferralAdjustedSpec,
+    "`[retention_adjusted]`": spec.RetentionAdjustedSpec,
     "`[output]`": spec.OutputSpec,
     "`[engine]`": spec.EngineSpec,
     "A model file of the later stages": spec_models.EstimatorFile,

@@ -345,3 +345,43 @@ def test_models_in_the_wrong_places_are_named():
     buying, spending = BetaGeoNBD(), GammaGamma()
     with pytest.raises(SpecError, match="bgnbd is a GammaGamma"):
         lifetime_value(spending, buying, [1], [2.0], [3.0], [4.0], 10)
+
+
+# --- frames ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [pl.DataFrame, pl.LazyFrame, pd.DataFrame, dict])
+def test_one_frame_stands_for_its_columns(make):
+    columns = dict(zip(("frequency", "recency", "T"), simulate(1, 800), strict=True))
+    table = make({"customer_id": np.arange(800), **columns})
+    fitted = BetaGeoNBD().fit(table)
+    assert fitted.params_ == BetaGeoNBD().fit(*columns.values()).params_
+    assert np.array_equal(fitted.p_alive(table), fitted.p_alive(*columns.values()))
+    assert np.array_equal(fitted.expected_purchases(9.0, table), fitted.expected_purchases(9.0, *columns.values()))
+
+    spent = {
+        "frequency": [2, 1, 7, 1, 2, 3, 1, 5, 4] * 20,
+        "monetary": [22.4, 120, 33.7, 5.8, 75.6, 40, 14, 8.2, 20] * 20,
+    }
+    worth = GammaGamma().fit(make(spent))
+    assert worth.params_ == GammaGamma().fit(**spent).params_
+    assert np.array_equal(worth.expected_value(make(spent)), worth.expected_value(**spent))
+
+
+def test_frames_that_do_not_serve():
+    table = pl.DataFrame({"frequency": [1], "recency": [2.0]})
+    for call, error, words in (
+        (lambda: BetaGeoNBD().fit(table), DataError, "1 of 3 required columns is missing from customers: T"),
+        (lambda: BetaGeoNBD().fit(table, [1.0]), SpecError, "columns are given beside a frame as frequency"),
+        (
+            lambda: BetaGeoNBD().fit([1], [1.0]),
+            SpecError,
+            "T: not given; pass the columns frequency, recency, T, or one",
+        ),
+        (lambda: model().p_alive(3), SpecError, "recency, T: not given"),
+        (lambda: GammaGamma().fit(table), DataError, "missing from customers: monetary"),
+        (lambda: GammaGamma().fit([1, 2]), SpecError, "monetary: not given"),
+    ):
+        with pytest.raises(error, match=words):
+            call()
+    assert spending().expected_value(0) == spending().expected_value(0, None)  # a customer without repeat purchase

@@ -39,6 +39,7 @@ X = pl.DataFrame(
 Y = RNG.random(N) < 0.2 + 0.1 * (X["plan"] == "month").to_numpy()
 DURATION, LEFT = RNG.gamma(2, 10, N), RNG.random(N) < 0.6
 COUNT = np.where(Y, RNG.poisson(1, N) + 1, 0)
+ASKED = np.random.default_rng(3).random(N) < 0.5
 FREQUENCY, RECENCY, T = (
     [2, 1, 0, 0, 7, 1, 0, 3, 12, 0] * 20,
     [30.4, 1.7, 0, 0, 36.4, 5, 0, 14.1, 31, 0] * 20,
@@ -54,7 +55,7 @@ def classifier(model, calibration="sigmoid", **more):
 
 def referral(model):
     fitted = ReferralLikelihood(model, check_leaks=False).fit(
-        X, Y, count=COUNT, value=COUNT * 20.0, asked=X["calls"].to_numpy() > 1, propensity=0.5
+        X, Y, count=COUNT, value=COUNT * 20.0, asked=ASKED, propensity=0.5
     )
     return fitted, lambda m: np.column_stack(
         [m.predict_proba(X), m.expected_referrals(X), m.expected_value(X, asked=True), m.uplift(X)["uplift"]]

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from attrib.lifecycle.buying.purchases import purchase_summary, silence
     from attrib.lifecycle.classifying.classifier import ChurnClassifier
     from attrib.lifecycle.classifying.referral import ReferralLikelihood
+    from attrib.lifecycle.classifying.targets import referral_targets
     from attrib.lifecycle.contractual.episodes import time_varying_rows
+    from attrib.lifecycle.contractual.lifetime import contract_value
     from attrib.lifecycle.contractual.riskset import calibration_at, cumulative_incidence
     from attrib.lifecycle.contractual.survival import SurvivalChurn
     from attrib.lifecycle.grouping.personas import Personas
@@ -37,6 +39,7 @@ _HOMES = {
     "SavedModel": "saving.storage",
     "SurvivalChurn": "contractual.survival",
     "calibration_at": "contractual.riskset",
+    "contract_value": "contractual.lifetime",
     "cumulative_incidence": "contractual.riskset",
     "decisions": "acting.deciding",
     "drift": "judging.drifting",
@@ -49,6 +52,7 @@ _HOMES = {
     "open_model": "saving.storage",
     "policy_value": "acting.policy",
     "purchase_summary": "buying.purchases",
+    "referral_targets": "classifying.targets",
     "reliability": "judging.evaluation",
     "save": "saving.storage",
     "silence": "buying.purchases",
@@ -66,6 +70,7 @@ __all__ = [
     "SavedModel",
     "SurvivalChurn",
     "calibration_at",
+    "contract_value",
     "cumulative_incidence",
     "decisions",
     "drift",
@@ -78,6 +83,7 @@ __all__ = [
     "open_model",
     "policy_value",
     "purchase_summary",
+    "referral_targets",
     "reliability",
     "save",
     "silence",

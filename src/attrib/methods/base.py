@@ -216,6 +216,11 @@ def touch_rule_of(method: Any) -> RuleSums:
     return rule
 
 
+def has_touch_rule(method: Method) -> bool:
+    """Whether the method has shares of each journey, so that :func:`touch_rule_of` finds a rule."""
+    return method._touch_rule() is not None  # noqa: SLF001 - methods and their base share it
+
+
 def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
     """Credit of the data as they are, with exact sums."""
     warn_about(method, tallies)

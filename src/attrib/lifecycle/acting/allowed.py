@@ -68,7 +68,7 @@ def _granted(table: pl.DataFrame, channels: Sequence[str], rule: Any, name: str,
         for channel in channels:
             says = rule.get(channel, missing)
             if isinstance(says, str):
-                require_columns("snapshot", table.columns, [says])
+                require_columns("snapshot", table.columns, [says], hint=f"{name} must name columns of flags")
                 out[channel] = _flags(table[says], name)
             elif isinstance(says, bool):
                 out[channel] = np.full(table.height, says)
@@ -76,7 +76,8 @@ def _granted(table: pl.DataFrame, channels: Sequence[str], rule: Any, name: str,
                 raise SpecError("bad_value", f"{name}[{clean(channel, 80)!r}] = {says!r:.80} is not a column of flags")
         return out
     frame = collected(rule)
-    require_columns(name, frame.columns, [CUSTOMER, CHANNEL, name])
+    hint = f"{name} is a frame of customer_id, channel and {name} (true or false), or a mapping of channel to column"
+    require_columns(name, frame.columns, [CUSTOMER, CHANNEL, name], hint=hint)
     frame = frame.select(
         pl.col(CUSTOMER).cast(pl.String), pl.col(CHANNEL).cast(pl.String), pl.Series(name, _flags(frame[name], name))
     )
@@ -108,7 +109,7 @@ def _capped(
         raise SpecError("bad_value", f"caps = {caps!r:.80} is no mapping", hint='e.g. {"mail": (3, "7d")}')
     if touchpoints is None:
         raise SpecError("bad_value", "caps are counted in touchpoints, which are missing", hint="pass touchpoints=")
-    require_columns("snapshot", table.columns, [DATE])
+    require_columns("snapshot", table.columns, [DATE], hint="caps are counted back from it: use attrib.snapshot")
     events = read_events(touchpoints, None, columns, (), 0.05)
     if (events.zone is None) != (getattr(table.schema[DATE], "time_zone", None) is None):
         raise DataError("mixed_zones", "of the dates of the snapshot and the touchpoints, one carries a time zone")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
-from attrib.errors import DataError, SolveError
+from attrib.errors import DataError, SolveError, SpecError
+from attrib.io.sources import open_table
 from attrib.lifecycle.base.estimator import Estimator
+from attrib.schemas import require_columns
 from attrib.values import REPLICATES, check_seed, generator
 
 Floats = npt.NDArray[np.float64]
@@ -201,6 +204,42 @@ def _is_covariance(matrix: Floats) -> bool:
     except np.linalg.LinAlgError:
         return False
     return True
+
+
+def is_frame(values: Any) -> bool:
+    """Whether it is a table rather than one column."""
+    return isinstance(values, (Mapping, pl.LazyFrame)) or hasattr(type(values), "columns")
+
+
+def columns_of(**given: Any) -> list[Any]:
+    """Columns as they were given, or those of one frame, given in place of the first.
+
+    Raises
+    ------
+    SpecError
+        ``bad_argument`` where columns are missing, or stand beside a frame.
+    DataError
+        ``missing_columns``.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"customer_id": [7], "frequency": [2], "monetary": [9.5]})
+    >>> [column.to_list() for column in columns_of(frequency=frame, monetary=None)]
+    [[2], [9.5]]
+    """
+    names = list(given)
+    first, *rest = given.values()
+    missing = [name for name in names[1:] if given[name] is None]
+    hint = f"pass the columns {', '.join(names)}, or one frame that has them"
+    if not is_frame(first):
+        if missing:
+            raise SpecError("bad_argument", f"{', '.join(missing)}: not given", hint=hint)
+        return [first, *rest]
+    if len(missing) < len(rest):
+        raise SpecError("bad_argument", f"columns are given beside a frame as {names[0]}", hint=hint)
+    table = open_table(pl.DataFrame(first) if isinstance(first, Mapping) else first, "customers")
+    require_columns("customers", table.schema, names)
+    return list(table.collect(table.frame.select(names)))
 
 
 def numbers(name: str, values: Any) -> Floats:

@@ -11,6 +11,7 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
+from attrib.lifecycle.base.columns import features_only
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import Floats, collected, customer_folds, read_customers, read_labels
@@ -116,7 +117,8 @@ class ChurnClassifier(TwoClasses):
         Parameters
         ----------
         X : frame
-            Features, a row each customer (and date); polars, pandas or another library that narwhals knows.
+            Features, a row each customer (and date); polars, pandas or another library that narwhals knows. The keys
+            of a snapshot (``customer_id``, ``date``) are left out, with a warning; its label is refused.
         y : array-like
             True and false, 0 and 1, or two texts; the later one in sorted order is predicted.
         customers : array-like, optional
@@ -143,7 +145,7 @@ class ChurnClassifier(TwoClasses):
             Where the leak report names a feature.
         """
         recipe = self._recipe()
-        table = collected(X)
+        table = features_only(collected(X))
         classes, positive = read_labels(y, table.height)
         recipe = replace(recipe, class_weight=_by_class(self.class_weight, classes))
         codes = read_customers(customers, table.height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,13 @@ def numbers_of(table: pl.DataFrame, name: str, given: Any, otherwise: str | None
             return None
     if isinstance(given, str):
         if given not in table.columns:
-            raise SpecError("bad_value", f"{name} = {clean(given, _WIDTH)!r} is no column of the snapshot")
+            near = get_close_matches(given, table.columns, n=1)
+            hint = (
+                f"did you mean {clean(near[0], _WIDTH)!r}?"
+                if near
+                else f"found: {clean(', '.join(table.columns), 500)}"
+            )
+            raise SpecError("bad_value", f"{name} = {clean(given, _WIDTH)!r} is no column of the snapshot", hint=hint)
         values = table[given]
     else:
         values = given if isinstance(given, pl.Series) else pl.Series(column(name, given), strict=False)
