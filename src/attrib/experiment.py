@@ -1,7 +1,7 @@
 """An experiment from file to files: a question, the runs that answer it, tables, and a page. Read :func:`run` first.
 
-``experiments/<question>/experiment.toml`` says what is compared; beside it come ``results.csv``, ``run.json``,
-``README.md`` and, if asked for, ``players.csv``, ``agreement.csv`` and ``results.svg``.
+``experiments/<question>/experiment.toml`` says what is compared; beside it come ``results.csv``, ``summary.csv``,
+``run.json``, ``README.md`` and, if asked for, ``players.csv``, ``agreement.csv`` and ``results.svg``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import json
 import os
 import platform
+import re
 import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from attrib.schemas import STAGE
 __all__ = ["Experiment", "Result", "check", "load", "run"]
 
 RUN = "run.json"
+_MOST = 10  # kinds of warnings that are told
 OPTIONAL = ("players.csv", "agreement.csv", page.FIGURE)
 
 
@@ -102,7 +104,7 @@ def run(
     workers = workers or LocalEngine().workers
     known, runs = _tasks(experiment)
     if fresh:
-        kept.clear(set())
+        kept.clear()
     total, told = len(known) + len(runs), 0
 
     def tell() -> None:
@@ -121,10 +123,11 @@ def run(
     failures = [_where(task.unit) | fault for task in (*known, *runs) for fault in failures_of(found[task.key])]
     record = _record(experiment, recorder, tables, [found[task.key] for task in (*known, *runs)], failures, runs)
     files, notes = _write(experiment, tables, record)
-    kept.clear({task.key for task in (*known, *runs)})
+    said = [note for result in found.values() for note in result.get("warnings", ())]
+    notes = (*_each_once(said), *notes)
     if mlflow is not None:
         record["mlflow_run"] = tracking.log(experiment, tables, record, files, mlflow)
-    return Result(tables, record, files, tuple(failures), (*recorder.warnings(), *notes))
+    return Result(tables, record, files, tuple(failures), notes)
 
 
 def check(folder: str | Path) -> tuple[str, ...]:
@@ -209,6 +212,15 @@ def _tasks(experiment: Experiment) -> tuple[list[Task], list[Task]]:
     return list(known.values()), runs
 
 
+def _each_once(said: Sequence[str]) -> tuple[str, ...]:
+    """What runs warn of, most often first; the same words with other numbers are not told again."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for note in said:
+        kinds[re.sub(r"\d[\d,.]*", "#", note)].append(note)
+    often = sorted(kinds.values(), key=len, reverse=True)
+    return tuple(f"{notes[0]} (in {len(notes)} runs)" if len(notes) > 1 else notes[0] for notes in often[:_MOST])
+
+
 def _where(unit: Unit) -> dict[str, Any]:
     of = {} if unit.kind == "run" else {"of": unit.kind}
     return {**of, "world": unit.world, "customers": unit.customers, "setting": unit.setting.name, "seed": unit.seed}
@@ -245,7 +257,7 @@ def _record(
 def _write(experiment: Experiment, tables: Tables, record: dict[str, Any]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Write all files, run.json last; what a person wrote into the page stays."""
     folder = experiment.folder
-    outputs: dict[Path, sinks.Writer] = {folder / "results.csv": sinks.csv(tables.results)}
+    outputs = {folder / f"{name}.csv": sinks.csv(getattr(tables, name)) for name in ("results", "summary")}
     for name, table in (("players.csv", tables.players), ("agreement.csv", tables.agreement)):
         if table is not None and table.width:
             outputs[folder / name] = sinks.csv(table)

@@ -53,9 +53,17 @@ class WorldsSpec(_Strict):
 
 
 class FilesSpec(InputSpec):
-    """``[[data]]``: files with a name; the other keys are those of ``[input]`` of a job."""
+    """``[[data]]``: files with a name; the other keys are those of ``[input]`` of a job, but for costs."""
 
     name: Text
+
+    @model_validator(mode="after")
+    def _without_costs(self) -> Self:
+        if self.costs is not None:
+            raise PydanticCustomError(
+                "excluded_key", "costs does not belong here: experiments on files do not use them"
+            )
+        return self
 
 
 class SettingSpec(_Strict):

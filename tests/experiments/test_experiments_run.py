@@ -43,7 +43,7 @@ def test_an_experiment_from_file_to_files(place):
     assert told[0] == ("runs", 0, 4)
     assert told[-1] == ("runs", 4, 4)
     record = json.loads((folder / "run.json").read_text())
-    assert record["files"] == ["results.csv", "players.csv", "agreement.csv", "results.svg", "README.md"]
+    assert record["files"] == ["results.csv", "summary.csv", "players.csv", "agreement.csv", "results.svg", "README.md"]
     assert record["seeds"] == [0, 1, 2]
     assert {file.name for file in done.files} == {*record["files"], "run.json"}
     text = (folder / "README.md").read_text()
@@ -164,6 +164,17 @@ def test_a_model_without_an_answer_is_a_row(place, monkeypatch):
     assert "3 runs failed" in (folder / "README.md").read_text()
     with pytest.raises(SolveError, match="3 runs failed, the first with no_answer"):
         experiment.raise_failed(done)
+
+
+def test_what_models_warn_of_is_told_once(place, monkeypatch):
+    monkeypatch.setattr(Linear, "_remarks", lambda *_: iter(["this is about 3 touches"]))
+    done = experiment.run(place(), workers=1)
+    assert done.warnings[0] == "this is about 3 touches (in 3 runs)"
+
+
+def test_warnings_that_differ_in_numbers_are_one():
+    found = experiment._each_once(["2 of 9 left", "all gone", "3 of 1,234.5 left"])
+    assert found == ("2 of 9 left (in 2 runs)", "all gone")
 
 
 def test_a_fault_of_ours_is_a_row_too_and_is_tried_again(place, monkeypatch):

@@ -24,6 +24,7 @@ from typing import Any
 from attrib.errors import AttribError, ResourceError
 from attrib.experiments.plan import Experiment, Unit
 from attrib.io import sinks
+from attrib.io.manifest import Recorder
 
 Result = dict[str, Any]
 Told = Callable[[], None]
@@ -66,11 +67,10 @@ class Kept:
         """Write a result, whole or not at all."""
         sinks.write_one(self.folder / f"{key}.json", sinks.document({"key": key, **result}))
 
-    def clear(self, keep: set[str]) -> None:
-        """Remove the results of other specs and other code."""
+    def clear(self) -> None:
+        """Forget all results."""
         for file in self.folder.glob("*.json"):
-            if file.stem not in keep:
-                file.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
 
 
 def carry_out(
@@ -146,8 +146,11 @@ def work(experiment: Experiment, task: Task) -> Result:
             why = {"key": "missing", "message": "its result is not there"} if found is None else found["failed"]
             return {"failed": {"key": why["key"], "message": f"the {name} failed: {why['message']}"}}
         needed[name] = found
+    recorder = Recorder()
     try:
-        return compute(experiment, task.unit, needed)
+        with recorder.phase("work"):
+            result: Result = compute(experiment, task.unit, needed)
+        return {**result, "warnings": list(recorder.warnings())}
     except AttribError as error:
         return {"failed": {"key": error.key, "message": error.message}}
     except MemoryError:
