@@ -265,11 +265,13 @@ def experiment(
         if check:
             faults = [f"{folder}: {fault}" for folder in folders for fault in experiment.check(folder)]
             experiment.raise_stale(faults)
+        failures = []
         for folder in () if check else folders:
             with _progress(quiet or as_json) as progress:
                 done = experiment.run(folder, workers=workers, fresh=fresh, mlflow=mlflow, progress=progress)
             _show_experiment(done, quiet, as_json)
-            experiment.raise_failed(done)
+            failures += done.failures
+        experiment.raise_failed(failures)
 
 
 @app.command(name="warm-up")

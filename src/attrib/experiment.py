@@ -14,7 +14,7 @@ import platform
 import re
 import subprocess
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -179,7 +179,7 @@ def raise_stale(faults: Sequence[str]) -> None:
         raise SpecError("stale_experiment", f"experiments are not up to date:{listed}", hint=hint, faults=list(faults))
 
 
-def raise_failed(result: Result) -> None:
+def raise_failed(failures: Sequence[Mapping[str, Any]]) -> None:
     """Raise if runs failed; everything has been written by then.
 
     Raises
@@ -187,13 +187,13 @@ def raise_failed(result: Result) -> None:
     SolveError
         ``runs_failed``.
     """
-    if result.failures:
-        first = result.failures[0]
+    if failures:
+        first, many = failures[0], f"{len(failures)} runs" if len(failures) > 1 else "1 run"
         raise SolveError(
             "runs_failed",
-            f"{len(result.failures)} runs failed, the first with {first['key']}: {first['message']}",
+            f"{many} failed, the first with {first['key']}: {first['message']}",
             hint="results.csv has a row for each; when the reason is gone, run again: only they are computed",
-            failures=len(result.failures),
+            failures=len(failures),
         )
 
 

@@ -1,4 +1,4 @@
-"""docs/experiments.md tells of every key, with its default, and of every metric; results in the repository are current."""
+"""docs/experiments.md tells of every key and metric; the experiments of the repository are up to date."""
 
 import re
 import tomllib

@@ -163,7 +163,7 @@ def test_a_model_without_an_answer_is_a_row(place, monkeypatch):
     assert done.tables.results.filter(model="linear")["share_error"].null_count() == 0
     assert "3 runs failed" in (folder / "README.md").read_text()
     with pytest.raises(SolveError, match="3 runs failed, the first with no_answer"):
-        experiment.raise_failed(done)
+        experiment.raise_failed(done.failures)
 
 
 def test_what_models_warn_of_is_told_once(place, monkeypatch):
