@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -265,7 +265,7 @@ def experiment(
         if check:
             faults = [f"{folder}: {fault}" for folder in folders for fault in experiment.check(folder)]
             experiment.raise_stale(faults)
-        failures = []
+        failures: list[dict[str, Any]] = []
         for folder in () if check else folders:
             with _progress(quiet or as_json) as progress:
                 done = experiment.run(folder, workers=workers, fresh=fresh, mlflow=mlflow, progress=progress)
