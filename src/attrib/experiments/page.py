@@ -107,7 +107,7 @@ def _one_metric(experiment: Experiment, summary: pl.DataFrame, cells: pl.DataFra
     for cell in cells.rows(named=True):
         rows = summary.filter(pl.all_horizontal(pl.col(k).eq_missing(pl.lit(v)) for k, v in cell.items()))
         columns.append((label(cell, cells), _texts(rows, metric)))
-    yield from ("", f"### {WORDS[metric].capitalize()}")
+    yield from ("", f"### {WORDS[metric][:1].upper()}{WORDS[metric][1:]}")
     yield from _table(experiment.models, columns)
 
 
