@@ -204,7 +204,7 @@ def load(path: str | Path) -> Job:
     spec, folder = read_job(path), Path(path).resolve().parent
     methods: dict[str, Method] = {}
     for number, entry in enumerate(spec.models, start=1):
-        method = _method(entry, folder, f"{Path(path).name}: [[models]] no. {number}")
+        method = method_of(entry, folder, f"{Path(path).name}: [[models]] no. {number}")
         name = entry.name or method.label
         if name in methods:
             hint = "give one of them another name, or remove it"
@@ -255,7 +255,8 @@ def build_method(method: str, parameters: Mapping[str, Any], where: str) -> Meth
     return built
 
 
-def _method(entry: ModelSpec, folder: Path, where: str) -> Method:
+def method_of(entry: ModelSpec, folder: Path, where: str) -> Method:
+    """Make the method of an entry of ``[[models]]``; model files are looked up from the folder."""
     if entry.file is None:
         return build_method(str(entry.method), entry.parameters, where)
     model = read_model(folder / entry.file)
