@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from attrib.lifecycle.grouping.personas import personas
     from attrib.methods import (
         METHODS,
+        AdditiveHazard,
+        BaggedLogistic,
         CustomWeights,
         FirstTouch,
         LastNonDirect,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         Linear,
         Markov,
         PositionBased,
+        ShaoLi,
         Shapley,
         TimeDecay,
     )
@@ -66,8 +69,8 @@ _HOMES = {
     "attrib.lifecycle.grouping.personas": ("personas",),
     "attrib.lifecycle.acting.policy": ("policy_value",),
     "attrib.methods": (
-        "METHODS", "CustomWeights", "FirstTouch", "LastNonDirect", "LastTouch", "Linear", "Markov", "PositionBased",
-        "Shapley", "TimeDecay",
+        "METHODS", "AdditiveHazard", "BaggedLogistic", "CustomWeights", "FirstTouch", "LastNonDirect", "LastTouch",
+        "Linear", "Markov", "PositionBased", "ShaoLi", "Shapley", "TimeDecay",
     ),
     "attrib.snapshots.snapshot": ("snapshot",),
     "attrib.snapshots.split": ("SnapshotSplit",),
@@ -79,9 +82,11 @@ _MODULES = ("stages", "synth", "testing")
 __all__ = [
     "METHODS",
     "STAGES",
+    "AdditiveHazard",
     "AdjustedCredit",
     "AttribError",
     "AttribWarning",
+    "BaggedLogistic",
     "Comparison",
     "CustomWeights",
     "DataError",
@@ -97,6 +102,7 @@ __all__ = [
     "PositionBased",
     "RejectedError",
     "ResourceError",
+    "ShaoLi",
     "Shapley",
     "SnapshotSplit",
     "SolveError",

@@ -22,10 +22,10 @@ from attrib.methods.base import (
     cells_of,
     check_journeys,
     replace_sums,
+    sums_for,
     warn_about,
     warn_of_nulls,
 )
-from attrib.needs import Need
 from attrib.schemas import CONVERSIONS, METHOD, SHARE, STAGE
 from attrib.values import OTHER_SIDE
 from attrib.views.frames import game_columns, player_columns
@@ -190,10 +190,7 @@ class _Side:
         again: bool = False,
     ) -> _Side:
         """Credit the journeys, and their replicates."""
-        needs: dict[Need, None] = {}
-        for method in methods.values():
-            needs |= dict.fromkeys(method._needs())  # noqa: SLF001 - the protected part of Method
-        tallies = journeys.tallies(tuple(needs), units=resampling is not None)
+        tallies = sums_for(journeys, methods.values(), units=resampling is not None)
         cells, chosen = cells_of(tallies), list(methods.values())
         n, games = len(cells.game), slice(0, tallies.n_games)
         for method in chosen if not again else ():
