@@ -62,7 +62,7 @@ def _rows_of(rows: Rows, table: str, number: int) -> Ints:
     """Rows of a game in each bucket: within a bucket, tables are in the order of games."""
     if table not in rows.memo:
         games, starts = rows.tables[table]["game"], rows.starts[table]
-        most = int(games.max(initial=0)) + 2
+        most = int(games.max(initial=0)) + 3  # the last game with rows, an empty one, and its end
         unit = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         rows.memo[table] = np.searchsorted(
             unit * most + games, np.arange(len(starts) - 1)[:, None] * most + np.arange(most)[None, :]
