@@ -275,9 +275,13 @@ VARIANTS: dict[str, Variant] = {
             attrib.BaggedLogistic(bags=5, seed=1),
             None,
             {
-                "not_negative": UNLIKELY, "null_player": UNLIKELY, "renaming": BAGS, "copies": BAGS, "additive": BAGS,
+                "not_negative": UNLIKELY,
+                "null_player": UNLIKELY,
+                "renaming": BAGS,
+                "copies": BAGS,
+                "additive": BAGS,
                 "definition": BAGS,
-            },  # fmt: skip
+            },
         ),
         rule(
             "hazard",

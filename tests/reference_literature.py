@@ -84,7 +84,9 @@ def watched(built: Built, end: Any, lookback: Any) -> dict[Game, list[tuple[Jour
                     if other.customer == journey.customer and other.times and other.times[0] > journey.times[-1]
                 ]
                 stop = min([end, *later])
-                ages = [_days(stop - time if lookback is None else min(stop - time, lookback)) for time in journey.times]
+                ages = [
+                    _days(stop - time if lookback is None else min(stop - time, lookback)) for time in journey.times
+                ]
             else:
                 continue
             found.setdefault(game, []).append((journey, ages))

@@ -314,7 +314,9 @@ def test_the_nearer_touch_gets_more(name):
 def groups_of_four(**bought: int) -> tuple[list[Any], list[Any]]:
     """Four customers meet each channel at 0; so many of them buy at 2, and the data end at 9."""
     met = [touch for channel in bought for i in range(4) for touch in touches(f"{channel}{i}", f"0{channel}")]
-    return met, [row for channel, n in bought.items() for i in range(n) for row in outcomes(f"{channel}{i}", "2purchase")]
+    return met, [
+        row for channel, n in bought.items() for i in range(n) for row in outcomes(f"{channel}{i}", "2purchase")
+    ]
 
 
 @for_every_variant
@@ -331,9 +333,9 @@ def test_each_touch_adds_to_the_hazard(name):
 
 @for_every_variant
 def test_two_groups_have_one_strength(name):
-    """In one group two of four customers who meet a buy, and two of four who meet b; in the other none who meet a, and all
-    who meet b. In each, one more meets both, and buys. Together a and b have one strength each, between those of the
-    groups, and the credit of the two who met both is not what it was apart.
+    """In one group two of four customers who meet a buy, and two of four who meet b; in the other none who meet a, and
+    all who meet b. In each, one more meets both, and buys. Together a and b have one strength each, between those of
+    the groups, and the credit of the two who met both is not what it was apart.
     """
     found = []
     for wins in ({"a": 2, "b": 2}, {"a": 0, "b": 4}):
@@ -347,9 +349,9 @@ def test_two_groups_have_one_strength(name):
 
 @for_every_variant
 def test_the_search_ends_near_the_maximum(name):
-    """Two of four customers who meet a buy, and three of four who meet b; another meets both, and buys. The search for the
-    greatest likelihood ends where credit moves by less than a millionth of the conversions in a step; going on moves it
-    a little further.
+    """Two of four customers who meet a buy, and three of four who meet b; another meets both, and buys. The search for
+    the greatest likelihood ends where credit moves by less than a millionth of the conversions in a step; going on
+    moves it a little further.
     """
     met, bought = groups_of_four(a=2, b=3)
     tables = ([*met, *touches("x", "0a 1b"), *touches("y", "9c")], [*bought, *outcomes("x", "4purchase")])

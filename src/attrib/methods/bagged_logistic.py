@@ -64,7 +64,9 @@ class BaggedLogistic(Method):
     Examples
     --------
     >>> import attrib, polars as pl
-    >>> paths = pl.DataFrame({"path": ["a > b", "a", "b"], "total_conversions": [60, 10, 40], "total_null": [40, 90, 60]})
+    >>> paths = pl.DataFrame(
+    ...     {"path": ["a > b", "a", "b"], "total_conversions": [60, 10, 40], "total_null": [40, 90, 60]}
+    ... )
     >>> table = attrib.BaggedLogistic(bags=20).credit(attrib.Journeys.from_paths(paths))
     >>> round(table["conversions"].sum(), 6), table["kind"].to_list()
     (110.0, ['unattributed', 'baseline', 'player', 'player'])

@@ -80,17 +80,13 @@ class Credits:
     @property
     def first(self) -> Credits:
         """The first replicate."""
-        return Credits(*(None if part is None else part[0] for part in astuple(self)))
+        parts = (getattr(self, f.name) for f in fields(self))
+        return Credits(*(part if part is None else part[0] for part in parts))  # type: ignore[arg-type]
 
     @property
     def left(self) -> list[tuple[Floats, Floats]]:
         """Conversions and value of the baseline; nothing without one."""
         return [] if self.baseline is None or self.baseline_value is None else [(self.baseline, self.baseline_value)]
-
-
-def astuple(credit: Credits) -> tuple[Any, ...]:
-    """The arrays of a credit, not copied."""
-    return tuple(getattr(credit, f.name) for f in fields(credit))
 
 
 class Draw(Protocol):

@@ -76,8 +76,8 @@ def _rows_of(rows: Rows, table: str, number: int) -> Ints:
 class Fit:
     """A maximum: by player ``strength`` (β, conversions a touch), ``omega`` (a day), ``credit``, ``value``.
 
-    ``base``: constant hazard, a day; ``left`` and ``left_value``: what it is credited with; ``moved``: largest change of
-    credit in the last step, as a part of the conversions.
+    ``base``: constant hazard, a day; ``left`` and ``left_value``: what it is credited with; ``moved``: largest change
+    of credit in the last step, as a part of the conversions.
     """
 
     strength: Floats
@@ -247,7 +247,7 @@ def _values(at: _Point) -> tuple[Floats, Floats, Floats]:
 
 
 def _bend(a: Floats, b: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
-    """Where a way of two steps begins, its first step, and how the second differs: logarithms, 0 where there is none."""
+    """Where a way of two steps begins, its first step, how the second differs: logarithms, 0 where there is none."""
     some = c > 0
     x, y, z = (np.log(np.where(some, part, 1.0)) for part in (a, b, c))
     return x, y - x, z - 2 * y + x
