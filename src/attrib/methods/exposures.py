@@ -32,8 +32,9 @@ PACKED = 62  # bits of a number that holds player, game and age
 class Exposures:
     """The rows of a hazard model.
 
-    Tables ``journeys`` (those that convert: game, length, conversions, value), their ``touches`` in order (player, age),
-    ``risks``: other touches (game, player, age, count), and ``spans``: how long journeys were watched (game, days).
+    Tables ``journeys`` (those that convert: game, length, conversions, value), their ``touches`` in order (player,
+    age), ``risks``: other touches (game, player, age, count), and ``spans``: how long journeys were watched (game,
+    days).
     """
 
     method: str  # whom an error names

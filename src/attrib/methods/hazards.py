@@ -22,6 +22,7 @@ BLOCK = 16  # buckets summed in one go: fixed, so that threads change no digit
 RESOLUTION = 1 / 24  # days: shorter times are taken for so long, or a conversion at a touch would settle everything
 LARGEST_STEP = 4.0  # of the acceleration at first; it grows as steps succeed
 GROWTH = 4.0
+AWAY = 0.01  # from 0, as a part of where a search of one's own would begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,9 @@ def maximise(
         How blocks of buckets are worked through.
     """
     look = _Looking(game, weights, slowest, fastest, map_)
-    first = look.first(baseline=baseline) if start is None else (start.strength, start.omega, start.base)
+    first = look.first(baseline=baseline)
+    if start is not None:  # near it, but not at 0: no step would lead away from there
+        first = np.maximum(start.strength, AWAY * first[0]), start.omega, max(start.base, AWAY * first[2])
     at, done, moved, cap = look.at(*first), 1, np.inf, LARGEST_STEP
     whole = float(at.rest[3])
     while whole > 0 and done < steps:
