@@ -11,7 +11,7 @@ import numpy as np
 from attrib.errors import SpecError
 
 # purposes of randomness: the same seed gives each its own numbers
-REPLICATES, ORDERS, FOLDS, DEALT, OTHER_SIDE = range(5)
+REPLICATES, ORDERS, FOLDS, DEALT, OTHER_SIDE, BAGS = range(6)
 SEEDS = 2**63
 DATES = 'write dates such as "2024-06-01", datetime.date or datetime.datetime'
 
