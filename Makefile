@@ -38,7 +38,8 @@ demo: $(STAMP)  ## the main job on generated data: the per-stage table and where
 
 # The second run allows about one bucket of events in memory: everything larger goes through the spill folder. It leaves
 # out what forces that itself (awkward), what is about other packages, and Spark, the later stages, experiments, the
-# generator and its truth, where nothing spills. JOBS processes share the cores, so that the threads of linear algebra would only stand in each other's way.
+# generator and its truth, where nothing spills. JOBS processes share the cores, so that the threads of linear algebra
+# would only stand in each other's way.
 test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
 test: $(STAMP)  ## all tests but the doctests and the long ones, in memory and out of it, in JOBS processes
