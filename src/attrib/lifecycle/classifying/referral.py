@@ -52,8 +52,10 @@ class ReferralLikelihood(TwoClasses):
     ----------
     model, calibration, folds, seed, C
         As in `ChurnClassifier`.
-    alpha : float
-        Penalty on squared coefficients (of scaled features) of number and value given any, a row.
+    alpha : float, optional
+        Penalty on squared coefficients (of scaled features) of number and value given any, a row. By default chosen
+        out of fold, from 0.01 to no differences between customers at all. Fewer than ten customers who referred, a
+        column of the features, tell no differences whatever it is: all who refer then have one mean.
     check_leaks : bool
         Whether `fit` looks for features that know more than they should.
 
@@ -70,7 +72,8 @@ class ReferralLikelihood(TwoClasses):
     report_ : dict
         ``rows``, ``share`` (that refers); ``model`` and, given ``nps``, ``nps_alone`` (one rising curve of that
         column): ``auc``, ``pr_auc``, ``brier``, out of fold (the two numbers of a sigmoid calibration have seen all
-        rows); given ``asked``, ``arms``: rows, shares, effective rows of weights, mean number given any.
+        rows); ``amounts``, of ``count`` and ``value``: ``given_any`` (mean), ``alpha`` (None: one mean for all),
+        ``total_ratio`` (expected of the rows of training over what came); given ``asked``, ``arms``: rows, shares, effective rows of weights, mean number given any.
 
     References
     ----------
@@ -101,7 +104,7 @@ class ReferralLikelihood(TwoClasses):
         seed: int = 0,
         *,
         C: float = 1.0,
-        alpha: float = 0.01,
+        alpha: float | None = None,
         check_leaks: bool = True,
     ) -> None:
         self.model = model
@@ -168,8 +171,7 @@ class ReferralLikelihood(TwoClasses):
             a feature by its name counts asks (such as ``touches:referral_ask``).
         """
         recipe = Recipe(self.model, self.calibration, self.folds, self.seed, self.C).check()
-        if isinstance(self.alpha, bool) or not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < np.inf:
-            raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is not a number above 0")
+        self._check_alpha()
         check_same_rows(X=X, y=y, count=count, value=value, asked=asked, propensity=propensity, customers=customers)
         table = features_only(collected(X))
         rows = table.height
@@ -208,7 +210,17 @@ class ReferralLikelihood(TwoClasses):
                 name: arm_facts(treated == (name == "asked"), positive, numbers, weight)
                 for name, (_, weight) in parts.items()
             }
-        self.means_ = {k: Mean.fit(matrix, v, positive, least, self.alpha) for k, (v, least) in given.items()}
+        means = {}
+        for name, (amount, least) in given.items():
+            means[name], alpha = Mean.fit(matrix, amount, positive, least, unseen, fold, self.alpha)
+            ours = float((everybody.probability(matrix) * means[name].expect(matrix)).sum())
+            seen = float(amount.sum())
+            report.setdefault("amounts", {})[name] = {
+                "given_any": float(amount[positive].mean()),
+                "alpha": alpha,
+                "total_ratio": ours / seen if seen else None,
+            }
+        self.means_ = means
         self.arms_, self.design_, self.classes_, self.leaks_ = arms, design, classes, leaks
         self.report_ = report
         self.meaning_ = None if treated is None else (ASSOCIATION if chance is None else CAUSAL)
@@ -287,6 +299,11 @@ class ReferralLikelihood(TwoClasses):
         """Area under the precision-recall curve (average precision); a model that knows nothing reaches the share."""
         precision = needs("sklearn.metrics").average_precision_score
         return float(precision(self._labels(X, y), self.predict_proba(X)[:, 1]))
+
+    def _check_alpha(self) -> None:
+        fine = isinstance(self.alpha, (int, float)) and not isinstance(self.alpha, bool) and 0 < self.alpha < np.inf
+        if self.alpha is not None and not fine:
+            raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is neither a number above 0 nor None")
 
     def _any(self, matrix: Floats, asked: Any) -> Floats:
         if asked is None:
