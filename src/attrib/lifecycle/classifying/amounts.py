@@ -178,6 +178,13 @@ def _deviance(kind: str, amount: Floats, mean: Floats) -> Floats:
     return np.asarray(mean - amount * np.log(mean), dtype=np.float64)
 
 
+def amount_facts(some: Floats, expected: Floats, alpha: float | None) -> dict[str, float | None]:
+    """Facts that `report_` holds of the amounts of those who referred, and of what is expected of all."""
+    seen = float(some.sum())
+    ratio = float(expected.sum()) / seen if seen > 0 else None
+    return {"given_any": float(some.mean()), "alpha": alpha, "total_ratio": ratio}
+
+
 def check_amounts(given: dict[str, tuple[Floats, float]], positive: Bools) -> None:
     """Check that amounts and labels tell the same story."""
     if "count" in given:
