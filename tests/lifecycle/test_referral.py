@@ -17,6 +17,8 @@ from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import ReferralLikelihood
 from attrib.lifecycle.classifying.amounts import Mean
 from attrib.lifecycle.classifying.asking import ASSOCIATION, CAUSAL, TOLD, UNFIT, check_chances
+from attrib.lifecycle.judging import groups
+from attrib.lifecycle.tables import Rows
 
 
 def world(n: int, seed: int = 0, biased: bool = False) -> dict:
@@ -146,6 +148,22 @@ def test_totals_hold_whatever_the_features_are(seed, referring, features, tail, 
         ):
             assert seen.sum() / factor < expected.sum() < factor * seen.sum()
             assert (expected <= model.predict_proba(matrix)[:, 1] * seen.max() * (1 + 1e-9)).all()
+
+
+def test_evaluations_compare_totals_of_what_was_expected_and_came():
+    old, new = world(5000), world(4000, seed=1)
+    model = ReferralLikelihood(check_leaks=False).fit(old["X"], old["y"], count=old["count"], value=old["value"])
+    keys = pl.DataFrame({"customer_id": np.arange(4000) // 2, "date": [0] * 4000})
+    labels = pl.DataFrame({"label": new["y"], "count": new["count"], "value_brought": new["value"]})
+    metrics = groups.judge(model, Rows(keys, new["X"], labels), {}, replicates=20)["metrics"]
+    for name, expected, seen in (
+        ("referrals", model.expected_referrals(new["X"]), new["count"]),
+        ("value", model.expected_value(new["X"]), new["value"]),
+    ):
+        row = metrics.row(by_predicate=pl.col("metric") == f"total_ratio_{name}", named=True)
+        assert row["value"] == pytest.approx(expected.sum() / seen.sum())
+        assert row["low"] < row["value"] < row["high"]
+        assert row["n"] == 4000
 
 
 def test_nobody_refers_more_than_one():
