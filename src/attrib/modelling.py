@@ -167,6 +167,7 @@ def score(
     about = {"name": found.name, "fingerprint": found.fingerprint}
     more: dict[str, Any] = {"model": about, "date": day.isoformat(), "date_given": at is not None}
     more |= {"rows": scores.height, "scores_sha256": manifest.credit_hash(scores)}
+    more |= {"meaning": found.model.meaning_} if "meaning" in scores.columns else {}
     title = f"{found.name}: {scores.height:,} customers scored as of {day.isoformat(sep=' ')}"
     return _written(title, recorder, data, more, tables, place, ("scores",), parquet=("scores",))
 

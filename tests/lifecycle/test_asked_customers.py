@@ -1,5 +1,6 @@
 """Models of referral that know who was asked: from [asked] in a model file to what asking adds."""
 
+import json
 from datetime import datetime
 
 import numpy as np
@@ -85,3 +86,13 @@ def test_asked_customers_from_files(tmp_path):
     assert np.allclose(scores["uplift"], scores["if_asked"] - scores["if_not_asked"])
     assert scores["uplift"].mean() > 0
     assert scores["meaning"].unique().to_list()[0].startswith("association, not causal")
+
+    with (tmp_path / "model.toml").open("a") as file:
+        file.write("propensity = 0.9\n")
+    fitted = modelling.fit(tmp_path / "model.toml", tmp_path / "job.toml", tmp_path / "saved")
+    assert any("propensities do not fit" in note for note in fitted.warnings)
+    scored = modelling.score(tmp_path / "saved", tmp_path / "job.toml", tmp_path / "s.csv")
+    meaning = "association, not causal: the stated chances do not fit who was asked"
+    assert scored.record["meaning"] == meaning
+    assert json.loads((tmp_path / "s.run.json").read_text())["meaning"] == meaning
+    assert scored.tables["scores"]["meaning"].unique().to_list() == [meaning]

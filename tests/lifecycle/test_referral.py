@@ -1,19 +1,24 @@
 """ReferralLikelihood: rare events, two parts, and a treatment that is no feature."""
 
 import json
+import re
 import warnings
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import ReferralLikelihood
 from attrib.lifecycle.classifying.amounts import Mean
-from attrib.lifecycle.classifying.referral import ASSOCIATION, CAUSAL
+from attrib.lifecycle.classifying.asking import ASSOCIATION, CAUSAL, TOLD, UNFIT, check_chances
+from attrib.lifecycle.judging import groups
+from attrib.lifecycle.tables import Rows
 
 
 def world(n: int, seed: int = 0, biased: bool = False) -> dict:
@@ -66,9 +71,18 @@ def test_probabilities_numbers_and_values_are_the_true_ones():
 def test_totals_of_training_are_kept():
     w = world(20_000)
     model = ReferralLikelihood(calibration=None).fit(w["X"], w["y"], count=w["count"], value=w["value"])
-    given_any = {k: m.expect(model.design_.transform(w["X"]))[w["y"]].sum() for k, m in model.means_.items()}
-    assert given_any["count"] == pytest.approx(w["count"].sum())
-    assert given_any["value"] == pytest.approx(w["value"].sum())
+    for name, expected in (("count", model.expected_referrals), ("value", model.expected_value)):
+        total = expected(w["X"]).sum()
+        assert total == pytest.approx(w[name].sum(), rel=0.002)
+        facts = model.report_["amounts"][name]
+        assert facts["total_ratio"] == pytest.approx(total / w[name].sum())
+        assert facts["given_any"] == pytest.approx(w[name][w["y"]].mean())
+
+
+def fit_mean(x, amount, alpha=None, any_=None):
+    rows = len(x)
+    any_ = np.ones(rows, dtype=bool) if any_ is None else any_
+    return Mean.fit(x, amount, any_, 0.0, np.full(rows, any_.mean()), np.arange(rows) % 5, alpha)
 
 
 def test_means_of_skewed_values_are_unbiased():
@@ -76,12 +90,80 @@ def test_means_of_skewed_values_are_unbiased():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20_000, 1))
     amount = np.exp(1 + 0.5 * x[:, 0] + rng.normal(size=20_000))
-    mean = Mean.fit(x, amount, np.ones(20_000, dtype=bool), 0.0, 0.0)
+    mean, _ = fit_mean(x, amount, 1e-9)
     new = np.array([[-1.0], [0.0], [1.0]])
     assert mean.expect(new) == pytest.approx(np.exp(1.5 + 0.5 * new[:, 0]), rel=0.06)
     zeros = np.where(rng.random(20_000) < 0.3, 0.0, amount)  # zeros among them: Poisson quasi-likelihood
-    mean = Mean.fit(x, zeros, np.ones(20_000, dtype=bool), 0.0, 0.0)
+    mean, _ = fit_mean(x, zeros, 1e-9)
     assert mean.expect(new) == pytest.approx(0.7 * np.exp(1.5 + 0.5 * new[:, 0]), rel=0.08)
+
+
+def test_the_penalty_is_chosen_by_rows_left_out():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 5))
+    told = np.exp(1 + 0.5 * x[:, 0]) * rng.gamma(2, 0.5, 2000)
+    mean, alpha = fit_mean(x, told)
+    assert alpha is not None
+    assert mean.coefficients[0] > 0.4
+    untold = rng.gamma(2, 0.5, 2000)
+    mean, alpha = fit_mean(x, untold)
+    assert alpha is None
+    assert mean.expect(x) == pytest.approx(np.full(2000, untold.mean()))
+    few = np.arange(2000) < 49  # of five columns
+    mean, alpha = fit_mean(x, np.where(few, told, 0.0), 0.01, few)
+    assert alpha is None
+    assert mean.expect(x) == pytest.approx(np.full(2000, told[few].mean()))
+
+
+def test_one_amount_of_all_who_refer_is_expected_of_all():
+    x = np.random.default_rng(0).normal(size=(500, 2))
+    mean, _ = fit_mean(x, np.full(500, 30.0))
+    assert mean.expect(100 * x) == pytest.approx(np.full(500, 30.0))
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    referring=st.integers(12, 300),
+    features=st.integers(1, 30),
+    tail=st.floats(0.5, 3.0),
+    alpha=st.sampled_from([None, 1e-4]),
+    kind=st.sampled_from(["noise", "told"]),
+)
+def test_totals_hold_whatever_the_features_are(seed, referring, features, tail, alpha, kind):
+    """Few who refer, many features, heavy tails: totals stay within a factor, in training and on rows held out."""
+    rng = np.random.default_rng(seed)
+    rows = 4000
+    old, new = (rng.lognormal(0, tail, size=(rows, features)) for _ in range(2))
+    weight = np.log(old[:, 0]) if kind == "told" else np.zeros(rows)
+    key = weight / tail + rng.gumbel(size=rows)
+    y = key >= np.sort(key)[-referring]
+    count = np.where(y, 1 + rng.poisson(0.3, rows), 0)
+    value = count * rng.gamma(2, 30, rows) * np.exp(np.clip(weight / tail / 3, -1, 1))
+    model = ReferralLikelihood(alpha=alpha, check_leaks=False).fit(old, y, count=count, value=value)
+    for matrix, factor in ((old, 1.3), (new, 2.0)):
+        for expected, seen in (
+            (model.expected_referrals(matrix), count),
+            (model.expected_value(matrix), value),
+        ):
+            assert seen.sum() / factor < expected.sum() < factor * seen.sum()
+            assert (expected <= model.predict_proba(matrix)[:, 1] * seen.max() * (1 + 1e-9)).all()
+
+
+def test_evaluations_compare_totals_of_what_was_expected_and_came():
+    old, new = world(5000), world(4000, seed=1)
+    model = ReferralLikelihood(check_leaks=False).fit(old["X"], old["y"], count=old["count"], value=old["value"])
+    keys = pl.DataFrame({"customer_id": np.arange(4000) // 2, "date": [0] * 4000})
+    labels = pl.DataFrame({"label": new["y"], "count": new["count"], "value_brought": new["value"]})
+    metrics = groups.judge(model, Rows(keys, new["X"], labels), {}, replicates=20)["metrics"]
+    for name, expected, seen in (
+        ("referrals", model.expected_referrals(new["X"]), new["count"]),
+        ("value", model.expected_value(new["X"]), new["value"]),
+    ):
+        row = metrics.row(by_predicate=pl.col("metric") == f"total_ratio_{name}", named=True)
+        assert row["value"] == pytest.approx(expected.sum() / seen.sum())
+        assert row["low"] < row["value"] < row["high"]
+        assert row["n"] == 4000
 
 
 def test_nobody_refers_more_than_one():
@@ -124,10 +206,65 @@ def test_logged_propensities_correct_for_who_was_asked():
     assert facts["effective_rows"] < facts["rows"]
 
 
-def test_wrong_propensities_are_noticed():
-    w = world(5000)
-    with pytest.warns(AttribWarning, match="inverse weights have a mean of 2"):
-        ReferralLikelihood(check_leaks=False).fit(w["X"], w["y"], asked=w["asked"], propensity=0.25)
+@pytest.mark.parametrize("stated", [0.25, 0.45])
+def test_chances_that_do_not_fit_are_no_ground_for_causal(stated):
+    w = world(20_000)
+    with pytest.warns(AttribWarning, match="inverse weights have a mean of .* called an association"):
+        model = ReferralLikelihood(check_leaks=False).fit(w["X"], w["y"], asked=w["asked"], propensity=stated)
+    assert model.meaning_ == f"association, not causal: {UNFIT}"
+    data, arrays, trees = model.state()
+    assert ReferralLikelihood.from_state(data, arrays, trees).meaning_ == model.meaning_
+
+
+def test_chances_that_fit_those_asked_must_fit_the_others():
+    """Those asked: 1000 at 0.5 for 2000 customers, whoever they were; the chances of the others are too high."""
+    chance = np.repeat([0.5, 0.9], 1000)
+    asked = np.arange(2000) < 1000
+    with pytest.warns(AttribWarning, match=r"a mean of 5\.00 of those not asked, not 1"):
+        assert check_chances(asked, chance)
+
+
+def test_true_and_rounded_chances_fit():
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        chance = np.random.default_rng([seed, 1]).uniform(0.05, 0.95, 5000)
+        assert not check_chances(rng.random(5000) < chance, chance)
+    million = rng.random(1_000_000) < 1 / 3
+    assert not check_chances(million, np.full(1_000_000, 0.33))  # 1 % off: many standard errors, and no fault
+
+
+def test_features_that_tell_who_was_asked_are_no_ground_for_causal():
+    w = world(6000, seed=3)
+    earlier = (np.random.default_rng(1).random(6000) < 0.3).astype(int)
+    late = w["X"].with_columns(touches=pl.Series(earlier + w["asked"]))
+    with pytest.warns(AttribWarning, match="all but tell who was asked"):
+        model = ReferralLikelihood(check_leaks=False).fit(late, w["y"], asked=w["asked"], propensity=0.5)
+    assert model.meaning_ == f"association, not causal: {TOLD}"
+    with pytest.warns(AttribWarning):
+        model.fit(late, w["y"], asked=w["asked"], propensity=0.2)
+    assert model.meaning_ == f"association, not causal: {UNFIT}; {TOLD}"
+    assert set(model.uplift(late)["meaning"]) == {model.meaning_}
+
+
+@pytest.mark.parametrize("library", ["polars", "pandas"])
+def test_columns_of_the_frame_are_named(library):
+    w = world(4000)
+    named = {name: pl.Series(w[name]) for name in ("y", "count", "value", "asked", "chance")}
+    named["who"] = pl.Series(np.arange(4000) // 2)
+    X = w["X"].with_columns(**named)
+    X = X if library == "polars" else pd.DataFrame(X.to_dict(as_series=False))
+    by_name = ReferralLikelihood().fit(
+        X, "y", count="count", value="value", asked="asked", propensity="chance", customers="who"
+    )
+    apart = ReferralLikelihood().fit(
+        w["X"], w["y"], w["count"], w["value"], w["asked"], w["chance"], customers=named["who"]
+    )
+    assert list(by_name.feature_names_in_) == ["nps", "orders"]
+    assert by_name.meaning_ == CAUSAL
+    assert by_name.report_ == apart.report_
+    assert np.array_equal(by_name.expected_value(X), apart.expected_value(w["X"]))
+    with pytest.raises(DataError, match=re.escape("asekd")):
+        by_name.fit(X, "y", asked="asekd")
 
 
 def test_the_report_compares_with_satisfaction_alone():
@@ -216,7 +353,7 @@ def test_a_reload_predicts_the_same_bits(kind):
         (lambda w: {"asked": w["asked"], "propensity": 1.0}, "no_support"),
         (lambda _: {"propensity": 0.5}, "bad_parameter"),
         (lambda _: {"nps": "nsp"}, "missing_columns"),
-        (lambda w: {"asked": w["asked"], "propensity": "even"}, "bad_dtype"),
+        (lambda w: {"asked": w["asked"], "propensity": "even"}, "missing_columns"),
         (lambda _: {"customers": ["one"] * 600}, "too_few_of_a_class"),
     ],
 )

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from attrib.errors import DataError, warn
-from attrib.schemas import CUSTOMER, DATE
+from attrib.schemas import CUSTOMER, DATE, require_columns
 
 KEYS = (CUSTOMER, DATE)
 LABELS = ("label", "duration", "event")  # columns that attrib.snapshot adds to the features
 MAX_LEVELS = 20  # different texts, up to which numbers may be names of categories
+
+
+def take_named(table: pl.DataFrame, given: dict[str, Any]) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Take what callers gave by the name of a column out of the features.
+
+    Raises
+    ------
+    DataError
+        ``missing_columns``.
+
+    Examples
+    --------
+    >>> features, given = take_named(pl.DataFrame({"age": [30, 40], "asked": [1, 0]}), {"asked": "asked", "by": None})
+    >>> features.columns, given["asked"].to_list(), given["by"]
+    (['age'], [1, 0], None)
+    """
+    named = list(dict.fromkeys(value for value in given.values() if isinstance(value, str)))
+    require_columns("features", table.columns, named)
+    found = {name: table[value] if isinstance(value, str) else value for name, value in given.items()}
+    return table.drop(named), found
 
 
 def features_only(table: pl.DataFrame) -> pl.DataFrame:

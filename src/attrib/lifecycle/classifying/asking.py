@@ -17,6 +17,14 @@ from attrib.lifecycle.base.labels import Bools, Floats, Integers, customer_folds
 from attrib.lifecycle.judging.leaks import SETTLED, STRONG
 from attrib.lifecycle.judging.power import cell_codes, plain, power_of
 
+CAUSAL = "causal: the chance of being asked was known"
+ASSOCIATION = "association, not causal: who was asked was neither drawn at random nor logged with its chance"
+UNFIT = "the stated chances do not fit who was asked"
+TOLD = "features all but tell who was asked"
+_WITHDRAWN = tuple(f"association, not causal: {reason}" for reason in (UNFIT, TOLD, f"{UNFIT}; {TOLD}"))
+MEANINGS = (CAUSAL, ASSOCIATION, *_WITHDRAWN)
+FAR = 4.0  # standard errors between the mean of inverse weights and 1, from which on chances are not believed ...
+LEAST = 0.02  # ... if the mean is off by as much, too: of millions of rows, rounded chances are far in standard errors
 _ASKS = re.compile(r"(?:^|[^a-z])ask(?:s|ed)?(?:$|[^a-z])", re.IGNORECASE)  # touches:referral_ask, asked, was_asked
 
 
@@ -70,8 +78,45 @@ def _tells(column: pl.Series, treated: Bools) -> bool:
     return bool(asked.min() > others.max() or asked.max() < others.min())
 
 
-def check_overlap(table: pl.DataFrame, treated: Bools, folds: int, seed: int) -> None:
-    """Warn of features that all but tell who was asked: an ask recorded late, or customers who could not be asked."""
+def meaning_of(chance: Floats | None, *, unfit: bool, told: bool) -> str:
+    """What an uplift means: causal where chances are known and no check of them failed.
+
+    Examples
+    --------
+    >>> meaning_of(np.array([0.3]), unfit=True, told=False)
+    'association, not causal: the stated chances do not fit who was asked'
+    """
+    if chance is None:
+        return ASSOCIATION
+    reasons = "; ".join(reason for reason, failed in ((UNFIT, unfit), (TOLD, told)) if failed)
+    return f"association, not causal: {reasons}" if reasons else CAUSAL
+
+
+def check_chances(treated: Bools, chance: Floats) -> bool:
+    """Warn of chances that do not fit who was asked, and return whether they do not.
+
+    Of true chances, one over the chance of what happened to a customer, summed over those asked, or over the others,
+    has the number of all customers as its mean.
+    """
+    far = []
+    for whom, rows, own in (("asked", treated, chance), ("not asked", ~treated, 1 - chance)):
+        mean = float((rows / own).mean())
+        error = float(np.sqrt(((1 - own) / own).sum()) / len(own))
+        if abs(mean - 1) > max(FAR * error, LEAST):
+            far.append(f"{mean:.2f} of those {whom}")
+    if far:
+        warn(
+            f"propensities do not fit who was asked: inverse weights have a mean of {' and '.join(far)}, not 1; "
+            "uplift is called an association, not causal"
+        )
+    return bool(far)
+
+
+def check_overlap(table: pl.DataFrame, treated: Bools, folds: int, seed: int) -> bool:
+    """Warn of features that all but tell who was asked: an ask recorded late, or customers who could not be asked.
+
+    Returns whether there are any.
+    """
     rarer = int(treated.mean() < 0.5)
     fold = np.random.default_rng(seed).permutation(len(treated)) % folds
     found = []
@@ -84,6 +129,7 @@ def check_overlap(table: pl.DataFrame, treated: Bools, folds: int, seed: int) ->
             f"{len(found)} of {table.width} features all but tell who was asked: {spell(found)}; leave out what "
             "records the asking, and customers who could not have been asked: uplift compares like with like"
         )
+    return bool(found)
 
 
 def note_asks(names: Iterable[str]) -> None:
@@ -100,10 +146,6 @@ def fit_arms(
     recipe: Recipe, matrix: Floats, positive: Bools, codes: Integers, treated: Bools, chance: Floats | None
 ) -> dict[str, tuple[Calibrated, Floats | None]]:
     """Fit one classifier of those asked and one of the others, with their weights."""
-    if chance is not None:
-        inverse = treated / chance  # has mean 1 if the propensities are true
-        if abs(inverse.mean() - 1) > 4 * np.sqrt(((1 - chance) / chance).sum()) / len(chance):
-            warn(f"propensities do not fit who was asked: inverse weights have a mean of {inverse.mean():.2f}, not 1")
     out = {}
     for name, rows in (("asked", treated), ("not_asked", ~treated)):
         weight = None

@@ -12,7 +12,7 @@ from attrib.errors import DataError, SpecError
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags, read_numbers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
-from attrib.lifecycle.base.columns import features_only
+from attrib.lifecycle.base.columns import features_only, take_named
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import (
@@ -23,14 +23,21 @@ from attrib.lifecycle.base.labels import (
     customer_folds,
     read_labels,
 )
-from attrib.lifecycle.classifying.amounts import Mean, check_amounts
-from attrib.lifecycle.classifying.asking import arm_facts, check_overlap, fit_arms, note_asks, read_treatment
+from attrib.lifecycle.classifying.amounts import Mean, amount_facts, check_amounts
+from attrib.lifecycle.classifying.asking import (
+    MEANINGS,
+    arm_facts,
+    check_chances,
+    check_overlap,
+    fit_arms,
+    meaning_of,
+    note_asks,
+    read_treatment,
+)
 from attrib.lifecycle.classifying.two_classes import TwoClasses
 from attrib.schemas import require_columns
 
 State = tuple[dict[str, Any], dict[str, npt.NDArray[Any]], list[Any]]
-CAUSAL = "causal: the chance of being asked was known"
-ASSOCIATION = "association, not causal: who was asked was neither drawn at random nor logged with its chance"
 _ARMS = ("all", "asked", "not_asked")
 
 
@@ -52,8 +59,10 @@ class ReferralLikelihood(TwoClasses):
     ----------
     model, calibration, folds, seed, C
         As in `ChurnClassifier`.
-    alpha : float
-        Penalty on squared coefficients (of scaled features) of number and value given any, a row.
+    alpha : float, optional
+        Penalty on squared coefficients (of scaled features) of number and value given any, a row. By default chosen
+        out of fold, from 0.01 to no differences between customers at all. Fewer than ten customers who referred, a
+        column of the features, tell no differences whatever it is: all who refer then have one mean.
     check_leaks : bool
         Whether `fit` looks for features that know more than they should.
 
@@ -66,11 +75,16 @@ class ReferralLikelihood(TwoClasses):
     means_ : dict of Mean
         ``"count"``, ``"value"``: those that `fit` was given.
     meaning_ : str or None
-        What `uplift` means.
+        What `uplift` means: ``"causal: …"`` where ``propensity`` was given and fits, else ``"association, not causal:
+        …"`` and why. Causal is withdrawn where the mean of inverse weights, of those asked or of the others, is off 1
+        by more than 4 standard errors and 0.02, or where a feature all but tells who was asked (as in a leak report:
+        AUC from 0.9, or values that settle a tenth of the rarer or half of the commoner side).
     report_ : dict
         ``rows``, ``share`` (that refers); ``model`` and, given ``nps``, ``nps_alone`` (one rising curve of that
         column): ``auc``, ``pr_auc``, ``brier``, out of fold (the two numbers of a sigmoid calibration have seen all
-        rows); given ``asked``, ``arms``: rows, shares, effective rows of weights, mean number given any.
+        rows); ``amounts``, of ``count`` and ``value``: ``given_any`` (mean), ``alpha`` (None: one mean for all),
+        ``total_ratio`` (expected of the rows of training over what came); given ``asked``, ``arms``: rows, shares,
+        effective rows of weights, mean number given any.
 
     References
     ----------
@@ -101,7 +115,7 @@ class ReferralLikelihood(TwoClasses):
         seed: int = 0,
         *,
         C: float = 1.0,
-        alpha: float = 0.01,
+        alpha: float | None = None,
         check_leaks: bool = True,
     ) -> None:
         self.model = model
@@ -128,21 +142,22 @@ class ReferralLikelihood(TwoClasses):
         Parameters
         ----------
         X : frame
-            Features, a row each customer (and date); without ``asked``.
-        y : array-like
+            Features, a row each customer (and date). Where one of the following (but ``nps``) is the name of a column
+            of it, that column is meant, and is no feature.
+        y : array-like or str
             Whether the customer referred anybody within the horizon.
-        count : array-like, optional
+        count : array-like or str, optional
             Number of customers referred: above 0 where ``y`` says so, 0 elsewhere.
-        value : array-like, optional
+        value : array-like or str, optional
             What the customers referred are worth together, in money, ≥ 0; 0 where nobody was referred.
-        asked : array-like of bool, optional
+        asked : array-like of bool or str, optional
             Whether the customer was asked to refer.
-        propensity : float or array-like, optional
+        propensity : float, array-like or str, optional
             The chance, known when it was decided, that this customer would be asked; one number where all had the
-            same. Makes `uplift` causal, if true.
+            same. Makes `uplift` causal, if true: see ``meaning_``.
         nps : str, optional
             Column of the frame with a score of satisfaction, as a baseline to compare with.
-        customers : array-like, optional
+        customers : array-like or str, optional
             Whose row it is, where customers have several.
 
         Returns
@@ -164,32 +179,32 @@ class ReferralLikelihood(TwoClasses):
         Warns
         -----
         AttribWarning
-            Where the leak report names a feature; where a feature all but tells who was asked; without ``asked``, where
+            Where the leak report names a feature; where a feature all but tells who was asked, or propensities do not
+            fit who was; without ``asked``, where
             a feature by its name counts asks (such as ``touches:referral_ask``).
         """
         recipe = Recipe(self.model, self.calibration, self.folds, self.seed, self.C).check()
-        if isinstance(self.alpha, bool) or not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < np.inf:
-            raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is not a number above 0")
+        self._check_alpha()
         check_same_rows(X=X, y=y, count=count, value=value, asked=asked, propensity=propensity, customers=customers)
-        table = features_only(collected(X))
+        beside = {"y": y, "count": count, "value": value, "asked": asked, "propensity": propensity}
+        table, beside = take_named(collected(X), beside | {"customers": customers})
+        y, count, value, asked, propensity, customers = beside.values()
+        table = features_only(table)
         rows = table.height
         classes, positive = read_labels(y, rows)
         amounts = {"count": (count, 1.0), "value": (value, 0.0)}
         given = {k: (read_numbers(k, v, rows, least=0), least) for k, (v, least) in amounts.items() if v is not None}
         check_amounts(given, positive)
-        if nps is not None:
-            require_columns("features", table.columns, [nps])
-            if not table.schema[nps].is_numeric():
-                raise DataError(
-                    "bad_dtype", f"nps is column {clean(nps, 80)!r} of type {table.schema[nps]}, not numbers"
-                )
+        _check_nps(table, nps)
         treated, chance = read_treatment(table, asked, propensity)
         codes = read_customers(customers, rows)
         design = DesignMatrix.fit(table, scale=True)
+        unfit = told = False
         if treated is None:
             note_asks(design.columns)
-        elif self.check_leaks:
-            check_overlap(table.select(design.columns), treated, self.folds, self.seed)
+        elif self.check_leaks or chance is not None:  # nothing is called causal unchecked
+            told = check_overlap(table.select(design.columns), treated, self.folds, self.seed)
+            unfit = chance is not None and check_chances(treated, chance)
         leaks = self._leaks(table, positive, codes)
         matrix = design.transform(table)
         fold = customer_folds(positive, codes, self.folds, self.seed)
@@ -208,10 +223,15 @@ class ReferralLikelihood(TwoClasses):
                 name: arm_facts(treated == (name == "asked"), positive, numbers, weight)
                 for name, (_, weight) in parts.items()
             }
-        self.means_ = {k: Mean.fit(matrix, v, positive, least, self.alpha) for k, (v, least) in given.items()}
+        self.means_, facts = {}, {}
+        for name, (amount, least) in given.items():
+            mean, alpha = Mean.fit(matrix, amount, positive, least, unseen, fold, self.alpha)
+            expected = everybody.probability(matrix) * mean.expect(matrix)
+            self.means_[name], facts[name] = mean, amount_facts(amount[positive], expected, alpha)
+        report |= {"amounts": facts} if facts else {}
         self.arms_, self.design_, self.classes_, self.leaks_ = arms, design, classes, leaks
         self.report_ = report
-        self.meaning_ = None if treated is None else (ASSOCIATION if chance is None else CAUSAL)
+        self.meaning_ = None if treated is None else meaning_of(chance, unfit=unfit, told=told)
         self._name_features(table.columns)
         return self
 
@@ -288,6 +308,11 @@ class ReferralLikelihood(TwoClasses):
         precision = needs("sklearn.metrics").average_precision_score
         return float(precision(self._labels(X, y), self.predict_proba(X)[:, 1]))
 
+    def _check_alpha(self) -> None:
+        fine = isinstance(self.alpha, (int, float)) and not isinstance(self.alpha, bool) and 0 < self.alpha < np.inf
+        if self.alpha is not None and not fine:
+            raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is neither a number above 0 nor None")
+
     def _any(self, matrix: Floats, asked: Any) -> Floats:
         if asked is None:
             return self.arms_["all"].probability(matrix)
@@ -348,7 +373,7 @@ class ReferralLikelihood(TwoClasses):
         except (KeyError, TypeError, ValueError, AttributeError, DataError, SpecError) as error:
             raise DataError("bad_model", f"a stored ReferralLikelihood is incomplete: {error!r:.200}") from error
         known = set(arms) in ({"all"}, set(_ARMS)) and set(means) <= {"count", "value"}
-        if not known or model.meaning_ not in ({None} if len(arms) == 1 else {CAUSAL, ASSOCIATION}):
+        if not known or model.meaning_ not in ((None,) if len(arms) == 1 else MEANINGS):
             raise DataError("bad_model", "a stored ReferralLikelihood has other parts than it should")
         model.design_ = DesignMatrix.from_dict(data.get("design"))
         columns, grown = len(model.design_.names), list(trees)
@@ -363,6 +388,14 @@ class ReferralLikelihood(TwoClasses):
         if grown:
             raise DataError("bad_model", f"{len(grown)} trees too many")
         return model
+
+
+def _check_nps(table: pl.DataFrame, nps: str | None) -> None:
+    if nps is None:
+        return
+    require_columns("features", table.columns, [nps])
+    if not table.schema[nps].is_numeric():
+        raise DataError("bad_dtype", f"nps is column {clean(nps, 80)!r} of type {table.schema[nps]}, not numbers")
 
 
 def _quality(positive: Bools, probability: Floats) -> dict[str, float]:

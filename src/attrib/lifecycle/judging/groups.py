@@ -44,7 +44,8 @@ def judge(model: Any, rows: Rows, asked: Mapping[str, Any], replicates: int = 20
     -------
     dict of polars.DataFrame
         ``metrics``: of all rows (``by`` and ``group`` null), then group, with bootstrap
-        intervals over customers;
+        intervals over customers; of expected numbers and values of customers brought, their total over what came
+        (``total_ratio_referrals``, ``total_ratio_value``);
         ``reliability``; ``gains``: lift and gain among the share with the highest probabilities.
     """
     truth, chance = happened(rows, asked), probability(model, rows, asked)
@@ -63,7 +64,7 @@ def judge(model: Any, rows: Rows, asked: Mapping[str, Any], replicates: int = 20
         )
         return some.filter(pl.col("metric").is_in(["auc", "pr_auc", "brier", "log_loss", "ece"]))
 
-    tables += _by_group(rows.groups, of_group)
+    tables += [_totals(model, rows, replicates), *_by_group(rows.groups, of_group)]
     return {
         "metrics": pl.concat(tables),
         "reliability": reliability(truth, chance),
@@ -114,6 +115,20 @@ def judge_counts(expected: Floats, found: Floats, replicates: int = 200) -> pl.D
         low, high = (np.array([np.quantile(column, q) for column in columns]) for q in (0.025, 0.975))
     table = pl.DataFrame({"metric": names, "value": value, "low": low, "high": high})
     return _headed(table.with_columns(pl.col("value", "low", "high").fill_nan(None), n=pl.lit(n, pl.Int64)))
+
+
+def _totals(model: Any, rows: Rows, replicates: int) -> pl.DataFrame:
+    """Expected amounts over those that came, of models that expect any; intervals by drawing customers."""
+    tables = [judge_counts(np.ones(1), np.ones(1), 0).clear()]
+    for name, column in (("referrals", "count"), ("value", "value_brought")):
+        if column in rows.labels.columns and column.partition("_")[0] in getattr(model, "means_", ()):
+            expected = getattr(model, f"expected_{name}")(rows.features)
+            both = pl.DataFrame({"expected": expected, "found": rows.labels[column].clip(0).cast(pl.Float64)})
+            each = both.group_by(rows.keys[CUSTOMER], maintain_order=True).sum()
+            table = judge_counts(each["expected"].to_numpy(), each["found"].to_numpy(), replicates)
+            table = table.filter(pl.col("metric") == "total_ratio")
+            tables.append(table.with_columns(metric=pl.lit(f"total_ratio_{name}"), n=pl.lit(rows.keys.height)))
+    return pl.concat(tables, how="vertical_relaxed")
 
 
 def _survival(model: Any, rows: Rows, asked: Mapping[str, Any], replicates: int) -> pl.DataFrame:
