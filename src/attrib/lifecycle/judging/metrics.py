@@ -138,9 +138,9 @@ def ece_interval(found: Floats, drawn: Floats, tail: float) -> tuple[float, floa
     value = float(np.abs(found).sum())
     noise = drawn - found
     sure = found * np.maximum(0.0, 1 - noise.var(axis=0) / np.maximum(found**2, TINY))
-    shapes = [shape / np.abs(shape).sum() for shape in (found, sure) if shape.any()] or [
-        np.full(len(found), 1 / len(found))
-    ]
+    if value == 0:  # by chance, or exactly right: no shape to go by, so all the noise that there is
+        return 0.0, float(np.quantile(np.abs(noise).sum(axis=1), 1 - tail))
+    shapes = [shape / np.abs(shape).sum() for shape in (found, sure) if shape.any()]
     farthest = value + float(np.abs(noise).sum(axis=1).max())  # there even the luckiest draw is above the value
 
     def at(size: float, shape: Floats, quantile: float) -> float:
