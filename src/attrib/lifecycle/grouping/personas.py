@@ -290,7 +290,8 @@ def personas(
     chances = mixture.probabilities(matrix)
     sums = np.bincount(chances.argmax(axis=1), minlength=len(mixture.weights))
     order = np.lexsort((*mixture.means.T[::-1], -sums))  # the largest first, equals by their means
-    mixture, chances = mixture.ordered(order), chances[:, order]
+    mixture = mixture.ordered(order)
+    chances = mixture.probabilities(matrix)  # sums in the order of `assign`: equal to the last bit
     persona = chances.argmax(axis=1)
     told = tell_apart(matrix, table, columns, persona, len(order))
     names = name_personas(told)

@@ -95,8 +95,8 @@ def ece(counts: Counts, bins: npt.NDArray[np.int64]) -> float:
 
 def gaps(counts: Counts, bins: npt.NDArray[np.int64]) -> Floats:
     """Share of yes − mean probability of each bin, times its share of the mass: the ECE before absolute values."""
-    found: Floats = np.bincount(bins, counts.yes - (counts.yes + counts.no) * counts.p)
-    return found / (counts.yes.sum() + counts.no.sum())
+    found: Floats = np.bincount(bins, counts.yes - (counts.yes + counts.no) * counts.p).astype(np.float64)
+    return found / float(counts.yes.sum() + counts.no.sum())
 
 
 def ece_interval(found: Floats, drawn: Floats, tail: float) -> tuple[float, float]:
