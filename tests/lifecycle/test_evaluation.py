@@ -16,11 +16,19 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import beta as beta_distribution
 
+from attrib import lifecycle
 from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import drift, evaluate_classifier, evaluate_survival, reliability
 from attrib.lifecycle.applying import drift_of
 from attrib.lifecycle.judging.drifting import Profile
-from attrib.lifecycle.judging.metrics import Profit, Tabulated, bins_of, ece, expected_maximum_profit, gain
+from attrib.lifecycle.judging.metrics import (
+    Profit,
+    Tabulated,
+    bins_of,
+    ece,
+    expected_maximum_profit,
+    gain,
+)
 from attrib.lifecycle.judging.survival_metrics import Pairs
 
 rows_of_classes = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=40).filter(
@@ -104,6 +112,19 @@ def test_calibration_bins_by_hand():
     assert (table["observed"] <= table["high"]).all()
 
 
+def test_the_profit_says_what_it_assumes():
+    y, p = [1, 0, 1, 0, 0], [0.9, 0.1, 0.4, 0.6, 0.2]
+    asked = {"value": 50, "offer": 5}
+    table = evaluate_classifier(y, p, profit=asked, replicates=0)
+    assert table.equals(evaluate_classifier(y, p, profit=lifecycle.Profit(**asked), replicates=0))
+    notes = table.filter(pl.col("note").is_not_null())
+    assert notes["metric"].to_list() == ["expected_maximum_profit", "share_to_target"]
+    assert notes["note"].unique().to_list() == ["value 50, offer 5, contact 1, accepted with Beta(6, 14)"]
+    plain = evaluate_classifier(y, p, replicates=0)
+    assert "value 200, offer 10, contact 1, accepted with Beta(6, 14)" in plain["note"].to_list()
+    assert values(plain)["expected_maximum_profit"] > values(table)["expected_maximum_profit"]
+
+
 def test_equal_probabilities_share_a_bin():
     assert reliability([0, 1, 0, 1], [0.5] * 4).rows() == [
         (1, 0.5, 0.5, 4, 0.5, 0.5, pytest.approx(0.15, abs=0.01), pytest.approx(0.85, abs=0.01))
@@ -148,7 +169,7 @@ def test_groups_stand_apart_and_what_is_not_defined_is_null():
     y, p = [1, 0, 1, 0, 0], [0.9, 0.1, 0.4, 0.6, 0.2]
     by = pd.DataFrame({"stage": ["a", "a", "b", "b", None], "channel": ["x"] * 5})
     table = evaluate_classifier(y, p, by=by, replicates=20)
-    assert table.columns == ["stage", "channel", "metric", "value", "low", "high", "n"]
+    assert table.columns == ["stage", "channel", "metric", "value", "low", "high", "n", "note"]
     aucs = table.filter(pl.col("metric") == "auc")
     assert dict(zip(aucs["stage"], aucs["value"], strict=True)) == {None: None, "a": 1.0, "b": 0.0}
     alone = evaluate_classifier(y[:2], p[:2], replicates=20).drop("n")
@@ -170,6 +191,11 @@ def test_groups_stand_apart_and_what_is_not_defined_is_null():
         (([1], [0.5]), {"level": 95}, "level = 95"),
         (([1], [0.5]), {"replicates": -1}, "replicates = -1"),
         (([1], [0.5]), {"bins": 0}, "bins = 0"),
+        (([1], [0.5]), {"profit": 50}, "profit: 50 is not known"),
+        (([1], [0.5]), {"profit": {"clv": 50}}, "profit: 'clv' is not known"),
+        (([1], [0.5]), {"profit": {"value": 0}}, "value = 0 is no number above 0"),
+        (([1], [0.5]), {"profit": {"offer": -1}}, "offer = -1 is no number from 0"),
+        (([1], [0.5]), {"profit": {"alpha": "6"}}, "alpha = '6' is no number"),
         (([1, 0], [0.5, 0.1]), {"customers": ["a", None]}, "customers is null in 1 of 2 rows"),
         (([1, 0], pl.Series(["0.5", "0.1"])), {}, "p is String, not numbers"),
     ],

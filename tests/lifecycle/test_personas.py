@@ -13,6 +13,8 @@ import attrib
 from attrib.errors import DataError, SpecError
 from attrib.lifecycle import Personas
 from attrib.lifecycle.grouping.mixtures import STABLE
+from attrib.lifecycle.grouping.personas import MAIN
+from attrib.lifecycle.grouping.profiles import name_personas
 
 HOSTILE = ["=cmd|' /C calc'!A0", "a\x1b[2Jb", "<script>alert(1)</script>", "share:x", "(other)", "💥" * 30]
 
@@ -77,6 +79,32 @@ def test_one_crowd_is_one_persona_with_a_warning():
     assert found.names == ("P1 everybody",)
 
 
+def test_a_warning_of_one_persona_names_columns_to_try():
+    rng = np.random.default_rng(3)
+    crowd = {name: rng.normal(size=200) for name in ("tenure", "recency", "touches", "frequency", "channel_entropy")}
+    frame = pl.DataFrame({"customer_id": range(200), **crowd, "value": rng.normal(size=200)})
+    with pytest.warns(attrib.AttribWarning, match=r"such as \['recency', 'touches', 'frequency', 'value'\]"):
+        attrib.personas(frame, max_k=2, refits=2)
+
+
+@pytest.mark.parametrize(("seed", "day"), [(1, date(2025, 9, 1)), (7, date(2025, 12, 1))])
+def test_a_snapshot_has_stable_personas_by_default(seed, day):
+    data = attrib.synth.generate(
+        customers=5000, seed=seed, population=attrib.synth.Population(later=attrib.synth.Later())
+    )
+    rows = attrib.snapshot(
+        data.touchpoints, data.outcomes, at=day, window="90d", purpose="score", churn="cancel", stages="five"
+    )
+    found = attrib.personas(rows)
+    assert tuple(found.design.columns) == MAIN
+    assert 2 <= len(found.names) == len(set(found.names))
+    chosen = found.selection.filter("chosen").row(0, named=True)
+    assert chosen["stability"] >= STABLE
+    assert found.profiles["value"].max() > 2 * rows["value"].mean()
+    again = Personas.from_state(*found.state())
+    assert again.assign(rows).equals(found.assignments)
+
+
 def test_probabilities_are_those_of_bayes():
     frame, _ = customers()
     found = attrib.personas(frame, 3)
@@ -110,6 +138,15 @@ def test_profiles_tell_means_shares_and_words():
         assert len(row["distinguishing"]) == 3
     richest = found.profiles.sort("value", descending=True)["distinguishing"][0].to_list()
     assert any(words.startswith("high value (") for words in richest)
+
+
+def test_names_that_two_words_cannot_tell_apart_have_three():
+    told = [
+        ["high a (1, all 0)", "low b (1, all 2)", "low c (0, all 1)"],
+        ["low b (1, all 2)", "high a (1, all 0)", "high c (2, all 1)"],
+        ["low a (0, all 1)", "low b (1, all 2)"],
+    ]
+    assert name_personas(told) == ("P1 high a, low b, low c", "P2 low b, high a, high c", "P3 low a, low b")
 
 
 def test_same_seed_same_personas_in_any_order_of_rows():

@@ -151,3 +151,37 @@ def test_wrong_arguments(change, key):
     with pytest.raises((DataError, SpecError)) as error:
         attrib.policy_value(**given)
     assert error.value.key == key
+
+
+def test_a_callable_decides_by_the_features():
+    arm, y, p = ["a", "b"] * 60, [1, 0, 0, 1] * 30, 0.5
+    features = pl.DataFrame({"x": [1, 2, 3] * 40})
+
+    def rule(rows):
+        return ["a" if x > 1 else "b" for x in rows["x"]]
+
+    asked = {"features": features, "replicates": 20}
+    by_hand = attrib.policy_value(arm, y, p, rule(features), **asked)
+    assert attrib.policy_value(arm, y, p, rule, **asked).equals(by_hand)
+    assert attrib.policy_value(arm, y, p, lambda _: {"a": 1.0}, **asked).equals(
+        attrib.policy_value(arm, y, p, "a", **asked)
+    )
+    pandas = features.to_pandas()
+    assert attrib.policy_value(arm, y, p, rule, features=pandas, replicates=20).equals(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("policy", "features", "words"),
+    [
+        (lambda rows: rows, None, "nothing to decide by; pass features="),
+        (lambda _: len, True, "policy is builtin_function_or_method"),
+        (lambda _: 0.5, True, "policy is float"),
+        (0.5, None, "policy is float"),
+        (np.eye(2), None, "policy is ndarray"),
+    ],
+)
+def test_what_is_no_policy_is_refused(policy, features, words):
+    known = pl.DataFrame({"x": [1, 2]}) if features else None
+    with pytest.raises(attrib.SpecError, match=words) as error:
+        attrib.policy_value(["a", "b"], [1, 0], 0.5, policy, features=known)
+    assert error.value.key == "bad_policy"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from attrib.lifecycle.judging.drifting import drift
     from attrib.lifecycle.judging.evaluation import evaluate_classifier, evaluate_survival, reliability
     from attrib.lifecycle.judging.leaks import leak_report
+    from attrib.lifecycle.judging.metrics import Profit
     from attrib.lifecycle.saving.storage import SavedModel, load, open_model, save
 
 _HOMES = {
@@ -36,6 +37,7 @@ _HOMES = {
     "LifetimeValue": "buying.lifetime",
     "NextActions": "acting.actions",
     "Personas": "grouping.personas",
+    "Profit": "judging.metrics",
     "ReferralLikelihood": "classifying.referral",
     "SavedModel": "saving.storage",
     "SurvivalChurn": "contractual.survival",
@@ -67,6 +69,7 @@ __all__ = [
     "LifetimeValue",
     "NextActions",
     "Personas",
+    "Profit",
     "ReferralLikelihood",
     "SavedModel",
     "SurvivalChurn",

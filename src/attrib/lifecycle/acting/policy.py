@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, warn
+from attrib.errors import DataError, SpecError, warn
 from attrib.intervals import percentiles
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import Bools, check_same_rows, read_customers, read_numbers
@@ -71,11 +71,13 @@ def policy_value(
     propensity : float, array-like [n] or mapping of action to float
         The chance that the logged action had when it was chosen, above 0: one for all rows, one a row, or one for each
         action (None for the action that is null).
-    policy : action, array-like [n], mapping or frame
+    policy : action, array-like [n], mapping, frame or callable
         What it would do: one action for everybody, one a row, or the chance of each action (numbers or arrays [n], by
-        action; a frame has a column for each), summing to 1.
+        action; a frame has a column for each), summing to 1. A callable is given `features`, as they are, and returns
+        any of these.
     features : frame, optional
-        Of n rows, known before the action: what outcome models learn from. Without: each action's mean.
+        Of n rows, known before the action: what outcome models learn from, and callable policies decide by. Without:
+        each action's mean.
     customers : array-like [n], optional
         Whose row it is, where customers have several: folds and draws take all rows of a customer or none.
     folds : int
@@ -94,7 +96,7 @@ def policy_value(
     Raises
     ------
     SpecError
-        ``bad_parameter``.
+        ``bad_parameter``; ``bad_policy`` where it is none of these, or callable without `features`.
     DataError
         ``no_support`` where the policy takes an action that the log does not have, or a chance is not in (0, 1];
         ``bad_policy``; ``different_lengths``, ``null_values``.
@@ -117,11 +119,20 @@ def policy_value(
     >>> found = attrib.policy_value(sent, bought, 0.5, "mail")
     >>> found.select("estimator", pl.col("value").round(2), "logged").rows()
     [('ips', 0.75, 0.5), ('snips', 0.75, 0.5), ('dr', 0.75, 0.5)]
+
+    A rule by what is known of each customer:
+
+    >>> rows = pl.DataFrame({"visits": [1, 2, 3, 4] * 50})
+    >>> rule = lambda known: known.select(pl.when(pl.col("visits") > 2).then(pl.lit("mail"))).to_series()
+    >>> found = attrib.policy_value(sent, bought, 0.5, rule, features=rows)
+    >>> found.select("estimator", pl.col("value").round(2), "matched").rows()
+    [('ips', 0.5, 100), ('snips', 0.5, 100), ('dr', 0.5, 100)]
     """
     whole_number("folds", folds, 2, 100)
     whole_number("replicates", replicates, 2)
     check_seed(seed)
     check_share("level", level)
+    policy = _decided(policy, features)
     given = {"outcome": outcome, "propensity": propensity, "policy": policy, "features": features}
     check_same_rows(actions=actions, **given, customers=customers)
     log = read_log(actions, outcome, propensity, customers)
@@ -222,6 +233,22 @@ def _check_chances(log: Log) -> None:
 
 def _name(action: Any) -> str:
     return NOTHING if action is None else str(action)
+
+
+def _decided(policy: Any, features: Any) -> Any:
+    """What a callable policy answers; any other as it is."""
+    if callable(policy):
+        if features is None:
+            raise SpecError("bad_policy", "a callable policy has nothing to decide by", hint="pass features=")
+        policy = policy(features)
+    listed = isinstance(policy, (str, Mapping)) or policy is None or hasattr(policy, "columns")
+    if callable(policy) or not (listed or isinstance(policy, (int, np.integer)) or np.ndim(policy) == 1):
+        raise SpecError(
+            "bad_policy",
+            f"policy is {type(policy).__name__}, neither actions nor their chances",
+            hint="one action, one a row, chances by action, or a function of features that returns one of these",
+        )
+    return policy
 
 
 def _read_policy(policy: Any, log: Log) -> Floats:

@@ -20,7 +20,12 @@ from attrib.lifecycle.grouping.profiles import PERSONA, PROFILE, name_personas, 
 from attrib.schemas import CUSTOMER, DATE, RENAME, VALUE, require_columns
 from attrib.values import DEALT, generator, whole_number
 
-# Columns of a snapshot that describe no journey, or say again what others say: groups of columns that go together
+# What personas of a snapshot are made from by default: how long, how lately, how much, how often bought, how many ways.
+# More columns tell less: shares of channels are mostly 0 in short journeys, value and switches repeat frequency and
+# touches. With all of them no size is stable.
+MAIN = ("tenure", "recency", "touches", "frequency", "channel_entropy")
+SUGGESTED = ("recency", "touches", "frequency", "value")
+# Columns of other frames that describe no journey, or say again what others say: groups of columns that go together
 # would count as often as they are many.
 NO_FEATURE = frozenset({
     CUSTOMER, DATE, "label", "duration", "event", "events", "outcomes", "channels", "recency_touch", "recency_purchase",
@@ -192,9 +197,11 @@ def personas(
     k : int or "auto"
         How many personas.
     features : str or sequence of str, optional
-        Columns to compare customers by. Without: the numbers of the snapshot, but for labels, referrals and columns
-        that say again what others say (touches by channel beside shares, for one), those with more than a fifth
-        missing and those of two values: each would split any crowd in two. Missing numbers count as the median.
+        Columns to compare customers by. Without, of a snapshot: ``tenure``, ``recency``, ``touches``, ``frequency``
+        and ``channel_entropy``. Of a frame that lacks one of these: its numbers, but for labels, referrals and columns
+        that say again what others say (touches by channel beside shares, for one). Left out by default are those with
+        more than a fifth missing and those of two values: each would split any crowd in two. Missing numbers count as
+        the median.
     max_k : int
         The largest size that "auto" tries.
     min_share : float
@@ -223,6 +230,11 @@ def personas(
     DataError
         ``missing_columns``, ``too_few_rows``, ``no_features``; ``small_persona`` where a given k leaves a persona too
         small; those of `DesignMatrix.fit`.
+
+    Warns
+    -----
+    AttribWarning
+        Where "auto" leaves one persona, everybody.
 
     References
     ----------
@@ -271,11 +283,15 @@ def personas(
     least = max(10, int(np.ceil(min_share * len(rows))))
     mixture, selection = choose(matrix[rows], codes, sizes, refits=refits, least=least, seed=seed)
     if k == "auto" and len(mixture.weights) == 1 and len(sizes) > 1:
-        warn("no personas can be told apart: no larger size is stable, or fits better; see selection")
+        warn(
+            "no personas can be told apart: no larger size is stable, or fits better; see selection, or "
+            + _other(table, chosen)
+        )
     chances = mixture.probabilities(matrix)
     sums = np.bincount(chances.argmax(axis=1), minlength=len(mixture.weights))
     order = np.lexsort((*mixture.means.T[::-1], -sums))  # the largest first, equals by their means
-    mixture, chances = mixture.ordered(order), chances[:, order]
+    mixture = mixture.ordered(order)
+    chances = mixture.probabilities(matrix)  # sums in the order of `assign`: equal to the last bit
     persona = chances.argmax(axis=1)
     told = tell_apart(matrix, table, columns, persona, len(order))
     names = name_personas(told)
@@ -297,13 +313,22 @@ def _features(table: pl.DataFrame, features: str | Sequence[str] | None) -> list
         if taken or not named:
             raise SpecError("bad_value", f"features = {spell(named)}: {spell(taken) or 'nothing'} is no feature")
         return list(named)
-    numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
-    found = [name for name in numeric if name not in NO_FEATURE and not name.startswith(NO_FEATURE_OF)]
+    found = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
+    if set(MAIN) <= set(found):
+        found = list(MAIN)
+    found = [name for name in found if name not in NO_FEATURE and not name.startswith(NO_FEATURE_OF)]
     missing = {name: table[name].cast(pl.Float64).fill_nan(None).null_count() / table.height for name in found}
     found = [name for name in found if missing[name] <= _MISSING or name.startswith(ZERO_IF_NULL)]
     if not found:
         raise DataError("no_features", "the snapshot has no numbers to compare customers by", hint="name features")
     return found
+
+
+def _other(table: pl.DataFrame, used: Sequence[str]) -> str:
+    """Say what to try where one persona is left."""
+    some = [name for name in SUGGESTED if name in table.columns]
+    fewer = "compare customers by fewer or other columns, features=[…]"
+    return f"{fewer}, such as {some}" if len(some) > 1 and set(some) != set(used) else fewer
 
 
 def _skewed(table: pl.DataFrame) -> tuple[str, ...]:

@@ -102,15 +102,22 @@ def readable(name: str) -> str:
 
 
 def name_personas(told: list[list[str]]) -> tuple[str, ...]:
-    """Short names from the two most distinguishing features; the number in front makes each one of its own.
+    """Short names from the two most distinguishing features, three where two say the same of another persona.
+
+    The number in front makes each one of its own.
 
     Examples
     --------
     >>> name_personas([["high value (9, all 3)", "low recency (1, all 7)", "high tenure (5, all 4)"], []])
     ('P1 high value, low recency', 'P2 everybody')
     """
-    short = [", ".join(words.rpartition(" (")[0] for words in some[:2]) or "everybody" for some in told]
-    return tuple(f"P{number} {words}" for number, words in enumerate(short, 1))
+    spelled = [[words.rpartition(" (")[0] for words in some] for some in told]
+    pairs = [frozenset(words[:2]) for words in spelled]
+    names = []
+    for number, words in enumerate(spelled, 1):
+        most = TOLD if pairs.count(frozenset(words[:2])) > 1 else 2
+        names.append(f"P{number} {', '.join(words[:most]) or 'everybody'}")
+    return tuple(names)
 
 
 def profile(

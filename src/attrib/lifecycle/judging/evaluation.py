@@ -21,12 +21,23 @@ from attrib.lifecycle.base.beside import (
     read_numbers,
     require,
 )
-from attrib.lifecycle.judging.metrics import BINS, Counts, Profit, Tabulated, binary_metrics, bins_of
+from attrib.lifecycle.judging.metrics import (
+    BINS,
+    OF_PROFIT,
+    Counts,
+    Profit,
+    Tabulated,
+    binary_metrics,
+    bins_of,
+    ece_interval,
+    gaps,
+)
 from attrib.lifecycle.judging.survival_metrics import SurvivalScores
 from attrib.values import REPLICATES, check_seed, check_share, generator, whole_number
 
 Ints = npt.NDArray[np.int64]
-RESERVED = ("metric", "time", "value", "low", "high", "n")
+Interval = Callable[[Floats, Floats, float], tuple[Floats, Floats]]
+RESERVED = ("metric", "time", "value", "low", "high", "n", "note")
 
 
 def evaluate_classifier(
@@ -36,7 +47,7 @@ def evaluate_classifier(
     by: Any = None,
     *,
     top: Sequence[float] = (0.1,),
-    profit: Profit | None = None,
+    profit: Profit | Mapping[str, float] | None = None,
     bins: int = BINS,
     level: float = 0.95,
     replicates: int = 200,
@@ -57,8 +68,9 @@ def evaluate_classifier(
         of their combinations.
     top : sequence of float
         Shares k of lift and gain at k.
-    profit : Profit, optional
-        Of the expected maximum profit.
+    profit : Profit or mapping, optional
+        What the expected maximum profit assumes, such as ``{"value": 50, "offer": 5}``; what is not given has the
+        defaults of :class:`Profit`: a customer worth 200, an offer of 10, a contact of 1, accepted with Beta(6, 14).
     bins : int
         Of the expected calibration error: bins of equal mass, set by the data as they are.
     level, replicates, seed
@@ -67,11 +79,13 @@ def evaluate_classifier(
     Returns
     -------
     polars.DataFrame
-        The columns of ``by``, ``metric``, ``value``, ``low``, ``high`` (percentiles of the draws), ``n`` (rows). Null
-        where a metric is not defined, such as the AUC without a yes. Metrics: ``auc``, ``pr_auc`` (average precision),
-        ``brier``, ``log_loss``, ``ece``, ``lift_at_k``, ``gain_at_k``, ``expected_maximum_profit`` (money per customer)
-        and ``share_to_target`` for it. The ECE is a mean of absolute values, so draws lie above it: its interval is
-        rather high.
+        The columns of ``by``, ``metric``, ``value``, ``low``, ``high`` (percentiles of the draws), ``n`` (rows),
+        ``note`` (what a metric assumes, or null). Null where a metric is not defined, such as the AUC without a yes.
+        Metrics: ``auc``, ``pr_auc`` (average precision), ``brier``, ``log_loss``, ``ece``, ``lift_at_k``,
+        ``gain_at_k``, ``expected_maximum_profit`` (money per customer) and ``share_to_target`` for it. The ECE is a
+        mean of absolute values: noise alone makes it larger than 0. Its interval is by an inverted test (the sizes of
+        error under which the ECE found is no surprise, see `metrics.ece_interval`): it holds the estimate, and reaches
+        down to 0 where the probabilities may well be right.
 
     Raises
     ------
@@ -93,21 +107,30 @@ def evaluate_classifier(
             raise SpecError("bad_value", f"top: {k!r} is not a share above 0", hint="e.g. (0.05, 0.1)")
     resampling = _Resampling(customers, len(truth), level, replicates, seed)
     n_bins = whole_number("bins", bins, 1, key="bad_value")
+    assumed = Profit.of(profit)
+    empty = Counts(np.array([0.5]), np.ones(1), np.ones(1))
+    names = list(binary_metrics(bins_of(empty, 1), tuple(top), assumed))
+    at_ece = names.index("ece")
 
     def scores_of(rows: Ints) -> Callable[[Floats], Floats]:
         table = Tabulated(truth[rows], chance[rows])
         known = table.counts(np.ones(len(rows)))
-        metrics = binary_metrics(bins_of(known, n_bins), tuple(top), profit or Profit())
+        bins_known = bins_of(known, n_bins)
+        metrics = binary_metrics(bins_known, tuple(top), assumed)
 
         def scores(weights: Floats) -> Floats:
             counts = table.counts(weights)
-            return np.array([metric(counts) for metric in metrics.values()])
+            return np.concatenate([[metric(counts) for metric in metrics.values()], gaps(counts, bins_known)])
 
         return scores
 
-    empty = Counts(np.array([0.5]), np.ones(1), np.ones(1))
-    names = list(binary_metrics(bins_of(empty, 1), tuple(top), Profit()))
-    return _evaluated(by, len(truth), resampling, {"metric": names}, scores_of)
+    def interval(value: Floats, drawn: Floats, tail: float) -> tuple[Floats, Floats]:
+        low, high = percentiles(drawn, tail)
+        low[at_ece], high[at_ece] = ece_interval(value[len(names) :], drawn[:, len(names) :], tail)
+        return low, high
+
+    notes = [assumed.assumptions if name in OF_PROFIT else None for name in names]
+    return _evaluated(by, len(truth), resampling, {"metric": names, "note": notes}, scores_of, interval)
 
 
 def evaluate_survival(
@@ -269,14 +292,14 @@ class _Resampling:
         self.seed = check_seed(seed, key="bad_value")
         self.codes = read_customers(customers, n)
 
-    def bounds(self, rows: Ints, scores: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
-        """Percentiles of each score over the draws; NaN where none has it."""
+    def draws(self, rows: Ints, scores: Callable[[Floats], Floats]) -> Floats:
+        """Scores of each draw, [replicates, scores]."""
         who, at = np.unique(self.codes[rows], return_inverse=True)
         drawn = []
         for number in range(self.replicates):
             picked = generator(self.seed, REPLICATES, number).integers(0, len(who), len(who))
             drawn.append(scores(np.bincount(picked, minlength=len(who)).astype(np.float64)[at]))
-        return percentiles(np.array(drawn), (1 - self.level) / 2)
+        return np.array(drawn)
 
 
 def _evaluated(
@@ -285,17 +308,23 @@ def _evaluated(
     resampling: _Resampling,
     labels: Mapping[str, list[Any]],
     scores_of: Callable[[Ints], Callable[[Floats], Floats]],
+    interval: Interval = lambda _, drawn, tail: percentiles(drawn, tail),
 ) -> pl.DataFrame:
-    """One block of rows for each group."""
+    """One block of rows for each group; scores beyond the labels serve the intervals only."""
     blocks = []
+    told = len(labels["metric"])
     for group, rows in _groups(by, n):
         scores = scores_of(rows)
         value = scores(np.ones(len(rows)))
-        nothing = np.full(len(value), np.nan)
-        low, high = resampling.bounds(rows, scores) if resampling.replicates else (nothing, nothing)
+        low = high = np.full(len(value), np.nan)
+        if resampling.replicates:
+            low, high = interval(value, resampling.draws(rows, scores), (1 - resampling.level) / 2)
         time = {"time": pl.Series(labels["time"], dtype=pl.Float64)} if "time" in labels else {}
-        table = pl.DataFrame({"metric": labels["metric"], **time, "value": value, "low": low, "high": high})
+        numbers = {"value": value[:told], "low": low[:told], "high": high[:told]}
+        table = pl.DataFrame({"metric": labels["metric"], **time, **numbers})
         table = table.with_columns(pl.col("value", "low", "high").fill_nan(None), n=pl.lit(len(rows), pl.Int64))
+        if "note" in labels:
+            table = table.with_columns(pl.Series("note", labels["note"], pl.String))
         if group is not None:
             table = group.join(table, how="cross")
         blocks.append(table)

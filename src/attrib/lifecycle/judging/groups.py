@@ -162,7 +162,9 @@ def _by_group(groups: pl.DataFrame, judged: Callable[[pl.Series], pl.DataFrame])
 
 def _headed(table: pl.DataFrame, by: str | None = None, group: str | None = None) -> pl.DataFrame:
     """Put the group before a table of metrics, and a time where there is none."""
-    added = {"by": pl.lit(by, pl.String), "group": pl.lit(group, pl.String)}
+    added: dict[str, pl.Expr] = {"by": pl.lit(by, pl.String), "group": pl.lit(group, pl.String)}
     if "time" not in table.columns:
         added["time"] = pl.lit(None, pl.Float64)
+    if "note" not in table.columns:
+        added["note"] = pl.lit(None, pl.String)
     return table.with_columns(**added).select(*_HEAD, pl.exclude(*_HEAD))
