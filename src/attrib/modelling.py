@@ -124,8 +124,9 @@ def fit(
     about = {
         "model": {"name": spec.name, "estimator": spec.estimator, "fingerprint": parts.fingerprint},
         "spec": spec.model_dump(),
-        **data.counts,
     }
+    for what in ("rows", "left_out") if data.counts else ():
+        about[what] = {part: counts[what] for part, counts in data.counts.items()}
     title = f"{spec.name}: fitted to {features.height:,} rows{_left_out(data.counts.get('train'))}"
     return _written(title, recorder, data, about, tables, place, OF_FIT, model=parts)
 
@@ -223,7 +224,7 @@ def evaluate(
         tables = judge(found.model, kind, asked, data, days, replicates, found)
     about = {"name": found.name, "fingerprint": found.fingerprint}
     more: dict[str, Any] = {"model": about, "dates": [day.isoformat() for day in days]}
-    more |= {"dates_seen": seen, **data.counts}
+    more |= {"dates_seen": seen, **data.counts.get("test", {})}
     named = ", ".join(day.isoformat(sep=" ") for day in days)
     title = f"{found.name}: judged at {named}{_left_out(data.counts.get('test'))}"
     return _written(title, recorder, data, more, tables, place, OF_EVALUATION)

@@ -105,7 +105,8 @@ def test_twin(touches, outcomes, at, question, window, gap, horizon, population)
     window = None if window is None else timedelta(days=window)
     ask = SimpleNamespace(
         target=target, churn=churn, purpose=purpose, population=population or meant, window=window,
-        gap=timedelta(hours=12 * gap), horizon=timedelta(hours=12 * horizon), end=max(row["timestamp"] for row in (*touches, *outcomes)),
+        gap=timedelta(hours=12 * gap),
+        horizon=timedelta(hours=12 * horizon), end=max(row["timestamp"] for row in (*touches, *outcomes)),
     )  # fmt: skip
     found = attrib.snapshot(
         *frames(touches, outcomes), at=at, window=window, gap=ask.gap, horizon=ask.horizon, target=target, churn=churn,

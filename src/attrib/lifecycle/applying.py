@@ -87,7 +87,7 @@ def fit_to(
 
     ``ask``: how being asked to refer is told, see `attrib.spec_models.AskedSpec`.
     """
-    rows_of.check_outcomes(data.events, asked)
+    rows_of.check_outcomes(data.events, asked, kind)
     if kind in OF_PURCHASES:
         return _fit_to_purchases(model, kind, asked, data)
     dates = rows_of.split_dates(asked, data.end, data.events.zone)
@@ -167,7 +167,7 @@ def judge(
     found: SavedModel | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Judge a model at dates; ``found`` adds the drift of features since it was trained."""
-    rows_of.check_outcomes(data.events, asked)
+    rows_of.check_outcomes(data.events, asked, kind)
     if kind in OF_PURCHASES:
         return _judged_by_purchases(model, kind, asked, data, days[-1], replicates, found)
     referral = kind == "referral_likelihood" and asked["target"] is None

@@ -140,7 +140,7 @@ def label_end(asked: Mapping[str, Any], day: datetime) -> datetime:
     return day + _ahead(asked)
 
 
-def check_outcomes(events: Events, asked: Mapping[str, Any]) -> None:
+def check_outcomes(events: Events, asked: Mapping[str, Any], kind: str) -> None:
     """Check that the outcome that a model is about occurs: without it nothing can be learned, or judged.
 
     Raises
@@ -154,7 +154,8 @@ def check_outcomes(events: Events, asked: Mapping[str, Any]) -> None:
         if name is None or name in found or (key == "churn" and name == SILENT):
             continue
         slip = nearest(name, found)
-        if key == "churn" and asked.get("target") is not None and not slip:
+        elsewhere = asked["target"] is not None or kind == "referral_likelihood"
+        if key == "churn" and elsewhere and not slip:
             continue  # nobody has left: the label is about something else, and the snapshot warns
         known = f"outcomes that occur: {', '.join(found) or 'none'}"
         if key == "churn" and not slip:
