@@ -373,7 +373,10 @@ def test_a_model_of_tenure_is_conditional_on_it(folder, tmp_path):
 def test_data_that_hold_too_little_say_so(folder, tmp_path):
     for text, message in (
         ('horizon = "500d"\nchurn = "silent"', "the data reach from 2025-01-0. to 2025-12-31"),
-        ('at = [2025-05-01, 2025-12-20]\nchurn = "silent"', "2025-12-31, and labels look 97 days ahead"),
+        (
+            'at = [2025-05-01, 2025-12-20]\nchurn = "silent"\npopulation = "everyone"',
+            "2025-12-31, and labels look 97 days ahead",
+        ),
         ('horizon = "1s"\ntarget = "referral"', "none of .* rows at 6 dates from .* has it in the label window"),
     ):
         (tmp_path / "model.toml").write_text(f'name = "m"\nestimator = "churn_classifier"\n[snapshot]\n{text}\n')
