@@ -58,7 +58,7 @@ def decisions(
         An outcome, instead of stages.
     churn : str, optional
         The outcome that ends the relation: customers with one before the date are left out. Give it to the snapshot of
-        `attrib.next_action` as well.
+        `attrib.next_action` as well, with ``population="everyone"``.
     gap, horizon : str or timedelta
         The decision window, and the time to advance in after it.
     **options
