@@ -39,7 +39,7 @@ def market() -> tuple[pl.DataFrame, pl.DataFrame]:
     asked = {"at": AT, "stages": "five", "end": START + timedelta(days=365)}
     churn, referral = (
         attrib.snapshot(data.touchpoints, data.outcomes, **asked, **question)
-        for question in ({"churn": "cancel"}, {"target": "referral"})
+        for question in ({"churn": "cancel", "population": "everyone"}, {"target": "referral"})
     )
     return churn, referral
 

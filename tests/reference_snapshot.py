@@ -128,18 +128,29 @@ def features(
     return row
 
 
+def left_already(rows: list[Row], date: Any, ask: Any) -> bool:
+    """Whether the outcome that ends the relation came too early for the customer to be asked about."""
+    gone = [r["timestamp"] for r in rows if ask.churn not in (None, "silent") and r.get("outcome") == ask.churn]
+    return any(t < date if ask.purpose == "score" else t <= date + ask.gap for t in gone)
+
+
+def customer_by(date: Any, rows: list[Row], purchases: Sequence[str]) -> bool:
+    """Whether a customer bought before the date."""
+    return any(r.get("outcome") in purchases and r["timestamp"] < date for r in rows)
+
+
 def label(  # noqa: PLR0911 - one step a rule
     customer: Any, date: Any, touches: list[Row], outcomes: list[Row], ask: Any
 ) -> dict[str, Any] | None:
     """The label, duration and event, or {} for scoring; None if the customer is not asked about."""
     after = date + ask.gap
     until = after + ask.horizon
-    name = ask.churn if ask.churn not in (None, "silent") else ask.target
+    name = ask.target if ask.target or ask.churn == "silent" else ask.churn
     rows = [r for r in (*touches, *outcomes) if r["customer_id"] == customer]
     seen = [r["timestamp"] for r in rows if name is None or r.get("outcome") == name]
     if ask.target is None and ask.churn is None:
         return {}
-    if ask.churn not in (None, "silent") and any(t < date if ask.purpose == "score" else t <= after for t in seen):
+    if left_already(rows, date, ask):
         return None
     if ask.churn == "silent" and not any(t < date and (ask.window is None or t >= date - ask.window) for t in seen):
         return None
@@ -169,6 +180,9 @@ def snapshot(
         for customer in sorted({r["customer_id"] for r in (*touches, *outcomes)}):
             row = features(customer, date, touches, outcomes, ask.window, channels, purchases, model, own, brought)
             answer = None if row is None else label(customer, date, touches, outcomes, ask)
+            mine = [r for r in outcomes if r["customer_id"] == customer]
+            if ask.population == "customers" and not customer_by(date, mine, purchases):
+                continue
             if row is not None and answer is not None:
                 table.append({"customer_id": customer, "date": date, **row, **answer})
     return table

@@ -356,7 +356,11 @@ def _show_model(done: Outcome, quiet: bool, as_json: bool) -> None:
     elif not quiet:
         from attrib.report import models
 
-        _draw(lambda width: models.outcome_parts(done.title, done.tables, done.files, width))
+        _draw(
+            lambda width: models.outcome_parts(
+                done.title, done.tables, done.files, width, done.record.get("dates_seen", ())
+            )
+        )
 
 
 if __name__ == "__main__":

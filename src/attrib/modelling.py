@@ -26,6 +26,7 @@ from attrib.lifecycle.judging import groups
 from attrib.lifecycle.saving.places import ABOUT, saved_name
 from attrib.lifecycle.saving.storage import LARGEST, Parts, SavedModel, open_model, parts_of
 from attrib.loading import fed_by
+from attrib.snapshots.asked import EVERYONE
 from attrib.snapshots.events import read_events
 from attrib.spec_models import OF_PURCHASES, EstimatorFile, PurchasesSpec, SnapshotSpec, read_data, read_estimator
 from attrib.values import read_date
@@ -38,6 +39,10 @@ ESTIMATORS = {
     "gamma_gamma": "GammaGamma",
 }
 _NAMES = {value: key for key, value in ESTIMATORS.items()}
+_REASONS = {  # for which rows are left out of snapshots
+    "no_purchase": "without a purchase by then", "inactive": "without an event in the window",
+    "gone": "gone already", "silent_before": "silent before",
+}  # fmt: skip
 _LIBRARIES = ("scikit-learn", "lifelines", "skops")
 OF_FIT, OF_EVALUATION = ("metrics", "reliability", "gains", "leaks"), ("metrics", "reliability", "gains", "drift")
 
@@ -120,7 +125,9 @@ def fit(
         "model": {"name": spec.name, "estimator": spec.estimator, "fingerprint": parts.fingerprint},
         "spec": spec.model_dump(),
     }
-    title = f"{spec.name}: fitted to {features.height:,} rows"
+    for what in ("rows", "left_out") if data.counts else ():
+        about[what] = {part: counts[what] for part, counts in data.counts.items()}
+    title = f"{spec.name}: fitted to {features.height:,} rows{_left_out(data.counts.get('train'))}"
     return _written(title, recorder, data, about, tables, place, OF_FIT, model=parts)
 
 
@@ -166,9 +173,11 @@ def score(
         tables = {"scores": scores} | drift_of(found, features)
     about = {"name": found.name, "fingerprint": found.fingerprint}
     more: dict[str, Any] = {"model": about, "date": day.isoformat(), "date_given": at is not None}
-    more |= {"rows": scores.height, "scores_sha256": manifest.credit_hash(scores)}
+    more |= {"rows": scores.height, **data.counts.get("score", {})}
+    more |= {"scores_sha256": manifest.credit_hash(scores)}
     more |= {"meaning": found.model.meaning_} if "meaning" in scores.columns else {}
     title = f"{found.name}: {scores.height:,} customers scored as of {day.isoformat(sep=' ')}"
+    title += _left_out(data.counts.get("score"))
     return _written(title, recorder, data, more, tables, place, ("scores",), parquet=("scores",))
 
 
@@ -192,7 +201,7 @@ def evaluate(
         Folder for the tables as CSV and ``run.json``; those of an earlier evaluation are replaced.
     at : sequence of str, optional
         Dates to judge it at; by default the latest whose labels are known. A warning tells of dates that lie before
-        the labels of training were over.
+        the labels of training were over, and so does the record: ``dates_seen``.
     replicates : int
         Bootstrap draws.
     progress : callable, optional
@@ -212,11 +221,14 @@ def evaluate(
         data = _data(data_file, asked.get("features", ()))
     with _step(recorder, progress, "evaluate"):
         days = tuple(_day(text, data) for text in at) or _latest(asked, kind, data)
-        _warn_if_seen(found, asked, kind, days)
+        seen = _seen_dates(found, asked, kind, days)
         tables = judge(found.model, kind, asked, data, days, replicates, found)
-    more = {"model": {"name": found.name, "fingerprint": found.fingerprint}, "dates": [day.isoformat() for day in days]}
+    about = {"name": found.name, "fingerprint": found.fingerprint}
+    more: dict[str, Any] = {"model": about, "dates": [day.isoformat() for day in days]}
+    more |= {"dates_seen": seen, **data.counts.get("test", {})}
     named = ", ".join(day.isoformat(sep=" ") for day in days)
-    return _written(f"{found.name}: judged at {named}", recorder, data, more, tables, place, OF_EVALUATION)
+    title = f"{found.name}: judged at {named}{_left_out(data.counts.get('test'))}"
+    return _written(title, recorder, data, more, tables, place, OF_EVALUATION)
 
 
 @contextmanager
@@ -323,6 +335,8 @@ def _kept(found: SavedModel) -> dict[str, Any]:
     """What a saved model was trained on, checked as the model file was: it comes from a file, too."""
     known = {name: value for name, value in found.snapshot.items() if name not in ("channels", "train", "test")}
     table = PurchasesSpec if type(found.model).__name__ in ("BetaGeoNBD", "GammaGamma") else SnapshotSpec
+    if known and table is SnapshotSpec:
+        known = {"population": EVERYONE} | known  # of models that were saved before there was a choice
     if not known:
         raise DataError("bad_model", "this model does not say what its rows are", hint="fit it with attrib fit")
     try:
@@ -343,19 +357,28 @@ def _latest(asked: dict[str, Any], kind: str, data: Data) -> tuple[datetime, ...
     return rows_of.split_dates({**asked, "at": (), "test_dates": max(asked["test_dates"], 1)}, data.end).test
 
 
-def _warn_if_seen(found: SavedModel, asked: dict[str, Any], kind: str, days: Sequence[datetime]) -> None:
+def _left_out(counts: Mapping[str, Any] | None) -> str:
+    """Say how many rows were left out and why, as the end of a title."""
+    left = (counts or {}).get("left_out", {})
+    named = ", ".join(f"{count:,} {_REASONS[reason]}" for reason, count in left.items())
+    return f" (left out: {named})" if named else ""
+
+
+def _seen_dates(found: SavedModel, asked: dict[str, Any], kind: str, days: Sequence[datetime]) -> list[str] | None:
+    """Dates of a time that the model has learned from, with a warning; None if it does not say what it has seen."""
     listed = found.snapshot.get("train")
     trained = [read_date(text, "train") for text in listed] if isinstance(listed, list) else []
     if not trained:
-        return
+        return None
     # purchases are learned up to the date itself
     over = max(trained) if kind in OF_PURCHASES else rows_of.label_end(asked, max(trained))
     early = [day for day in days if day < over]
     if early:
         warn(
             f"{len(early)} of {len(days)} dates lie before {over.isoformat(sep=' ')}, when the labels of training were "
-            "over: the model has seen these times, and its metrics are better than it is"
+            "over: the model has seen these times, and its metrics look better than they would on new data"
         )
+    return [day.isoformat() for day in early]
 
 
 def _day(text: str, data: Data) -> datetime:

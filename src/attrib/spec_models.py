@@ -45,6 +45,7 @@ class SnapshotSpec(_Strict):
     every: Text = "30d"
     dates: Annotated[int, Field(ge=1)] = 6
     test_dates: Annotated[int, Field(ge=0)] = 1
+    population: Literal["customers", "everyone"] | None = None
     active_only: bool = False
     clock: Literal["date", "tenure"] = "date"
     purchases: Names = ("purchase",)
@@ -130,6 +131,9 @@ class EstimatorFile(_Strict):
                 )
         if self.estimator in ("churn_classifier", "survival_churn") and not (asked.target or asked.churn):
             raise PydanticCustomError("missing_key", '[snapshot] needs churn (an outcome, or "silent") or target', {})
+        if self.estimator == "referral_likelihood" and asked.churn == "silent":
+            text = '[snapshot] churn = "silent" does not belong here: name the outcome after which customers are gone'
+            raise PydanticCustomError("excluded_key", text, {})
         return self
 
 

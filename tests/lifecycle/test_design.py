@@ -160,8 +160,10 @@ def test_frames_that_cannot_be_learned(frame, key, match):
 
 def test_frames_that_differ_from_training():
     design = DesignMatrix.fit(FRAME)
-    with pytest.raises(DataError, match="2 of 5 required columns are missing from features: plan, calls"):
+    with pytest.raises(DataError, match="2 of 5 required columns are missing from features: plan, calls") as caught:
         design.transform(FRAME.drop("plan", "calls"))
+    assert "make the frame as that of its training" in str(caught.value)
+    assert "in a job" not in str(caught.value)
     with pytest.raises(DataError, match=r"'plan' \(Int32\), 'calls' \(String\); 'plan' was texts") as error:
         design.transform(FRAME.with_columns(plan=1, calls=pl.lit("2")))
     assert error.value.key == "bad_dtype"

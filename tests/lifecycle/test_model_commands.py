@@ -154,7 +154,14 @@ def test_dates_that_have_been_seen_are_told(folder, tmp_path):
     modelling.fit(folder / "logistic.toml", folder / "job.toml", tmp_path)
     early = open_model(tmp_path).snapshot["train"][-1]
     done = modelling.evaluate(tmp_path, folder / "job.toml", at=[early], replicates=0)
-    assert any("the model has seen these times" in note for note in done.warnings)
+    assert any(
+        "has seen these times, and its metrics look better than they would on new data" in note
+        for note in done.warnings
+    )
+    assert done.record["dates_seen"] == [early]
+    done = run("evaluate", tmp_path, "--data", "job.toml", "--at", early, cwd=folder)
+    assert "of a time that training has seen, with 95 % intervals" in done.stdout
+    assert "not seen" not in done.stdout
 
 
 def test_dates_between_are_left_out():
@@ -210,6 +217,16 @@ def test_dates_between_are_left_out():
             "[snapshot] clock does not belong here: it is for survival_churn",
         ),
         ('estimator = "survival_churn"\n[snapshot]\nchurn = "c"\nclock = "tenur"', "bad_value", "did you mean tenure?"),
+        (
+            'estimator = "survival_churn"\n[snapshot]\nchurn = "c"\npopulation = "customer"',
+            "bad_value",
+            "did you mean customers?",
+        ),
+        (
+            'estimator = "referral_likelihood"\n[snapshot]\nchurn = "silent"',
+            "excluded_key",
+            "name the outcome after which customers are gone",
+        ),
     ],
 )
 def test_slips_in_a_model_file(tmp_path, text, key, message):
@@ -356,7 +373,10 @@ def test_a_model_of_tenure_is_conditional_on_it(folder, tmp_path):
 def test_data_that_hold_too_little_say_so(folder, tmp_path):
     for text, message in (
         ('horizon = "500d"\nchurn = "silent"', "the data reach from 2025-01-0. to 2025-12-31"),
-        ('at = [2025-05-01, 2025-12-20]\nchurn = "silent"', "2025-12-31, and labels look 97 days ahead"),
+        (
+            'at = [2025-05-01, 2025-12-20]\nchurn = "silent"\npopulation = "everyone"',
+            "2025-12-31, and labels look 97 days ahead",
+        ),
         ('horizon = "1s"\ntarget = "referral"', "none of .* rows at 6 dates from .* has it in the label window"),
     ):
         (tmp_path / "model.toml").write_text(f'name = "m"\nestimator = "churn_classifier"\n[snapshot]\n{text}\n')

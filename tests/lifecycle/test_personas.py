@@ -272,6 +272,7 @@ def test_rates_of_a_snapshots_label():
     gone = bought.with_columns(outcome=pl.lit("cancel"), timestamp=pl.lit(date(2024, 3, 25)))
     outcomes = pl.concat([bought, gone])
     asked = {"at": date(2024, 3, 1), "window": "90d", "gap": "7d", "end": date(2024, 6, 1), "churn": "cancel"}
+    asked["population"] = "everyone"
     for purpose, name in (("train", "label"), ("survival", "event")):
         rows = attrib.snapshot(touches, outcomes, horizon="30d", purpose=purpose, **asked)
         found = attrib.personas(rows, 2, features=["touches", "share:mail"], churn=name, referral=name)

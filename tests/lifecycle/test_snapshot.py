@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import warnings
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -10,7 +12,11 @@ import pytest
 
 import attrib
 from attrib.errors import AttribWarning, DataError, RejectedError, SpecError
+from attrib.snapshots.asked import Wish
+from attrib.snapshots.events import read_events
+from attrib.snapshots.snapshot import describe
 
+WISHED = {*inspect.signature(Wish.of).parameters}
 DAY, TICK = timedelta(days=1), timedelta(microseconds=1)
 AT = datetime(2024, 6, 1)  # noqa: DTZ001 - times without a zone
 END = AT + 60 * DAY
@@ -53,15 +59,88 @@ def test_label_window_is_open_below_and_closed_above(moment, label):
     ],
 )  # fmt: skip
 def test_who_cancels_before_or_in_the_gap_is_left_out(moment, label):
-    table = attrib.snapshot(SEEN, outcomes((1, moment, "cancel")), churn="cancel", purchases="cancel", **ASK)
+    table = attrib.snapshot(SEEN, outcomes((1, moment, "cancel")), churn="cancel", population="everyone", **ASK)
     assert table["label"].to_list() == ([] if label is None else [label])
 
 
 def test_scoring_keeps_who_will_cancel_in_the_gap():
     rows = outcomes((1, AT + DAY, "cancel"), (2, AT - TICK, "cancel"))
-    table = attrib.snapshot(SEEN, rows, churn="cancel", purpose="score", purchases="cancel", **ASK)
+    table = attrib.snapshot(SEEN, rows, churn="cancel", purpose="score", population="everyone", **ASK)
     assert table["customer_id"].to_list() == [1]
     assert not {"label", "duration", "event"} & set(table.columns)
+
+
+def test_beside_a_target_churn_only_leaves_out_who_is_gone():
+    seen = touches(*((who, AT - DAY, "ad") for who in range(1, 7)))
+    done = outcomes(
+        (1, AT - TICK, "cancel"), (2, AT + 7 * DAY, "cancel"), (3, AT + 7 * DAY + TICK, "cancel"),
+        *((who, AT + 9 * DAY, "referral") for who in (1, 2, 3, 4)),
+    )  # fmt: skip
+    table = attrib.snapshot(seen, done, target="referral", churn="cancel", **ASK)
+    assert table.select("customer_id", "label").rows() == [(3, 1), (4, 1), (5, 0), (6, 0)]
+    table = attrib.snapshot(seen, done, target="referral", churn="cancel", purpose="survival", **ASK)
+    assert table.select("customer_id", "event", "duration").rows() == [(3, 1, 9), (4, 1, 9), (5, 0, 60), (6, 0, 60)]
+    table = attrib.snapshot(seen, done, target="referral", churn="cancel", purpose="score", **ASK)
+    assert table["customer_id"].to_list() == [2, 3, 4, 5, 6]  # nobody knows yet that 2 will leave
+
+
+def test_only_customers_can_leave():
+    seen = touches((1, AT - DAY, "ad"), (2, AT - DAY, "ad"), (3, AT - DAY, "ad"))
+    done = outcomes(
+        (1, AT - TICK, "purchase"), (2, AT, "purchase"), (1, AT + 9 * DAY, "cancel"), (3, AT - 400 * DAY, "order")
+    )
+    with pytest.warns(AttribWarning, match="^2 rows are left out: no 'purchase' before the date"):
+        table = attrib.snapshot(seen, done, churn="cancel", **ASK)
+    assert table.select("customer_id", "label").rows() == [(1, 1)]
+    with pytest.warns(AttribWarning, match="^1 rows are left out: no 'purchase' or 'order' before the date"):
+        table = attrib.snapshot(seen, done, churn="silent", purchases=["purchase", "order"], **ASK)
+    assert table.select("customer_id", "label").rows() == [(1, 0), (3, 1)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is asked for is not warned of
+        for ask in ({"churn": "cancel"}, {"target": "order"}, {"purpose": "score"}):
+            for population, who in (("customers", [1]), ("everyone", [1, 2, 3])):
+                table = attrib.snapshot(seen, done, population=population, **ask, **ASK)
+                assert table["customer_id"].to_list() == who
+        assert attrib.snapshot(seen, done, target="order", churn="cancel", **ASK).height == 3
+
+
+def test_nobody_can_be_told_to_be_a_customer():
+    contracts = outcomes((1, AT + 9 * DAY, "cancel"))
+    with pytest.warns(AttribWarning, match="who is a customer cannot be told, and everybody with an event is a row"):
+        assert attrib.snapshot(SEEN, contracts, churn="cancel", **ASK)["label"].to_list() == [1]
+    with pytest.warns(AttribWarning, match="found: none: who is a customer cannot be told"):
+        assert attrib.snapshot(SEEN, churn="silent", **ASK)["label"].to_list() == [1]
+    with pytest.raises(SpecError, match="nobody can be told to be a customer") as caught:
+        attrib.snapshot(SEEN, contracts, churn="cancel", population="customers", **ASK)
+    assert caught.value.hint == "outcomes that occur: cancel; name some in purchases, or give population = 'everyone'"
+    misspelt = pl.concat([contracts, outcomes((1, AT - DAY, "purchased"))])
+    with pytest.raises(SpecError, match="no outcome is called 'purchase'; did you mean purchased"):
+        attrib.snapshot(SEEN, misspelt, churn="cancel", **ASK)
+    # a small batch that is scored may lack purchases by rights: then it has no customers
+    with pytest.warns(AttribWarning, match="purchases: no outcome is called 'purchase'; found: cancel"):
+        few = attrib.snapshot(SEEN, contracts, churn="cancel", purpose="score", population="customers", **ASK)
+    assert few.is_empty()
+
+
+def test_who_is_left_out_is_counted_by_the_first_reason():
+    who = {"bought": [1, 2, 3, 4], "never": [5, 6]}
+    seen = touches(*((one, AT - DAY, "ad") for one in (1, 2, 5, 6)), (3, AT - 300 * DAY, "ad"))
+    done = outcomes(*((one, AT - 200 * DAY, "purchase") for one in who["bought"]), (2, AT, "cancel"), (5, AT, "cancel"))
+    wish = Wish.of(
+        **{name: one.default for name, one in inspect.signature(attrib.snapshot).parameters.items() if name in WISHED}
+        | {"churn": "cancel", "active_only": True} | ASK
+    )  # fmt: skip
+    table, left = describe(read_events(seen, done, None, (), 0.05), wish)
+    assert table["customer_id"].to_list() == [1]
+    assert left == {"no_purchase": 2, "inactive": 2, "gone": 1}
+
+
+def test_no_label_is_told():
+    with pytest.warns(AttribWarning, match="there is no label: name a target or churn"):
+        attrib.snapshot(SEEN, **ASK)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "label" not in attrib.snapshot(SEEN, purpose="score", **ASK).columns
 
 
 def test_silence_is_asked_of_the_active_only():
@@ -216,7 +295,7 @@ def test_zones():
         ({"at": []}, "at names no date"),
         ({"at": "soon"}, "is not a date"),
         ({"at": [AT, AT]}, "at names a date twice"),
-        ({"target": "a", "churn": "b"}, "are two labels"),
+        ({"churn": "silent", "population": "all"}, "is not one of customers, everyone"),
         ({"churn": "silent", "purpose": "survival"}, "silence has no moment"),
         ({"purpose": "survival"}, "neither|no target and no churn"),
         ({"purpose": "guess"}, "is not one of train, survival, score"),

@@ -63,10 +63,12 @@ outcome_rows = st.lists(
 dates = st.lists(st.integers(0, 40), min_size=1, max_size=3, unique=True).map(
     lambda halves: [START + timedelta(hours=12 * half) for half in halves]
 )
+populations = st.sampled_from(["customers", "everyone"])
 questions = st.sampled_from(
     [
         ("purchase", None, "train"), ("purchase", None, "survival"), ("purchase", None, "score"),
         (None, "cancel", "train"), (None, "cancel", "survival"), (None, "cancel", "score"),
+        ("purchase", "cancel", "train"), ("purchase", "cancel", "survival"), ("purchase", "cancel", "score"),
         (None, "silent", "train"), ("purchase", "silent", "train"), ("purchase", "silent", "score"),
         (None, None, "train"),
     ]
@@ -88,19 +90,27 @@ def assert_rows(found: pl.DataFrame, expected: list[dict]) -> None:
                 assert row[name] == value, (name, row[name], value)
 
 
-@given(touch_rows, outcome_rows, dates, questions, st.sampled_from([None, 2, 5]), st.integers(0, 3), st.integers(1, 9))
-def test_twin(touches, outcomes, at, question, window, gap, horizon):
+@given(
+    touch_rows, outcome_rows, dates, questions, st.sampled_from([None, 2, 5]), st.integers(0, 3), st.integers(1, 9),
+    st.sampled_from([None, "customers", "everyone"]),
+)  # fmt: skip
+def test_twin(touches, outcomes, at, question, window, gap, horizon, population):
     if not touches and not outcomes:
         return
     target, churn, purpose = question
+    known = any(row["outcome"] == "purchase" for row in outcomes)
+    if population == "customers" and not known and purpose != "score":
+        return  # refused
+    meant = "customers" if churn is not None and (target is None or churn == "silent") and known else "everyone"
     window = None if window is None else timedelta(days=window)
     ask = SimpleNamespace(
-        target=target, churn=churn, purpose=purpose, window=window, gap=timedelta(hours=12 * gap),
+        target=target, churn=churn, purpose=purpose, population=population or meant, window=window,
+        gap=timedelta(hours=12 * gap),
         horizon=timedelta(hours=12 * horizon), end=max(row["timestamp"] for row in (*touches, *outcomes)),
     )  # fmt: skip
     found = attrib.snapshot(
         *frames(touches, outcomes), at=at, window=window, gap=ask.gap, horizon=ask.horizon, target=target, churn=churn,
-        purpose=purpose, stages=STAGES, features="plan", max_channels=3,
+        purpose=purpose, population=population, stages=STAGES, features="plan", max_channels=3,
     )  # fmt: skip
     assert_rows(found, twin.snapshot(touches, outcomes, at, ask, model=MODEL, own=["plan"], most=3))
 
@@ -116,8 +126,10 @@ def documented() -> set[str]:
     return set(named) - {"label", "duration", "event"}
 
 
-@given(touch_rows, outcome_rows, touch_rows, outcome_rows, times, st.sampled_from(["2d", None]))
-def test_nothing_at_or_after_the_date_changes_features(touches, outcomes, other_touches, other_outcomes, at, window):
+@given(touch_rows, outcome_rows, touch_rows, outcome_rows, times, st.sampled_from(["2d", None]), populations)
+def test_nothing_at_or_after_the_date_changes_features(
+    touches, outcomes, other_touches, other_outcomes, at, window, population
+):
     """Events from the date on are taken away, and replaced by whatever else."""
 
     def features(touches, outcomes):
@@ -125,7 +137,7 @@ def test_nothing_at_or_after_the_date_changes_features(touches, outcomes, other_
             return None
         return attrib.snapshot(
             *frames(touches, outcomes), at=at, window=window, purpose="score", stages=STAGES, features="plan",
-            churn="cancel", max_channels=3,
+            churn="cancel", population=population, max_channels=3,
         )  # fmt: skip
 
     past = [[row for row in rows if row["timestamp"] < at] for rows in (touches, outcomes)]

@@ -19,6 +19,7 @@ from attrib.lifecycle.judging.drifting import drift
 from attrib.lifecycle.saving.storage import SavedModel
 from attrib.lifecycle.tables import Rows
 from attrib.schemas import CUSTOMER, DATE
+from attrib.snapshots.asked import SILENT
 from attrib.snapshots.events import Events
 from attrib.spec_models import OF_PURCHASES
 
@@ -30,13 +31,15 @@ Floats = npt.NDArray[np.float64]
 class Data:
     """What was read of the tables of a job file, and what identifies their files.
 
-    ``own``: columns of the touchpoints that were read besides ours; ``duplicates``: whether they are kept.
+    ``own``: columns of the touchpoints that were read besides ours; ``duplicates``: whether they are kept; ``counts``:
+    of the rows of ``train``, ``test`` and ``score`` that were made of them, and how many were left out and why.
     """
 
     events: Events
     own: tuple[str, ...] = ()
     duplicates: str = "drop"
     inputs: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def end(self) -> datetime:
@@ -84,17 +87,19 @@ def fit_to(
 
     ``ask``: how being asked to refer is told, see `attrib.spec_models.AskedSpec`.
     """
-    rows_of.check_outcomes(data.events, asked)
+    rows_of.check_outcomes(data.events, asked, kind)
     if kind in OF_PURCHASES:
         return _fit_to_purchases(model, kind, asked, data)
     dates = rows_of.split_dates(asked, data.end, data.events.zone)
+    rows_of.settle_population(data.events, asked, kind)
     survival, referral = kind == "survival_churn", kind == "referral_likelihood"
     rows = rows_of.rows_at(
         data.events, asked, dates.train, "survival" if survival else "train", duplicates=data.duplicates,
         end=dates.test[0] if survival and dates.test else None, referrals=referral and asked["target"] is None,
     )  # fmt: skip
     asked["channels"] = rows_of.channels_of(rows.features)
-    _check_labels(rows, asked, dates.train)
+    data.counts["train"] = rows.counts
+    _check_labels(rows, asked, dates.train, referral=referral)
     if survival:
         # all of them are still there after the gap: time runs from there, or has run since they came
         features, gap = rows.features, groups.days(asked["gap"])
@@ -107,6 +112,7 @@ def fit_to(
     more: dict[str, Any] = {}
     if ask is not None:
         rows, more["asked"], more["propensity"] = rows_of.treated(rows, data.events, data.own, asked, ask)
+        data.counts["train"] = rows.counts
     if "count" in rows.labels.columns:
         # refunds may outweigh what was bought: the model takes what is left as nothing
         more |= {"count": rows.labels["count"], "value": rows.labels["value_brought"].clip(0.0)}
@@ -133,14 +139,15 @@ def _fit_to_purchases(
     return rows_of.Dates((day,), (day,) if asked["holdout"] else ()), histories.drop(CUSTOMER), {}
 
 
-def _check_labels(rows: Rows, asked: Mapping[str, Any], dates: Sequence[datetime]) -> None:
+def _check_labels(rows: Rows, asked: Mapping[str, Any], dates: Sequence[datetime], *, referral: bool) -> None:
     """Check that something happened, and not everywhere: otherwise estimators complain of columns nobody has seen."""
     label = rows.labels["label" if "label" in rows.labels.columns else "event"]
     if label.n_unique() > 1 or (label.name == "event" and label[0]):
         return
     what = "somebody brought by the customer (referrer_id)"
-    if asked["churn"] or asked["target"]:
-        what = " or ".join(f"{key} = {asked[key]!r}" for key in ("churn", "target") if asked[key])
+    if asked["target"] or not referral:
+        keys = ("churn", "target") if asked["churn"] == SILENT else ("target",) if asked["target"] else ("churn",)
+        what = " or ".join(f"{key} = {asked[key]!r}" for key in keys if asked[key])
     at = f"{len(dates)} dates from {dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d}"
     raise DataError(
         "one_class",
@@ -160,7 +167,7 @@ def judge(
     found: SavedModel | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Judge a model at dates; ``found`` adds the drift of features since it was trained."""
-    rows_of.check_outcomes(data.events, asked)
+    rows_of.check_outcomes(data.events, asked, kind)
     if kind in OF_PURCHASES:
         return _judged_by_purchases(model, kind, asked, data, days[-1], replicates, found)
     referral = kind == "referral_likelihood" and asked["target"] is None
@@ -168,6 +175,7 @@ def judge(
     rows = rows_of.rows_at(
         data.events, asked, days, purpose, duplicates=data.duplicates, referrals=referral, groups=True
     )
+    data.counts["test"] = rows.counts
     try:
         tables = groups.judge(_on_clock(model, asked), rows, asked, replicates)
     except DataError as error:
@@ -238,6 +246,7 @@ def scores_of(
         features = features.drop(CUSTOMER)
     else:
         rows = rows_of.rows_at(data.events, asked, [day], "score", duplicates=data.duplicates)
+        data.counts["score"] = rows.counts
         keys, features = rows.keys, rows.features
         timed = _on_clock(model, asked)
         columns = {"score": groups.probability(timed, Rows(keys, features, pl.DataFrame()), asked)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,10 +15,10 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.faults import nearest
 from attrib.lifecycle.buying.purchases import purchase_summary
 from attrib.schemas import CUSTOMER, DATE, OUTCOME, STAGE, TIME, VALUE
-from attrib.snapshots.asked import EPOCH, SILENT, Wish
+from attrib.snapshots.asked import EPOCH, EVERYONE, SILENT, Wish
 from attrib.snapshots.events import AT, DONE, MONEY, OWN, TOUCH, WHO, Events
 from attrib.snapshots.referred import FROM, ROW, TO, brought, without_repeats
-from attrib.snapshots.snapshot import describe
+from attrib.snapshots.snapshot import describe, population_of
 from attrib.values import read_date
 
 LABELS = ("label", "duration", "event", "count", "value_brought")
@@ -42,12 +42,20 @@ class Rows:
         Those of `LABELS` that the question has; none for scoring.
     groups : polars.DataFrame
         Columns that a model may fail a value of: the stage, the channel of acquisition, the persona, where known.
+    left : mapping of str to int
+        How many rows were left out for which reason, see `attrib.snapshots.snapshot.describe`.
     """
 
     keys: pl.DataFrame
     features: pl.DataFrame
     labels: pl.DataFrame
     groups: pl.DataFrame = field(default_factory=pl.DataFrame)
+    left: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What the record of a run tells of them."""
+        return {"rows": self.keys.height, "left_out": dict(self.left)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ def label_end(asked: Mapping[str, Any], day: datetime) -> datetime:
     return day + _ahead(asked)
 
 
-def check_outcomes(events: Events, asked: Mapping[str, Any]) -> None:
+def check_outcomes(events: Events, asked: Mapping[str, Any], kind: str) -> None:
     """Check that the outcome that a model is about occurs: without it nothing can be learned, or judged.
 
     Raises
@@ -146,10 +154,33 @@ def check_outcomes(events: Events, asked: Mapping[str, Any]) -> None:
         if name is None or name in found or (key == "churn" and name == SILENT):
             continue
         slip = nearest(name, found)
+        elsewhere = asked["target"] is not None or kind == "referral_likelihood"
+        if key == "churn" and elsewhere and not slip:
+            continue  # nobody has left: the label is about something else, and the snapshot warns
         known = f"outcomes that occur: {', '.join(found) or 'none'}"
         if key == "churn" and not slip:
             known += '; where none ends the relation, churn = "silent" asks a churn_classifier who will do nothing more'
         raise SpecError("unknown_outcome", f"{key} = {name!r}: no outcome of the data is called so{slip}", hint=known)
+
+
+def settle_population(events: Events, asked: dict[str, Any], kind: str) -> None:
+    """Say who is looked at, where the model file does not: scores and evaluations will be of the same kind of rows.
+
+    Raises
+    ------
+    SpecError
+        ``unknown_outcome``, see `population_of`.
+    """
+    if asked["population"] is None and kind == "referral_likelihood":
+        asked["population"] = EVERYONE
+    asked["population"] = population_of(events, _wish(asked, [EPOCH.replace(tzinfo=None)], "train"))
+
+
+def _wish(asked: Mapping[str, Any], dates: Sequence[datetime], purpose: str, **more: Any) -> Wish:
+    keys = ("window", "gap", "horizon", "target", "churn", "population", "active_only", "purchases", "stages",
+            "max_channels", "features")  # fmt: skip
+    named = {name: asked[name] for name in keys} | {"channels": asked.get("channels")}
+    return Wish.of(at=list(dates), purpose=purpose, **({"end": None, "duplicates": "drop"} | named | more))
 
 
 def rows_at(
@@ -186,14 +217,15 @@ def rows_at(
     DataError
         ``no_rows`` where no customer has an event before the dates; those of `attrib.snapshot`.
     """
-    keys = ("window", "gap", "horizon", "target", "churn", "active_only", "purchases", "stages", "max_channels")
-    more = {name: asked[name] for name in (*keys, "features")} | {"channels": asked.get("channels")}
     known = None if end is None else [day for day in dates if day <= end]
-    wish = Wish.of(at=list(known or dates), purpose=purpose, end=end, duplicates=duplicates, **more)
-    table = describe(events.without_own(len(wish.features)), wish)
+    wish = _wish(asked, known or dates, purpose, end=end, duplicates=duplicates)
+    if referrals and purpose != "score":  # churn says who is not asked, and the label is found below
+        wish = replace(wish, kind="elsewhere", outcome=None, population=wish.population or EVERYONE)
+    table, left = describe(events.without_own(len(wish.features)), wish)
     if table.is_empty():
         named = ", ".join(day.isoformat(sep=" ") for day in list(dates)[:3])
         span = f"the data reach from {start_of(events):%Y-%m-%d} to {end_of(events):%Y-%m-%d}"
+        span += "".join(f"; left out: {reason} {count:,}" for reason, count in left.items())
         if purpose == "train" and min(dates) + _ahead(asked) > (end or end_of(events)):
             span += f", and labels look {_ahead(asked).days} days ahead (gap and horizon)"
         raise DataError("no_rows", f"no customer can be looked at on {named}: {span}", hint=_TOO_SHORT)
@@ -202,7 +234,7 @@ def rows_at(
     labels = [name for name in LABELS if name in table.columns and purpose != "score"]
     features = table.drop(CUSTOMER, DATE, *labels)
     found = _groups(table, events) if groups else pl.DataFrame()
-    return Rows(table.select(CUSTOMER, DATE), features, table.select(labels), found)
+    return Rows(table.select(CUSTOMER, DATE), features, table.select(labels), found, left)
 
 
 def channels_of(features: pl.DataFrame) -> list[str]:
@@ -309,7 +341,8 @@ def treated(
     chosen = keys["kept"]
     if not chosen.any():
         raise DataError("no_support", f"no customer has a known {chance}", hint="check [asked] propensity")
-    rows = Rows(rows.keys.filter(chosen), rows.features.filter(chosen), rows.labels.filter(chosen))
+    labels = rows.labels.filter(chosen)
+    rows = Rows(rows.keys.filter(chosen), rows.features.filter(chosen), labels, left=rows.left)
     keys = keys.filter(chosen)
     return rows, keys["asked"], keys["chance"] if isinstance(chance, str) else chance
 

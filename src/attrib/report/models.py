@@ -18,9 +18,21 @@ _DRIFTED = 8
 
 
 def outcome_parts(
-    title: str, tables: Mapping[str, pl.DataFrame], files: Sequence[Path], width: int = MAX_WIDTH
+    title: str,
+    tables: Mapping[str, pl.DataFrame],
+    files: Sequence[Path],
+    width: int = MAX_WIDTH,
+    seen: Sequence[str] | None = (),
 ) -> Iterator[RenderableType]:
     """Draw the tables of an outcome.
+
+    Parameters
+    ----------
+    title, tables, files
+        Those of `attrib.modelling.Outcome`.
+    width : int
+    seen : sequence of str, optional
+        Dates of the metrics that the model has learned from; None where that is not known.
 
     Yields
     ------
@@ -28,7 +40,7 @@ def outcome_parts(
         Metrics, metrics by group, reliability, gains, what has moved since training, leaks, and where the files are.
     """
     yield Text(clean(title), style="bold")
-    for name, heading, table in _shown(tables):
+    for name, heading, table in _shown(tables, seen):
         yield Text()
         rows = table.head(_MOST) if name != "metrics" else table
         yield from frame_tables(spelled(rows), heading, table.columns, width)
@@ -39,13 +51,14 @@ def outcome_parts(
         yield Text(f"wrote to {clean(place_of(files[0].parent))}: {', '.join(clean(file.name) for file in files)}")
 
 
-def _shown(tables: Mapping[str, pl.DataFrame]) -> Iterator[tuple[str, str, pl.DataFrame]]:
+def _shown(tables: Mapping[str, pl.DataFrame], seen: Sequence[str] | None) -> Iterator[tuple[str, str, pl.DataFrame]]:
     if "metrics" in tables:
         metrics = tables["metrics"]
         whole = metrics.filter(pl.col("by").is_null())
         when = [] if whole["time"].is_null().all() else ["time"]
         shown = whole.select("metric", *when, "value", "low", "high", "n")
-        yield "metrics", "of rows not seen, with 95 % intervals over customers", shown
+        rows = "" if seen is None else "of a time that training has seen, " if seen else "of rows not seen, "
+        yield "metrics", f"{rows}with 95 % intervals over customers", shown
         for (by,), part in metrics.filter(pl.col("by").is_not_null()).partition_by("by", as_dict=True).items():
             wide = part.filter(pl.col("metric").is_in(_BY_GROUP)).pivot("metric", index=["group", "n"], values="value")
             yield "groups", f"by {clean(by, 40)}", wide.sort("n", descending=True)

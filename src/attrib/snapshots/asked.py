@@ -19,17 +19,21 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICRO = 1_000_000  # ticks of a second
 SILENT = "silent"
 PURPOSES = ("train", "survival", "score")
+CUSTOMERS, EVERYONE = "customers", "everyone"
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """The arguments of `attrib.snapshot` but the tables, checked: lengths of time in microseconds, dates in order.
 
-    ``kind`` and ``outcome`` are those of `attrib.snapshots.labels.Question`; ``drop``: whether duplicates are dropped.
+    ``kind``, ``outcome`` and ``gone`` are those of `attrib.snapshots.labels.Question`; ``population``: None where
+    nothing was said and customers are meant, if there are any; ``drop``: whether duplicates are dropped.
     """
 
     kind: str
     outcome: str | None
+    gone: str | None
+    population: str | None
     purpose: str
     window: int
     gap: int
@@ -47,17 +51,23 @@ class Wish:
     @classmethod
     def of(
         cls, *, at: Any, window: Any, gap: Any, horizon: Any, target: Any, churn: Any, purpose: Any, end: Any,
-        active_only: bool, purchases: Any, stages: Any, channels: Any, max_channels: Any, features: Any,
-        duplicates: Any,
+        population: Any, active_only: bool, purchases: Any, stages: Any, channels: Any, max_channels: Any,
+        features: Any, duplicates: Any,
     ) -> Self:  # fmt: skip
         """Check them; see `attrib.snapshot` for what they mean and for the errors."""
         check_choice("purpose", purpose, PURPOSES)
         check_choice("duplicates", duplicates, ("drop", "keep"))
-        kind, outcome = check_question(target, churn, purpose)
+        if population is not None:
+            check_choice("population", population, (CUSTOMERS, EVERYONE))
+        kind, outcome, gone = check_question(target, churn, purpose)
+        if population is None and kind not in ("churn", "silent"):
+            population = EVERYONE
         back, pause, ahead = check_durations(window, gap, horizon)
         return cls(
             kind=kind,
             outcome=outcome,
+            gone=gone,
+            population=population,
             purpose=purpose,
             window=back,
             gap=pause,
@@ -74,8 +84,8 @@ class Wish:
         )
 
 
-def check_question(target: Any, churn: Any, purpose: str) -> tuple[str, str | None]:
-    """Kind of the label, and the outcome that it is about.
+def check_question(target: Any, churn: Any, purpose: str) -> tuple[str, str | None, str | None]:
+    """Kind of the label, the outcome that it is about, and the outcome after which customers are gone.
 
     Raises
     ------
@@ -85,15 +95,13 @@ def check_question(target: Any, churn: Any, purpose: str) -> tuple[str, str | No
     for name, value in (("target", target), ("churn", churn)):
         if value is not None and (not isinstance(value, str) or not value.strip()):
             raise SpecError("bad_value", f"{name} = {value!r} is not the name of an outcome")
-    if churn is not None and churn != SILENT and target is not None:
-        hint = 'ask for one label at a time; target goes together with churn="silent" only'
-        raise SpecError("bad_value", f"target = {target!r} and churn = {churn!r} are two labels", hint=hint)
-    kind = "silent" if churn == SILENT else "churn" if churn else "target" if target else "none"
+    kind = "silent" if churn == SILENT else "target" if target else "churn" if churn else "none"
     if purpose == "survival" and kind in ("silent", "none"):
         reason = "silence has no moment at which it happens" if kind == "silent" else "there is no target and no churn"
         hint = "name the outcome whose time is asked for: target or churn"
         raise SpecError("bad_value", f'purpose = "survival": {reason}', hint=hint)
-    return kind, churn if kind == "churn" else target
+    gone = None if churn == SILENT else churn
+    return kind, gone if kind == "churn" else target, gone
 
 
 def check_durations(window: Any, gap: Any, horizon: Any) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import polars as pl
@@ -16,11 +17,16 @@ class Question:
     """What is asked of the time after a date; times in microseconds.
 
     ``outcome``: whose rows are looked for, None for events of any kind; ``kind``: ``target`` (it happens), ``churn``
-    (it happens once, and ends the relation), ``silent`` (it does not happen) or ``none``.
+    (it happens once, and ends the relation), ``silent`` (it does not happen), ``elsewhere`` (another will find the
+    answer, in the same window) or ``none``; ``gone``: the outcome after which a customer is not asked about;
+    ``customers``: whether only those who have bought are; ``active``: only those with an event in the window.
     """
 
     kind: str
     outcome: str | None
+    gone: str | None
+    customers: bool
+    active: bool
     purpose: str
     window: int
     gap: int
@@ -35,24 +41,29 @@ class Question:
         return after >= self.end if self.purpose == "survival" else after + self.horizon > self.end
 
 
-def answer(rows: pl.DataFrame, line: Timeline, date: int, question: Question) -> pl.DataFrame:
-    """Keep the customers of whom the question can be asked, and add the answer."""
-    if question.kind == "none":
-        return rows
-    if question.outcome is None:
-        seen = line.events.select(WHO, AT)
-    else:
-        seen = line.outcomes.filter(pl.col(DONE).cast(pl.String) == question.outcome).select(WHO, AT)
-    after = date + question.gap
-    if question.kind == "churn":
-        known = pl.col(AT) < date if question.purpose == "score" else pl.col(AT) <= after
-        rows = rows.join(seen.filter(known), on=WHO, how="anti")
+def asked_about(rows: pl.DataFrame, line: Timeline, date: int, question: Question, left: Counter[str]) -> pl.DataFrame:
+    """Keep the customers of whom the question can be asked; the others are counted by the first reason that holds."""
+    if question.customers:
+        rows = _kept(rows, rows.filter(pl.col("recency_purchase").is_not_null()), "no_purchase", left)
+    if question.active:
+        rows = _kept(rows, rows.filter(pl.col("events") > 0), "inactive", left)
+    if question.gone is not None:
+        known = pl.col(AT) < date if question.purpose == "score" else pl.col(AT) <= date + question.gap
+        gone = _seen(line, question.gone).filter(known)
+        rows = _kept(rows, rows.join(gone, on=WHO, how="anti"), "gone", left)
     if question.kind == "silent":
         start = date - question.window if question.window >= 0 else -(2**62)
-        rows = rows.join(seen.filter(pl.col(AT) < date, pl.col(AT) >= start), on=WHO, how="semi")
-    if question.purpose == "score":
+        heard = _seen(line, question.outcome).filter(pl.col(AT) < date, pl.col(AT) >= start)
+        rows = _kept(rows, rows.join(heard, on=WHO, how="semi"), "silent_before", left)
+    return rows
+
+
+def answer(rows: pl.DataFrame, line: Timeline, date: int, question: Question) -> pl.DataFrame:
+    """Add the answer."""
+    if question.kind in ("none", "elsewhere") or question.purpose == "score":
         return rows
-    later = seen.filter(pl.col(AT) > after).group_by(WHO).agg(pl.col(AT).min().alias("met"))
+    after = date + question.gap
+    later = _seen(line, question.outcome).filter(pl.col(AT) > after).group_by(WHO).agg(pl.col(AT).min().alias("met"))
     rows = rows.join(later, on=WHO, how="left")
     if question.purpose == "survival":
         until = pl.coalesce("met", pl.lit(question.end, pl.Int64))
@@ -63,3 +74,15 @@ def answer(rows: pl.DataFrame, line: Timeline, date: int, question: Question) ->
     happened = (pl.col("met") <= after + question.horizon).fill_null(value=False)
     label = ~happened if question.kind == "silent" else happened
     return rows.with_columns(label.cast(pl.Int8).alias("label")).drop("met")
+
+
+def _seen(line: Timeline, outcome: str | None) -> pl.DataFrame:
+    """Return whose events of this name are when; without a name, those of all events."""
+    if outcome is None:
+        return line.events.select(WHO, AT)
+    return line.outcomes.filter(pl.col(DONE).cast(pl.String) == outcome).select(WHO, AT)
+
+
+def _kept(before: pl.DataFrame, after: pl.DataFrame, reason: str, left: Counter[str]) -> pl.DataFrame:
+    left[reason] += before.height - after.height
+    return after

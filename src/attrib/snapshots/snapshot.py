@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,10 +14,10 @@ from attrib.arguments import check_limits
 from attrib.errors import SpecError, warn
 from attrib.faults import nearest
 from attrib.schemas import CUSTOMER, DATE
-from attrib.snapshots.asked import Wish, in_micro
+from attrib.snapshots.asked import CUSTOMERS, EVERYONE, Wish, in_micro
 from attrib.snapshots.events import AT, BROUGHT_BY, SCORE, TOUCH, WHO, Events, read_events, warn_of_future
 from attrib.snapshots.features import Recipe, features_at, name_of_rest
-from attrib.snapshots.labels import Question, answer
+from attrib.snapshots.labels import Question, answer, asked_about
 from attrib.snapshots.referred import first_referrals
 from attrib.snapshots.timeline import lay_out
 from attrib.stages import StageModel
@@ -36,6 +37,7 @@ def snapshot(
     churn: str | None = None,
     purpose: str = "train",
     end: str | date | datetime | None = None,
+    population: str | None = None,
     active_only: bool = False,
     purchases: str | Sequence[str] = "purchase",
     stages: str | Path | StageModel | None = None,
@@ -70,17 +72,24 @@ def snapshot(
     churn : str, optional
         ``"silent"``: label 1 where the label window has no event at all (with `target`: no such outcome); asked only
         of customers with one in the window before the date. Any other text names the outcome that ends the relation:
-        label 1 where it lies in the label window; customers with one at or before date + gap are left out.
+        label 1 where it lies in the label window; customers with one at or before date + gap are left out. Beside a
+        `target` it only leaves these out: the label is that of the target.
     purpose : {"train", "survival", "score"}
         ``train``: a column ``label``; dates whose label window passes the end of the data are left out, for
         their customers would enter only if their event came early. ``survival``: ``duration`` and ``event`` instead,
         censored at the end of the data. ``score``: no label, customers who have left before the date left out.
+        To ``train`` without `target` and `churn` is to have no label, with a warning.
     end : date, optional
         Up to when the data are complete; later events are ignored. The latest timestamp of either table without.
+    population : {"customers", "everyone"}, optional
+        ``customers``: who has one of the `purchases` strictly before the date, for nobody leaves what they never
+        joined. ``everyone``: whoever has an event before it. Without: customers where `churn` is the label, with a
+        warning that counts who is left out, and everyone where none of the `purchases` occurs in the data at all
+        (warned of, too); otherwise everyone.
     active_only : bool
         Only customers with an event in the window.
     purchases : str or sequence of str
-        Outcomes that frequency, value and recency of purchases count.
+        Outcomes that frequency, value and recency of purchases count, and that make a customer.
     stages : str, Path or StageModel, optional
         A preset (``attrib.STAGES``), a TOML file, or a model.
     channels : sequence of str, optional
@@ -108,7 +117,8 @@ def snapshot(
     SpecError
         ``bad_value``, ``bad_duration``, ``bad_date``, ``bad_stages``, ``mixed_zones`` for arguments that are not what
         they must be; ``unknown_outcome`` for a `target` or `churn` that no outcome is called, while one is spelled
-        nearly so (else a warning: all labels are alike then).
+        nearly so (else a warning: all labels are alike then), and where customers are asked for and no outcome is one
+        of the `purchases`.
     DataError
         For tables that cannot be read; ``no_rows`` if there is no event in either.
     RejectedError
@@ -135,15 +145,29 @@ def snapshot(
     """
     wish = Wish.of(
         at=at, window=window, gap=gap, horizon=horizon, target=target, churn=churn, purpose=purpose, end=end,
-        active_only=active_only, purchases=purchases, stages=stages, channels=channels, max_channels=max_channels,
-        features=features, duplicates=duplicates,
+        population=population, active_only=active_only, purchases=purchases, stages=stages, channels=channels,
+        max_channels=max_channels, features=features, duplicates=duplicates,
     )  # fmt: skip
+    if wish.kind == "none" and wish.purpose == "train":
+        warn("there is no label: name a target or churn; for features alone ask for purpose='score'")
     _, allowed = check_limits(1, max_rejects)
-    return describe(read_events(touchpoints, outcomes, columns, wish.features, allowed), wish)
+    table, left = describe(read_events(touchpoints, outcomes, columns, wish.features, allowed), wish)
+    if wish.population is None and left["no_purchase"]:
+        warn(
+            f"{left['no_purchase']:,} rows are left out: no {_either(wish.purchases)} before the date, and only "
+            "customers can leave; population='customers' says that it is meant, population='everyone' keeps them"
+        )
+    return table
 
 
-def describe(events: Events, wish: Wish) -> pl.DataFrame:
+def describe(events: Events, wish: Wish) -> tuple[pl.DataFrame, Counter[str]]:
     """Carry a wish out on events that have been read, with the wish's own columns; see `snapshot`.
+
+    Returns
+    -------
+    (table, left)
+        ``left``: how many rows of the dates in the table were left out for which reason: ``no_purchase``,
+        ``inactive`` (no event in the window), ``gone`` (had left already), ``silent_before``.
 
     Raises
     ------
@@ -152,8 +176,11 @@ def describe(events: Events, wish: Wish) -> pl.DataFrame:
     """
     ticks = {in_micro(moment, events.zone, "at"): moment for moment in wish.dates}
     until = events.latest if wish.end is None else in_micro(wish.end, events.zone, "end")
-    question = Question(wish.kind, wish.outcome, wish.purpose, wish.window, wish.gap, wish.horizon, until)
     _check_names(events, wish)
+    question = Question(
+        wish.kind, wish.outcome, wish.gone, population_of(events, wish) == CUSTOMERS, wish.active_only, wish.purpose,
+        wish.window, wish.gap, wish.horizon, until,
+    )  # fmt: skip
     if wish.end is None:
         warn_of_future(until)
     else:
@@ -170,8 +197,33 @@ def describe(events: Events, wish: Wish) -> pl.DataFrame:
         referrals=BROUGHT_BY in events.outcomes.columns,
     )
     _warn_of_open([moment for tick, moment in ticks.items() if question.is_open(tick)], len(ticks), question)
-    tables = _tables(events, ticks, wish.model, recipe, question, drop=wish.drop, active_only=wish.active_only)
-    return pl.concat([_finish(tables.pop(tick), tick, events) for tick in ticks])
+    tables, left = _tables(events, ticks, wish.model, recipe, question, drop=wish.drop)
+    return pl.concat([_finish(tables.pop(tick), tick, events) for tick in ticks]), left
+
+
+def population_of(events: Events, wish: Wish) -> str:
+    """Who is looked at: for churn customers, unless nobody can be told to be one.
+
+    Raises
+    ------
+    SpecError
+        ``unknown_outcome`` where customers are asked for and no outcome of the data makes one, or where one is
+        spelled nearly as the `purchases` are. A batch to be scored may lack purchases by rights.
+    """
+    found = events.names
+    if not set(wish.purchases) & set(found):
+        slip = nearest(wish.purchases[0], found) if wish.purchases else ""
+        text, known = f"purchases: no outcome is called {_either(wish.purchases)}{slip}", ", ".join(found) or "none"
+        asked = wish.population == CUSTOMERS or (wish.population is None and slip)
+        if asked and wish.purpose != "score":
+            hint = f"outcomes that occur: {known}; name some in purchases, or give population = 'everyone'"
+            raise SpecError("unknown_outcome", f"{text}: nobody can be told to be a customer", hint=hint)
+        if wish.population is None:
+            warn(f"{text}; found: {known}: who is a customer cannot be told, and everybody with an event is a row")
+            return EVERYONE
+        if found:
+            warn(f"{text}; found: {known}")
+    return wish.population or CUSTOMERS
 
 
 def _finish(tables: list[pl.DataFrame], tick: int, events: Events) -> pl.DataFrame:
@@ -191,28 +243,25 @@ def _tables(
     question: Question,
     *,
     drop: bool,
-    active_only: bool,
-) -> dict[int, list[pl.DataFrame]]:
+) -> tuple[dict[int, list[pl.DataFrame]], Counter[str]]:
     """Rows by date, of some customers at a time: what is laid out and joined stays of one size."""
     referrals = first_referrals(events.outcomes)
     parts = -(-(events.touches.height + events.outcomes.height) // AT_ONCE)
     tables: dict[int, list[pl.DataFrame]] = {tick: [] for tick in ticks}
-    repeated = 0
+    repeated, left = 0, Counter[str]()
     for part in range(parts):
         some = events if parts == 1 else events.only(pl.col(WHO).to_physical().hash() % parts == part)
         line = lay_out(some.touches, some.outcomes, recipe.purchases, model, drop=drop)
         repeated += line.repeated
         for moment in ticks:
             rows = features_at(moment, line, referrals, recipe)
-            if active_only:
-                rows = rows.filter(pl.col("events") > 0)
-            rows = answer(rows, line, moment, question)
             if question.is_open(moment):
                 rows = rows.clear()
-            tables[moment].append(rows.drop("first"))
+            rows = asked_about(rows, line, moment, question, left)
+            tables[moment].append(answer(rows, line, moment, question).drop("first"))
     if repeated:
         warn(f"{repeated:,} touchpoints equal others on the same date: kept, since dates cannot tell duplicates")
-    return tables
+    return tables, +left
 
 
 def _most_used(touches: pl.DataFrame, before: int, most: int) -> tuple[str, ...]:
@@ -228,17 +277,19 @@ def _check_names(events: Events, wish: Wish) -> None:
     batches, an outcome may be missing by rights.
     """
     found = events.names
-    if wish.outcome is not None and wish.outcome not in found:
-        about = "target" if wish.kind in ("target", "silent") else "churn"
-        slip = nearest(wish.outcome, found)
-        text = f"{about}: no outcome is called {wish.outcome!r}{slip}"
+    target = None if wish.kind == "churn" else wish.outcome
+    for about, name in (("target", target), ("churn", wish.gone)):
+        if name is None or name in found:
+            continue
+        slip = nearest(name, found)
+        text = f"{about}: no outcome is called {name!r}{slip}"
         if slip and wish.purpose != "score":
             raise SpecError("unknown_outcome", text, hint=f"outcomes that occur: {', '.join(found)}")
         warn(f"{text}; found: {', '.join(found) or 'none'}")
-    if found and not set(wish.purchases) & set(found):
-        slip = nearest(wish.purchases[0], found) if wish.purchases else ""
-        named = " or ".join(map(repr, wish.purchases))
-        warn(f"purchases: no outcome is called {named}{slip}; found: {', '.join(found)}")
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(map(repr, names))
 
 
 def _warn_of_open(open_dates: Sequence[datetime], dates: int, question: Question) -> None:

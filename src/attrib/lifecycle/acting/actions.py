@@ -106,6 +106,7 @@ def next_action(
     snapshot : frame
         Customers now: `attrib.snapshot` with ``purpose="score"`` and the ``channels`` of the decisions. Where an
         outcome ends the relation, name it there (``churn="cancel"``): else customers who have left are ranked, too.
+        Beside it ``population="everyone"``, as decisions have it, keeps prospects.
     decisions : frame
         From `attrib.decisions`, or any with ``customer_id``, features, ``action`` (null: left alone) and ``advanced``
         (1 or 0).

@@ -10,7 +10,7 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
 from attrib.schemas import CUSTOMER, DATE, STAGE
-from attrib.snapshots.asked import check_dates, check_durations, check_model, in_micro
+from attrib.snapshots.asked import EVERYONE, check_dates, check_durations, check_model, in_micro
 from attrib.snapshots.events import AT, DONE, ORDER, TOUCH, WHO, Events, read_events, warn_of_future
 from attrib.snapshots.snapshot import snapshot
 from attrib.snapshots.timeline import STAGE as NUMBER
@@ -58,11 +58,12 @@ def decisions(
         An outcome, instead of stages.
     churn : str, optional
         The outcome that ends the relation: customers with one before the date are left out. Give it to the snapshot of
-        `attrib.next_action` as well.
+        `attrib.next_action` as well, with ``population="everyone"``.
     gap, horizon : str or timedelta
         The decision window, and the time to advance in after it.
     **options
-        Further arguments of `attrib.snapshot`: ``window``, ``purchases``, ``channels``, ``features``, …
+        Further arguments of `attrib.snapshot`: ``window``, ``purchases``, ``channels``, ``features``, … Rows are of
+        everyone, prospects too; ``population="customers"`` leaves those out.
 
     Returns
     -------
@@ -116,7 +117,7 @@ def decisions(
         warn(f"{len(ticks) - len(over):,} of {len(ticks):,} dates are left out: horizon passes the end of the data")
     rows = snapshot(
         touchpoints, outcomes, at=list(over.values()), gap=gap, horizon=horizon, purpose="score", stages=stages,
-        churn=churn, end=end, columns=columns, max_rejects=max_rejects, **options,
+        churn=churn, end=end, columns=columns, max_rejects=max_rejects, **{"population": EVERYONE} | options,
     )  # fmt: skip
     keys = rows.select(pl.col(CUSTOMER), in_ticks_of(rows).alias(_TICK)).with_row_index(_ROW)
     keep = pl.lit(value=True)

@@ -252,7 +252,8 @@ class DesignMatrix:
             ``not_finite``.
         """
         table = collected(frame)
-        require_columns("features", table.columns, self.columns)
+        hint = "it learned from other columns: make the frame as that of its training"
+        require_columns("features", table.columns, self.columns, hint=hint)
         table = table.select(self.columns)
         _check_dtypes(table, {feature.name: feature for feature in self.features})
         out = np.zeros((table.height, len(self.names)), order="F")
