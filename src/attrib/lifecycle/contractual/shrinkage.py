@@ -77,8 +77,8 @@ def fold_of(rows: Episodes, folds: int, seed: int) -> npt.NDArray[np.int64]:
     DataError
         ``too_few_events``.
     """
-    customer = rows.customer.rank("dense").to_numpy().astype(np.int64) - 1
-    left = np.zeros(customer.max() + 1, np.bool_)
+    customer: npt.NDArray[np.int64] = rows.customer.rank("dense").to_numpy().astype(np.int64) - 1
+    left = np.zeros(rows.customer.n_unique(), np.bool_)
     left[customer[rows.event]] = True
     if left.sum() < folds:
         raise DataError(
@@ -90,7 +90,8 @@ def fold_of(rows: Episodes, folds: int, seed: int) -> npt.NDArray[np.int64]:
     order = order[np.argsort(~left[order], kind="stable")]
     out = np.empty(len(left), np.int64)
     out[order] = np.arange(len(left)) % folds
-    return out[customer]
+    dealt: npt.NDArray[np.int64] = out[customer]
+    return dealt
 
 
 def shrunk(

@@ -94,15 +94,15 @@ class SurvivalChurn(FittedSurvival):
     Examples
     --------
     >>> import polars as pl
-    >>> customers = pl.DataFrame({"plan": ["month", "year"] * 4, "age": [30, 41, 52, 33, 24, 65, 46, 37]})
-    >>> tenure, left = [2, 9, 4, 12, 3, 12, 7, 5], [1, 0, 1, 0, 1, 1, 0, 1]
+    >>> customers = pl.DataFrame({"plan": ["month", "year"] * 20, "age": [30, 41, 52, 33, 24, 65, 46, 37] * 5})
+    >>> tenure, left = [2, 9, 4, 12, 3, 12, 7, 5] * 5, [1, 0, 1, 0, 1, 1, 0, 1] * 5
     >>> model = SurvivalChurn(model="cox", penalizer=0.1).fit(customers, duration=tenure, event=left)
     >>> model.predict_churn(customers[:2], horizon=3, conditional_after=[2, 2]).round(2).tolist()
-    [0.75, 0.25]
+    [0.74, 0.25]
 
     Why they leave, of those who are still there after 3 months:
 
-    >>> why = ["price", None, "moved", None, "price", "price", None, "moved"]
+    >>> why = ["price", None, "moved", None, "price", "price", None, "moved"] * 5
     >>> model = SurvivalChurn(model="competing_risks").fit(customers, duration=tenure, event=why)
     >>> model.incidence([6, 12], conditional_after=3).select("cause", "time", pl.col("incidence").round(2)).rows()
     [('moved', 6.0, 0.33), ('moved', 12.0, 0.33), ('price', 6.0, 0.0), ('price', 12.0, 0.33)]
