@@ -113,7 +113,7 @@ def test_chances_of_strangers_are_what_is_seen_of_them(model):
         # of the strangers, and of the level of the hazard as so few tell it
         seen, level = (table["observed_high"] - table["observed_low"]) / 3.92, table["predicted"] / event.sum() ** 0.5
         off[calibration] = ((table["predicted"] - table["observed"]) / (seen**2 + level**2).sqrt()).to_numpy()
-    assert np.abs(off["slope"]).max() < 2
+    assert np.abs(off["slope"]).max() < 2.5  # of 15 comparisons
     assert off[None][0] < -3
     assert off[None][4] > 2
 
