@@ -62,8 +62,8 @@ def referral(model):
     )
 
 
-def survival(model):
-    fitted = SurvivalChurn(model, penalizer=0.01).fit(X, DURATION, LEFT)
+def survival(model, **more):
+    fitted = SurvivalChurn(model, penalizer=0.01, **more).fit(X, DURATION, LEFT)
     return fitted, lambda m: np.column_stack(
         [m.predict_survival(X, [1.0, 5.0, 15.0]), m.predict_churn(X, 3.0, np.full(N, 2.0))]
     )
@@ -93,6 +93,7 @@ KINDS = {
     "referral": lambda: referral("logistic"),
     "referral-trees": lambda: referral("boosting"),
     "cox": lambda: survival("cox"),
+    "cox-as-fitted": lambda: survival("cox", calibration=None),
     "weibull": lambda: survival("weibull"),
     "lognormal": lambda: survival("lognormal"),
     "kaplan-meier": lambda: survival("kaplan_meier"),

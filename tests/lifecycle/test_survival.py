@@ -64,7 +64,7 @@ def lifelines_fit(name, frame, penalizer, entry=False):
 
 def test_cox_says_what_lifelines_says():
     frame = simulated()
-    model = SurvivalChurn(penalizer=0.01).fit(frame, duration="tenure", event="left")
+    model = SurvivalChurn(penalizer=0.01, calibration=None).fit(frame, duration="tenure", event="left")
     theirs, table = lifelines_fit("CoxPHFitter", frame, 0.01)
     found, wanted = model.summary(), theirs.summary
     assert found["feature"].to_list() == list(wanted.index)
@@ -90,7 +90,8 @@ def test_cox_says_what_lifelines_says():
 @pytest.mark.parametrize(("model", "name"), [("weibull", "WeibullAFTFitter"), ("lognormal", "LogNormalAFTFitter")])
 def test_parametric_models_say_what_lifelines_says(model, name):
     frame = simulated(300, late=True)
-    ours = SurvivalChurn(model, penalizer=0.01).fit(frame, duration="tenure", event="left", entry="entry")
+    ours = SurvivalChurn(model, penalizer=0.01, calibration=None)
+    ours.fit(frame, duration="tenure", event="left", entry="entry")
     theirs, table = lifelines_fit(name, frame, 0.01, entry=True)
     curves = theirs.predict_survival_function(table, times=[1.0, 5.5, 20.0, 40.0]).to_numpy().T
     np.testing.assert_allclose(ours.predict_survival(frame, [1, 5.5, 20, 40]), curves, rtol=1e-10, atol=1e-12)
@@ -108,7 +109,7 @@ def test_parametric_models_say_what_lifelines_says(model, name):
 def test_parametric_models_leave_out_those_last_seen_at_0():
     frame = simulated(200)
     more = pl.concat([frame, frame[:9].with_columns(tenure=0.0, left=False)])
-    few, all_ = (SurvivalChurn("weibull").fit(f, duration="tenure", event="left") for f in (frame, more))
+    few, all_ = (SurvivalChurn("weibull", calibration=None).fit(f, "tenure", "left") for f in (frame, more))
     np.testing.assert_allclose(few.coefficients_, all_.coefficients_, rtol=1e-4)
     with pytest.raises(DataError, match="1 customers left at time 0"):
         SurvivalChurn("weibull").fit(
@@ -141,7 +142,7 @@ def varying(n=60, seed=2):
 
 def test_time_varying_cox_is_at_the_top_of_the_partial_likelihood():
     rows = varying()
-    model = SurvivalChurn("time_varying_cox", penalizer=0.0).fit(
+    model = SurvivalChurn("time_varying_cox", penalizer=0.0, calibration=None).fit(
         rows, id="id", start="start", stop="stop", event="event"
     )
     matrix, beta = rows.select("touches").to_numpy(), model.coefficients_
@@ -171,7 +172,7 @@ def test_time_varying_cox_of_lifelines():
         theirs = CoxTimeVaryingFitter(penalizer=0.0).fit(
             rows.to_pandas(), id_col="id", event_col="event", start_col="start", stop_col="stop"
         )
-    model = SurvivalChurn("time_varying_cox", penalizer=0).fit(
+    model = SurvivalChurn("time_varying_cox", penalizer=0, calibration=None).fit(
         rows.to_pandas(), id="id", start="start", stop="stop", event="event"
     )
     np.testing.assert_allclose(model.coefficients_, theirs.params_, rtol=1e-6)
@@ -214,6 +215,7 @@ def test_stored_models_say_the_same_to_the_last_bit(name, tmp_path):
     with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
         again = SurvivalChurn.from_state(json.loads(json.dumps(plain, allow_nan=False)), dict(file))
     assert again.get_params() == model.get_params()
+    assert again.calibration_slope_ == model.calibration_slope_
     for call in (
         lambda m: m.predict_survival(frame, [1, 5, 20]),
         lambda m: m.predict_churn(frame, 3, "tenure"),
@@ -255,6 +257,10 @@ def test_what_is_loaded_is_checked():
         ({**plain, "parameters": {"more": 1}}, arrays),
         ({**plain, "longest": "long"}, arrays),
         ({**plain, "design": None}, arrays),
+        ({**plain, "calibration_slope": 1.1}, arrays),
+        ({**plain, "calibration_slope": math.nan}, arrays),
+        ({**plain, "calibration_slope": True}, arrays),
+        ({**plain, "calibration_slope": "1"}, arrays),
         (plain, {}),
         (plain, {**arrays, "coefficients": arrays["coefficients"][1:]}),
         (plain, {**arrays, "coefficients": arrays["coefficients"] * np.nan}),
@@ -385,7 +391,7 @@ def test_arguments_are_checked():
         ({"penalizer": -1}, {"duration": "tenure", "event": "left"}, "bad_parameter"),
         ({"penalizer": math.nan}, {"duration": "tenure", "event": "left"}, "bad_parameter"),
         ({}, {"event": "left"}, "bad_argument"),
-        ({}, {"duration": "tenure", "event": "left", "id": "plan"}, "bad_argument"),
+        ({}, {"duration": "tenure", "event": "left", "start": "plan"}, "bad_argument"),
         ({"model": "time_varying_cox"}, {"duration": "tenure", "event": "left"}, "bad_argument"),
     ):
         with pytest.raises(SpecError) as error:
@@ -421,8 +427,8 @@ def test_arguments_are_checked():
 def test_scikit_learn_clones_it():
     from sklearn.base import clone
 
-    copy = clone(SurvivalChurn("weibull", penalizer=0.5))
-    assert copy.get_params() == {"model": "weibull", "penalizer": 0.5, "horizon": None}
+    given = {"model": "weibull", "penalizer": 0.5, "horizon": 3, "calibration": None, "folds": 4, "seed": 1}
+    assert clone(SurvivalChurn(**given)).get_params() == given
 
 
 def brier(curves, at, duration, event, train):

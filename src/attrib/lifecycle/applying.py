@@ -107,7 +107,7 @@ def fit_to(
         if asked["clock"] == TENURE:
             entry = features[TENURE] + gap
             length, features = entry + length, features.drop(TENURE)
-        model.fit(features, length, rows.labels["event"], entry=entry)
+        model.fit(features, length, rows.labels["event"], entry=entry, id=rows.keys[CUSTOMER])
         return dates, rows.features, {}
     more: dict[str, Any] = {}
     if ask is not None:

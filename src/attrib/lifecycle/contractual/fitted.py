@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
+from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_numbers
 from attrib.lifecycle.base.design import DesignMatrix, collected, linear
 from attrib.lifecycle.base.estimator import Estimator
@@ -38,6 +39,7 @@ class FittedSurvival(Estimator):
     design_: DesignMatrix | None
     coefficients_: Floats
     covariance_: Floats
+    calibration_slope_: float | None
     longest_: float
     customers_: int
     left_: int
@@ -316,6 +318,7 @@ class FittedSurvival(Estimator):
             "customers": self.customers_,
             "left": self.left_,
             "model": self.model_,
+            "calibration_slope": self.calibration_slope_,
         }
         arrays = (
             self.coefficients_, self.covariance_, self._center, self._times, self._hazard, self._at_risk, self._left,
@@ -350,6 +353,8 @@ class FittedSurvival(Estimator):
         hazards = (0,) if model.model_ in PARAMETRIC else times
         shapes = ((several,), (several, several), (columns,), times, hazards, times, times)
         good &= all(isinstance(n, (int, float)) and math.isfinite(n) and n >= 0 for n in counts.values())
+        slope = plain.get("calibration_slope")  # files of before have none
+        good &= slope is None or (type(slope) in (int, float) and 0 <= slope <= 1)
         good &= all(a.dtype == np.float64 and a.shape == s for a, s in zip(found.values(), shapes, strict=True))
         exact = ("coefficients", "center", "times", "at_risk", "left")  # Kaplan–Meier's hazard may end at infinity
         good = good and all(np.isfinite(found[name]).all() for name in exact) and not np.isnan(found["hazard"]).any()
@@ -357,6 +362,7 @@ class FittedSurvival(Estimator):
         if not good or (times_[1:] <= times_[:-1]).any() or (hazard[1:] < hazard[:-1]).any():
             raise DataError("bad_model", f"not a stored {cls.__name__} of format {FORMAT}")
         model.longest_, model.customers_, model.left_ = counts["longest"], counts["customers"], counts["left"]
+        model.calibration_slope_ = slope
         model.coefficients_, model.covariance_, model._center = (found[name] for name in ARRAYS[:3])
         model._times, model._hazard, model._at_risk, model._left = (found[name] for name in ARRAYS[3:])
         if model.model_ == "aalen_johansen":
@@ -384,5 +390,6 @@ def check_horizon(horizon: Any) -> float:
     """
     good = isinstance(horizon, (int, float, np.number)) and not isinstance(horizon, bool)
     if not good or not 0 <= horizon < math.inf:
-        raise SpecError("bad_parameter", f"horizon = {horizon!r:.80} is not a finite number from 0", hint="e.g. 3")
+        text = f"horizon = {clean(repr(horizon), 80)} is not a finite number from 0"
+        raise SpecError("bad_parameter", text, hint="in the unit of the durations: e.g. 90 where they are days")
     return float(horizon)

@@ -10,13 +10,16 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
+from attrib.io.text import clean
 from attrib.lifecycle.base.design import DesignMatrix, linear
+from attrib.lifecycle.base.labels import check_seed_and_folds
 from attrib.lifecycle.contractual.episodes import Episodes, check_intervals, episodes
 from attrib.lifecycle.contractual.fitted import FittedSurvival, check_horizon
 from attrib.lifecycle.contractual.hazards import PARAMETRIC, coefficients, trend_test
 from attrib.lifecycle.contractual.incidence import Incidence
 from attrib.lifecycle.contractual.names import CURVES, model_name
 from attrib.lifecycle.contractual.riskset import RiskTable, schoenfeld
+from attrib.lifecycle.contractual.shrinkage import calibration_slope, shrunk
 from attrib.lifecycle.judging.pairs import concordance
 
 Floats = npt.NDArray[np.float64]
@@ -27,6 +30,8 @@ class SurvivalChurn(FittedSurvival):
 
     Customers who are still there are censored: they count as at risk for as long as they were seen, not as stayers.
     Ties: Efron's approximation for coefficients, Breslow's estimate for the baseline hazard, which is a step function.
+    Coefficients of many columns from few who left say too much of strangers, so they are shrunk by as much as a
+    cross-validation tells (``calibration``): the order of customers stays, the probabilities move to what is seen.
 
     Parameters
     ----------
@@ -43,7 +48,17 @@ class SurvivalChurn(FittedSurvival):
         standard errors and intervals are those of the penalised fit. 0 is plain maximum likelihood.
     horizon : float, optional
         How far ahead `predict_churn`, `predict_proba` and `predict` look where they are not told, in the unit of
-        training.
+        training: a number.
+    calibration : {"slope"} or None
+        ``"slope"``: the model is fitted once more without each of the folds of customers; the outcome of all on the
+        linear predictors of those left out has a slope, brought into [0, 1], by which the coefficients of the whole
+        fit are multiplied about the means of the columns. The baseline (for parametric models intercept and shape) is
+        then estimated again, so that on the whole as many leave as did. This takes ``folds`` more fits. Nothing for
+        the models of one curve. ``None``: coefficients as lifelines finds them.
+    folds : int
+        Of the calibration.
+    seed : int
+        Deals customers into folds.
 
     Attributes
     ----------
@@ -57,6 +72,11 @@ class SurvivalChurn(FittedSurvival):
         How features become columns.
     coefficients_ : numpy.ndarray
         float64, one for each column; then, for the parametric models, the intercept and the logarithm of the shape.
+        Shrunk by the calibration, as predictions use them; so are their standard errors, the slope being taken as
+        known: tests are those of the fit.
+    calibration_slope_ : float or None
+        Share of the coefficients that holds for strangers: near 1 for few columns and many who left, 0 where nothing
+        holds, so that all get the curve of all. None where none was asked for.
     baseline_ : polars.DataFrame
         ``time, at_risk, left, cumulative_hazard, survival`` for a customer of mean features, at each time somebody
         left; for the models of one curve with ``survival_low, survival_high`` (95 %).
@@ -67,28 +87,42 @@ class SurvivalChurn(FittedSurvival):
     ----------
     Cox (1972), Journal of the Royal Statistical Society B 34:187-220; Efron (1977), Journal of the American
     Statistical Association 72:557-565; Davidson-Pilon (2019), Journal of Open Source Software 4(40):1317 (lifelines).
+    Calibration: van Houwelingen & le Cessie (1990), Statistics in Medicine 9:1303-1325; van Houwelingen & Thorogood
+    (1995), Statistics in Medicine 14:1999-2008; Steyerberg (2019), Clinical Prediction Models, 2nd ed., chapter 13
+    ("uniform shrinkage").
 
     Examples
     --------
     >>> import polars as pl
-    >>> customers = pl.DataFrame({"plan": ["month", "year"] * 4, "age": [30, 41, 52, 33, 24, 65, 46, 37]})
-    >>> tenure, left = [2, 9, 4, 12, 3, 12, 7, 5], [1, 0, 1, 0, 1, 1, 0, 1]
+    >>> customers = pl.DataFrame({"plan": ["month", "year"] * 20, "age": [30, 41, 52, 33, 24, 65, 46, 37] * 5})
+    >>> tenure, left = [2, 9, 4, 12, 3, 12, 7, 5] * 5, [1, 0, 1, 0, 1, 1, 0, 1] * 5
     >>> model = SurvivalChurn(model="cox", penalizer=0.1).fit(customers, duration=tenure, event=left)
     >>> model.predict_churn(customers[:2], horizon=3, conditional_after=[2, 2]).round(2).tolist()
-    [0.75, 0.25]
+    [0.74, 0.25]
 
     Why they leave, of those who are still there after 3 months:
 
-    >>> why = ["price", None, "moved", None, "price", "price", None, "moved"]
+    >>> why = ["price", None, "moved", None, "price", "price", None, "moved"] * 5
     >>> model = SurvivalChurn(model="competing_risks").fit(customers, duration=tenure, event=why)
     >>> model.incidence([6, 12], conditional_after=3).select("cause", "time", pl.col("incidence").round(2)).rows()
     [('moved', 6.0, 0.33), ('moved', 12.0, 0.33), ('price', 6.0, 0.0), ('price', 12.0, 0.33)]
     """
 
-    def __init__(self, model: str = "cox", penalizer: float = 0.001, horizon: float | None = None) -> None:
+    def __init__(
+        self,
+        model: str = "cox",
+        penalizer: float = 0.001,
+        horizon: float | None = None,
+        calibration: str | None = "slope",
+        folds: int = 5,
+        seed: int = 0,
+    ) -> None:
         self.model = model
         self.penalizer = penalizer
         self.horizon = horizon
+        self.calibration = calibration
+        self.folds = folds
+        self.seed = seed
 
     def fit(
         self,
@@ -117,8 +151,11 @@ class SurvivalChurn(FittedSurvival):
         entry : array-like or str, optional
             When, in the same clock, the customer came under observation (left truncation): who had left before
             could not have been seen.
-        id, start, stop : array-like or str
-            For ``time_varying_cox``, instead of duration and entry: the customer, and the interval (start, stop].
+        id : array-like or str, optional
+            The customer, where one has several rows (snapshots at several dates; needed by ``time_varying_cox``):
+            these stay together in the folds of the calibration.
+        start, stop : array-like or str
+            For ``time_varying_cox``, instead of duration and entry: the interval (start, stop].
 
         Returns
         -------
@@ -130,8 +167,9 @@ class SurvivalChurn(FittedSurvival):
         SpecError
             ``bad_parameter``, ``bad_argument``, ``missing_extra``.
         DataError
-            ``no_events``; ``zero_duration`` for an event at time 0 in a parametric model; ``overlapping_rows``; those
-            of `DesignMatrix.fit`, of durations, entries and events.
+            ``no_events``; ``too_few_events`` for the folds of the calibration; ``zero_duration`` for an event at
+            time 0 in a parametric model; ``overlapping_rows``; those of `DesignMatrix.fit`, of durations, entries
+            and events.
         SolveError
             ``no_convergence``, naming the columns to suspect.
         """
@@ -141,7 +179,7 @@ class SurvivalChurn(FittedSurvival):
         taken = ("id", "start", "stop", "event") if varying else ("duration", "event")
         given = {"duration": duration, "event": event, "entry": entry, "id": id, "start": start, "stop": stop}
         got = [name for name, value in given.items() if value is not None]
-        wrong = [name for name in got if name not in (*taken, *([] if varying else ["entry"]))]
+        wrong = [name for name in got if name not in (*taken, *([] if varying else ["entry", "id"]))]
         missing = [name for name in taken if name not in got] + ["X"] * (X is None and kind not in CURVES)
         if wrong or missing:
             raise SpecError(
@@ -158,7 +196,7 @@ class SurvivalChurn(FittedSurvival):
         vars(self).pop("coefficients_", None)  # not fitted, should this one fail
         self.model_, self.classes_ = kind, np.array([False, True])
         self.longest_, self.customers_ = float(rows.duration.max()), rows.customer.n_unique()
-        self.left_ = int(rows.event.sum())
+        self.left_, self.calibration_slope_ = int(rows.event.sum()), None
         table = self._fit_curve(rows) if kind in CURVES else self._fit_features(rows)
         self._times, self._at_risk, self._left = table.times, table.at_risk, table.left
         return self
@@ -195,7 +233,14 @@ class SurvivalChurn(FittedSurvival):
             late = None if rows.entry is None else rows.entry[kept]
             matrix = matrix[kept]
             rows = Episodes(None, rows.duration[kept], rows.event[kept], late, rows.customer.filter(kept))
-        self.coefficients_, self.covariance_ = coefficients(self.model_, self.penalizer, design.names, matrix, rows)
+        found, covariance = coefficients(self.model_, self.penalizer, design.names, matrix, rows)
+        if self.calibration is not None:
+            slope = calibration_slope(self.model_, self.penalizer, design.names, matrix, rows, self.folds, self.seed)
+            if slope == 0:
+                warn("nothing that the features say of those who left holds in other folds: all get the curve of all")
+            found, covariance = shrunk(self.model_, slope, found, covariance, matrix, rows)
+            self.calibration_slope_ = slope
+        self.coefficients_, self.covariance_ = found, covariance
         self._center = matrix.mean(axis=0)
         if self.model_ in PARAMETRIC:
             self._hazard = np.zeros(0)
@@ -215,6 +260,10 @@ class SurvivalChurn(FittedSurvival):
             )
         if self.horizon is not None:
             check_horizon(self.horizon)
+        if self.calibration is not None and self.calibration != "slope":
+            text = f"calibration = {clean(repr(self.calibration), 80)} is neither 'slope' nor None"
+            raise SpecError("bad_parameter", text)
+        check_seed_and_folds(self.seed, self.folds)
 
     def score(self, X: Any, duration: Any, event: Any, *, entry: Any = None) -> float:
         """Concordance: how often, of two customers, the one with more risk leaves first (ties of risk count half).
@@ -258,9 +307,13 @@ class SurvivalChurn(FittedSurvival):
         if self.model_ not in {"cox", "time_varying_cox"}:
             raise SpecError("bad_argument", f"model={self.model_!r} does not assume proportional hazards")
         assert self.design_ is not None
+        slope = 1.0 if self.calibration_slope_ is None else self.calibration_slope_
+        if slope == 0:
+            text = "all coefficients are 0 by calibration: there are no hazard ratios to test"
+            raise SpecError("bad_argument", text, hint="fit with calibration=None")
         rows = episodes(X, duration, event, entry)
         matrix = self.design_.transform(X) - self._center
-        residuals = schoenfeld(
-            matrix, np.exp(linear(matrix, self.coefficients_)), rows.duration, rows.event, rows.entry
-        )
-        return trend_test(self.design_.names, residuals @ self.covariance_, rows.duration[rows.event], self.covariance_)
+        # of the fit before it was shrunk, whose residuals have no sum
+        risk, covariance = np.exp(linear(matrix, self.coefficients_ / slope)), self.covariance_ / slope**2
+        residuals = schoenfeld(matrix, risk, rows.duration, rows.event, rows.entry)
+        return trend_test(self.design_.names, residuals @ covariance, rows.duration[rows.event], covariance)
