@@ -118,7 +118,7 @@ def test_the_metrics_are_those_of_snapshots_made_by_hand(folder, tmp_path):
     tables = [pl.read_parquet(folder / f"{name}.parquet") for name in ("touchpoints", "outcomes")]
     rows = attrib.snapshot(
         *tables, at=day, window="90d", gap="3d", horizon="30d", churn="silent", stages="five",
-        channels=saved.snapshot["channels"],
+        population="customers", channels=saved.snapshot["channels"],
     )  # fmt: skip
     auc = saved.model.score(rows, rows["label"])
     assert np.isclose(saved.metrics[0]["value"], auc)

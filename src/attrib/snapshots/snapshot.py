@@ -82,10 +82,9 @@ def snapshot(
     end : date, optional
         Up to when the data are complete; later events are ignored. The latest timestamp of either table without.
     population : {"customers", "everyone"}, optional
-        ``customers``: who has one of the `purchases` strictly before the date, for nobody leaves what they never
-        joined. ``everyone``: whoever has an event before it. Without: customers where `churn` is the label, with a
-        warning that counts who is left out, and everyone where none of the `purchases` occurs in the data at all
-        (warned of, too); otherwise everyone.
+        ``everyone``: whoever has an event before the date. ``customers``: who has one of the `purchases` strictly
+        before it, for nobody leaves what they never joined. Without: everyone, with a warning that counts who never
+        bought where `churn` is the label; a model file without the key means customers there.
     active_only : bool
         Only customers with an event in the window.
     purchases : str or sequence of str
@@ -145,18 +144,21 @@ def snapshot(
     """
     wish = Wish.of(
         at=at, window=window, gap=gap, horizon=horizon, target=target, churn=churn, purpose=purpose, end=end,
-        population=population, active_only=active_only, purchases=purchases, stages=stages, channels=channels,
-        max_channels=max_channels, features=features, duplicates=duplicates,
+        population=population or EVERYONE, active_only=active_only, purchases=purchases, stages=stages,
+        channels=channels, max_channels=max_channels, features=features, duplicates=duplicates,
     )  # fmt: skip
     if wish.kind == "none" and wish.purpose == "train":
         warn("there is no label: name a target or churn; for features alone ask for purpose='score'")
     _, allowed = check_limits(1, max_rejects)
-    table, left = describe(read_events(touchpoints, outcomes, columns, wish.features, allowed), wish)
-    if wish.population is None and left["no_purchase"]:
-        warn(
-            f"{left['no_purchase']:,} rows are left out: no {_either(wish.purchases)} before the date, and only "
-            "customers can leave; population='customers' says that it is meant, population='everyone' keeps them"
-        )
+    table, _ = describe(read_events(touchpoints, outcomes, columns, wish.features, allowed), wish)
+    if population is None and wish.kind in ("churn", "silent") and wish.purpose != "score":
+        never = table["recency_purchase"].null_count()
+        if 0 < never < table.height:
+            warn(
+                f"{never:,} of {table.height:,} rows have no {_either(wish.purchases)} before the date, and nobody "
+                "leaves what they never joined: population='customers' leaves them out, 'everyone' says that they are "
+                "meant"
+            )
     return table
 
 
