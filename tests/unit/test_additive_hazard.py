@@ -163,7 +163,7 @@ def test_rows_on_disk_give_the_same_to_the_last_bit(tmp_path, monkeypatch):
     written = []
     write = rows_module._Store._flush
     monkeypatch.setattr(rows_module._Store, "_flush", lambda store: (written.append(1), write(store)))
-    wanted = table(threads=1)
+    wanted = table(threads=1, memory_limit="1GB")
     assert not written
     found = table(threads=3, memory_limit="40KB", spill=str(tmp_path))
     assert written
