@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attrib.console import draw as _draw
-from attrib.console import errors as _errors
-from attrib.console import keep_interrupt as _keep_interrupt
-from attrib.console import progress_bars as _progress
-from attrib.console import say as _say
-from attrib.console import say_json as _say_json
-from attrib.console import warn_of as _warn
+from attrib.console import draw, errors, keep_interrupt, progress_bars, say, say_json, warn_of
 from attrib.errors import EXIT_CODES, SpecError
 
 if TYPE_CHECKING:
@@ -88,10 +82,10 @@ def run(
     memory: Memory = None,
 ) -> None:
     """Run a job: write the credit table and its companions, and show the table."""
-    with _errors(as_json):
+    with errors(as_json):
         from attrib import job
 
-        with _progress(quiet or as_json) as progress:
+        with progress_bars(quiet or as_json) as progress:
             result = job.run(job.load(job_file), threads=threads, memory_limit=memory, progress=progress)
         _show(result, quiet, as_json)
 
@@ -105,19 +99,19 @@ def check(
     memory: Memory = None,
 ) -> None:
     """Validate a job, its data and its models; write nothing."""
-    with _errors(as_json):
+    with errors(as_json):
         from attrib import job
         from attrib.report.terminal import ledger_lines, rejected_lines
 
-        with _progress(quiet or as_json) as progress:
+        with progress_bars(quiet or as_json) as progress:
             found = job.check(job.load(job_file), threads=threads, memory_limit=memory, progress=progress)
-        _warn(found.warnings)
+        warn_of(found.warnings)
         if as_json:
-            _say_json({"status": "ok", "ledger": found.ledger.to_dicts(), "warnings": found.warnings})
+            say_json({"status": "ok", "ledger": found.ledger.to_dicts(), "warnings": found.warnings})
         elif not quiet:
             for line in (*ledger_lines(found.ledger), *rejected_lines(found.rejected)):
-                _say(line)
-            _say(f"{job_file} can be run")
+                say(line)
+            say(f"{job_file} can be run")
 
 
 @app.command()
@@ -131,10 +125,10 @@ def demo(
     memory: Memory = None,
 ) -> None:
     """Generate customers, run a job over five stages on them, and show the table."""
-    with _errors(as_json):
+    with errors(as_json):
         from attrib import demo
 
-        with _progress(quiet or as_json) as progress:
+        with progress_bars(quiet or as_json) as progress:
             result = demo.run(
                 out, customers=customers, seed=seed, threads=threads, memory_limit=memory, progress=progress
             )
@@ -162,7 +156,7 @@ def synth(
     threads: Threads = None,
 ) -> None:
     """Generate touchpoints and outcomes with known properties."""
-    with _errors(as_json):
+    with errors(as_json):
         counts = {"customers": customers, "touchpoints": touchpoints, "parts": parts}
         wanted = {name: None if text is None else _whole(f"--{name}", text) for name, text in counts.items()}
         if (customers is None) == (touchpoints is None):
@@ -174,7 +168,7 @@ def synth(
             hint = "give one; a file of your own may have [population.later]"
             raise SpecError("bad_argument", "--scenario is given with --later or --truth-at", hint=hint)
         market, dates = _lasting(later, truth_at)
-        with _progress(quiet or as_json) as progress:
+        with progress_bars(quiet or as_json) as progress:
             written = files.write(
                 wanted["customers"], seed, out, touchpoints=wanted["touchpoints"], parts=wanted["parts"],
                 shuffle=shuffle, dirty=dirty, ids=ids, threads=threads, progress=progress,  # type: ignore[arg-type]
@@ -182,11 +176,11 @@ def synth(
             )  # fmt: skip
         if as_json:
             places = [str(place) for place in written.values()]
-            _say_json({"status": "ok", "files": places, "tables": files.describe(written)})
+            say_json({"status": "ok", "files": places, "tables": files.describe(written)})
         elif not quiet:
             for table in files.describe(written).values():
                 count = f"{table['files']:,} files, " if table["files"] > 1 else ""
-                _say(f"wrote {table['path']} ({count}{table['rows']:,} rows)")
+                say(f"wrote {table['path']} ({count}{table['rows']:,} rows)")
 
 
 def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population | None, list[str] | None]:
@@ -215,10 +209,10 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a model of the later stages, judge it at later dates, and save it."""
-    with _errors(as_json):
+    with errors(as_json):
         from attrib import modelling
 
-        with _progress(quiet or as_json) as progress:
+        with progress_bars(quiet or as_json) as progress:
             done = modelling.fit(model_file, data, out, overwrite=overwrite, progress=progress)
         _show_model(done, quiet, as_json)
 
@@ -235,10 +229,10 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Score customers with a saved model."""
-    with _errors(as_json):
+    with errors(as_json):
         from attrib import modelling
 
-        with _progress(quiet or as_json) as progress:
+        with progress_bars(quiet or as_json) as progress:
             done = modelling.score(saved, data, out, at=at, progress=progress)
         _show_model(done, quiet, as_json)
 
@@ -253,10 +247,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge a saved model by what happened; write nothing without --out."""
-    with _errors(as_json):
+    with errors(as_json):
         from attrib import modelling
 
-        with _progress(quiet or as_json) as progress:
+        with progress_bars(quiet or as_json) as progress:
             done = modelling.evaluate(saved, data, out=out, at=tuple(at or ()), progress=progress)
         _show_model(done, quiet, as_json)
 
@@ -272,7 +266,7 @@ def experiment(
     as_json: Json = False,
 ) -> None:
     """Carry out experiments: several models on many data sets; interrupted ones go on where they were."""
-    with _errors(as_json):
+    with errors(as_json):
         from attrib import experiment
 
         if check:
@@ -280,7 +274,7 @@ def experiment(
             experiment.raise_stale(faults)
         failures: list[dict[str, Any]] = []
         for folder in () if check else folders:
-            with _progress(quiet or as_json) as progress:
+            with progress_bars(quiet or as_json) as progress:
                 done = experiment.run(folder, workers=workers, fresh=fresh, mlflow=mlflow, progress=progress)
             _show_experiment(done, quiet, as_json)
             failures += done.failures
@@ -290,17 +284,17 @@ def experiment(
 @app.command(name="warm-up")
 def warm_up(quiet: Quiet = False, as_json: Json = False) -> None:
     """Compile all kernels into the cache, so that no later run has to."""
-    with _errors(as_json):
+    with errors(as_json):
         from attrib import warming
 
-        with _progress(quiet or as_json) as progress:
+        with progress_bars(quiet or as_json) as progress:
             done = warming.warm_up(progress=progress)
         if as_json:
-            _say_json({"status": "ok", **done.as_dict()})
+            say_json({"status": "ok", **done.as_dict()})
         elif not quiet:
-            _say(f"compiled {done.compiled} kernels in {done.seconds:.0f} s, {done.loaded} were in the cache")
+            say(f"compiled {done.compiled} kernels in {done.seconds:.0f} s, {done.loaded} were in the cache")
             for folder in done.folders:
-                _say(f"cache: {folder}")
+                say(f"cache: {folder}")
 
 
 def main() -> None:
@@ -308,7 +302,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? and does not fail
-    sys.unraisablehook = _keep_interrupt
+    sys.unraisablehook = keep_interrupt
     app()
 
 
@@ -326,37 +320,37 @@ def _whole(option: str, text: str) -> int:
 
 def _show(result: Result, quiet: bool, as_json: bool) -> None:
     """Print a result: tables for people, or a summary for programs."""
-    _warn(result.warnings)
+    warn_of(result.warnings)
     if as_json:
         files = [str(file) for file in result.files]
-        _say_json({"status": "ok", **result.manifest.model_dump(), "files": files})
+        say_json({"status": "ok", **result.manifest.model_dump(), "files": files})
     elif not quiet:
         from attrib.report import terminal
 
         pieces = (result.credit, result.funnel, result.ledger, result.rejected, result.manifest, result.files)
-        _draw(lambda width: terminal.result_parts(*pieces, width))
+        draw(lambda width: terminal.result_parts(*pieces, width))
 
 
 def _show_experiment(done: Findings, quiet: bool, as_json: bool) -> None:
     """Print what an experiment found."""
-    _warn(done.warnings)
+    warn_of(done.warnings)
     if as_json:
-        _say_json({"status": "ok", **done.record})
+        say_json({"status": "ok", **done.record})
     elif not quiet:
         from attrib.report import findings
 
-        _draw(lambda width: findings.finding_parts(done.tables.summary, done.files, width))
+        draw(lambda width: findings.finding_parts(done.tables.summary, done.files, width))
 
 
 def _show_model(done: Outcome, quiet: bool, as_json: bool) -> None:
     """Print what was done with a model."""
-    _warn(done.warnings)
+    warn_of(done.warnings)
     if as_json:
-        _say_json({"status": "ok", **done.record, "files": [str(file) for file in done.files]})
+        say_json({"status": "ok", **done.record, "files": [str(file) for file in done.files]})
     elif not quiet:
         from attrib.report import models
 
-        _draw(
+        draw(
             lambda width: models.outcome_parts(
                 done.title, done.tables, done.files, width, done.record.get("dates_seen", ())
             )

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
+from attrib.extras import needs
 from attrib.lifecycle.acting.policy import NOTHING
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated, one_thread
-from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import customer_folds
 
 Floats = npt.NDArray[np.float64]

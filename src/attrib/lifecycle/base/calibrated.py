@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from attrib.errors import DataError, SolveError, SpecError
-from attrib.lifecycle.base.estimator import needs
+from attrib.extras import needs
 from attrib.lifecycle.base.labels import Bools, Floats, Integers, check_seed_and_folds
 from attrib.values import whole_number
 

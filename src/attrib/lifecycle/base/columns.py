@@ -107,7 +107,7 @@ def as_numbers(column: pl.Series) -> pl.Series | None:
         return None
     if levels == len(texts) and texts.str.contains(r"^[+-]?\d+$").all():
         return None
-    numbers = read_numbers(column)
+    numbers = numbers_of_texts(column)
     return None if numbers.null_count() > len(column) - len(texts) else numbers
 
 
@@ -117,7 +117,7 @@ def spelled(column: pl.Series) -> pl.Series:
     return texts.set(texts == "", None)
 
 
-def read_numbers(column: pl.Series) -> pl.Series:
+def numbers_of_texts(column: pl.Series) -> pl.Series:
     """Texts as numbers; what is none, or not finite, as null."""
     numbers = spelled(column).cast(pl.Float64, strict=False)
     return numbers.set(~numbers.is_finite(), None)

@@ -17,7 +17,7 @@ import polars as pl
 
 from attrib.errors import DataError, warn
 from attrib.io.sources import open_table
-from attrib.lifecycle.base.columns import as_numbers, features_only, read_numbers, spelled
+from attrib.lifecycle.base.columns import as_numbers, features_only, numbers_of_texts, spelled
 from attrib.schemas import require_columns
 
 Floats = npt.NDArray[np.float64]
@@ -67,7 +67,7 @@ class Numeric:
         return []
 
     def _write_texts(self, column: pl.Series, out: Floats) -> list[str]:
-        numbers, texts = read_numbers(column), spelled(column)
+        numbers, texts = numbers_of_texts(column), spelled(column)
         odd = texts.filter(texts.is_not_null() & numbers.is_null())
         notes = self.write(numbers, out)
         if odd.is_empty():

@@ -8,8 +8,6 @@ from typing import Any, Self
 from attrib.errors import SpecError
 from attrib.extras import needs
 
-__all__ = ["Estimator", "needs"]
-
 
 class Estimator:
     """Parameters as scikit-learn reads them, so that ``clone``, grids and pipelines work, without importing it."""

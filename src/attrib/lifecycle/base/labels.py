@@ -9,10 +9,10 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError
+from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import as_flags, is_text, read_column, refuse_nulls
 from attrib.lifecycle.base.design import collected as as_table
-from attrib.lifecycle.base.estimator import needs
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

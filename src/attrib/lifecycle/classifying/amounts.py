@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from attrib.errors import DataError, SolveError
+from attrib.extras import needs
 from attrib.lifecycle.base.calibrated import converged, one_thread
-from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import Bools, Floats, Integers
 
 _NONE = -700.0  # log of an expected number that is nought in effect, but finite

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
+from attrib.extras import needs
 from attrib.lifecycle.base.beside import check_same_rows, read_customers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
 from attrib.lifecycle.base.columns import features_only
 from attrib.lifecycle.base.design import DesignMatrix
-from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import Floats, collected, customer_folds, read_labels
 from attrib.lifecycle.classifying.two_classes import TwoClasses
 from attrib.values import whole_number

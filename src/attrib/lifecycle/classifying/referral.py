@@ -9,12 +9,12 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError
+from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags, read_numbers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
 from attrib.lifecycle.base.columns import features_only, take_named
 from attrib.lifecycle.base.design import DesignMatrix
-from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import (
     Bools,
     Floats,

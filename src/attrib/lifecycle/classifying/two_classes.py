@@ -9,9 +9,10 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
+from attrib.extras import needs
 from attrib.lifecycle.base.beside import check_same_rows
 from attrib.lifecycle.base.design import DesignMatrix
-from attrib.lifecycle.base.estimator import Estimator, needs
+from attrib.lifecycle.base.estimator import Estimator
 from attrib.lifecycle.base.labels import Bools, Integers, read_labels
 from attrib.lifecycle.judging.leaks import leak_report
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import SolveError, warn
+from attrib.extras import needs
 from attrib.lifecycle.base.calibrated import one_thread
 from attrib.lifecycle.base.design import spell
-from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.contractual.episodes import Episodes
 
 Floats = npt.NDArray[np.float64]

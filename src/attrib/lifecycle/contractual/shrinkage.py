@@ -9,8 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import AttribWarning, DataError, SolveError
+from attrib.extras import needs
 from attrib.lifecycle.base.design import linear
-from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.contractual.episodes import Episodes
 from attrib.lifecycle.contractual.hazards import PARAMETRIC, coefficients
 from attrib.lifecycle.contractual.riskset import schoenfeld

@@ -12,8 +12,8 @@ import polars as pl
 from scipy.special import logsumexp
 
 from attrib.errors import DataError
+from attrib.extras import needs
 from attrib.lifecycle.base.calibrated import ROWS_AT_ONCE, one_thread
-from attrib.lifecycle.base.estimator import needs
 from attrib.values import FOLDS, generator
 
 Floats = npt.NDArray[np.float64]

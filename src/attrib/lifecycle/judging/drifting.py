@@ -12,7 +12,7 @@ import polars as pl
 
 from attrib.errors import DataError
 from attrib.io.sources import open_table
-from attrib.lifecycle.base.columns import as_numbers, read_numbers, spelled
+from attrib.lifecycle.base.columns import as_numbers, numbers_of_texts, spelled
 from attrib.values import whole_number
 
 MODERATE, STRONG = 0.1, 0.25  # usual levels of the population stability index
@@ -161,7 +161,7 @@ def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
             continue
         shape, column = then[name], now[name]
         if shape.kind == "number" and column.dtype == pl.String:
-            numbers = read_numbers(column)
+            numbers = numbers_of_texts(column)
             column = numbers if numbers.null_count() == spelled(column).null_count() else column
         if shape.kind == "other" or _kind(column) != shape.kind:
             rows.append((name, None, None, None, None, "other type", None))

@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 
 from attrib.errors import SpecError, warn
+from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_customers
 from attrib.lifecycle.base.calibrated import one_thread
-from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import (
     Bools,
     Floats,

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from attrib.extras import needs
 from attrib.io.text import clean
-from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.saving.archives import array, broken, members
 
 WHAT = "trees"
