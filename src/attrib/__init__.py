@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from attrib.lifecycle.grouping.personas import personas
     from attrib.methods import (
         METHODS,
+        AdditiveHazard,
+        BaggedLogistic,
         CustomWeights,
         FirstTouch,
         LastNonDirect,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
         Linear,
         Markov,
         PositionBased,
+        ShaoLi,
         Shapley,
         TimeDecay,
     )
@@ -68,8 +71,8 @@ _HOMES = {
     "attrib.lifecycle.grouping.personas": ("personas",),
     "attrib.lifecycle.acting.policy": ("policy_value",),
     "attrib.methods": (
-        "METHODS", "CustomWeights", "FirstTouch", "LastNonDirect", "LastTouch", "Linear", "Markov", "PositionBased",
-        "Shapley", "TimeDecay",
+        "METHODS", "AdditiveHazard", "BaggedLogistic", "CustomWeights", "FirstTouch", "LastNonDirect", "LastTouch",
+        "Linear", "Markov", "PositionBased", "ShaoLi", "Shapley", "TimeDecay",
     ),
     "attrib.snapshots.snapshot": ("snapshot",),
     "attrib.snapshots.split": ("SnapshotSplit",),
@@ -81,9 +84,11 @@ _MODULES = ("stages", "synth", "testing")
 __all__ = [
     "METHODS",
     "STAGES",
+    "AdditiveHazard",
     "AdjustedCredit",
     "AttribError",
     "AttribWarning",
+    "BaggedLogistic",
     "Calibrated",
     "Comparison",
     "CustomWeights",
@@ -100,6 +105,7 @@ __all__ = [
     "PositionBased",
     "RejectedError",
     "ResourceError",
+    "ShaoLi",
     "Shapley",
     "SnapshotSplit",
     "SolveError",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrib.errors import SpecError
 from attrib.intervals import bounds_of, resampling_of
-from attrib.methods.base import Method, cells_of, check_journeys, check_unique, credit_frame, observe
+from attrib.methods.base import Method, cells_of, check_journeys, check_unique, credit_frame, observe, sums_for
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,8 +70,7 @@ def credit(
     check_journeys(journeys)
     named = named_methods(methods)
     resampling = resampling_of(journeys.engine, intervals, replicates, seed)
-    needs = tuple(dict.fromkeys(need for method in named.values() for need in method._needs()))  # noqa: SLF001
-    tallies = journeys.tallies(needs, units=resampling is not None)
+    tallies = sums_for(journeys, named.values(), units=resampling is not None)
     cells = cells_of(tallies)
     answers = [(label, method, observe(method, tallies, cells)) for label, method in named.items()]
     bounds = None

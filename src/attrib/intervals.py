@@ -113,6 +113,11 @@ class Replicates:
         """Count every unit once."""
         return Replicates(np.ones((1, len(units))), {})
 
+    def weights_of(self, units: int) -> Floats:
+        """How often each unit counts: [R, units]."""
+        assert units == self.weights.shape[1]
+        return self.weights
+
     def _indexed(self, tally: Tally) -> UnitIndex:
         known = self.index.get(id(tally))
         if known is None:
@@ -252,10 +257,11 @@ def bounds_of(
     Returns
     -------
     list of dict
-        By method: number → (low, high) of the cells, then of each game's unattributed row; NaN for null.
+        By method: number → (low, high) of the cells, then of each game's unattributed row, then of each game's
+        baseline; NaN for null.
     """
     methods, games = [method for method, _ in answers], tallies.n_games
-    rows = len(cells.game) + games
+    rows = len(cells.game) + 2 * games
     out: list[Bounds] = [
         {name: (np.full(rows, np.nan), np.full(rows, np.nan)) for name in (CONVERSIONS, VALUE, SHARE, EFFECT)}
         for _ in methods
@@ -266,7 +272,8 @@ def bounds_of(
     for done, (first, stop) in enumerate(blocks):
         part, some = _restrict(tallies, cells, first, stop)
         low, high = cells.starts[first], cells.starts[stop]
-        place = np.concatenate([np.arange(low, high), len(cells.game) + np.arange(first, stop)])
+        others = len(cells.game) + np.arange(first, stop)
+        place = np.concatenate([np.arange(low, high), others, others + games])
         limits: list[tuple[int, list[tuple[Floats, Floats]]]] = []
         if fast:
 
@@ -286,8 +293,8 @@ def bounds_of(
             limits.append((at, resampling.jackknife(part, solve, sampled)))
         for at, numbers in limits:
             for name, (lower, upper) in zip((CONVERSIONS, VALUE, SHARE, EFFECT), numbers, strict=True):
-                rows_of = place[: len(lower)]  # effects have no unattributed row
-                out[at][name][0][rows_of], out[at][name][1][rows_of] = lower, upper
+                some_rows = place[: len(lower)]  # effects have no unattributed row, few methods have a baseline
+                out[at][name][0][some_rows], out[at][name][1][some_rows] = lower, upper
     return out
 
 
@@ -312,20 +319,25 @@ def _restrict(tallies: Tallies, cells: Cells, first: int, stop: int) -> tuple[Ta
 
 
 def numbers_of(methods: list[Method], tallies: Tallies, cells: Cells, games: slice) -> Callable[[Draw], list[Floats]]:
-    """Function from draws to conversions, value, share [R, cells, then games] and effect [R, cells], by method."""
-    game = np.concatenate([cells.game - games.start, np.arange(games.stop - games.start)])
+    """Function from draws to conversions, value, share and effect, by method.
+
+    [R, cells, then games, then games again where the method leaves a baseline], effects [R, cells].
+    """
+    every = np.arange(games.stop - games.start)
 
     def solve(draw: Draw) -> list[Floats]:
         unattributed = totals_by_game(tallies, "unattributed", draw)[:, games]
         unattributed_value = totals_by_game(tallies, "unattributed_value", draw)[:, games]
-        whole = (totals_by_game(tallies, "conversions", draw)[:, games] + unattributed)[:, game]
+        whole = totals_by_game(tallies, "conversions", draw)[:, games] + unattributed
         out = []
         for method in methods:
             credit: Credits = method._solve(tallies, cells, draw)  # noqa: SLF001 - the protected part of Method
-            conversions = np.concatenate([credit.conversions, unattributed], axis=1)
-            value = np.concatenate([credit.value, unattributed_value], axis=1)
+            left = [(unattributed, unattributed_value), *((c[:, games], v[:, games]) for c, v in credit.left)]
+            conversions = np.concatenate([credit.conversions, *(c for c, _ in left)], axis=1)
+            value = np.concatenate([credit.value, *(v for _, v in left)], axis=1)
+            game = np.concatenate([cells.game - games.start, *([every] * len(left))])
             with np.errstate(divide="ignore", invalid="ignore"):
-                share = np.where(whole > 0, conversions / whole, np.nan)
+                share = np.where(whole[:, game] > 0, conversions / whole[:, game], np.nan)
             effect = np.full(credit.conversions.shape, np.nan) if credit.effect is None else credit.effect
             out += [conversions, value, share, effect]
         return out

@@ -98,6 +98,7 @@ class Ragged:
 
     players int32 [M] (codes from 3), kinds int32 [M], times int64 [M]; by journey [J]: game int32, unit int32,
     customer int64, conversions, nulls, rows int64, value float64, end int64 (conversion, or last touch), status int8.
+    ``lookback_of_kind`` as in the plan; None without times.
     """
 
     offsets: Ints
@@ -116,6 +117,7 @@ class Ragged:
     ticks_per_second: int
     channel_of_kind: npt.NDArray[np.object_]
     has_times: bool = True
+    lookback_of_kind: Ints | None = None
 
     @property
     def longest(self) -> int:
@@ -202,7 +204,7 @@ def cut(events: Events, plan: CutPlan) -> Cut:
     ragged = Ragged(
         offsets[: n + 1], out[0][:m], out[1][:m], out[2][:m], plan.intern_games(raw_game[:n]),
         events.unit[customer[:n]], customer[:n], conversions[:n], nulls[:n], out_rows[:n], out_value[:n], end[:n],
-        status[:n], plan.ticks_per_second, plan.channel_of_kind,
+        status[:n], plan.ticks_per_second, plan.channel_of_kind, lookback_of_kind=plan.lookback_of_kind,
     )  # fmt: skip
     return Cut(ragged, touches, outcomes)
 

@@ -262,17 +262,6 @@ def blank_as_null(ids: pl.Series) -> pl.Series:
     return ids.fill_nan(None) if ids.dtype.is_float() else ids
 
 
-def rows_of(frame: pl.DataFrame, named: pl.DataFrame) -> Ints:
-    """Row of ``named`` for each row of ``frame``, which has the same columns."""
-    if not named.width:
-        return np.zeros(max(1, frame.height), np.int64)
-    joined = frame.join(
-        named.with_row_index("__row"), on=named.columns, how="left", nulls_equal=True, maintain_order="left"
-    )
-    rows: Ints = joined["__row"].cast(pl.Int64).fill_null(-1).to_numpy()
-    return rows
-
-
 def channels_met(reader: Any) -> Sequence[str]:
     """Channels of all touches."""
     values = reader.touches.kinds.dictionaries[0].values

@@ -12,8 +12,17 @@ import polars as pl
 
 from attrib.errors import SpecError
 from attrib.intervals import Resampling, check_size, numbers_of
-from attrib.methods.base import Cells, Draw, Method, Observed, cells_of, replace_sums, warn_about, warn_of_nulls
-from attrib.needs import Need
+from attrib.methods.base import (
+    Cells,
+    Draw,
+    Method,
+    Observed,
+    cells_of,
+    replace_sums,
+    sums_for,
+    warn_about,
+    warn_of_nulls,
+)
 from attrib.schemas import CONVERSIONS, SHARE, STAGE
 from attrib.views.frames import game_columns, player_columns
 
@@ -55,10 +64,7 @@ class Side:
         again: bool = False,
     ) -> Side:
         """Credit the journeys, and their replicates."""
-        needs: dict[Need, None] = {}
-        for method in methods.values():
-            needs |= dict.fromkeys(method._needs())  # noqa: SLF001 - the protected part of Method
-        tallies = journeys.tallies(tuple(needs), units=resampling is not None)
+        tallies = sums_for(journeys, methods.values(), units=resampling is not None)
         cells, chosen = cells_of(tallies), list(methods.values())
         n, games = len(cells.game), slice(0, tallies.n_games)
         for method in chosen if not again else ():

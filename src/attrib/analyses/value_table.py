@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from attrib.analyses.acquisitions import Acquisitions, Floats, Ints, rows_of
+from attrib.analyses.acquisitions import Acquisitions, Floats, Ints
 from attrib.engines.base import BUCKETS, Units
+from attrib.engines.rows import rows_of
 from attrib.intervals import LARGEST, Replicates, Resampling, check_size
 from attrib.methods.base import cells_of
 from attrib.schemas import KIND, KINDS, METHOD

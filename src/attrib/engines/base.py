@@ -13,6 +13,7 @@ from attrib.errors import warn
 from attrib.needs import Transitions
 
 if TYPE_CHECKING:
+    from attrib.engines.rows import RowNeed, Rows
     from attrib.io.sources import InlineOutcome, Source
     from attrib.needs import Need
     from attrib.ragged import Ints, Ragged
@@ -110,7 +111,8 @@ class Tallies:
 
     ``players``: one row a player, code = row + 3; ``games``: one row a game, code = row. ``sums`` by need, with the
     unit axis where ``with_units``. ``no_nulls``: by-columns that only outcomes carry, so that null journeys have no
-    game of their own. ``has_times``: false for path tables. ``workers``: threads that solving may use.
+    game of their own. ``has_times``: false for path tables. ``workers``: threads that solving may use. ``rows``: what
+    methods read that sums do not hold. ``progress``: whom to tell of long solving.
     """
 
     players: pl.DataFrame
@@ -121,6 +123,8 @@ class Tallies:
     no_nulls: tuple[str, ...] = ()
     has_times: bool = True
     workers: int = 1
+    rows: dict[RowNeed, Rows] = field(default_factory=dict)
+    progress: Progress | None = None
 
     @property
     def n_games(self) -> int:
@@ -146,7 +150,7 @@ class Memory:
 
     ``sums`` by (need, whether it keeps the unit axis); ``names``: players, games and units of the sums;
     ``partitions``: reader and partitions, where all of them fit; ``in_order``: whether the events came customer by
-    customer, once known.
+    customer, once known; ``rows``: what methods read that sums do not hold.
     """
 
     sums: dict[tuple[Need, bool], Tally] = field(default_factory=dict)
@@ -155,6 +159,7 @@ class Memory:
     funnel: Funnel | None = None
     partitions: tuple[Any, list[Any]] | None = None
     in_order: bool | None = None
+    rows: dict[RowNeed, Rows] = field(default_factory=dict)
 
     def find(self, need: Need, *, units: bool) -> Tally | None:
         """Sum of a need: as it was summed, as the marginal of a higher order, or summed over its units."""

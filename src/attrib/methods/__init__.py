@@ -2,20 +2,24 @@
 
 from types import MappingProxyType
 
+from attrib.methods.additive_hazard import AdditiveHazard
 from attrib.methods.base import Method, snake_case
 from attrib.methods.markov import Markov
 from attrib.methods.rules import CustomWeights, FirstTouch, LastNonDirect, LastTouch, Linear, PositionBased, TimeDecay
+from attrib.methods.shao_li import ShaoLi
 from attrib.methods.shapley import Shapley
 
 METHODS: MappingProxyType[str, type[Method]] = MappingProxyType({
     snake_case(method.__name__): method
     for method in (
-        FirstTouch, LastTouch, LastNonDirect, Linear, PositionBased, TimeDecay, CustomWeights, Markov, Shapley
+        FirstTouch, LastTouch, LastNonDirect, Linear, PositionBased, TimeDecay, CustomWeights, Markov, Shapley,
+        ShaoLi, AdditiveHazard,
     )
 })  # fmt: skip
 
 __all__ = [
     "METHODS",
+    "AdditiveHazard",
     "CustomWeights",
     "FirstTouch",
     "LastNonDirect",
@@ -24,6 +28,7 @@ __all__ = [
     "Markov",
     "Method",
     "PositionBased",
+    "ShaoLi",
     "Shapley",
     "TimeDecay",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -18,7 +18,8 @@ from attrib.schemas import CONVERSIONS, EFFECT, ERROR, KIND, KINDS, METHOD, SHAR
 from attrib.tally import Tally
 
 if TYPE_CHECKING:
-    from attrib.engines.base import Tallies
+    from attrib.engines.base import Progress, Tallies
+    from attrib.engines.rows import RowNeed, Rows
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -29,6 +30,15 @@ class HasTallies(Protocol):
 
     def tallies(self, needs: tuple[Need, ...], *, units: bool = False) -> Tallies:
         """Sum the needs over all journeys."""
+        ...
+
+    def rows(self, need: RowNeed, tallies: Tallies) -> Rows:
+        """Read rows that sums do not hold."""
+        ...
+
+    @property
+    def progress(self) -> Progress | None:
+        """Whom to tell of long work."""
         ...
 
 
@@ -55,6 +65,8 @@ class Credits:
     """Credit by cell, for the data (shape [n]) or for replicates of it ([R, n]); NaN stands for null.
 
     ``effect`` is None for methods without; ``error`` and ``value_error`` are Monte-Carlo errors, None where exact.
+    ``baseline`` and ``baseline_value``: by game ([games], [R, games]), what a method leaves to no player; None for
+    methods that leave nothing.
     """
 
     conversions: Floats
@@ -62,6 +74,23 @@ class Credits:
     effect: Floats | None = None
     error: Floats | None = None
     value_error: Floats | None = None
+    baseline: Floats | None = None
+    baseline_value: Floats | None = None
+
+    @property
+    def first(self) -> Credits:
+        """The first replicate."""
+        return Credits(*(None if part is None else part[0] for part in astuple(self)))
+
+    @property
+    def left(self) -> list[tuple[Floats, Floats]]:
+        """Conversions and value of the baseline; nothing without one."""
+        return [] if self.baseline is None or self.baseline_value is None else [(self.baseline, self.baseline_value)]
+
+
+def astuple(credit: Credits) -> tuple[Any, ...]:
+    """The arrays of a credit, not copied."""
+    return tuple(getattr(credit, f.name) for f in fields(credit))
 
 
 class Draw(Protocol):
@@ -80,6 +109,10 @@ class Draw(Protocol):
         """Sums of a column: [R, keys]."""
         ...
 
+    def weights_of(self, units: int) -> Floats:
+        """How often each unit counts: [R, units]."""
+        ...
+
 
 class Observed:
     """The data as they are: one replicate, exact sums, no unit axis."""
@@ -93,6 +126,10 @@ class Observed:
     def sums(self, tally: Tally, name: str) -> Floats:
         """Sums of a column, [1, keys]."""
         return tally.column(name)[None, :]
+
+    def weights_of(self, units: int) -> Floats:
+        """Every unit counts once."""
+        return np.ones((1, units))
 
 
 def snake_case(name: str) -> str:
@@ -118,6 +155,10 @@ class Method:
 
     def _needs(self) -> tuple[Need, ...]:
         raise NotImplementedError
+
+    def _reads(self) -> tuple[RowNeed, ...]:
+        """What it reads that sums do not hold: ``tallies.rows`` when it solves, by bucket as ``draw.weights_of``."""
+        return ()
 
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
         """Credit of every cell, shapes [R, n], from the sums that ``draw`` gives."""
@@ -175,7 +216,7 @@ class Method:
             If the method has no answer for them.
         """
         check_journeys(journeys)
-        tallies = journeys.tallies(self._needs())
+        tallies = sums_for(journeys, [self])
         cells = cells_of(tallies)
         return credit_frame([(self.label, self, observe(self, tallies, cells))], tallies, cells)
 
@@ -194,6 +235,18 @@ def check_journeys(journeys: Any) -> None:
             f"journeys is a {type(journeys).__name__}",
             hint="make them with attrib.Journeys.from_events(…) or from_paths(…) first",
         )
+
+
+def sums_for(journeys: HasTallies, methods: Iterable[Method], *, units: bool = False) -> Tallies:
+    """All that some methods need, each sum and each row once."""
+    methods = list(methods)
+    needs = dict.fromkeys(need for method in methods for need in method._needs())  # noqa: SLF001 - protected, not private
+    reads = dict.fromkeys(need for method in methods for need in method._reads())  # noqa: SLF001
+    tallies = journeys.tallies(tuple(needs), units=units)
+    if not reads:
+        return tallies
+    rows = {need: journeys.rows(need, tallies) for need in reads}
+    return replace(tallies, rows=rows, progress=journeys.progress)
 
 
 def touch_rule_of(method: Any) -> RuleSums:
@@ -220,11 +273,9 @@ def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:
     """Credit of the data as they are, with exact sums."""
     warn_about(method, tallies)
     summed = replace_sums(tallies)
-    solved = method._solve(summed, cells, Observed())  # noqa: SLF001 - methods and their base share the protected parts
-    warn_of_nulls(method, solved.conversions[0], solved.value[0])
-    effect = None if solved.effect is None else solved.effect[0]
-    error, value_error = (None if e is None else e[0] for e in (solved.error, solved.value_error))
-    return Credits(solved.conversions[0], solved.value[0], effect, error, value_error)
+    solved = method._solve(summed, cells, Observed()).first  # noqa: SLF001 - methods and their base share the protected parts
+    warn_of_nulls(method, solved.conversions, solved.value)
+    return solved
 
 
 def warn_of_nulls(method: Method, conversions: Floats, value: Floats) -> None:
@@ -304,7 +355,8 @@ def credit_frame(
     tallies, cells : Tallies, Cells
         Names of games and players.
     bounds : list of dict, optional
-        Per answer and number: low and high for the cells, followed by those of each game's unattributed row.
+        Per answer and number: low and high for the cells, followed by those of each game's unattributed row, and of
+        each game's baseline where the method has one.
 
     Returns
     -------
@@ -317,36 +369,36 @@ def credit_frame(
     unattributed_value = totals_by_game(summed, "unattributed_value", observed)[0]
     whole = conversions + unattributed
     games = np.arange(tallies.n_games)
-    game = np.concatenate([cells.game, games])
-    kind = np.repeat(["player", "unattributed"], [len(cells.game), len(games)])
-    players = pl.concat(
-        [tallies.players[cells.player], tallies.players.clear(len(games))], how="vertical"
-    )  # null for what is no player
     frames = []
     for order, (label, _method, credit) in enumerate(answers):
-        converted = np.concatenate([credit.conversions, unattributed])
+        others = [(unattributed, unattributed_value), *credit.left]  # kinds in order
+        game = np.concatenate([cells.game, *([games] * len(others))])
+        kind = np.repeat(KINDS[: 1 + len(others)], [len(cells.game), *([len(games)] * len(others))])
+        converted = np.concatenate([credit.conversions, *(left for left, _ in others)])
         with np.errstate(invalid="ignore", divide="ignore"):
             share = np.where(whole[game] > 0, converted / whole[game], np.nan)
-        blank = np.full(len(games), np.nan)
+        blank = np.full(len(game) - len(cells.game), np.nan)
         none = np.full(len(game), np.nan)
         numbers = {
             CONVERSIONS: converted,
-            VALUE: np.concatenate([credit.value, unattributed_value]),
+            VALUE: np.concatenate([credit.value, *(value for _, value in others)]),
             SHARE: share,
             EFFECT: none if credit.effect is None else np.concatenate([credit.effect, blank]),
             ERROR: none if credit.error is None else np.concatenate([credit.error, blank]),
         }
         for name, (low, high) in (bounds[order] if bounds else {}).items():
-            numbers[f"{name}_low"], numbers[f"{name}_high"] = low, high
+            numbers[f"{name}_low"], numbers[f"{name}_high"] = low[: len(game)], high[: len(game)]
         frames.append(
             pl.DataFrame(numbers).with_columns(
                 pl.Series("__game", game),
-                pl.Series("__cell", np.arange(len(game))),
+                pl.Series("__cell", np.minimum(np.arange(len(game)), len(cells.game))),
                 pl.Series(KIND, kind, dtype=pl.Enum(KINDS)),
                 pl.lit(label).alias(METHOD),
                 pl.lit(order).alias("__order"),
             )
         )
+    # null for what is no player
+    players = pl.concat([tallies.players[cells.player], tallies.players.clear(1)], how="vertical")
     table = pl.concat(frames)
     named = table.with_columns(
         *(tallies.games[column][table["__game"]].alias(column) for column in tallies.games.columns),

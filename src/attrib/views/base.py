@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrib.engines.paths import PathRecipe
+from attrib.engines.rows import gather
 from attrib.errors import SpecError
 from attrib.needs import Need
 
 if TYPE_CHECKING:
-    from attrib.engines.base import Engine, Ledger, Memory, Recipe, Tallies, Work
+    from attrib.engines.base import Engine, Ledger, Memory, Progress, Recipe, Tallies, Work
+    from attrib.engines.rows import RowNeed, Rows
     from attrib.io.sources import Source
 
 
@@ -35,6 +37,18 @@ class Asked:
     def stream(self, work: Work) -> Iterator[tuple[Any, Any]]:
         """Work through the journeys, one partition at a time (for analyses, not for people)."""
         return self.engine.stream(self._recipe, self._memory, work)
+
+    def rows(self, need: RowNeed, tallies: Tallies) -> Rows:
+        """Read rows that sums do not hold, once (for methods, not for people)."""
+        known = self._memory.rows.get(need)
+        if known is None:
+            known = self._memory.rows[need] = gather(self, need, tallies)
+        return known
+
+    @property
+    def progress(self) -> Progress | None:
+        """Whom to tell of long work."""
+        return self.engine.progress
 
     def _ledger(self) -> Ledger:
         return self.engine.ledger(self._recipe, self._memory)

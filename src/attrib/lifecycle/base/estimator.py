@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-from types import ModuleType
 from typing import Any, Self
 
 from attrib.errors import SpecError
+from attrib.extras import needs
 
-
-def needs(module: str) -> ModuleType:
-    """Import a library of the extra, or say how to install it.
-
-    Raises
-    ------
-    SpecError
-        ``missing_extra``.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise SpecError(
-            "missing_extra", f"{module.split('.', 1)[0]} is not installed", hint="pip install 'attrib[lifecycle]'"
-        ) from error
+__all__ = ["Estimator", "needs"]
 
 
 class Estimator:
