@@ -21,9 +21,10 @@ from attrib.values import generator
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 BLOCKS = 32  # of customers, summed in order: fixed, so that threads change no digit
-SPREAD = (-1.5, 1.0)  # logarithms of the levels of the lowest and the highest state at first
 LEVELS = 41  # purpose of random numbers
-LEAVE = 0.01  # changes a day at first
+TYPES = (-1.0, 0.8)  # logarithms of the levels of the lowest and the highest type at first
+MOODS = (-2.5, 0.3)  # the same of moods
+LEAVE = 0.015  # changes a day at first
 FIRST_EFFECT = 0.2
 LEAST_EFFECT = 1e-10
 LARGEST_STEP = 32.0
@@ -37,18 +38,40 @@ class Priors(NamedTuple):
     """
 
     penalty: float = 1.0
-    level: float = 1.0
+    factor: float = 1.0
     base: float = 0.01
     changes: tuple[float, float] = (0.5, 50.0)
     start: float = 0.5
     jump: float = 0.01
 
 
+class Intent(NamedTuple):
+    """The parameters: a process has the rate base * type * mood * phase * (1 + sum of effect * exposure)."""
+
+    start: Floats  # P, K: first state by first event
+    leave: Floats  # A: rate at which a mood changes
+    jump: Floats  # A, A: where to, diagonal 0
+    base: Floats  # P, S
+    type: Floats  # P, I: what a type means for each process
+    mood: Floats  # P, A: what a mood means for each process
+    phase: Floats  # S, A: what a mood means in each stage, for all processes
+    effect: Floats  # E, Z, D
+
+    def rates(self) -> Rates:
+        """The same for kernels: states are types times moods."""
+        P, S = self.base.shape
+        speed = (
+            self.base[:, :, None, None] * self.type[:, None, :, None] * self.mood[:, None, None, :]
+            * self.phase[None, :, None, :]
+        )  # fmt: skip
+        return Rates(self.start, self.leave, self.jump, np.ascontiguousarray(speed.reshape(P, S, -1)), self.effect)
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Parameters, the penalised log-likelihood and the log-likelihood on the way to them."""
+    """Parameters, and the penalised log-likelihood and the log-likelihood that they reach."""
 
-    rates: Rates
+    intent: Intent
     objective: float
     likelihood: float
     steps: int
@@ -58,7 +81,7 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is fitted: customers, what acts on what, and how strongly each source may act at all.
+    """What is fitted: customers, what acts on what, and what is known beforehand.
 
     ``overall``: float64 [P] rate of each process, a scale; ``allowed``: bool [Z] sources that may have effects.
     """
@@ -68,16 +91,18 @@ class Problem:
     overall: Floats
     allowed: npt.NDArray[np.bool_]
     priors: Priors
-    states: int
+    types: int
+    moods: int
 
     @property
     def effects(self) -> int:
         """Sets of effects."""
         return int(self.chart.acts.max(initial=-1)) + 1
 
-    def expected(self, rates: Rates, weight: Floats, pool: Executor | None) -> tuple[float, Sums]:
-        """Log-likelihood and expected statistics, the blocks of customers summed in order."""
+    def expected(self, intent: Intent, weight: Floats, pool: Executor | None) -> tuple[float, Sums]:
+        """Penalised log-likelihood and expected statistics, the blocks of customers summed in order."""
         cuts = np.linspace(0, len(self.lives.offsets) - 1, BLOCKS + 1).astype(np.int64)
+        rates = intent.rates()
 
         def block(at: int) -> tuple[float, Sums]:
             return expect(self.lives, weight, self.chart, rates, cuts[at], cuts[at + 1])  # type: ignore[no-any-return]
@@ -86,74 +111,90 @@ class Problem:
         likelihood = float(sum(one for one, _ in found))
         return likelihood, Sums(*(np.sum(parts, axis=0) for parts in zip(*(sums for _, sums in found), strict=True)))
 
-    def first_guess(self, seed: int) -> Rates:
-        """States at even steps from low to high intent, the same rate in all stages, and small effects."""
+    def first_guess(self, seed: int) -> Intent:
+        """Types and moods at even steps from low to high, the same rate in all stages, and small effects."""
         P, S = self.chart.acts.shape
-        K, Z, D = self.states, self.chart.channels + 1, len(self.chart.decay)
-        levels = np.exp(np.linspace(*SPREAD, K)) if K > 1 else np.ones(1)
-        noise = generator(seed, LEVELS).standard_normal((P, K)) if K > 1 else np.zeros((P, 1))
-        jump = np.full((K, K), 1 / max(1, K - 1)) * (1 - np.eye(K))
-        return Rates(
-            start=np.full((P, K), 1 / K),
-            leave=np.full(K, LEAVE if K > 1 else 0.0),
-            jump=jump,
+        I, A = self.types, self.moods
+        Z, D = self.chart.channels + 1, len(self.chart.decay)
+        random = generator(seed, LEVELS)
+
+        def levels(ends: tuple[float, float], n: int) -> Floats:
+            return np.exp(np.linspace(*ends, n) + 0.1 * random.standard_normal((P, n))) if n > 1 else np.ones((P, 1))
+
+        return Intent(
+            start=np.full((P, I * A), 1 / (I * A)),
+            leave=np.full(A, LEAVE if A > 1 else 0.0),
+            jump=np.full((A, A), 1 / max(1, A - 1)) * (1 - np.eye(A)),
             base=np.repeat(self.overall[:, None], S, axis=1),
-            level=levels * np.exp(0.1 * noise),
+            type=levels(TYPES, I),
+            mood=levels(MOODS, A),
+            phase=np.ones((S, A)),
             effect=np.where(self.allowed[:, None], FIRST_EFFECT, 0.0) * np.ones((self.effects, Z, D)),
         )
 
-    def objective(self, likelihood: float, rates: Rates) -> float:
+    def objective(self, likelihood: float, intent: Intent) -> float:
         """Penalised log-likelihood, up to a constant."""
         p = self.priors
-        out = likelihood - p.penalty * float(rates.effect.sum())
-        out += p.base * float((np.log(rates.base) - rates.base / self.overall[:, None]).sum())
-        if self.states == 1:
-            return out
-        out += p.level * float((np.log(rates.level) - rates.level).sum())
-        count, days = p.changes
-        out += float((count * np.log(rates.leave) - days * rates.leave).sum())
-        out += p.start * float(np.log(rates.start).sum())
-        return out + p.jump * float(np.log(rates.jump[~np.eye(self.states, dtype=bool)]).sum())
+        out = likelihood - p.penalty * float(intent.effect.sum())
+        out += p.base * float((np.log(intent.base) - intent.base / self.overall[:, None]).sum())
+        out += p.start * float(np.log(intent.start).sum())
+        if self.types > 1:
+            out += p.factor * float((np.log(intent.type) - intent.type).sum())
+        if self.moods > 1:
+            out += p.factor * sum(float((np.log(part) - part).sum()) for part in (intent.mood, intent.phase))
+            count, days = p.changes
+            out += float((count * np.log(intent.leave) - days * intent.leave).sum())
+            out += p.jump * float(np.log(intent.jump[~np.eye(self.moods, dtype=bool)]).sum())
+        return out
 
-    def step(self, sums: Sums, rates: Rates) -> Rates:
-        """Parameters that maximise the expected penalised likelihood, one family given the others."""
+    def step(self, sums: Sums, intent: Intent) -> Intent:
+        """Parameters that raise the expected penalised likelihood: the best of one family given the others."""
         acts, p = self.chart.acts, self.priors
         S, K = sums.time.shape
-        E, Z, D = rates.effect.shape
-        base, level = rates.base, rates.level
+        P, A, I = len(acts), self.moods, self.types
+        E, Z, D = intent.effect.shape
+        base, kind, mood, phase = intent.base, intent.type, intent.mood, intent.phase
         exposure = sums.exposure.reshape(S * K, Z * D)
-        allowed = np.ones((E, 1, 1)) * self.allowed[:, None]
 
+        speed = intent.rates().speed
         weight = np.zeros((E + 1, S, K))
         for s in range(S):
-            np.add.at(weight[:, s], acts[:, s], base[:, s, None] * level)  # row -1: processes without effects
+            np.add.at(weight[:, s], acts[:, s], speed[:, s])  # row -1: processes without effects
         watched = (weight[:E].reshape(E, S * K) @ exposure).reshape(E, Z, D)
-        effect = np.where(allowed, np.maximum(sums.caused / (watched + p.penalty), LEAST_EFFECT), 0.0)
+        effect = np.maximum(sums.caused / (watched + p.penalty), LEAST_EFFECT) * self.allowed[:, None]
 
         boost = np.zeros((E + 1, S, K))
         boost[:E] = (effect.reshape(E, Z * D) @ exposure.T).reshape(E, S, K)
-        time = sums.time + boost[acts, np.arange(S)]  # [P, S, K]
-        base = (sums.events + p.base) / (np.einsum("psk,pk->ps", time, level) + p.base / self.overall[:, None])
-        if K == 1:
-            return rates._replace(base=base, effect=effect)
-        level = (sums.states + p.level) / (np.einsum("psk,ps->pk", time, base) + p.level)
-        count, days = p.changes
-        start, jump = sums.start + p.start, (sums.jump + p.jump) * (1 - np.eye(K))
-        return Rates(
-            start=start / start.sum(axis=1, keepdims=True),
-            leave=(sums.changes + count) / (sums.waiting + days),
-            jump=jump / jump.sum(axis=1, keepdims=True),
-            base=base,
-            level=level,
-            effect=effect,
-        )
+        time = (sums.time + boost[acts, np.arange(S)]).reshape(P, S, I, A)
+        events = sums.events.reshape(P, S, I, A)
+
+        def best(axes: str, prior: float, scale: Floats | float, *others: tuple[str, Floats]) -> Floats:
+            """Factor of highest expected likelihood given the others."""
+            spelled = ",".join(["psia", *(name for name, _ in others)])
+            expected = np.einsum(f"{spelled}->{axes}", time, *(part for _, part in others))
+            found: Floats = (np.einsum(f"psia->{axes}", events) + prior) / (expected + prior / scale)
+            return found
+
+        base = best("ps", p.base, self.overall[:, None], ("pi", kind), ("pa", mood), ("sa", phase))
+        if I > 1:
+            kind = best("pi", p.factor, 1.0, ("ps", base), ("pa", mood), ("sa", phase))
+        start, jump = sums.start + p.start, intent.jump
+        leave = intent.leave
+        if A > 1:
+            mood = best("pa", p.factor, 1.0, ("ps", base), ("pi", kind), ("sa", phase))
+            phase = best("sa", p.factor, 1.0, ("ps", base), ("pi", kind), ("pa", mood))
+            count, days = p.changes
+            leave = (sums.jump.sum(axis=1) + count) / (sums.waiting + days)
+            jump = (sums.jump + p.jump) * (1 - np.eye(A))
+            jump /= jump.sum(axis=1, keepdims=True)
+        return Intent(start / start.sum(axis=1, keepdims=True), leave, jump, base, kind, mood, phase, effect)
 
 
 def fit(
     problem: Problem,
     weight: Floats,
     *,
-    start: Rates,
+    start: Intent,
     tolerance: float,
     steps: int,
     pool: Executor | None = None,
@@ -167,7 +208,7 @@ def fit(
         What is fitted.
     weight : float64 [N]
         How often each customer counts.
-    start : Rates
+    start : Intent
         First guess.
     tolerance : float
         The search ends when three steps raise the penalised log-likelihood by less than this, per event.
@@ -184,57 +225,57 @@ def fit(
     """
     events = float(weight @ np.diff(problem.lives.offsets))
     before, done, trace = -np.inf, 0, []
-    rates = start
+    intent = start
     while True:
-        likelihood, sums = problem.expected(rates, weight, pool)
-        objective = problem.objective(likelihood, rates)
+        likelihood, sums = problem.expected(intent, weight, pool)
+        objective = problem.objective(likelihood, intent)
         trace.append(objective)
         done += 1
         if tell:
             tell(min(1.0, done / steps))
         converged = objective - before < tolerance * events
         if converged or done >= steps:
-            return Fitted(rates, objective, likelihood, done, converged, tuple(trace))
+            return Fitted(intent, objective, likelihood, done, converged, tuple(trace))
         before = objective
-        one = problem.step(sums, rates)
+        one = problem.step(sums, intent)
         likelihood, sums = problem.expected(one, weight, pool)
         reached = problem.objective(likelihood, one)
         two = problem.step(sums, one)
-        further = _extrapolate(rates, one, two)
+        further = _extrapolate(intent, one, two)
         likelihood, sums = problem.expected(further, weight, pool)
         gained = problem.objective(likelihood, further)
         done += 2
-        rates = problem.step(sums, further) if gained >= reached else two
+        intent = problem.step(sums, further) if gained >= reached else two
 
 
-def _extrapolate(zero: Rates, one: Rates, two: Rates) -> Rates:
+def _extrapolate(zero: Intent, one: Intent, two: Intent) -> Intent:
     """Three points on the way, carried on (Varadhan & Roland 2008, scheme S3), in roots of effects and logarithms."""
-    a, b, c = (_flat(rates) for rates in (zero, one, two))
+    a, b, c = (_flat(intent) for intent in (zero, one, two))
     first, second = b - a, (c - b) - (b - a)
     bend = float(np.sqrt(second @ second))
     length = min(LARGEST_STEP, max(1.0, float(np.sqrt(first @ first)) / bend)) if bend > 0 else 1.0
     return _shaped(a + 2 * length * first + length**2 * second, two)
 
 
-def _flat(rates: Rates) -> Floats:
-    positive = [np.log(np.maximum(part, 1e-30)).ravel() for part in rates[:-1]]
-    return np.concatenate([*positive, np.sqrt(rates.effect).ravel()])
+def _flat(intent: Intent) -> Floats:
+    positive = [np.log(np.maximum(part, 1e-30)).ravel() for part in intent[:-1]]
+    return np.concatenate([*positive, np.sqrt(intent.effect).ravel()])
 
 
-def _shaped(flat: Floats, like: Rates) -> Rates:
+def _shaped(flat: Floats, like: Intent) -> Intent:
     parts, at = [], 0
     for part in like:
         parts.append(flat[at : at + part.size].reshape(part.shape))
         at += part.size
-    start, leave, jump, base, level, effect = parts
+    start, leave, jump, base, *factors, effect = parts
     many = len(like.leave) > 1
     jump = np.exp(jump) * (1 - np.eye(len(jump)))
     start = np.exp(start - start.max(axis=1, keepdims=True))
-    return Rates(
+    return Intent(
         start / start.sum(axis=1, keepdims=True),
         np.clip(np.exp(leave), 1e-6, 10.0) if many else like.leave,
         jump / jump.sum(axis=1, keepdims=True) if many else like.jump,
         np.exp(base),
-        np.exp(np.clip(level, -15, 8)),
+        *(np.exp(np.clip(part, -15, 8)) for part in factors),
         np.where(like.effect > 0, np.maximum(np.square(np.maximum(effect, 0.0)), LEAST_EFFECT), 0.0),
     )

@@ -1,7 +1,7 @@
 """Customers with a latent state: how likely their events are, and what the steps of the search for parameters need.
 
-P = C + M processes (touches by channel, then outcomes), S observed stages, K latent states, E sets of effects,
-Z = C + 1 sources of effects (touches by channel, then having come), D decays. A customer's time from the first event to
+P = C + M processes (touches by channel, then outcomes), S observed stages, K = I A latent states (of I types, which
+stay, and A moods, which change: state i A + a), E sets of effects, Z = C + 1 sources of effects (touches by channel, then having come), D decays. A customer's time from the first event to
 the end of the data is cut at each event, and in between at the steps of a grid; the latent state may change where an
 interval begins, by the chance of a change in the interval before it. Times are float64 days.
 """
@@ -40,13 +40,12 @@ class Chart(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """The parameters: a process has the rate base * level * (1 + sum of effect * exposure)."""
+    """A process has the rate speed * (1 + sum of effect * exposure)."""
 
     start: NDArray[np.float64]  # P, K: first state by first event
-    leave: NDArray[np.float64]  # K: rate of a change
-    jump: NDArray[np.float64]  # K, K: where to, diagonal 0
-    base: NDArray[np.float64]  # P, S
-    level: NDArray[np.float64]  # P, K
+    leave: NDArray[np.float64]  # A: rate at which a mood changes
+    jump: NDArray[np.float64]  # A, A: where to, diagonal 0
+    speed: NDArray[np.float64]  # P, S, K
     effect: NDArray[np.float64]  # E, Z, D
 
 
@@ -69,21 +68,19 @@ class Sums(NamedTuple):
 
     time: NDArray[np.float64]  # S, K
     exposure: NDArray[np.float64]  # S, K, Z, D
-    events: NDArray[np.float64]  # P, S
-    states: NDArray[np.float64]  # P, K: state at events
+    events: NDArray[np.float64]  # P, S, K
     caused: NDArray[np.float64]  # E, Z, D
     start: NDArray[np.float64]  # P, K
-    changes: NDArray[np.float64]  # K
-    waiting: NDArray[np.float64]  # K: days until a change
-    jump: NDArray[np.float64]  # K, K
+    waiting: NDArray[np.float64]  # A: days until a change
+    jump: NDArray[np.float64]  # A, A
 
 
 @jit
-def new_sums(P: int, S: int, K: int, E: int, Z: int, D: int) -> Sums:
+def new_sums(P: int, S: int, K: int, A: int, E: int, Z: int, D: int) -> Sums:
     """Zeros."""
     return Sums(
-        np.zeros((S, K)), np.zeros((S, K, Z, D)), np.zeros((P, S)), np.zeros((P, K)), np.zeros((E, Z, D)),
-        np.zeros((P, K)), np.zeros(K), np.zeros(K), np.zeros((K, K)),
+        np.zeros((S, K)), np.zeros((S, K, Z, D)), np.zeros((P, S, K)), np.zeros((E, Z, D)), np.zeros((P, K)),
+        np.zeros(A), np.zeros((A, A)),
     )  # fmt: skip
 
 
@@ -171,13 +168,10 @@ def cut_life(lives: Lives, i: int, chart: Chart, t: Track) -> int:
 @jit
 def total_rates(rates: Rates) -> NDArray[np.float64]:
     """Rate of anything without exposures, by stage and state [S, K]."""
-    P, S = rates.base.shape
-    K = rates.level.shape[1]
+    P, S, K = rates.speed.shape
     out = np.zeros((S, K))
     for p in range(P):
-        for s in range(S):
-            for k in range(K):
-                out[s, k] += rates.base[p, s] * rates.level[p, k]
+        out += rates.speed[p]
     return out
 
 
@@ -197,8 +191,8 @@ def boost(chart: Chart, rates: Rates, t: Track, r: int, p: int, values: NDArray[
 @jit
 def forward(chart: Chart, rates: Rates, total: NDArray[np.float64], first: int, t: Track, R: int) -> float:
     """Likelihoods and filtered probabilities of R intervals after the event `first`; returns the log-likelihood."""
-    P = rates.base.shape[0]
-    K = rates.level.shape[1]
+    P, _, K = rates.speed.shape
+    A = rates.leave.size
     w = np.empty(K)
     found = 0.0
     for r in range(R):
@@ -209,14 +203,14 @@ def forward(chart: Chart, rates: Rates, total: NDArray[np.float64], first: int, 
             w[k] = -h * total[s, k]
         if t.some[r] > 0:
             for p in range(P):
-                more = boost(chart, rates, t, r, p, t.whole) * rates.base[p, s]
+                more = boost(chart, rates, t, r, p, t.whole)
                 if more > 0.0:
                     for k in range(K):
-                        w[k] -= more * rates.level[p, k]
+                        w[k] -= more * rates.speed[p, s, k]
         if e >= 0:
-            found += math.log(max(LEAST, rates.base[e, s]) * (1.0 + boost(chart, rates, t, r, e, t.last)))
+            found += math.log1p(boost(chart, rates, t, r, e, t.last))
             for k in range(K):
-                w[k] += math.log(max(LEAST, rates.level[e, k]))
+                w[k] += math.log(max(LEAST, rates.speed[e, s, k]))
         best = w.max()
         found += best
         for k in range(K):
@@ -228,12 +222,13 @@ def forward(chart: Chart, rates: Rates, total: NDArray[np.float64], first: int, 
             for k in range(K):
                 w[k] = 0.0
             h = t.length[r - 1]
-            for j in range(K):
-                stay = math.exp(-rates.leave[j] * h)
-                moved = t.ahead[r - 1, j] * (1.0 - stay)
-                for k in range(K):
-                    w[k] += moved * rates.jump[j, k]
-                w[j] += t.ahead[r - 1, j] * stay
+            for a in range(A):
+                stay = math.exp(-rates.leave[a] * h)
+                for i in range(0, K, A):
+                    moved = t.ahead[r - 1, i + a] * (1.0 - stay)
+                    for b in range(A):
+                        w[i + b] += moved * rates.jump[a, b]
+                    w[i + a] += t.ahead[r - 1, i + a] * stay
         whole = 0.0
         for k in range(K):
             w[k] *= t.like[r, k]
@@ -246,15 +241,13 @@ def forward(chart: Chart, rates: Rates, total: NDArray[np.float64], first: int, 
 
 
 @jit
-def _backward(
-    chart: Chart, rates: Rates, first: int, weight: float, t: Track, R: int, out: Sums, joint: NDArray[np.float64]
-) -> None:
+def _backward(chart: Chart, rates: Rates, first: int, weight: float, t: Track, R: int, out: Sums) -> None:
     """Add a customer's expected statistics to the sums."""
-    K = rates.level.shape[1]
+    _, _, K = rates.speed.shape
+    A = rates.leave.size
     D = chart.decay.size
     behind = np.ones(K)
     w = np.empty(K)
-    stay = np.empty(K)
     before = np.empty(K)
     for r in range(R - 1, -1, -1):
         s = t.stage[r]
@@ -272,46 +265,48 @@ def _backward(
                 for d in range(D):
                     out.exposure[s, k, z, d] += w[k] * t.whole[r, n, d]
         if e >= 0:
-            out.events[e, s] += weight
             for k in range(K):
-                out.states[e, k] += w[k]
-            a = chart.acts[e, s]
-            if a >= 0:
+                out.events[e, s, k] += w[k]
+            x = chart.acts[e, s]
+            if x >= 0:
                 share = weight / (1.0 + boost(chart, rates, t, r, e, t.last))
                 for n in range(t.some[r]):
                     z = t.source[r, n]
                     for d in range(D):
-                        out.caused[a, z, d] += rates.effect[a, z, d] * t.last[r, n, d] * share
+                        out.caused[x, z, d] += rates.effect[x, z, d] * t.last[r, n, d] * share
         if r == 0:
             for k in range(K):
                 out.start[first, k] += w[k]
             return
         h = t.length[r - 1]
         whole = 0.0
-        for j in range(K):
-            stay[j] = math.exp(-rates.leave[j] * h)
-            before[j] = stay[j] * t.like[r, j] * behind[j]
-            whole += t.ahead[r - 1, j] * before[j]
-            for k in range(K):
-                joint[j, k] = (1.0 - stay[j]) * rates.jump[j, k] * t.like[r, k] * behind[k]
-                before[j] += joint[j, k]
-                whole += t.ahead[r - 1, j] * joint[j, k]
-        whole = max(whole, LEAST)
-        for j in range(K):
-            moved = 0.0
-            for k in range(K):
-                change = weight * t.ahead[r - 1, j] * joint[j, k] / whole
-                out.jump[j, k] += change
-                moved += change
-            out.changes[j] += moved
+        for k in range(K):
+            behind[k] *= t.like[r, k]
+        for a in range(A):
+            stay = math.exp(-rates.leave[a] * h)
+            for i in range(0, K, A):
+                back = 0.0
+                for b in range(A):
+                    back += rates.jump[a, b] * behind[i + b]
+                before[i + a] = stay * behind[i + a] + (1.0 - stay) * back
+                whole += t.ahead[r - 1, i + a] * before[i + a]
+        whole = weight / max(whole, LEAST)
+        best = LEAST
+        for a in range(A):
+            q = rates.leave[a]
+            stay = math.exp(-q * h)
             # of those who change within the interval, the mean time until they do
-            q = rates.leave[j]
-            sooner = 1.0 / q - h * stay[j] / (1.0 - stay[j]) if q * h > 1e-8 else 0.5 * h
-            rest = weight * t.ahead[r - 1, j] * stay[j] * t.like[r, j] * behind[j] / whole
-            out.waiting[j] += rest * h + moved * sooner
-        best = before.max()
-        for j in range(K):
-            behind[j] = before[j] / best
+            sooner = 1.0 / q - h * stay / (1.0 - stay) if q * h > 1e-8 else 0.5 * h
+            for i in range(0, K, A):
+                share = t.ahead[r - 1, i + a] * whole
+                for b in range(A):
+                    change = share * (1.0 - stay) * rates.jump[a, b] * behind[i + b]
+                    out.jump[a, b] += change
+                    out.waiting[a] += change * sooner
+                out.waiting[a] += share * stay * behind[i + a] * h
+                best = max(best, before[i + a])
+        for k in range(K):
+            behind[k] = before[k] / best
 
 
 @jit
@@ -319,13 +314,11 @@ def expect(
     lives: Lives, weight: NDArray[np.float64], chart: Chart, rates: Rates, first: int, stop: int
 ) -> tuple[float, Sums]:
     """Log-likelihood and expected statistics of the customers first, ..., stop - 1, each counting `weight` times."""
-    P, S = rates.base.shape
-    K = rates.level.shape[1]
+    P, S, K = rates.speed.shape
     E, Z, D = rates.effect.shape
-    out = new_sums(P, S, K, E, Z, D)
+    out = new_sums(P, S, K, rates.leave.size, E, Z, D)
     t = new_track(most_intervals(lives, chart.grid, first, stop), K, Z, D)
     total = total_rates(rates)
-    joint = np.empty((K, K))
     found = 0.0
     for i in range(first, stop):
         if weight[i] == 0.0:
@@ -333,5 +326,5 @@ def expect(
         R = cut_life(lives, i, chart, t)
         code = lives.code[lives.offsets[i]]
         found += weight[i] * forward(chart, rates, total, code, t, R)
-        _backward(chart, rates, code, weight[i], t, R, out, joint)
+        _backward(chart, rates, code, weight[i], t, R, out)
     return found, out

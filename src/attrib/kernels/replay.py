@@ -85,7 +85,8 @@ def _exponential(key: np.uint64, process: int, number: int) -> float:
 @jit
 def _draw_states(key: np.uint64, rates: Rates, t: Track, R: int, begin: float, room: Room) -> int:
     """Draw a path of states given all events; returns the number of its pieces."""
-    K = rates.leave.size
+    _, _, K = rates.speed.shape
+    A = rates.leave.size
     k = 0
     for r in range(R - 1, -1, -1):
         u = _uniform(key, _STATE, r)
@@ -96,8 +97,9 @@ def _draw_states(key: np.uint64, rates: Rates, t: Track, R: int, begin: float, r
             for j in range(K):
                 p = t.ahead[r, j]
                 if r < R - 1:
-                    stay = math.exp(-rates.leave[j] * h)
-                    p *= (1.0 - stay) * rates.jump[j, k] + (stay if j == k else 0.0)
+                    stay = math.exp(-rates.leave[j % A] * h)
+                    same = 1.0 if j // A == k // A else 0.0
+                    p *= same * (1.0 - stay) * rates.jump[j % A, k % A] + (stay if j == k else 0.0)
                 if pas == 0:
                     whole += p
                 else:
@@ -121,7 +123,7 @@ def _draw_states(key: np.uint64, rates: Rates, t: Track, R: int, begin: float, r
 @jit
 def _seen_waits(chart: Chart, rates: Rates, lives: Lives, i: int, t: Track, R: int, pieces: int, room: Room) -> None:
     """Exponentials that the events of a customer used up, given the states."""
-    P = rates.base.shape[0]
+    P, _, _ = rates.speed.shape
     low = lives.offsets[i]
     room.first[:] = -1
     room.spent[:] = 0.0
@@ -135,7 +137,7 @@ def _seen_waits(chart: Chart, rates: Rates, lives: Lives, i: int, t: Track, R: i
         k = room.state[piece]
         s = t.stage[r]
         for p in range(P):
-            speed = rates.base[p, s] * rates.level[p, k]
+            speed = rates.speed[p, s, k]
             room.spent[p] += speed * (t.length[r] + boost(chart, rates, t, r, p, t.whole))
         p = t.event[r]
         if p >= 0:
@@ -210,7 +212,7 @@ def _live(
     key: np.uint64, chart: Chart, rates: Rates, w: Stakes, lives: Lives, i: int, pieces: int, room: Room
 ) -> None:
     """Live one customer's life in the world `room.on`; fills `room.fired` and `room.worth`."""
-    P, S = rates.base.shape
+    P, S, _ = rates.speed.shape
     C, D = chart.channels, chart.decay.size
     low = lives.offsets[i]
     now = lives.time[low]
@@ -241,7 +243,7 @@ def _live(
         for p in range(P):
             if room.skip[p]:
                 continue
-            room.speed[p] = rates.base[p, stage] * rates.level[p, k]
+            room.speed[p] = rates.speed[p, stage, k]
             e = chart.acts[p, stage]
             used = best
             for d in range(D):
@@ -316,8 +318,7 @@ def credit(
     each pair with states of its own. Returns credit and its sampling variance [n, G, Q], and the worlds lived.
     """
     n, G = w.players, w.games
-    P = rates.base.shape[0]
-    K = rates.level.shape[1]
+    P, _, K = rates.speed.shape
     D, Z = chart.decay.size, chart.channels + 1
     out, noise = np.zeros((n, G, 2)), np.zeros((n, G, 2))
     most = 1
