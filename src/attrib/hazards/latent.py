@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,13 +28,15 @@ LEAVE = 0.015  # changes a day at first
 FIRST_EFFECT = 0.2
 LEAST_EFFECT = 1e-10
 LARGEST_STEP = 32.0
+LEAST_PENALTY = 0.1
 
 
 class Priors(NamedTuple):
     """What is known before the data, as if so much had been seen.
 
-    ``penalty``: expected events on which a touch had no effect (the prior of an effect is exponential with mean
-    1 / penalty); the others are the events of a Gamma distribution or the counts of a Dirichlet distribution.
+    ``penalty``: the prior of an effect is exponential; its rate is this many times the root of the events that would be
+    expected under exposure if there were no effect, and so about the standard errors by which an effect is lowered.
+    The others are the events of a Gamma distribution or the counts of a Dirichlet distribution.
     """
 
     penalty: float = 1.0
@@ -83,16 +85,29 @@ class Fitted:
 class Problem:
     """What is fitted: customers, what acts on what, and what is known beforehand.
 
-    ``overall``: float64 [P] rate of each process, a scale; ``allowed``: bool [Z] sources that may have effects.
+    ``overall``: float64 [P] rate of each process, a scale; ``penalty``: float64 [E, Z, D] rate of the effects' prior;
+    ``allowed``: bool [E, Z, D] which effects there may be.
     """
 
     lives: Lives
     chart: Chart
     overall: Floats
+    penalty: Floats
     allowed: npt.NDArray[np.bool_]
     priors: Priors
     types: int
     moods: int
+
+    def scaled(self, weight: Floats, pool: Executor | None) -> Problem:
+        """The same problem with the penalties that its priors ask for."""
+        _, sums = self.expected(self.first_guess(0), weight, pool)
+        acts, exposure = self.chart.acts, sums.exposure.sum(axis=1)  # [S, Z, D]
+        time = sums.time.sum(axis=1)
+        rate = np.divide(sums.events.sum(axis=2), time, out=np.zeros(acts.shape), where=time > 0)
+        expected = np.zeros((self.effects + 1, *exposure.shape[1:]))
+        for s in range(acts.shape[1]):
+            np.add.at(expected, acts[:, s], rate[:, s, None, None] * exposure[s])
+        return replace(self, penalty=LEAST_PENALTY + self.priors.penalty * np.sqrt(expected[:-1]))
 
     @property
     def effects(self) -> int:
@@ -115,7 +130,6 @@ class Problem:
         """Types and moods at even steps from low to high, the same rate in all stages, and small effects."""
         P, S = self.chart.acts.shape
         I, A = self.types, self.moods
-        Z, D = self.chart.channels + 1, len(self.chart.decay)
         random = generator(seed, LEVELS)
 
         def levels(ends: tuple[float, float], n: int) -> Floats:
@@ -129,13 +143,13 @@ class Problem:
             type=levels(TYPES, I),
             mood=levels(MOODS, A),
             phase=np.ones((S, A)),
-            effect=np.where(self.allowed[:, None], FIRST_EFFECT, 0.0) * np.ones((self.effects, Z, D)),
+            effect=np.where(self.allowed, FIRST_EFFECT, 0.0),
         )
 
     def objective(self, likelihood: float, intent: Intent) -> float:
         """Penalised log-likelihood, up to a constant."""
         p = self.priors
-        out = likelihood - p.penalty * float(intent.effect.sum())
+        out = likelihood - float((self.penalty * intent.effect).sum())
         out += p.base * float((np.log(intent.base) - intent.base / self.overall[:, None]).sum())
         out += p.start * float(np.log(intent.start).sum())
         if self.types > 1:
@@ -161,7 +175,7 @@ class Problem:
         for s in range(S):
             np.add.at(weight[:, s], acts[:, s], speed[:, s])  # row -1: processes without effects
         watched = (weight[:E].reshape(E, S * K) @ exposure).reshape(E, Z, D)
-        effect = np.maximum(sums.caused / (watched + p.penalty), LEAST_EFFECT) * self.allowed[:, None]
+        effect = np.maximum(sums.caused / (watched + self.penalty), LEAST_EFFECT) * self.allowed
 
         boost = np.zeros((E + 1, S, K))
         boost[:E] = (effect.reshape(E, Z * D) @ exposure.T).reshape(E, S, K)
