@@ -37,14 +37,14 @@ demo: $(STAMP)  ## the main job on generated data: the per-stage table and where
 	$(BIN)/attrib demo --out $(DEMO_OUT)
 
 # The second run allows about one bucket of events in memory: everything larger goes through the spill folder. It leaves
-# out what forces that itself (awkward), what is about other packages, and Spark and the later stages, where nothing
-# spills. JOBS processes share the cores, so that the threads of linear algebra would only stand in each other's way.
+# out what forces that itself (awkward), what is about other packages, and Spark, the later stages and experiments, where
+# nothing spills. JOBS processes share the cores, so that the threads of linear algebra would only stand in each other's way.
 test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
 test: $(STAMP)  ## all tests but the doctests and the long ones, in memory and out of it, in JOBS processes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10 $(ARGS)
 	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quiet --ignore=tests/awkward \
-	    --ignore=tests/parity/test_peers.py --ignore=tests/spark --ignore=tests/lifecycle --ignore=tests/docs \
+	    --ignore=tests/parity/test_peers.py --ignore=tests/spark --ignore=tests/lifecycle --ignore=tests/docs --ignore=tests/experiments \
 	    --ignore-glob='tests/unit/test_benchmark*' $(ARGS)
 
 test-spark: $(STAMP)  ## all tests with Spark, the long ones too
@@ -61,18 +61,19 @@ test-all: test  ## the tests on the other Pythons too, where present
 	    $(MAKE) --no-print-directory test PYTHON="$$found" VENV=.venv-$$version || exit 1; \
 	done
 
-check: $(STAMP)  ## formatter, linter, types, import layers, doctests
+check: $(STAMP)  ## formatter, linter, types, import layers, doctests, experiments up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet -p tests.conftest --doctest-modules src
+	$(BIN)/attrib experiment --check experiments/*/
 
 format: $(STAMP)  ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-SUITES := startup solve tally run profile ingest memory growth scoring engines
+SUITES := startup solve tally run profile ingest memory growth scoring replay engines
 
 bench: $(STAMP)  ## time and memory of every suite at 10^6 touchpoints, in minutes; writes docs/benchmarks.md anew
 	@set -e; for suite in $(SUITES); do $(BIN)/python -m benchmarks.$$suite $(ARGS); done
@@ -90,6 +91,7 @@ bench-full: $(STAMP) $(PEERS)/.bench-installed  ## the same up to 10^8 touchpoin
 	$(BIN)/python -m benchmarks.memory --touchpoints 1e6 1e7 1e8
 	$(BIN)/python -m benchmarks.growth --full
 	$(BIN)/python -m benchmarks.scoring --touchpoints 1e6 1e7
+	$(BIN)/python -m benchmarks.replay
 	$(BIN)/python -m benchmarks.engines --touchpoints 1e6 1e7 1e8
 	$(BIN)/python -m benchmarks.peers --journeys 1e5 1e6
 	$(BIN)/python -m benchmarks.page

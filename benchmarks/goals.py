@@ -43,6 +43,7 @@ MODELS = (
     "lifetime_value, intervals of 200 draws",
 )
 DESCRIBED, SNAPSHOT = 10_000_000, 60.0
+WORLDS, REPLAYED, REPLAY = "channels, all 1,024 worlds", 100_000, 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,14 @@ def quantity(value: float, unit: str) -> str:
 
 def goals(results: Results) -> list[Goal]:
     """All goals with what was measured."""
-    return [*_end_to_end(results), *_solving(results), *_peers(results), *_scoring(results), *_start_up(results)]
+    return [
+        *_end_to_end(results),
+        *_solving(results),
+        *_peers(results),
+        *_scoring(results),
+        *_replay(results),
+        *_start_up(results),
+    ]
 
 
 def _end_to_end(results: Results) -> Iterator[Goal]:
@@ -168,6 +176,11 @@ def _scoring(results: Results) -> Iterator[Goal]:
     nearest = f"{found['snapshot', max(sizes)]:.3g} s at {max(sizes):,}" if sizes else ""
     what = f"snapshot of {DESCRIBED:,} touchpoints at one date: wall"
     yield Goal(what, SNAPSHOT, "s", found.get(("snapshot", DESCRIBED)), nearest=nearest)
+
+
+def _replay(results: Results) -> Iterator[Goal]:
+    found = {(row["case"], int(row["customers"])): float(row["wall_s"]) for row in results.get("replay", ())}
+    yield Goal(f"truth of {REPLAYED:,} customers, {WORLDS}: wall", REPLAY, "s", found.get((WORLDS, REPLAYED)))
 
 
 def _start_up(results: Results) -> Iterator[Goal]:

@@ -171,6 +171,12 @@ def scoring(rows: Sequence[Row]) -> list[str]:
     return [table(models, columns, 1), "The snapshot at one date, from two parquet files:\n", table(snapshots, made, 0)]
 
 
+def replay(rows: Sequence[Row]) -> list[str]:
+    """One row a game."""
+    columns: dict[str, Cell] = {"players": "case", "customers": number("customers"), "lives simulated": number("lives")}
+    return [table(rows, columns | TIMES, 1)]
+
+
 def engines(rows: Sequence[Row]) -> list[str]:
     """Two engines on one machine, and what follows for a cluster."""
     columns: dict[str, Cell] = {
@@ -261,6 +267,7 @@ SUITES: dict[str, tuple[str, str, Callable[[Sequence[Row]], list[str]]]] = {  # 
     "memory": ("Memory", wording.MEMORY, memory),
     "growth": ("How cost grows", wording.GROWTH, growth),
     "scoring": ("Scoring customers", wording.SCORING, scoring),
+    "replay": ("Truth by replay", wording.REPLAY, replay),
     "startup": ("Start-up", wording.START_UP, start_up),
     "engines": ("One machine and Spark", wording.ENGINES, engines),
     "peers": ("Beside other packages", wording.PEERS, peers),

@@ -52,6 +52,13 @@ compiled kernels and the batches that polars decodes come on top, so that a floo
 arrive in order are never held.
 """
 
+REPLAY = """\
+What ten simulated channels truly add (`attrib.synth.counterfactual`): Shapley values of the game whose worth is what
+happens in each of the 1,024 worlds with some channels off, and removals, with the standard errors, for purchases and
+each stage. A life that no channel touches differently is not lived twice, so fewer lives are simulated than there are
+worlds. With pairs of stage and channel as players, orders are sampled for customers to whom more than ten matter.
+"""
+
 SCORING = """\
 Models that are fitted already score customers whose features are in memory: chances to leave (classifiers, Cox), to
 refer, to be alive, expected purchases, order values and lifetime values. Libraries get one thread each. Some customers

@@ -97,6 +97,14 @@ LENGTH = "test_a_run_is_several_touches"
 MEMORY = "test_a_run_fills_the_memory_of_the_chain"
 REPLACED = "test_others_take_the_place_of_a_channel"
 ESTIMATE = "test_sampled_orders_are_an_estimate"
+WORSE_TOGETHER = "test_a_channel_may_weigh_on_those_beside_it"
+RATES = "test_rates_are_those_of_all_groups"
+BAGS = "test_bags_are_drawn"
+UNLIKELY = "test_a_channel_that_lowers_the_odds"
+FADING = "test_the_nearer_touch_gets_more"
+OFTEN = "test_each_touch_adds_to_the_hazard"
+FITTED = "test_two_groups_have_one_strength"
+NEARLY = "test_the_search_ends_near_the_maximum"
 
 CHAIN_LAWS = ("probability", "effect_bounds", "presence")
 
@@ -253,6 +261,43 @@ VARIANTS: dict[str, Variant] = {
             None,
             REACHED | SAMPLED,
             NO_EFFECTS,
+        ),
+        rule(
+            "shao_li",
+            "`shao_li`",
+            attrib.ShaoLi(),
+            ("shao_li", {}),
+            {"not_negative": WORSE_TOGETHER, "additive": RATES},
+        ),
+        rule(
+            "logistic",
+            "`bagged_logistic`",
+            attrib.BaggedLogistic(bags=5, seed=1),
+            None,
+            {
+                "not_negative": UNLIKELY,
+                "null_player": UNLIKELY,
+                "renaming": BAGS,
+                "copies": BAGS,
+                "additive": BAGS,
+                "definition": BAGS,
+            },
+        ),
+        rule(
+            "hazard",
+            "`additive_hazard`",
+            attrib.AdditiveHazard(lag=("1s", "60s"), steps=300),
+            None,
+            {"additive": FITTED, "order_free": FADING, "runs": OFTEN, "definition": NEARLY},
+            needs_times=True,
+        ),
+        rule(
+            "hazard_baseline",
+            "`additive_hazard`, a baseline",
+            attrib.AdditiveHazard(lag=("1s", "60s"), baseline=True, steps=300),
+            None,
+            {"additive": FITTED, "order_free": FADING, "runs": OFTEN, "definition": NEARLY},
+            needs_times=True,
         ),
     )
 }

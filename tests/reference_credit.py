@@ -11,6 +11,7 @@ from reference_chains import markov
 from reference_events import Row
 from reference_games import Credit, shapley_credit, spread
 from reference_journeys import Built, Game, Journey, Player, nulls_first, players_of
+from reference_literature import shao_li
 
 # The raw weights of a journey by its number of touches, or a function of positions and ages.
 Weights = Mapping[int, Sequence[Any]] | Callable[[list[int], list[Fraction]], Sequence[Any]]
@@ -150,12 +151,14 @@ def unattributed(built: Built) -> dict[Game, tuple[int, Fraction]]:
 
 
 def table(built: Built, method: str, **params: Any) -> list[Row]:
-    """The credit table as rows of floats; `method` is a name of RULES (or rules), markov or shapley (10)."""
+    """The credit table as rows of floats; `method` is a name of RULES (or rules), markov, shapley or shao_li (10)."""
     credit: dict[Game, dict[Player, tuple[Any, ...]]] = {}
     if method == "markov":
         credit = {game: solved["players"] for game, solved in markov(built, **params).items()}
     elif method == "shapley":
         credit = {game: dict(players) for game, players in shapley_credit(built, **params).items()}
+    elif method == "shao_li":
+        credit = {game: dict(players) for game, players in shao_li(built).items()}
     else:
         ruled = credit_rule(built, RULES.get(method, method), **params)
         credit = {game: dict(players) for game, players in ruled.items()}

@@ -79,7 +79,7 @@ _HOMES = {
     "attrib.stages": ("STAGES", "Milestone", "Stage", "StageColumn", "StageModel"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("stages", "synth", "testing")
+_MODULES = ("experiment", "stages", "synth", "testing")
 
 __all__ = [
     "METHODS",

@@ -6,25 +6,24 @@ modules are imported inside the commands, so that ``attrib --help`` answers at o
 
 from __future__ import annotations
 
-import _thread
-import json
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attrib.errors import EXIT_CODES, AttribError, ResourceError, SpecError
+from attrib.console import draw as _draw
+from attrib.console import errors as _errors
+from attrib.console import keep_interrupt as _keep_interrupt
+from attrib.console import progress_bars as _progress
+from attrib.console import say as _say
+from attrib.console import say_json as _say_json
+from attrib.console import warn_of as _warn
+from attrib.errors import EXIT_CODES, SpecError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from attrib.experiment import Result as Findings
     from attrib.job import Result
     from attrib.modelling import Outcome
     from attrib.synth import Population
@@ -37,6 +36,8 @@ _PARTS = "Files a table, in folders touchpoints and outcomes; by default one, ab
 
 _LATER = "Customers who have bought live on: content or not, they buy, refer and leave, by cancelling or in silence."
 _TRUTH = "With --later: dates of truth.parquet; by default 2025-08-29, when a campaign asks for referrals."
+_SCENARIO = "The market: a preset, such as clean, retargeting or everything (all: attrib.synth.SCENARIOS), or a file."
+_OBSERVED = "What the log sees (the default), or all true events under the customers' own ids."
 _TRUTH_AT = "2025-08-29"
 
 app = typer.Typer(
@@ -50,7 +51,6 @@ app = typer.Typer(
 )
 
 _MOST = 10**12  # of anything that is counted
-_LONGEST = 500  # characters of one line of a message: more is a file that is not what it seems
 
 DataFile = Annotated[Path, typer.Option("--data", metavar="JOB.toml", help="The job file with the data.")]
 SavedFolder = Annotated[Path, typer.Argument(metavar="SAVED", help="The folder of a model that fit saved.")]
@@ -153,6 +153,8 @@ def synth(
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Rows in random order.")] = False,
     dirty: Annotated[float, typer.Option(min=0, max=1, help="Share of faulty rows to mix in.")] = 0.0,
     ids: Annotated[str, typer.Option(help="Customers as integer, or as string of 36 characters.")] = "integer",
+    scenario: Annotated[str | None, typer.Option(metavar="NAME|FILE.toml", help=_SCENARIO)] = None,
+    observed: Annotated[bool, typer.Option("--observed/--true", help=_OBSERVED)] = True,
     later: Annotated[str | None, typer.Option(metavar="contract|silent", help=_LATER)] = None,
     truth_at: Annotated[list[str] | None, typer.Option(metavar="DATE", help=_TRUTH)] = None,
     quiet: Quiet = False,
@@ -168,12 +170,15 @@ def synth(
             raise SpecError("bad_argument", f"{found} of --customers and --touchpoints is given", hint="give one")
         from attrib.synth import files
 
+        if scenario is not None and (later or truth_at):
+            hint = "give one; a file of your own may have [population.later]"
+            raise SpecError("bad_argument", "--scenario is given with --later or --truth-at", hint=hint)
         market, dates = _lasting(later, truth_at)
         with _progress(quiet or as_json) as progress:
             written = files.write(
                 wanted["customers"], seed, out, touchpoints=wanted["touchpoints"], parts=wanted["parts"],
                 shuffle=shuffle, dirty=dirty, ids=ids, threads=threads, progress=progress,  # type: ignore[arg-type]
-                population=market, truth_at=dates,
+                population=market, scenario=scenario, observed=observed, truth_at=dates,
             )  # fmt: skip
         if as_json:
             places = [str(place) for place in written.values()]
@@ -187,6 +192,7 @@ def synth(
 def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population | None, list[str] | None]:
     """The market of `attrib synth --later`, and the dates of its truth."""
     from attrib.synth import Later, Population
+    from attrib.values import read_date
 
     if later is None:
         if truth_at:
@@ -194,6 +200,8 @@ def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population 
         return None, None
     if later not in ("contract", "silent"):
         raise SpecError("bad_argument", f"--later is {later!r}", hint="give contract or silent")
+    for text in truth_at or ():
+        read_date(text, "--truth-at")
     return Population(later=Later(contract=later == "contract")), truth_at or [_TRUTH_AT]
 
 
@@ -201,7 +209,8 @@ def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population 
 def fit(
     model_file: Annotated[Path, typer.Argument(metavar="MODEL.toml", help="The model file.")],
     data: DataFile,
-    out: Annotated[Path, typer.Option(help="Folder of the saved model.")],
+    out: Annotated[Path, typer.Option(help="Folder of the saved model; one of the same name is replaced.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model of another name, too.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -210,7 +219,7 @@ def fit(
         from attrib import modelling
 
         with _progress(quiet or as_json) as progress:
-            done = modelling.fit(model_file, data, out, progress=progress)
+            done = modelling.fit(model_file, data, out, overwrite=overwrite, progress=progress)
         _show_model(done, quiet, as_json)
 
 
@@ -219,7 +228,9 @@ def score(
     saved: SavedFolder,
     data: DataFile,
     out: Annotated[Path, typer.Option(help="Folder, or one file ending in .parquet or .csv.")],
-    at: Annotated[str | None, typer.Option(metavar="DATE", help="By default just after the last event.")] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="DATE", help="By default the midnight after the last event.")
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -248,6 +259,32 @@ def evaluate(
         with _progress(quiet or as_json) as progress:
             done = modelling.evaluate(saved, data, out=out, at=tuple(at or ()), progress=progress)
         _show_model(done, quiet, as_json)
+
+
+@app.command()
+def experiment(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Folders that hold experiment.toml.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what earlier runs have computed.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether results and page are up to date.")] = False,
+    mlflow: Annotated[str | None, typer.Option(metavar="URI", help="Log to MLflow, too.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Carry out experiments: several models on many data sets; interrupted ones go on where they were."""
+    with _errors(as_json):
+        from attrib import experiment
+
+        if check:
+            faults = [f"{folder}: {fault}" for folder in folders for fault in experiment.check(folder)]
+            experiment.raise_stale(faults)
+        failures: list[dict[str, Any]] = []
+        for folder in () if check else folders:
+            with _progress(quiet or as_json) as progress:
+                done = experiment.run(folder, workers=workers, fresh=fresh, mlflow=mlflow, progress=progress)
+            _show_experiment(done, quiet, as_json)
+            failures += done.failures
+        experiment.raise_failed(failures)
 
 
 @app.command(name="warm-up")
@@ -287,85 +324,6 @@ def _whole(option: str, text: str) -> int:
     return int(number)
 
 
-def _keep_interrupt(fault: sys.UnraisableHookArgs) -> None:
-    """Send an interrupt again that hit where Python can only print and forget it, as in a weak reference."""
-    if isinstance(fault.exc_value, KeyboardInterrupt):
-        again = threading.Timer(0.05, _thread.interrupt_main)  # at once it would be lost in this very hook
-        again.daemon = True
-        again.start()
-    else:
-        sys.__unraisablehook__(fault)
-
-
-@contextmanager
-def _errors(as_json: bool) -> Iterator[None]:
-    """Turn exceptions into exit codes; faults of ours keep their traceback."""
-    try:
-        yield
-        sys.stdout.flush()  # here, so that a reader who has gone is noticed inside
-    except AttribError as error:
-        _fail(error, as_json)
-    except MemoryError:
-        hint = "set --memory, or close other programs"
-        _fail(ResourceError("out_of_memory", "memory is not sufficient", hint=hint), as_json)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are on our way out already
-        sys.unraisablehook = lambda _: None
-        _complain("interrupted")
-        raise typer.Exit(130) from None
-    except BrokenPipeError:
-        # `attrib run … | head`: the files are whole, and nobody wants to read on.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _fail(error: AttribError, as_json: bool) -> None:
-    if as_json:
-        _say_json({"status": "error", "key": error.key, "message": error.message, "hint": error.hint})
-    _complain(f"error: {error.message}", "red")
-    if error.hint:
-        _complain(f"next step: {error.hint}")
-    raise typer.Exit(error.exit_code)
-
-
-@contextmanager
-def _progress(silent: bool) -> Iterator[Callable[[str, float, float | None], None] | None]:
-    """Show progress on standard error if that is a terminal."""
-    if silent or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        SpinnerColumn,
-        TaskID,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    bars = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(text_format_no_percentage="{task.completed:,.0f}"),
-        TimeElapsedColumn(),
-        TextColumn("remaining"),
-        TimeRemainingColumn(),
-        console=_console(stderr=True),
-        transient=True,
-    )
-    tasks: dict[str, TaskID] = {}
-
-    def advance(stage: str, done: float, total: float | None) -> None:
-        if stage not in tasks:
-            tasks[stage] = bars.add_task(stage)
-        bars.update(tasks[stage], completed=done, total=total)
-
-    with bars:
-        yield advance
-
-
 def _show(result: Result, quiet: bool, as_json: bool) -> None:
     """Print a result: tables for people, or a summary for programs."""
     _warn(result.warnings)
@@ -379,6 +337,17 @@ def _show(result: Result, quiet: bool, as_json: bool) -> None:
         _draw(lambda width: terminal.result_parts(*pieces, width))
 
 
+def _show_experiment(done: Findings, quiet: bool, as_json: bool) -> None:
+    """Print what an experiment found."""
+    _warn(done.warnings)
+    if as_json:
+        _say_json({"status": "ok", **done.record})
+    elif not quiet:
+        from attrib.report import findings
+
+        _draw(lambda width: findings.finding_parts(done.tables.summary, done.files, width))
+
+
 def _show_model(done: Outcome, quiet: bool, as_json: bool) -> None:
     """Print what was done with a model."""
     _warn(done.warnings)
@@ -388,54 +357,6 @@ def _show_model(done: Outcome, quiet: bool, as_json: bool) -> None:
         from attrib.report import models
 
         _draw(lambda width: models.outcome_parts(done.title, done.tables, done.files, width))
-
-
-def _draw(parts: Callable[[int], Iterator[Any]]) -> None:
-    """Print what is drawn for the width of the terminal."""
-    from attrib.report import terminal
-
-    console = _console()
-    lines = nullcontext() if console.is_terminal else console.capture()
-    console.width = width = terminal.usable_width(console)
-    with lines as captured:
-        for part in parts(width):
-            console.print(part)
-    if captured is not None:  # rich fills tables up with blanks, which files and diffs do not want
-        sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
-
-
-def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    class Quiet(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # rich would end the process with 1; see _errors
-
-    wide = None if (sys.stderr if stderr else sys.stdout).isatty() else 100
-    return Quiet(stderr=stderr, width=wide, highlight=False, markup=False, emoji=False)
-
-
-def _warn(notes: tuple[str, ...]) -> None:
-    for note in notes:
-        _complain(f"warning: {note}", "yellow")
-
-
-def _complain(line: str, style: str | None = None) -> None:
-    from rich.text import Text
-
-    from attrib.io.text import clean_lines
-
-    _console(stderr=True).print(Text(clean_lines(line, _LONGEST), style=style or ""), soft_wrap=True)
-
-
-def _say(line: str) -> None:
-    from attrib.io.text import clean
-
-    sys.stdout.write(clean(line) + "\n")
-
-
-def _say_json(content: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")
 
 
 if __name__ == "__main__":

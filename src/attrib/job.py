@@ -10,18 +10,22 @@ import json
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from attrib.analyses.adjusted import AdjustedCredit, referral_adjusted, retention_adjusted
 from attrib.analyses.spend import spend_frame
 from attrib.crediting import credit
 from attrib.engines.base import Progress
-from attrib.errors import SpecError
+from attrib.errors import SpecError, warn
 from attrib.io import manifest, sinks
 from attrib.journeys import Journeys
-from attrib.loading import Costs, Job, load
-from attrib.schemas import validate_credit
+from attrib.loading import OPTIONAL, Costs, Job, load
+from attrib.schemas import METHOD, validate_credit
 from attrib.stages import StageModel
+
+SHEETS = ("credit", "spend", "referral_adjusted", "retention_adjusted")  # written as CSV, too
 
 __all__ = ["Checked", "Job", "Progress", "Result", "check", "load", "run"]
 
@@ -44,6 +48,9 @@ class Result:
     credit, funnel, spend, rejected, ledger : polars.DataFrame
         See docs/semantics.md §10, §3 and §2, and :func:`attrib.spend`; ``funnel`` is None without a stage model,
         ``spend`` without costs.
+    adjusted : mapping of str to polars.DataFrame
+        Referral- and retention-adjusted credit where the job asks for it, by the name of the file: their tables,
+        summaries and rejected referrals, see :class:`attrib.AdjustedCredit`.
     manifest : Manifest
         The content of run.json.
     files : tuple of Path
@@ -57,6 +64,7 @@ class Result:
     spend: pl.DataFrame | None
     rejected: pl.DataFrame
     ledger: pl.DataFrame
+    adjusted: dict[str, pl.DataFrame]
     manifest: manifest.Manifest
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
@@ -79,6 +87,8 @@ def check(
             table = credit(journeys, job.methods, intervals=None)  # not every method has an answer for every input
             if costs is not None:
                 spend_frame(table, costs.totals)
+            if job.asks_for_adjusted:
+                _adjusted(job, journeys, None)
             ledger, rejected = journeys.reconcile(), journeys.rejected()
     return Checked(ledger, rejected, recorder.warnings(journeys.warnings))
 
@@ -132,6 +142,10 @@ def _run(job: Job, journeys: Journeys, costs: Costs | None, recorder: manifest.R
         table = credit(journeys, job.methods, intervals=level, replicates=settings.replicates, seed=settings.seed)
         validate_credit(table)  # a fault of ours should stop here, not in somebody's report
         spend = None if costs is None else spend_frame(table, costs.totals)
+    adjusted: dict[str, pl.DataFrame] = {}
+    if job.asks_for_adjusted:  # a pass over the events for each method
+        with recorder.phase("adjusted"):
+            adjusted = _adjusted(job, journeys, level)
     # After credit, which knows what to sum: these ride on its pass over the events.
     with recorder.phase("ledger"):
         ledger, rejected = journeys.reconcile(), journeys.rejected()
@@ -139,15 +153,21 @@ def _run(job: Job, journeys: Journeys, costs: Costs | None, recorder: manifest.R
         funnel = journeys.funnel() if isinstance(job.stages, StageModel) else None
 
     extra = {"funnel": funnel, "spend": spend}
-    frames = {"credit": table, "rejected": rejected} | {name: f for name, f in extra.items() if f is not None}
+    frames = (
+        {"credit": table, "rejected": rejected} | {name: f for name, f in extra.items() if f is not None} | adjusted
+    )
     outputs = {job.output / f"{name}.parquet": sinks.parquet(frame) for name, frame in frames.items()}
-    outputs |= {job.output / f"{name}.csv": sinks.csv(frames[name]) for name in ("credit", "spend") if name in frames}
+    outputs |= {job.output / f"{name}.csv": sinks.csv(frames[name]) for name in SHEETS if name in frames}
     resampling = manifest.JOURNEYS if job.spec.input.paths else manifest.CUSTOMER_BUCKETS
     record = recorder.manifest(
         spec=job.full_spec(),
         credit=table,
         ledger=ledger,
-        inputs=[*journeys.fingerprints(), *([] if costs is None else [costs.fingerprint])],
+        inputs=[
+            *journeys.fingerprints(),
+            *([] if costs is None else [costs.fingerprint]),
+            *job.fingerprints_of_values(),
+        ],
         warnings=journeys.warnings,
         intervals=manifest.Intervals(**settings.model_dump(), resampling=resampling) if wanted else None,
         files=[file.name for file in outputs],
@@ -156,7 +176,45 @@ def _run(job: Job, journeys: Journeys, costs: Costs | None, recorder: manifest.R
     if write:
         outputs[job.output / "run.json"] = sinks.document(record.model_dump())
         files = sinks.write_set(outputs, obsolete=_obsolete(job.output, record.files))
-    return Result(table, funnel, spend, rejected, ledger, record, files, tuple(record.warnings))
+    return Result(table, funnel, spend, rejected, ledger, adjusted, record, files, tuple(record.warnings))
+
+
+def _adjusted(job: Job, journeys: Journeys, level: float | None) -> dict[str, pl.DataFrame]:
+    """Adjusted credit by every method that has shares of each journey; the others are named in a warning."""
+    spec, settings = job.spec, job.spec.intervals
+    sharing = job.sharing()
+    left_out = [name for name in job.methods if name not in sharing]
+    if left_out:
+        warn(f"adjusted credit is without {', '.join(left_out)}: no shares of each journey")
+    common: dict[str, Any] = {"intervals": level, "replicates": settings.replicates, "seed": settings.seed}
+    frames: dict[str, pl.DataFrame] = {}
+    if spec.referral_adjusted is not None:
+        asked = spec.referral_adjusted
+        values = None if asked.values is None else job.path(asked.values)
+        found = {
+            name: referral_adjusted(
+                journeys, method, pass_on=asked.pass_on, channel=asked.channel, values=values, **common
+            )
+            for name, method in sharing.items()
+        }
+        frames |= _stacked("referral_adjusted", found)
+        rejected = next(iter(found.values())).rejected
+        assert rejected is not None
+        frames["referral_adjusted_rejected"] = rejected
+    if spec.retention_adjusted is not None:
+        values = job.path(spec.retention_adjusted.values)
+        found = {
+            name: retention_adjusted(journeys, method, values=values, **common) for name, method in sharing.items()
+        }
+        frames |= _stacked("retention_adjusted", found)
+    return frames
+
+
+def _stacked(name: str, found: dict[str, AdjustedCredit]) -> dict[str, pl.DataFrame]:
+    """Tables and summaries of several methods under each other, by the names that the job gives them."""
+    tables = [one.table.with_columns(pl.lit(label).alias(METHOD)) for label, one in found.items()]
+    summaries = [one.summary.select(pl.lit(label).alias(METHOD), pl.all()) for label, one in found.items()]
+    return {name: pl.concat(tables), f"{name}_summary": pl.concat(summaries)}
 
 
 def _ensure_output(job: Job) -> None:
@@ -174,10 +232,9 @@ def _ensure_output(job: Job) -> None:
 
 
 def _obsolete(folder: Path, files: list[str]) -> list[Path]:
-    """Find the funnel and the spend of an earlier run, where the present one has none."""
+    """Find the files of an earlier run that the present one does not write."""
     try:
         before = json.loads((folder / "run.json").read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    optional = ("funnel.parquet", "spend.parquet", "spend.csv")
-    return [folder / name for name in optional if name in before and name not in files]
+    return [folder / name for name in OPTIONAL if name in before and name not in files]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,28 @@ from attrib.engines.local import LocalEngine
 from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
 from attrib.faults import nearest
-from attrib.io.sources import InlineOutcome
+from attrib.io.sources import InlineOutcome, open_table
 from attrib.journeys import Journeys
 from attrib.methods import METHODS
-from attrib.methods.base import Method
+from attrib.methods.base import Method, has_touch_rule, touch_rule_of
 from attrib.schemas import STAGE
-from attrib.spec import JobSpec, ModelSpec, read_job, read_model
+from attrib.spec import InputSpec, JobSpec, ModelSpec, read_job, read_model
 from attrib.stages import StageColumn, StageModel, resolve_stages
 
 SECRET = re.compile("secret|password|token|credential|access.?key", re.IGNORECASE)  # options whose value is not written
-OUTPUTS = (
-    "credit.parquet",
-    "rejected.parquet",
+OPTIONAL = (  # not in every run
     "funnel.parquet",
     "spend.parquet",
-    "credit.csv",
     "spend.csv",
-    "run.json",
+    "referral_adjusted.parquet",
+    "referral_adjusted.csv",
+    "referral_adjusted_summary.parquet",
+    "referral_adjusted_rejected.parquet",
+    "retention_adjusted.parquet",
+    "retention_adjusted.csv",
+    "retention_adjusted_summary.parquet",
 )
+OUTPUTS = ("credit.parquet", "rejected.parquet", "credit.csv", *OPTIONAL, "run.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +133,38 @@ class Job:
         everywhere = isinstance(self.stages, StageModel) and ask.view == "advance"
         return Costs(total_costs(table, keys, everywhere=everywhere), table.fingerprint())
 
+    @property
+    def asks_for_adjusted(self) -> bool:
+        """Whether the job wants credit by what customers are worth."""
+        return self.spec.referral_adjusted is not None or self.spec.retention_adjusted is not None
+
+    def values(self) -> list[str]:
+        """Name the files of values that adjusted credit takes, each once."""
+        asked = (self.spec.referral_adjusted, self.spec.retention_adjusted)
+        named = [table.values for table in asked if table is not None and table.values is not None]
+        return list(dict.fromkeys(named))
+
+    def fingerprints_of_values(self) -> list[dict[str, Any]]:
+        """What identifies these files."""
+        return [open_table(self.path(written), "values").fingerprint() for written in self.values()]
+
+    def sharing(self) -> dict[str, Method]:
+        """Methods that have shares of each journey, which adjusted credit divides by.
+
+        Raises
+        ------
+        SpecError
+            ``no_touch_shares`` if there is none.
+        """
+        found = {name: method for name, method in self.methods.items() if has_touch_rule(method)}
+        if not found:
+            touch_rule_of(next(iter(self.methods.values())))
+        return found
+
     def feeds_on_itself(self) -> str | None:
         """Name the input that would hold the files of ``output``: overwritten, or read by the next run."""
-        output = self.output.resolve()
-        source = self.spec.input
-        for written in filter(None, (source.touchpoints, source.outcomes, source.paths, source.costs)):
-            place = Path(self.path(written)).resolve()
-            if place.is_dir() and output.is_relative_to(place):
-                return written
-            pattern = str(place)
-            for file in (output / name for name in OUTPUTS):
-                # only ** reaches through folders, and Path.match does not know it
-                if fnmatch.fnmatchcase(str(file), pattern) if "**" in pattern else file.match(pattern):
-                    return written
-        return None
+        files = [self.output / name for name in OUTPUTS]
+        return fed_by(self.spec.input, self.folder, files, self.values())
 
     def full_spec(self) -> dict[str, Any]:
         """Spell out the job with its defaults, and the content of the model and stage files it names."""
@@ -156,6 +178,21 @@ class Job:
         return spec
 
 
+def fed_by(source: InputSpec, folder: Path, files: Sequence[Path], more: Sequence[str] = ()) -> str | None:
+    """Name the input of a job file in a folder, or one of ``more``, that would hold one of some files of one folder."""
+    files = [file.resolve() for file in files]
+    for written in filter(None, (source.touchpoints, source.outcomes, source.paths, source.costs, *more)):
+        place = Path(written if "://" in written else folder / written).resolve()
+        if place.is_dir() and files[0].parent.is_relative_to(place):
+            return written
+        pattern = str(place)
+        for file in files:
+            # only ** reaches through folders, and Path.match does not know it
+            if fnmatch.fnmatchcase(str(file), pattern) if "**" in pattern else file.match(pattern):
+                return written
+    return None
+
+
 def load(path: str | Path) -> Job:
     """Read a job file with the model and stage files that it names.
 
@@ -167,13 +204,16 @@ def load(path: str | Path) -> Job:
     spec, folder = read_job(path), Path(path).resolve().parent
     methods: dict[str, Method] = {}
     for number, entry in enumerate(spec.models, start=1):
-        method = _method(entry, folder, f"{Path(path).name}: [[models]] no. {number}")
+        method = method_of(entry, folder, f"{Path(path).name}: [[models]] no. {number}")
         name = entry.name or method.label
         if name in methods:
             hint = "give one of them another name, or remove it"
             raise SpecError("duplicate_model", f"two models are called {name!r}", hint=hint, name=name)
         methods[name] = method
-    return Job(spec, folder, methods, _stages(spec, folder))
+    job = Job(spec, folder, methods, _stages(spec, folder))
+    if job.asks_for_adjusted:
+        job.sharing()
+    return job
 
 
 def build_method(method: str, parameters: Mapping[str, Any], where: str) -> Method:
@@ -215,7 +255,8 @@ def build_method(method: str, parameters: Mapping[str, Any], where: str) -> Meth
     return built
 
 
-def _method(entry: ModelSpec, folder: Path, where: str) -> Method:
+def method_of(entry: ModelSpec, folder: Path, where: str) -> Method:
+    """Make the method of an entry of ``[[models]]``; model files are looked up from the folder."""
     if entry.file is None:
         return build_method(str(entry.method), entry.parameters, where)
     model = read_model(folder / entry.file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,14 @@ from attrib.io import manifest, sinks
 from attrib.io.sources import InlineOutcome, open_table
 from attrib.lifecycle import tables as rows_of
 from attrib.lifecycle.applying import Data, drift_of, fit_to, judge, scores_of
+from attrib.lifecycle.contractual.names import model_name
 from attrib.lifecycle.judging import groups
-from attrib.lifecycle.saving.storage import SavedModel, open_model, save
-from attrib.lifecycle.tables import EventTables
-from attrib.snapshots.asked import read_date
+from attrib.lifecycle.saving.places import ABOUT, saved_name
+from attrib.lifecycle.saving.storage import LARGEST, Parts, SavedModel, open_model, parts_of
+from attrib.loading import fed_by
+from attrib.snapshots.events import read_events
 from attrib.spec_models import OF_PURCHASES, EstimatorFile, PurchasesSpec, SnapshotSpec, read_data, read_estimator
+from attrib.values import read_date
 
 ESTIMATORS = {
     "churn_classifier": "ChurnClassifier",
@@ -35,7 +39,7 @@ ESTIMATORS = {
 }
 _NAMES = {value: key for key, value in ESTIMATORS.items()}
 _LIBRARIES = ("scikit-learn", "lifelines", "skops")
-TABLES = ("metrics", "reliability", "gains", "drift", "leaks", "scores")
+OF_FIT, OF_EVALUATION = ("metrics", "reliability", "gains", "leaks"), ("metrics", "reliability", "gains", "drift")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,14 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-def fit(model_file: str | Path, data_file: str | Path, out: str | Path, *, progress: Progress | None = None) -> Outcome:
+def fit(
+    model_file: str | Path,
+    data_file: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
     """Fit the model of a model file to the data of a job file, judge it out of time, and save it.
 
     Parameters
@@ -71,7 +82,10 @@ def fit(model_file: str | Path, data_file: str | Path, out: str | Path, *, progr
     data_file : str or Path
         A job file; its ``[input]`` and the limits in its ``[journeys]`` are used.
     out : str or Path
-        Folder of the model, its metrics and ``run.json``.
+        Folder of the model, its metrics and ``run.json``. What an earlier fit of a model of the same name has written
+        there is replaced, all at once; nothing else is.
+    overwrite : bool
+        Whether a model of another name is replaced, too.
     progress : callable, optional
         Called with (stage, done, total or None).
 
@@ -87,27 +101,27 @@ def fit(model_file: str | Path, data_file: str | Path, out: str | Path, *, progr
     """
     recorder, place = manifest.Recorder(), Path(out)
     spec = read_estimator(model_file)
-    model = _estimator(spec, Path(model_file).name)
-    sinks.ensure_writable(place)
+    model, asked = _estimator(spec, Path(model_file).name), _asked(spec)
+    names = [f"{name}.csv" for name in OF_FIT]
+    _check_model_place(place, spec.name, overwrite=overwrite)
+    _check_place(place / "run.json", [*names, ABOUT], data_file)
+    more = spec.asked.columns if spec.asked else ()
     with _step(recorder, progress, "read"):
-        data = _data(data_file)
-    asked = _asked(spec)
+        data = _data(data_file, tuple(dict.fromkeys((*asked.get("features", ()), *more))))
     with _step(recorder, progress, "fit"):
-        dates, features, tables = fit_to(model, spec.estimator, asked, data)
+        treatment = None if spec.asked is None else spec.asked.model_dump()
+        dates, features, tables = fit_to(model, spec.estimator, asked, data, treatment)
     with _step(recorder, progress, "evaluate"):
         if dates.test:
             tables |= judge(model, spec.estimator, asked, data, dates.test)
     kept = asked | {name: [day.isoformat() for day in getattr(dates, name)] for name in ("train", "test")}
-    fingerprint = save(
-        model, place, name=spec.name, description=spec.description, snapshot=kept,
-        metrics=tables.get("metrics"), training_data=features,
-    )  # fmt: skip
-    more = {
-        "model": {"name": spec.name, "estimator": spec.estimator, "fingerprint": fingerprint},
+    parts = parts_of(model, spec.name, spec.description, kept, tables.get("metrics"), features)
+    about = {
+        "model": {"name": spec.name, "estimator": spec.estimator, "fingerprint": parts.fingerprint},
         "spec": spec.model_dump(),
     }
     title = f"{spec.name}: fitted to {features.height:,} rows"
-    return _written(title, recorder, data, more, tables, place, ("metrics", "reliability", "gains", "leaks"))
+    return _written(title, recorder, data, about, tables, place, OF_FIT, model=parts)
 
 
 def score(
@@ -127,9 +141,9 @@ def score(
     data_file : str or Path
     out : str or Path
         A folder (``scores.parquet``, ``scores.csv``, ``run.json``), or one file ending in .parquet or .csv (its
-        manifest stands beside it, ``<name>.run.json``).
+        manifest stands beside it, ``<name>.run.json``). Earlier scores are replaced; nothing else is.
     at : str, optional
-        The date; by default just after the last event.
+        The date; by default the first midnight after the last event, so that everything is known by then.
     progress : callable, optional
 
     Returns
@@ -139,20 +153,22 @@ def score(
     """
     recorder, place = manifest.Recorder(), Path(out)
     found = open_model(saved)
-    single = place.suffix.lower() in (".parquet", ".csv")
-    sinks.ensure_writable(place.parent if single else place)
+    asked = _kept(found)
+    if _is_file(place):
+        _check_place(_run_beside(place), [place.name], data_file)
+    else:
+        _check_place(place / "run.json", ["scores.parquet", "scores.csv"], data_file)
     with _step(recorder, progress, "read"):
-        data = _data(data_file)
+        data = _data(data_file, asked.get("features", ()))
     with _step(recorder, progress, "score"):
-        day = data.end + timedelta(microseconds=1) if at is None else _day(at, data)
-        scores, features = scores_of(found, _NAMES[type(found.model).__name__], _kept(found), data, day)
+        day = rows_of.next_midnight(data.end) if at is None else _day(at, data)
+        scores, features = scores_of(found, _NAMES[type(found.model).__name__], asked, data, day)
         tables = {"scores": scores} | drift_of(found, features)
     about = {"name": found.name, "fingerprint": found.fingerprint}
-    more: dict[str, Any] = {"model": about, "date": day.isoformat()}
+    more: dict[str, Any] = {"model": about, "date": day.isoformat(), "date_given": at is not None}
     more |= {"rows": scores.height, "scores_sha256": manifest.credit_hash(scores)}
     title = f"{found.name}: {scores.height:,} customers scored as of {day.isoformat(sep=' ')}"
-    names = ("scores",)
-    return _written(title, recorder, data, more, tables, place, names, parquet=("scores",))
+    return _written(title, recorder, data, more, tables, place, ("scores",), parquet=("scores",))
 
 
 def evaluate(
@@ -172,7 +188,7 @@ def evaluate(
         Folder of a model that `fit` saved.
     data_file : str or Path
     out : str or Path, optional
-        Folder for the tables as CSV and ``run.json``.
+        Folder for the tables as CSV and ``run.json``; those of an earlier evaluation are replaced.
     at : sequence of str, optional
         Dates to judge it at; by default the latest whose labels are known. A warning tells of dates that lie before
         the labels of training were over.
@@ -188,19 +204,18 @@ def evaluate(
     recorder = manifest.Recorder()
     found = open_model(saved)
     kind, asked = _NAMES[type(found.model).__name__], _kept(found)
-    if out is not None:
-        sinks.ensure_writable(Path(out))
+    place = None if out is None else Path(out)
+    if place is not None:
+        _check_place(place / "run.json", [f"{name}.csv" for name in OF_EVALUATION], data_file)
     with _step(recorder, progress, "read"):
-        data = _data(data_file)
+        data = _data(data_file, asked.get("features", ()))
     with _step(recorder, progress, "evaluate"):
         days = tuple(_day(text, data) for text in at) or _latest(asked, kind, data)
         _warn_if_seen(found, asked, kind, days)
         tables = judge(found.model, kind, asked, data, days, replicates, found)
     more = {"model": {"name": found.name, "fingerprint": found.fingerprint}, "dates": [day.isoformat() for day in days]}
     named = ", ".join(day.isoformat(sep=" ") for day in days)
-    place = None if out is None else Path(out)
-    names = ("metrics", "reliability", "gains", "drift")
-    return _written(f"{found.name}: judged at {named}", recorder, data, more, tables, place, names)
+    return _written(f"{found.name}: judged at {named}", recorder, data, more, tables, place, OF_EVALUATION)
 
 
 @contextmanager
@@ -222,7 +237,8 @@ def _estimator(spec: EstimatorFile, where: str) -> Any:
                 f"{where}: [parameters] {name} is not known{nearest(name, allowed)}",
                 hint=f"parameters of {spec.estimator}: {', '.join(allowed) or 'none'}",
             )
-    if spec.parameters.get("model") == "time_varying_cox":
+    survival = spec.estimator == "survival_churn"
+    if survival and model_name(spec.parameters.get("model", "cox")) == "time_varying_cox":
         hint = 'in Python: SurvivalChurn(model="time_varying_cox")'
         raise SpecError("bad_parameter", f"{where}: model = time_varying_cox takes rows that change", hint=hint)
     stages = None if spec.snapshot is None else spec.snapshot.stages
@@ -232,7 +248,53 @@ def _estimator(spec: EstimatorFile, where: str) -> Any:
     return kind(**spec.parameters)
 
 
-def _data(file: str | Path) -> Data:
+def _check_model_place(folder: Path, name: str, *, overwrite: bool) -> None:
+    """Let a model be replaced by itself, fitted again; by another only if that is asked for."""
+    there = saved_name(folder, LARGEST[ABOUT])
+    if there not in (None, name) and not overwrite:
+        hint = "choose another --out, or give --overwrite"
+        raise SpecError("model_exists", f"{folder} holds the model {there!r}, not {name!r}", hint=hint)
+
+
+def _check_place(run: Path, names: Sequence[str], data_file: str | Path) -> None:
+    """Find out early whether files may be written: they replace only what ``run`` says the same command has written."""
+    folder = run.parent
+    fed = fed_by(read_data(data_file).input, Path(data_file).resolve().parent, [folder / name for name in names])
+    if fed is not None:
+        hint = "choose another --out"
+        raise SpecError("output_in_input", f"the results in {folder} would become input: {fed}", hint=hint)
+    written = _files_of(run)
+    there = [file for file in names if file not in written and file != ABOUT and (folder / file).exists()]
+    if not set(written) <= set(names):
+        there.append(run.name)
+    if there:
+        hint = "choose another --out, or remove what is there"
+        raise SpecError(
+            "other_files", f"{folder} holds files that this command has not written: {', '.join(there)}", hint=hint
+        )
+    sinks.ensure_writable(folder)
+
+
+def _files_of(run: Path) -> list[str]:
+    """Files that the record of a run names; its own name if it is no such record."""
+    try:
+        files = json.loads(run.read_text(encoding="utf-8"))["files"]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return [run.name]
+    return [str(file) for file in files] if isinstance(files, list) else [run.name]
+
+
+def _is_file(place: Path) -> bool:
+    return place.suffix.lower() in (".parquet", ".csv")
+
+
+def _run_beside(file: Path) -> Path:
+    return file.with_name(f"{file.stem}.run.json")
+
+
+def _data(file: str | Path, own: tuple[str, ...] = ()) -> Data:
     spec, folder = read_data(file), Path(file).resolve().parent
     source = spec.input
     if source.paths is not None:
@@ -243,12 +305,11 @@ def _data(file: str | Path) -> Data:
 
     outcomes = InlineOutcome(**source.outcome.model_dump()) if source.outcome else path(str(source.outcomes))
     limits = spec.journeys
-    tables = EventTables(
-        path(str(source.touchpoints)), outcomes, source.columns.mapping() or None, limits.max_rejects, limits.duplicates
-    )
-    named = {"touchpoints": tables.touchpoints, "outcomes": outcomes}
+    touchpoints = path(str(source.touchpoints))
+    named = {"touchpoints": touchpoints, "outcomes": outcomes}
+    events = read_events(touchpoints, outcomes, source.columns.mapping() or None, own, limits.max_rejects)
     inputs = [open_table(place, name).fingerprint() for name, place in named.items() if isinstance(place, str)]
-    return Data(tables, tables.events(), inputs)
+    return Data(events, own, limits.duplicates, inputs)
 
 
 def _asked(spec: EstimatorFile) -> dict[str, Any]:
@@ -309,26 +370,35 @@ def _written(
     place: Path | None,
     names: Sequence[str],
     parquet: Sequence[str] = (),
+    model: Parts | None = None,
 ) -> Outcome:
-    """Write tables and the record of the run, that last."""
+    """Write tables, the model and the record of the run, that last."""
     outputs: dict[Path, sinks.Writer] = {}
     run = None
-    if place is not None and place.suffix.lower() in (".parquet", ".csv") and parquet:
+    if place is not None and parquet and _is_file(place):
         write = sinks.csv if place.suffix.lower() == ".csv" else sinks.parquet
         outputs[place] = write(tables[parquet[0]])
-        run = place.with_name(f"{place.stem}.run.json")
+        run = _run_beside(place)
     elif place is not None:
         outputs |= {place / f"{name}.parquet": sinks.parquet(tables[name]) for name in parquet}
         outputs |= {place / f"{name}.csv": sinks.csv(tables[name]) for name in names if name in tables}
         run = place / "run.json"
+    listed = [file.name for file in outputs]
+    gone: list[Path] = []
+    if run is not None:
+        gone = [run.with_name(name) for name in _files_of(run) if name not in (*listed, ABOUT)]
+    if model is not None and place is not None:
+        outputs |= model.outputs(place)
+        listed.append(ABOUT)
+        gone += model.obsolete(place)
     notes = recorder.warnings()
     record = recorder.facts(_LIBRARIES) | dict(more) | {
-        "inputs": data.inputs, "warnings": list(notes), "files": [file.name for file in outputs]
+        "inputs": data.inputs, "warnings": list(notes), "files": listed
     }  # fmt: skip
     record = _finite(record)
     files: tuple[Path, ...] = ()
     if run is not None:
-        files = sinks.write_set({**outputs, run: sinks.document(record)})
+        files = sinks.write_set({**outputs, run: sinks.document(record)}, obsolete=gone)
     return Outcome(title, tables, record, files, notes)
 
 

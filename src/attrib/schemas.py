@@ -42,8 +42,20 @@ def separator_hint(names: Sequence[str]) -> str:
     return ""
 
 
-def require_columns(table: str, found: Iterable[str], required: Sequence[str]) -> None:
+RENAME = "rename the column that holds it"  # the next step for tables whose names cannot be mapped
+
+
+def require_columns(table: str, found: Iterable[str], required: Sequence[str], *, hint: str = "") -> None:
     """Check that a table has the columns it needs.
+
+    Parameters
+    ----------
+    table : str
+        What the table is called.
+    found, required : iterable of str
+        Its columns, and those that it must have.
+    hint : str
+        The next step where names cannot be mapped with an argument ``columns``; near names are added to it.
 
     Raises
     ------
@@ -57,6 +69,11 @@ def require_columns(table: str, found: Iterable[str], required: Sequence[str]) -
     ...
     attrib.errors.DataError: 1 of 2 required columns is missing from outcomes: timestamp; found: customer_id, time; \
 map your names to ours with columns (in a job: [input.columns]), e.g. timestamp = "time"
+    >>> require_columns("values", ["customer"], ["customer_id"], hint=RENAME)
+    Traceback (most recent call last):
+    ...
+    attrib.errors.DataError: 1 of 1 required columns is missing from values: customer_id; found: customer; \
+rename the column that holds it; did you mean 'customer'?
     """
     names = list(found)
     missing = [column for column in required if column not in names]
@@ -66,9 +83,13 @@ map your names to ours with columns (in a job: [input.columns]), e.g. timestamp 
     free = [name for name in names if name not in required]
     near = {column: difflib.get_close_matches(column, free, n=1, cutoff=0.5) for column in missing}
     example = next(((ours, theirs[0]) for ours, theirs in near.items() if theirs), None)
-    hint = separator_hint(names) or "map your names to ours with columns (in a job: [input.columns])"
-    if example and not separator_hint(names):
-        hint += f', e.g. {example[0]} = "{example[1]}"'
+    if separator_hint(names):
+        hint = separator_hint(names)
+    elif hint and example:
+        hint += f"; did you mean {example[1]!r}?"
+    elif not hint:
+        hint = "map your names to ours with columns (in a job: [input.columns])"
+        hint += f', e.g. {example[0]} = "{example[1]}"' if example else ""
     verb = "is" if len(missing) == 1 else "are"
     raise DataError(
         "missing_columns",

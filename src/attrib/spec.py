@@ -208,6 +208,20 @@ class IntervalsSpec(_Strict):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class ReferralAdjustedSpec(_Strict):
+    """``[referral_adjusted]``: the keyword arguments of ``attrib.referral_adjusted``."""
+
+    channel: Annotated[Names, Field(min_length=1)] = ("referral",)
+    pass_on: Annotated[float, Field(ge=0, le=1)] = 0.5
+    values: Text | None = None
+
+
+class RetentionAdjustedSpec(_Strict):
+    """``[retention_adjusted]``: the keyword arguments of ``attrib.retention_adjusted``."""
+
+    values: Text
+
+
 class OutputSpec(_Strict):
     """``[output]``."""
 
@@ -244,6 +258,8 @@ class JobSpec(_Strict):
     journeys: JourneysSpec = JourneysSpec()
     models: Annotated[tuple[ModelSpec, ...], Field(strict=False, min_length=1)]
     intervals: IntervalsSpec = IntervalsSpec()
+    referral_adjusted: ReferralAdjustedSpec | None = None
+    retention_adjusted: RetentionAdjustedSpec | None = None
     output: OutputSpec = OutputSpec()
     engine: EngineSpec = EngineSpec()
 
@@ -259,6 +275,17 @@ class JobSpec(_Strict):
                 )
             if self.engine.kind == "spark":
                 _exclude(("kind",), ("kind",), "a path table is summed on one machine, without [engine] spark")
+        return self
+
+    @model_validator(mode="after")
+    def _adjusted_follows_customers(self) -> Self:
+        adjusted = [name for name in ("referral_adjusted", "retention_adjusted") if getattr(self, name) is not None]
+        if self.input.paths is not None:
+            _exclude(adjusted, adjusted, "a path table has no customers")
+        if self.journeys.stages is not None and self.journeys.view == "advance":
+            _exclude(adjusted, adjusted, 'it needs one journey that wins a customer, [journeys] view = "resolved"')
+        if self.engine.kind == "spark":
+            _exclude(adjusted, ("referral_adjusted",), "referrals are followed on one machine, without [engine] spark")
         return self
 
 

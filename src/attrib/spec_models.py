@@ -25,6 +25,14 @@ def _dates(value: object) -> object:
     return [entry.isoformat() if isinstance(entry, dt.date) else entry for entry in value]
 
 
+def _chance(value: object) -> object:
+    """A share as a number, or the name of a column that holds it."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is None or (isinstance(value, str) and value) or (number and 0 < float(value) < 1):  # type: ignore[arg-type]
+        return value
+    raise PydanticCustomError("bad_value", "must be a number between 0 and 1, or the name of a column")
+
+
 class SnapshotSpec(_Strict):
     """``[snapshot]``: what a row of training is, and at which dates; see ``attrib.snapshot``."""
 
@@ -38,6 +46,7 @@ class SnapshotSpec(_Strict):
     dates: Annotated[int, Field(ge=1)] = 6
     test_dates: Annotated[int, Field(ge=0)] = 1
     active_only: bool = False
+    clock: Literal["date", "tenure"] = "date"
     purchases: Names = ("purchase",)
     stages: Text | None = None
     max_channels: Annotated[int, Field(ge=0)] = 20
@@ -62,6 +71,28 @@ class PurchasesSpec(_Strict):
     holdout: bool = True
 
 
+class AskedSpec(_Strict):
+    """``[asked]``: what marks a customer as asked to refer, and with which chance."""
+
+    channel: Text | None = None
+    interaction: Text | None = None
+    outcome: Text | None = None
+    propensity: Annotated[float | str | None, BeforeValidator(_chance)] = None
+
+    @model_validator(mode="after")
+    def _one_mark(self) -> Self:
+        marks = ("channel", "interaction", "outcome")
+        if sum(getattr(self, name) is not None for name in marks) != 1:
+            raise PydanticCustomError("missing_key", "needs one of channel, interaction and outcome", {})
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the touchpoints that must be read for it."""
+        named = ("interaction",) if self.interaction is not None else ()
+        return (*named, self.propensity) if isinstance(self.propensity, str) else named
+
+
 class EstimatorFile(_Strict):
     """A model file of the later stages, ``models/<name>/model.toml``."""
 
@@ -71,6 +102,7 @@ class EstimatorFile(_Strict):
     parameters: dict[str, Any] = Field(default_factory=dict)
     snapshot: SnapshotSpec | None = None
     purchases: PurchasesSpec | None = None
+    asked: AskedSpec | None = None
 
     @model_validator(mode="after")
     def _table_of_the_kind(self) -> Self:
@@ -86,6 +118,16 @@ class EstimatorFile(_Strict):
                 },
             )
         asked = self.snapshot or SnapshotSpec()
+        for table, belongs, given in (
+            ("[asked]", "referral_likelihood", self.asked is not None),
+            ("[snapshot] clock", "survival_churn", "clock" in asked.model_fields_set),
+        ):
+            if given and self.estimator != belongs:
+                raise PydanticCustomError(
+                    "excluded_key",
+                    "{table} does not belong here: it is for {belongs}",
+                    {"table": table, "belongs": belongs},
+                )
         if self.estimator in ("churn_classifier", "survival_churn") and not (asked.target or asked.churn):
             raise PydanticCustomError("missing_key", '[snapshot] needs churn (an outcome, or "silent") or target', {})
         return self

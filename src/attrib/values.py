@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import operator
 from typing import Any
 
@@ -10,8 +11,37 @@ import numpy as np
 from attrib.errors import SpecError
 
 # purposes of randomness: the same seed gives each its own numbers
-REPLICATES, ORDERS, FOLDS, DEALT, OTHER_SIDE = range(5)
+REPLICATES, ORDERS, FOLDS, DEALT, OTHER_SIDE, BAGS = range(6)
 SEEDS = 2**63
+DATES = 'write dates such as "2024-06-01", datetime.date or datetime.datetime'
+
+
+def read_date(value: Any, name: str, hint: str = DATES) -> dt.datetime:
+    """Read a date, a datetime (also one of numpy) or an ISO text; a date is its midnight.
+
+    Raises
+    ------
+    SpecError
+        ``bad_date``.
+
+    Examples
+    --------
+    >>> read_date("2024-06-01", "at"), read_date(np.datetime64("2024-06-01T08:00"), "at")
+    (datetime.datetime(2024, 6, 1, 0, 0), datetime.datetime(2024, 6, 1, 8, 0))
+    """
+    read = value
+    try:
+        if isinstance(value, str):
+            read = dt.datetime.fromisoformat(value.strip())
+        elif isinstance(value, np.datetime64):
+            read = value.astype("datetime64[us]").item()
+    except ValueError:
+        read = None
+    if isinstance(read, dt.date) and not isinstance(read, dt.datetime):
+        read = dt.datetime.combine(read, dt.time())
+    if not isinstance(read, dt.datetime) or read != read:  # noqa: PLR0124 - pandas' NaT is a datetime, of a kind
+        raise SpecError("bad_date", f"{name} = {value!r} is not a date", hint=hint)
+    return read
 
 
 def whole_number(name: str, value: Any, low: int, high: int | None = None, *, key: str = "bad_parameter") -> int:

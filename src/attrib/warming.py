@@ -21,6 +21,7 @@ from attrib.errors import SpecError
 from attrib.io.sources import InlineOutcome
 from attrib.journeys import Journeys
 from attrib.methods import (
+    AdditiveHazard,
     CustomWeights,
     FirstTouch,
     LastNonDirect,
@@ -29,6 +30,7 @@ from attrib.methods import (
     Markov,
     Method,
     PositionBased,
+    ShaoLi,
     Shapley,
     TimeDecay,
 )
@@ -47,7 +49,10 @@ ALL: dict[str, Method] = {
     "renormalise": Markov(removal="renormalise"),
     **{f"shapley {worth}": Shapley(worth=worth) for worth in ("conversions", "rate", "markov")},
     "samples": Shapley(worth="rate", samples=200),
+    "shao li": ShaoLi(),
+    "hazard": AdditiveHazard(lag="7d"),
 }
+TIMED = ("decay", "hazard")  # not for path tables
 SOME: dict[str, Method] = {name: ALL[name] for name in ("decay", "markov 2", "shapley conversions", "shapley rate")}
 
 
@@ -152,5 +157,5 @@ def _runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
         frame.write_csv(folder / f"{name}.csv")
     yield form(folder / "touches.csv", folder / "outcomes.csv"), few
     paths = pl.DataFrame({"path": ["a > b", "b > a > c", "c"], "total_conversions": [3, 2, 1], "total_null": [4, 5, 6]})
-    yield Journeys.from_paths(paths), {name: method for name, method in ALL.items() if name != "decay"}
+    yield Journeys.from_paths(paths), {name: method for name, method in ALL.items() if name not in TIMED}
     yield Journeys.from_paths(paths.drop("total_null")), {"last": ALL["last"], "closed": Shapley()}

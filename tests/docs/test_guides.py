@@ -6,7 +6,15 @@ from documents import run_guide
 
 
 @pytest.mark.parametrize(
-    ("guide", "least"), [("looking-at-journeys.md", 10), ("questions.md", 9), ("later-stages.md", 8)]
+    ("guide", "least"),
+    [
+        ("looking-at-journeys.md", 10),
+        ("questions.md", 9),
+        ("later-stages.md", 8),
+        ("adjusted-credit.md", 8),
+        ("next-action.md", 7),
+        ("generated-journeys.md", 6),
+    ],
 )
 def test_the_guide_shows_what_really_comes_out(guide, least, root, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)

@@ -17,11 +17,14 @@ TABLES = {
     "`[journeys]`": spec.JourneysSpec,
     "`[[models]]`": spec.ModelSpec,
     "`[intervals]`": spec.IntervalsSpec,
+    "`[referral_adjusted]`": spec.ReferralAdjustedSpec,
+    "`[retention_adjusted]`": spec.RetentionAdjustedSpec,
     "`[output]`": spec.OutputSpec,
     "`[engine]`": spec.EngineSpec,
     "A model file of the later stages": spec_models.EstimatorFile,
     "`[snapshot]`": spec_models.SnapshotSpec,
     "`[purchases]`": spec_models.PurchasesSpec,
+    "`[asked]`": spec_models.AskedSpec,
 }
 KEY = re.compile(r"^\| `([a-z_]+)` \| ([^|]+) \|", re.MULTILINE)
 

@@ -338,3 +338,47 @@ def test_from_events_to_actions():
 def test_consent_free_must_mean_something(asked, words):
     with pytest.raises(SpecError, match=words):
         attrib.next_action(NOW, past(400), **asked)
+
+
+def test_channels_that_nobody_can_send_are_offered_with_a_warning_only():
+    history = past(600, names=("mail", "organic_search", None))
+    with pytest.warns(AttribWarning, match=r"'organic_search' among them.*channels=\['mail'\]"):
+        found = attrib.next_action(NOW, history)
+    assert set(found.ranking["channel"]) == {"mail", "organic_search"}
+    assert set(attrib.next_action(NOW, history, channels=["mail"]).ranking["channel"]) == {"mail"}
+    both = attrib.next_action(NOW, history, channels=["mail", "organic_search"])  # asked for on purpose
+    assert both.ranking.equals(found.ranking)
+
+
+def test_a_misspelt_channel_is_pointed_out():
+    with pytest.warns(AttribWarning, match="'mial' is in no decision; did you mean 'mail'"):
+        attrib.next_action(NOW, past(600), channels=["mial", "call"])
+
+
+def test_who_has_left_is_neither_learned_from_nor_ranked():
+    seen = touches((1, AT - 9 * DAY, "ad"), (2, AT - 9 * DAY, "ad"), (3, AT - 9 * DAY, "ad"))
+    ended = outcomes((1, AT - 2 * DAY, "cancel"), (2, AT, "cancel"))
+    rows = attrib.decisions(seen, ended, target="visit", churn="cancel", **ASK)
+    assert rows["customer_id"].to_list() == [2, 3]
+    assert attrib.decisions(seen, ended, target="visit", **ASK).height == 3
+    with pytest.raises(SpecError, match="silent"):
+        attrib.decisions(seen, ended, target="visit", churn="silent", **ASK)
+    with pytest.raises(SpecError, match="purpose"):
+        attrib.decisions(seen, ended, target="visit", purpose="train", **ASK)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"snapshot": NOW.rename({"customer_id": "customer"})}, "rename the column that holds it; did you mean 'cust"),
+        ({"features": ["agee"]}, "features must name columns of both, snapshot and decisions; did you mean 'age'"),
+        ({"propensity": "q"}, "propensity must name a column of decisions"),
+        ({"consent": {"mail": "may_mial"}}, "consent must name columns of flags"),
+        ({"eligible": pl.DataFrame({"customer_id": [1]})}, "eligible is a frame of customer_id, channel and eligible"),
+        ({"churn": "agee"}, "churn = 'agee' is no column of the snapshot; did you mean 'age'"),
+    ],
+)
+def test_hints_can_be_followed(asked, words):
+    with pytest.raises((DataError, SpecError), match=words) as error:
+        attrib.next_action(**({"snapshot": NOW, "decisions": past(400)} | asked))
+    assert "map your names" not in str(error.value)

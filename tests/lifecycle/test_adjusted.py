@@ -315,3 +315,26 @@ def test_values_that_cannot_be_used(values, key):
                 **({} if ask is attrib.retention_adjusted else {"channel": "ad"}),
             )
         assert caught.value.key == key
+
+
+def test_the_hint_for_values_can_be_followed():
+    values = pl.DataFrame({"customer": ["ann", "bob", "cyd"], "value": [1.0, 2.0, 3.0]})
+    with pytest.raises(DataError, match="rename the column that holds it; did you mean 'customer'") as error:
+        attrib.retention_adjusted(told(STORY, {}), attrib.Linear(), values=values)
+    assert "map your names" not in str(error.value)
+
+
+def test_values_may_be_a_file(tmp_path):
+    values = pl.DataFrame({"customer_id": ["ann", "bob", "cyd"], "value": [300.0, 50.5, 20.0]})
+    values.write_csv(tmp_path / "worth.csv")
+    values.write_parquet(tmp_path / "worth.parquet")
+    journeys = told(STORY, {})
+    tables = [
+        attrib.retention_adjusted(journeys, attrib.Linear(), values=given, intervals=None).table
+        for given in (values, tmp_path / "worth.csv", str(tmp_path / "worth.parquet"))
+    ]
+    assert tables[0]["retention_adjusted"].sum() == 370.5
+    assert all(table.equals(tables[0]) for table in tables)
+    (tmp_path / "worth.csv").write_text("customer_id,value\nann,300\nbob,50,5\ncyd,20\n")
+    with pytest.raises(DataError, match=r"1 of 3 rows of values have more cells than columns; e.g. row 1, 'bob'"):
+        attrib.retention_adjusted(journeys, attrib.Linear(), values=tmp_path / "worth.csv")

@@ -339,3 +339,65 @@ def test_referral_adjusted_credit_of_lifetime_values_has_the_true_totals(method,
         assert found.table["difference"].abs().max() == pytest.approx(0, abs=1e-6)
     else:
         assert found.table.filter(channel="referral")["difference"].sum() < 0
+
+
+@functools.cache
+def winning_touches() -> pl.DataFrame:
+    """Touches of the journeys that won the customers of the true forest, each with its weight by linear credit."""
+    place = market("contract")
+    won = place.events.touchpoints.join(place.truth.forest.select("customer_id", "acquired"), on="customer_id")
+    won = won.filter(pl.col("timestamp") <= pl.col("acquired"))
+    return won.select("customer_id", "channel", weight=1 / pl.len().over("customer_id"))
+
+
+def flowed_back(pass_on: float) -> dict[str, float]:
+    """Referral-adjusted credit by channel, customer by customer along the true forest, the last one acquired first."""
+    forest = market("contract").truth.forest.sort("acquired", descending=True)
+    journeys_of = {
+        who: list(zip(rows["channel"], rows["weight"], strict=True))
+        for (who,), rows in winning_touches().partition_by("customer_id", as_dict=True).items()
+    }
+    inflow: dict[int, float] = dict.fromkeys(forest["customer_id"], 0.0)
+    credit: dict[str, float] = {}
+    for row in forest.iter_rows(named=True):
+        who, referrer = row["customer_id"], row["referrer_id"]
+        total = row["lifetime_value"] + inflow[who]
+        for channel, weight in journeys_of.get(who, [("unattributed", 1.0)]):
+            passed = pass_on if channel == "referral" and referrer is not None else 0.0
+            credit[channel] = credit.get(channel, 0.0) + (1 - passed) * weight * total
+            if passed:
+                inflow[referrer] += passed * weight * total
+    return credit
+
+
+@pytest.mark.parametrize("pass_on", [0.5, 1.0])
+def test_referral_adjusted_credit_flows_along_the_true_forest(pass_on):
+    worth = market("contract").truth.forest.select("customer_id", value="lifetime_value")
+    found = attrib.referral_adjusted(journeys(), attrib.Linear(), pass_on=pass_on, values=worth, intervals=None)
+    table = found.table.with_columns(pl.col("channel").fill_null("unattributed"))
+    wanted = flowed_back(pass_on)
+    credit = by_channel(table, "referral_adjusted")
+    assert credit == pytest.approx({channel: wanted.get(channel, 0.0) for channel in credit})
+    assert set(wanted) <= set(credit)
+    assert by_channel(table, "direct")["referral"] > credit["referral"] + 0.1 * credit["referral"]
+    assert set(found.rejected["reason"]) == {"not_acquired"}  # who was referred and has not bought yet
+
+
+def test_every_true_tree_keeps_what_its_customers_are_worth():
+    place = market("contract")
+    forest = place.truth.forest
+    trees = forest.select("root_id").group_by("root_id").len().filter(pl.col("len") > 1)
+    assert trees.height > 100
+    named = forest.select("customer_id", tree=pl.when(pl.col("root_id").is_in(trees["root_id"])).then("root_id"))
+    events = [
+        table.join(named, on="customer_id", how="left", maintain_order="left")
+        for table in (place.events.touchpoints, place.events.outcomes)
+    ]
+    formed = attrib.Journeys.from_events(*events, by=["tree"], lookback=None, maturity=None)
+    worth = forest.select("customer_id", value="lifetime_value")
+    found = attrib.referral_adjusted(formed, attrib.Linear(), pass_on=1.0, values=worth, intervals=None)
+    kept = found.table.group_by("tree").agg(pl.col("direct", "referral_adjusted").sum())
+    true = forest.join(named, on="customer_id").group_by("tree").agg(pl.col("lifetime_value").sum())
+    both = kept.join(true, on="tree", how="full", nulls_equal=True).sort("tree")
+    np.testing.assert_allclose(both["direct"], both["lifetime_value"])
+    np.testing.assert_allclose(both["referral_adjusted"], both["lifetime_value"])

@@ -252,18 +252,18 @@ def test_no_mean_is_infinite_not_negative():
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        (([1, 2], [1.0], [3.0, 3.0]), "differ in length: frequency 2, recency 1, T 2"),
+        (([1, 2], [1.0], [3.0, 3.0]), "recency has 1 values for 2 rows"),
         (([1.5], [1.0], [3.0]), "frequency is not a whole number in 1 of 1 rows"),
         (([-1], [1.0], [3.0]), "frequency is negative"),
         (([1], [4.0], [3.0]), "recency is greater than T"),
         (([1], [0.0], [3.0]), "recency is 0 although frequency is not"),
         (([0], [1.0], [3.0]), "recency is not 0 although frequency is"),
-        (([1], [1.0], [math.inf]), "T is null or infinite"),
-        (([1], [None], [3.0]), "recency is null or infinite"),
-        ((["one"], [1.0], [3.0]), "frequency is not a column of numbers"),
+        (([1], [1.0], [math.inf]), "T is infinite"),
+        (([1], [None], [3.0]), "recency is null in 1 of 1 rows"),
+        ((["one"], [1.0], [3.0]), "frequency is String, not numbers"),
         (([[1]], [1.0], [3.0]), "frequency has 2 dimensions"),
-        ((pl.Series([timedelta(1)]), [1.0], [3.0]), "frequency is not a column of numbers"),
-        ((pd.Series([1, None], dtype="Int64"), [1.0, 1.0], [3.0, 3.0]), "frequency is null or infinite"),
+        ((pl.Series([timedelta(1)]), [1.0], [3.0]), "frequency is Duration.*, not numbers"),
+        ((pd.Series([1, None], dtype="Int64"), [1.0, 1.0], [3.0, 3.0]), "frequency is null"),
         (([], [], []), "no customer"),
         (([0, 0], [0, 0], [3.0, 3.0]), "no customer bought again"),
     ],
@@ -276,7 +276,7 @@ def test_bad_histories(columns, words):
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        (([1, 2], [3.0, 0.0]), "monetary of repeat buyers is not above 0 in 1 of 2 rows"),
+        (([1, 2], [3.0, 0.0]), "monetary of repeat buyers is null or not above 0 in 1 of 2 rows"),
         (([1], [None]), "monetary of repeat buyers is null"),
         (([0], [None]), "no customer bought again"),
     ],
@@ -296,10 +296,12 @@ def test_data_that_determine_nothing_are_refused():
 def test_before_fit_and_bad_times():
     with pytest.raises(SpecError, match="not fitted"):
         BetaGeoNBD().p_alive([1], [1.0], [2.0])
-    for ahead in (-1.0, math.nan, [1.0, -1.0]):
+    for ahead in (-1.0, math.nan):
         with pytest.raises(SpecError, match="t is not a finite time"):
             model().expected_purchases(ahead, [1, 1], [1.0, 1.0], [2.0, 2.0])
-    with pytest.raises(DataError, match="t 3, frequency 2"):
+    with pytest.raises(DataError, match="t is negative in 1 of 2 rows"):
+        model().expected_purchases([1.0, -1.0], [1, 1], [1.0, 1.0], [2.0, 2.0])
+    with pytest.raises(DataError, match="t has 3 values for 2 rows"):
         model().expected_purchases([1.0, 2.0, 3.0], [1, 1], [1.0, 1.0], [2.0, 2.0])
 
 
@@ -345,3 +347,43 @@ def test_models_in_the_wrong_places_are_named():
     buying, spending = BetaGeoNBD(), GammaGamma()
     with pytest.raises(SpecError, match="bgnbd is a GammaGamma"):
         lifetime_value(spending, buying, [1], [2.0], [3.0], [4.0], 10)
+
+
+# --- frames ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [pl.DataFrame, pl.LazyFrame, pd.DataFrame, dict])
+def test_one_frame_stands_for_its_columns(make):
+    columns = dict(zip(("frequency", "recency", "T"), simulate(1, 800), strict=True))
+    table = make({"customer_id": np.arange(800), **columns})
+    fitted = BetaGeoNBD().fit(table)
+    assert fitted.params_ == BetaGeoNBD().fit(*columns.values()).params_
+    assert np.array_equal(fitted.p_alive(table), fitted.p_alive(*columns.values()))
+    assert np.array_equal(fitted.expected_purchases(9.0, table), fitted.expected_purchases(9.0, *columns.values()))
+
+    spent = {
+        "frequency": [2, 1, 7, 1, 2, 3, 1, 5, 4] * 20,
+        "monetary": [22.4, 120, 33.7, 5.8, 75.6, 40, 14, 8.2, 20] * 20,
+    }
+    worth = GammaGamma().fit(make(spent))
+    assert worth.params_ == GammaGamma().fit(**spent).params_
+    assert np.array_equal(worth.expected_value(make(spent)), worth.expected_value(**spent))
+
+
+def test_frames_that_do_not_serve():
+    table = pl.DataFrame({"frequency": [1], "recency": [2.0]})
+    for call, error, words in (
+        (lambda: BetaGeoNBD().fit(table), DataError, "1 of 3 required columns is missing from customers: T"),
+        (lambda: BetaGeoNBD().fit(table, [1.0]), SpecError, "columns are given beside a frame as frequency"),
+        (
+            lambda: BetaGeoNBD().fit([1], [1.0]),
+            SpecError,
+            "T: not given; pass the columns frequency, recency, T, or one",
+        ),
+        (lambda: model().p_alive(3), SpecError, "recency, T: not given"),
+        (lambda: GammaGamma().fit(table), DataError, "missing from customers: monetary"),
+        (lambda: GammaGamma().fit([1, 2]), SpecError, "monetary: not given"),
+    ):
+        with pytest.raises(error, match=words):
+            call()
+    assert spending().expected_value(0) == spending().expected_value(0, None)  # a customer without repeat purchase

@@ -1,6 +1,7 @@
 """ChurnClassifier: probabilities that mean what they say, folds by customer, and what it refuses."""
 
 import json
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -206,7 +207,7 @@ def test_labels_of_every_kind(labels, classes):
         ([0.5, 1.0] * 20, "bad_labels"),
         ([0.0, float("nan")] * 20, "null_values"),
         ([True, None] * 20, "null_values"),
-        (["a", 1] * 20, "bad_labels"),
+        (["a", 1] * 20, "bad_dtype"),
         ([[0], [1]] * 20, "bad_shape"),
         ([0, 1] * 19, "different_lengths"),
         ([1] * 3 + [0] * 37, "too_few_of_a_class"),
@@ -351,7 +352,7 @@ def test_a_spoilt_state_is_refused(changes, numbers):
 def test_reading_labels_of_other_kinds():
     assert read_labels(pl.Series(["n", "y", "n"]))[1].tolist() == [False, True, False]
     with pytest.raises(DataError, match="neither"):
-        read_labels(np.array([1j, 0]))
+        read_labels([date(2024, 1, 1), date(2024, 1, 2)])
     with pytest.raises(DataError, match="nothing"):
         read_labels([])
 

@@ -1,6 +1,8 @@
 """The matrix of features: the same columns at training and ever after."""
 
 import json
+import math
+import warnings
 from datetime import date
 
 import numpy as np
@@ -11,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attrib.errors import AttribWarning, DataError
+from attrib.lifecycle import ChurnClassifier
+from attrib.lifecycle.base.columns import as_numbers
 from attrib.lifecycle.base.design import MAX_CATEGORIES, DesignMatrix
 
 FRAME = pl.DataFrame(
@@ -189,3 +193,137 @@ def test_a_matrix_of_numbers_is_a_frame_without_names():
     assert design.columns == ("x0", "x1") or list(design.columns) == ["x0", "x1"]
     named = DesignMatrix.fit(pl.DataFrame({"x0": matrix[:, 0], "x1": matrix[:, 1]}))
     assert np.array_equal(design.transform(matrix), named.transform(pl.DataFrame(matrix, schema=["x0", "x1"])))
+
+
+# --- numbers written as texts ----------------------------------------------------------------------------------------
+
+
+def charges(n=60, blanks=3) -> list[str]:
+    """As pandas reads a column of a CSV file whose missing numbers are a blank."""
+    return [" "] * blanks + [f"{18 + 7 * i / 4:.2f}" for i in range(n - blanks)]
+
+
+def twin_of_texts(texts):
+    """Numbers or None, one text at a time; no list at all where they are categories."""
+    known = [text.strip() for text in texts if text is not None and text.strip()]
+    try:
+        numbers = [float(text) for text in known]
+    except ValueError:
+        return None
+    codes = any(text.lstrip("+-")[:1] == "0" and text.lstrip("+-")[1:2].isdigit() for text in known)
+    whole = all(text.lstrip("+-").isdigit() for text in known)
+    if len(set(known)) <= 20 or not all(map(str.isascii, known)) or not all(map(math.isfinite, numbers)) or codes:
+        return None
+    if whole and len(set(known)) == len(known):
+        return None
+    return [float(text) if text is not None and text.strip() else None for text in texts]
+
+
+words = st.one_of(
+    st.none(),
+    st.sampled_from(["", " ", "\t", "x", "nan", "inf", "007", "-0.5", "0", "1e3", "2,5", "١"]),
+    st.integers(-30, 30).map(str),
+    st.floats(-100, 100).map(lambda x: f" {x:.2f}"),
+)
+numeric_words = st.one_of(st.sampled_from(["", " ", "0.5"]), st.integers(0, 40).map(str), st.floats(0, 9).map(str))
+
+
+@given(st.one_of(st.lists(words, max_size=60), st.lists(numeric_words, min_size=22, max_size=60)))
+def test_which_texts_are_numbers(texts):
+    found = as_numbers(pl.Series("x", texts, dtype=pl.String))
+    wanted = twin_of_texts(texts)
+    assert (None if found is None else found.to_list()) == wanted
+
+
+def test_numbers_written_as_texts_are_numbers_and_blanks_are_missing():
+    frame = pd.DataFrame({"total": charges(), "plan": ["1", "2", "2"] * 20})
+    with pytest.warns(AttribWarning, match=r"'total' \(3 of 60 blank\)") as caught:
+        design = DesignMatrix.fit(frame, scale=True)
+    assert len(caught) == 1
+    assert design.names == ["total", "total=(null)", "plan=2"]
+    clean = frame.assign(total=pd.to_numeric(frame["total"], errors="coerce"))
+    np.testing.assert_array_equal(design.transform(frame), DesignMatrix.fit(clean, scale=True).transform(clean))
+    np.testing.assert_array_equal(design.transform(clean), design.transform(frame))  # numbers will do later
+    again = DesignMatrix.from_dict(json.loads(json.dumps(design.to_dict(), allow_nan=False)))
+    assert again == design
+    few = frame[:2]  # too few texts to tell by themselves: what training was counts
+    np.testing.assert_array_equal(again.transform(few), design.transform(frame)[:2])
+    with pytest.warns(AttribWarning, match="'total': 2 rows hold 'inf', 'much', no number: missing"):
+        odd = design.transform(frame[:3].assign(total=["much", "inf", ""]))
+    np.testing.assert_array_equal(odd, design.transform(few.iloc[[0, 0, 0]].assign(plan=["1", "2", "2"])))
+
+
+def test_declared_categories_codes_and_identifiers_stay_texts():
+    kept = {
+        "declared": pl.Series(charges(), dtype=pl.Categorical),
+        "codes": [f"0{i % 50}" for i in range(60)],
+        "identifiers": [str(i) for i in range(60)],
+        "levels": [str(i % 20) for i in range(60)],
+        "words": ["none", *charges()[:59]],
+    }
+    assert {feature.kind for feature in DesignMatrix.fit(pl.DataFrame(kept)).features} == {"category"}
+
+
+def test_designs_stored_without_the_mark_of_texts_can_be_read():
+    plain = DesignMatrix.fit(FRAME).to_dict()
+    for feature in plain["features"]:
+        feature.pop("texts", None)
+    assert DesignMatrix.from_dict(plain) == DesignMatrix.fit(FRAME)
+
+
+# --- columns of a snapshot that are no features ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        ({"label": [0, 1, 0, 1]}, "'label'"),
+        ({"label": [True, False, None, True]}, "'label'"),
+        (
+            {"duration": [0.5, 3, 4, 5], "event": [0, 1, 1, 0]},
+            r"'duration', 'event'.*drop\(\"duration\", \"event\"\)",
+        ),
+    ],
+)
+def test_labels_of_a_snapshot_are_refused(columns, named):
+    with pytest.raises(DataError, match=f"features holds {named}") as error:
+        DesignMatrix.fit(FRAME.with_columns(pl.Series(name, values) for name, values in columns.items()))
+    assert error.value.key == "label_among_features"
+
+
+def test_features_that_only_bear_such_a_name_are_features():
+    frame = FRAME.with_columns(event=pl.Series(["fair", "web", "web", "fair"]), label=pl.Series([1, 2, 3, 0]))
+    frame = frame.with_columns(duration=pl.Series([-1, 0, 1, 2]))
+    assert DesignMatrix.fit(frame).names[-3:] == ["event=web", "label", "duration"]
+    renamed = FRAME.with_columns(happened=pl.Series([0, 1, 1, 0]))
+    assert "happened" in DesignMatrix.fit(renamed).names
+
+
+def test_keys_of_a_snapshot_are_left_out_and_told():
+    frame = FRAME.with_columns(customer_id=pl.Series([7, 8, 9, 10]), date=date(2026, 1, 1))
+    with pytest.warns(AttribWarning, match="customer_id, date of features say which row it is"):
+        design = DesignMatrix.fit(frame)
+    assert design == DesignMatrix.fit(FRAME)
+
+
+def test_channels_that_nobody_met_are_left_out_quietly():
+    frame = FRAME.with_columns(pl.lit(0).alias("touches:(other)"), pl.lit(0.0).alias("share:fax"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        design = DesignMatrix.fit(frame)
+    assert design.dropped == ("touches:(other)", "share:fax")
+    with pytest.warns(AttribWarning, match="1 of 8 columns hold one value only and are left out: 'touches:mail'"):
+        DesignMatrix.fit(frame.with_columns(pl.lit(2).alias("touches:mail")))
+
+
+@pytest.mark.real_data
+def test_the_telco_file_as_pandas_reads_it(shared_data):
+    table = pd.read_csv(shared_data / "telco_churn.csv")
+    features, churned = table.drop(columns=["customerID", "Churn"]), table["Churn"]
+    with pytest.warns(AttribWarning, match=r"'TotalCharges' \(11 of 7043 blank\)"):
+        model = ChurnClassifier().fit(features, churned)
+    report = model.leaks_.filter(feature="TotalCharges").row(0, named=True)
+    assert (report["leak"], round(report["auc"], 2)) == (None, 0.65)
+    clean = features.assign(TotalCharges=pd.to_numeric(table["TotalCharges"], errors="coerce"))
+    same = ChurnClassifier(check_leaks=False).fit(clean, churned)
+    np.testing.assert_array_equal(model.predict_proba(features[-5:]), same.predict_proba(clean[-5:]))

@@ -103,7 +103,7 @@ def test_bad_frames_are_named():
         (lives.drop("end"), "missing_columns"),
         (lives.with_columns(end=None), "null_values"),
         (lives.with_columns(end=pl.lit(3)), "bad_dtype"),
-        (lives.with_columns(left=pl.lit("Yes")), "bad_dtype"),
+        (lives.with_columns(left=pl.lit("gone")), "bad_flag"),
         (pl.concat([lives, lives]), "duplicate_customers"),
         (lives.with_columns(end=datetime(2027, 1, 1, tzinfo=UTC)), "mixed_zones"),
     ):

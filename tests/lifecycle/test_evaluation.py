@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,8 +16,10 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import beta as beta_distribution
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import drift, evaluate_classifier, evaluate_survival, reliability
+from attrib.lifecycle.applying import drift_of
+from attrib.lifecycle.judging.drifting import Profile
 from attrib.lifecycle.judging.metrics import Profit, Tabulated, bins_of, ece, expected_maximum_profit, gain
 from attrib.lifecycle.judging.survival_metrics import Pairs
 
@@ -154,12 +158,12 @@ def test_groups_stand_apart_and_what_is_not_defined_is_null():
 @pytest.mark.parametrize(
     ("arguments", "options", "words"),
     [
-        (([2], [0.5]), {}, "y is neither 0 nor 1"),
+        (([2], [0.5]), {}, "y is not true or false"),
         (([1], [1.5]), {}, "p is no probability"),
-        (([1], [None]), {}, "p is no probability"),
-        (([1, 0], [0.5]), {}, "differ in length"),
+        (([1], [None]), {}, "p is null"),
+        (([1, 0], [0.5]), {}, "p has 1 values for 2 rows"),
         (([], []), {}, "no row"),
-        (([1], [0.5]), {"customers": [1, 2]}, "differ in length"),
+        (([1], [0.5]), {"customers": [1, 2]}, "customers has 2 values for 1 rows"),
         (([1], [0.5]), {"by": {"stage": ["a", "b"]}}, "by has 2 rows"),
         (([1], [0.5]), {"by": {"value": ["a"]}}, "names of the answer: value"),
         (([1], [0.5]), {"top": (10,)}, "top: 10 is not a share"),
@@ -167,7 +171,7 @@ def test_groups_stand_apart_and_what_is_not_defined_is_null():
         (([1], [0.5]), {"replicates": -1}, "replicates = -1"),
         (([1], [0.5]), {"bins": 0}, "bins = 0"),
         (([1, 0], [0.5, 0.1]), {"customers": ["a", None]}, "customers is null in 1 of 2 rows"),
-        (([1, 0], pl.Series(["0.5", "0.1"])), {}, "p is not a column of numbers"),
+        (([1, 0], pl.Series(["0.5", "0.1"])), {}, "p is String, not numbers"),
     ],
 )
 def test_bad_questions(arguments, options, words):
@@ -309,6 +313,34 @@ def test_numbers_are_binned_by_quantiles_of_training_with_nulls_apart():
     nulls = now.with_columns(same=pl.when(pl.int_range(2_000) < 600).then(None).otherwise(pl.col("same")))
     assert drift(then.select("same"), nulls.select("same"))["level"].to_list() == ["strong"]
     assert drift(then.select("gone"), now.select(gone=pl.lit("x")))["level"].to_list() == ["other type"]
+
+
+def test_clocks_are_told_as_such():
+    then = pl.DataFrame({"tenure": range(100), "days_in_stage": [5.0] * 100, "visits": range(100)})
+    found = drift(then, then.with_columns(pl.col("tenure", "visits") + 60))
+    assert found.columns[-1] == "note"
+    noted = {name: (level, note is not None) for name, level, note in found.select("feature", "level", "note").rows()}
+    assert noted == {"tenure": ("strong", True), "visits": ("strong", False), "days_in_stage": ("stable", False)}
+
+
+def test_clocks_alone_are_no_cause_for_a_warning():
+    then = pl.DataFrame({"tenure": range(100), "visits": range(100)})
+    found = SimpleNamespace(profile=Profile.of(then))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert drift_of(found, then.with_columns(pl.col("tenure") + 60))["drift"].height == 2
+    with pytest.warns(AttribWarning, match="1 of 2 features have moved since training .*: 'visits'"):
+        drift_of(found, then + 60)
+
+
+def test_numbers_written_as_texts_drift_as_numbers():
+    texts = pl.DataFrame({"charge": [f"{18 + i / 4}" for i in range(60)] + [" "]})
+    plain = texts.select(pl.col("charge").str.strip_chars().cast(pl.Float64, strict=False))
+    few = texts[55:]
+    for then in (texts, plain):
+        for now, same in ((texts, plain), (few, plain[55:])):
+            assert drift(then, now).equals(drift(plain, same))
+    assert drift(texts, texts.with_columns(charge=pl.lit("much")))["level"].to_list() == ["other type"]
 
 
 def test_times_of_different_units_are_one_time_and_lists_are_left_alone():

@@ -12,9 +12,10 @@ import pytest
 import attrib
 from attrib import modelling
 from attrib.errors import AttribError, AttribWarning, DataError, SpecError
-from attrib.lifecycle import open_model
+from attrib.lifecycle import drift, open_model, save
 from attrib.lifecycle.saving import storage
-from attrib.lifecycle.tables import split_dates
+from attrib.lifecycle.tables import rows_at, split_dates
+from attrib.snapshots.events import read_events
 from attrib.spec import parse
 from attrib.spec_models import EstimatorFile, SnapshotSpec, read_data, read_estimator
 
@@ -27,6 +28,7 @@ MODELS = {
     "cox": f'estimator = "survival_churn"\n{SNAPSHOT}target = "purchase"\n',
     "curve": f'estimator = "survival_churn"\n[parameters]\nmodel = "kaplan_meier"\n{SNAPSHOT}target = "purchase"\n',
     "brought": f'estimator = "referral_likelihood"\n[parameters]\ncheck_leaks = false\n{SNAPSHOT}',
+    "tenure": f'estimator = "survival_churn"\n{SNAPSHOT}target = "purchase"\nclock = "tenure"\n',
     "orders": 'estimator = "gamma_gamma"\n',
 }
 
@@ -105,7 +107,7 @@ def test_every_estimator_goes_all_the_way(folder, name, tmp_path):
     assert judged.tables["metrics"].equals(fitted.tables["metrics"])
     if name == "logistic":
         assert {"stage", "acquisition_channel"} <= set(judged.tables["metrics"]["by"].drop_nulls())
-    if name in ("cox", "curve"):
+    if name in ("cox", "curve", "tenure"):
         assert {"concordance", "integrated_brier", "auc"} <= set(judged.tables["metrics"]["metric"])
 
 
@@ -142,11 +144,8 @@ def test_referrals_are_counted_in_the_label_window():
         }
     )
     touches = pl.DataFrame({"customer_id": [1, 2, 7], "timestamp": [day(0), day(1), day(2)], "channel": "ad"})
-    from attrib.lifecycle.tables import EventTables, rows_at
-
-    tables = EventTables(touches, outcomes)
     asked = SnapshotSpec(gap="1d", horizon="30d").model_dump()
-    found = rows_at(tables, tables.events(), asked, [day(10)], "train", referrals=True)
+    found = rows_at(read_events(touches, outcomes, None, (), 0.05), asked, [day(10)], "train", referrals=True)
     counts = dict(zip(found.keys["customer_id"], found.labels["count"], strict=True))
     assert counts == {1: 3, 2: 1, 7: 0}  # 5 came in the gap (at its end), 3 on the last day; 4 counts once
 
@@ -188,6 +187,29 @@ def test_dates_between_are_left_out():
             "every does not belong here: at names the dates",
         ),
         ('estimator = "referral_likelihood"\n[snapshot]\ndates = 0', "bad_value", "must be at least 1"),
+        (
+            'estimator = "referral_likelihood"\n[asked]',
+            "missing_key",
+            "[asked] needs one of channel, interaction and outcome",
+        ),
+        (
+            'estimator = "referral_likelihood"\n[asked]\nchannel = "a"\noutcome = "b"',
+            "missing_key",
+            "[asked] needs one of channel, interaction and outcome",
+        ),
+        ('estimator = "referral_likelihood"\n[asked]\nchanel = "a"', "unknown_key", "did you mean channel?"),
+        (
+            'estimator = "referral_likelihood"\n[asked]\nchannel = "a"\npropensity = 1.5',
+            "bad_value",
+            "[asked] propensity must be a number between 0 and 1, or the name of a column",
+        ),
+        ('estimator = "gamma_gamma"\n[asked]\nchannel = "a"', "excluded_key", "it is for referral_likelihood"),
+        (
+            'estimator = "churn_classifier"\n[snapshot]\nchurn = "silent"\nclock = "tenure"',
+            "excluded_key",
+            "[snapshot] clock does not belong here: it is for survival_churn",
+        ),
+        ('estimator = "survival_churn"\n[snapshot]\nchurn = "c"\nclock = "tenur"', "bad_value", "did you mean tenure?"),
     ],
 )
 def test_slips_in_a_model_file(tmp_path, text, key, message):
@@ -204,6 +226,19 @@ def test_slips_that_only_the_estimator_knows(folder, tmp_path):
         (f'estimator = "churn_classifier"\n[parameters]\nmodl = 1\n{SNAPSHOT}target = "a"', "did you mean model?"),
         (f'estimator = "churn_classifier"\n[parameters]\nmodel = "x"\n{SNAPSHOT}target = "visit"', "'x' is not one of"),
         (f'estimator = "churn_classifier"\n{SNAPSHOT}target = "a"\nstages = "s.toml"', "is a file"),
+        (
+            f'estimator = "churn_classifier"\n{SNAPSHOT}churn = "visits"',
+            "'visits': no outcome of the data is called so; did",
+        ),
+        (
+            f'estimator = "survival_churn"\n{SNAPSHOT}churn = "cancel"',
+            "occur: intent, purchase, referral, visit; where none",
+        ),
+        (
+            'estimator = "gamma_gamma"\n[purchases]\ntarget = "buy"',
+            "target = 'buy': no outcome of the data is called so",
+        ),
+        (f'estimator = "referral_likelihood"\n{SNAPSHOT}[asked]\nchannel = "displai"', "did you mean display"),
         (
             f'estimator = "survival_churn"\n[parameters]\nmodel = "time_varying_cox"\n{SNAPSHOT}target = "a"',
             "in Python",
@@ -250,3 +285,91 @@ def test_nobody_at_that_date(folder, tmp_path):
     modelling.fit(folder / "logistic.toml", folder / "job.toml", tmp_path)
     with pytest.raises(DataError, match="no customer can be looked at on 1999-01-01"):
         modelling.score(tmp_path, folder / "job.toml", tmp_path / "scores", at="1999-01-01")
+
+
+def test_the_date_of_scores_is_the_midnight_after_the_last_event(folder, tmp_path):
+    modelling.fit(folder / "orders.toml", folder / "job.toml", tmp_path / "saved")
+    done = modelling.score(tmp_path / "saved", folder / "job.toml", tmp_path / "scores")
+    assert (done.record["date"], done.record["date_given"]) == ("2026-01-01T00:00:00", False)
+    assert done.tables["scores"]["date"].unique().to_list() == [datetime.fromisoformat("2026-01-01")]
+    done = modelling.score(tmp_path / "saved", folder / "job.toml", tmp_path / "scores", at="2025-12-01")
+    assert (done.record["date"], done.record["date_given"]) == ("2025-12-01T00:00:00", True)
+
+
+def test_commands_replace_their_own_files_only(folder, tmp_path):
+    fit, score, evaluate = modelling.fit, modelling.score, modelling.evaluate
+    job, saved = folder / "job.toml", tmp_path / "saved"
+    fit(folder / "logistic.toml", job, saved)
+    first = {file.name: file.read_bytes() for file in saved.iterdir()}
+    with pytest.raises(
+        SpecError, match="holds the model 'logistic', not 'orders'; choose another --out, or give --over"
+    ):
+        fit(folder / "orders.toml", job, saved)
+    assert {file.name: file.read_bytes() for file in saved.iterdir()} == first
+    fit(folder / "logistic.toml", job, saved)  # the same again
+    assert (saved / "model.json").read_bytes() == first["model.json"]
+    fit(folder / "orders.toml", job, saved, overwrite=True)
+    left = {file.name for file in saved.iterdir()}
+    tables = {name for name in left if not name.startswith("arrays-")}
+    assert tables == {"model.json", "metrics.csv", "run.json"}  # nothing of the other model stays
+    assert len(left) == 4
+    for write in (
+        lambda: score(saved, job, saved),
+        lambda: evaluate(saved, job, out=saved),
+        lambda: score(saved, job, folder / "touchpoints.parquet"),
+    ):
+        with pytest.raises(SpecError, match=r"that this command has not written|would become input|holds the model"):
+            write()
+    assert {file.name for file in saved.iterdir()} == left
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name, text in (("metrics.csv", "mine"), ("run.json", '{"files": ["credit.csv"]}'), ("model.json", "{}")):
+        (theirs / name).write_text(text)
+        with pytest.raises(SpecError, match=r"not written|not of a saved model"):
+            fit(folder / "orders.toml", job, theirs, overwrite=True)
+        assert [file.read_text() for file in theirs.iterdir()] == [text]
+        (theirs / name).unlink()
+    for _ in range(2):
+        score(saved, job, tmp_path / "scores.csv")
+    (tmp_path / "other.csv").write_text("mine")
+    with pytest.raises(SpecError, match=r"not written: other.csv"):
+        score(saved, job, tmp_path / "other.csv")
+
+
+def test_a_model_of_tenure_is_conditional_on_it(folder, tmp_path):
+    modelling.fit(folder / "tenure.toml", folder / "job.toml", tmp_path / "saved")
+    saved = open_model(tmp_path / "saved")
+    assert "tenure" not in saved.features
+    scores = modelling.score(tmp_path / "saved", folder / "job.toml", tmp_path / "s", at="2025-11-01").tables["scores"]
+    tables = [pl.read_parquet(folder / f"{name}.parquet") for name in ("touchpoints", "outcomes")]
+    rows = attrib.snapshot(
+        *tables, at="2025-11-01", window="90d", gap="3d", horizon="30d", target="purchase", purpose="score",
+        channels=saved.snapshot["channels"],
+    )  # fmt: skip
+    then, after = rows["tenure"].to_numpy() + 3, []
+    for number in range(0, rows.height, 250):
+        curve = saved.model.predict_survival(rows[number], [then[number], then[number] + 30])[0]
+        after.append(1 - curve[1] / curve[0])
+    assert np.allclose(scores["score"].to_numpy()[::250], after)
+
+
+def test_data_that_hold_too_little_say_so(folder, tmp_path):
+    for text, message in (
+        ('horizon = "500d"\nchurn = "silent"', "the data reach from 2025-01-0. to 2025-12-31"),
+        ('at = [2025-05-01, 2025-12-20]\nchurn = "silent"', "2025-12-31, and labels look 97 days ahead"),
+        ('horizon = "1s"\ntarget = "referral"', "none of .* rows at 6 dates from .* has it in the label window"),
+    ):
+        (tmp_path / "model.toml").write_text(f'name = "m"\nestimator = "churn_classifier"\n[snapshot]\n{text}\n')
+        with pytest.raises(DataError, match=message):
+            modelling.fit(tmp_path / "model.toml", folder / "job.toml", tmp_path / "out")
+
+
+def test_drift_without_training_data_is_told(folder, tmp_path):
+    modelling.fit(folder / "orders.toml", folder / "job.toml", tmp_path / "a")
+    saved = open_model(tmp_path / "a")
+    save(saved.model, tmp_path / "b", snapshot=saved.snapshot)
+    done = modelling.score(tmp_path / "b", folder / "job.toml", tmp_path / "s")
+    assert "drift" not in done.tables
+    assert any("the model was saved without its training data" in note for note in done.warnings)
+    with pytest.raises(DataError, match="drift from what"):
+        drift(open_model(tmp_path / "b").profile, pl.DataFrame({"a": [1]}))

@@ -228,3 +228,32 @@ def test_a_customer_has_the_persona_of_the_latest_date_and_strangers_none():
     assert added["persona"].to_list() == [late["persona"].item(), None]
     with pytest.raises(DataError, match="already"):
         found.add_to(added, customer="who")
+
+
+def test_rates_of_a_snapshots_label():
+    touches, bought = events()
+    gone = bought.with_columns(outcome=pl.lit("cancel"), timestamp=pl.lit(date(2024, 3, 25)))
+    outcomes = pl.concat([bought, gone])
+    asked = {"at": date(2024, 3, 1), "window": "90d", "gap": "7d", "end": date(2024, 6, 1), "churn": "cancel"}
+    for purpose, name in (("train", "label"), ("survival", "event")):
+        rows = attrib.snapshot(touches, outcomes, horizon="30d", purpose=purpose, **asked)
+        found = attrib.personas(rows, 2, features=["touches", "share:mail"], churn=name, referral=name)
+        for rate in ("churn_rate", "referral_rate"):
+            whole = (found.profiles[rate] * found.profiles["size"]).sum()
+            assert whole == pytest.approx(rows[name].sum())
+        assert found.profiles["churn_rate"].max() > 0.5
+        assert attrib.personas(rows, 2, features=["touches", "share:mail"]).profiles["churn_rate"].null_count() == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"features": ["touchs"]}, "features must name columns of the snapshot; did you mean 'touches'"),
+        ({"churn": "lift"}, "churn = 'lift' is no column of the snapshot; did you mean 'left'"),
+    ],
+)
+def test_hints_can_be_followed(asked, words):
+    frame, _ = customers(n=60)
+    with pytest.raises((DataError, SpecError), match=words) as error:
+        attrib.personas(frame, 2, **asked)
+    assert "map your names" not in str(error.value)

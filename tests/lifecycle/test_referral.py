@@ -1,6 +1,7 @@
 """ReferralLikelihood: rare events, two parts, and a treatment that is no feature."""
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -203,11 +204,11 @@ def test_a_reload_predicts_the_same_bits(kind):
     ("arguments", "key"),
     [
         (lambda w: {"count": w["count"] + 1}, "count_and_label_differ"),
-        (lambda w: {"count": w["count"] * 1.5}, "bad_amount"),
-        (lambda w: {"count": -w["count"]}, "bad_amount"),
+        (lambda w: {"count": w["count"] * 1.5}, "bad_value"),
+        (lambda w: {"count": -w["count"]}, "bad_value"),
         (lambda w: {"value": w["value"] + 1}, "count_and_label_differ"),
         (lambda w: {"value": w["value"] * np.nan}, "null_values"),
-        (lambda _: {"value": ["much"] * 600}, "bad_amount"),
+        (lambda _: {"value": ["much"] * 600}, "bad_dtype"),
         (lambda w: {"asked": w["asked"][:5]}, "different_lengths"),
         (lambda w: {"asked": w["count"] + 2}, "bad_flag"),
         (lambda w: {"asked": w["y"]}, "one_class"),
@@ -215,7 +216,7 @@ def test_a_reload_predicts_the_same_bits(kind):
         (lambda w: {"asked": w["asked"], "propensity": 1.0}, "no_support"),
         (lambda _: {"propensity": 0.5}, "bad_parameter"),
         (lambda _: {"nps": "nsp"}, "missing_columns"),
-        (lambda w: {"asked": w["asked"], "propensity": "even"}, "bad_amount"),
+        (lambda w: {"asked": w["asked"], "propensity": "even"}, "bad_dtype"),
         (lambda _: {"customers": ["one"] * 600}, "too_few_of_a_class"),
     ],
 )
@@ -237,6 +238,50 @@ def test_the_treatment_is_no_feature():
     with pytest.raises(SpecError, match="leave it out of the features") as caught:
         ReferralLikelihood().fit(w["X"].with_columns(mailed=pl.Series(w["asked"])), w["y"], asked=w["asked"])
     assert caught.value.key == "treatment_in_features"
+
+
+RECORDS = {
+    "touches:mailing": lambda times: times,
+    "negative": lambda times: [-x for x in times],
+    "share:mailing": lambda times: [x / 5 if x or i % 2 else None for i, x in enumerate(times)],
+    "days_since": lambda times: [float(x) if x else None for x in times],
+    "state": lambda times: ["sent" if x else "-" for x in times],
+    "sent": lambda times: ["sent" if x else None for x in times],
+}  # what a table may hold of asks, by how often somebody was asked
+
+
+@pytest.mark.parametrize("name", list(RECORDS))
+def test_what_records_the_treatment_is_no_feature(name):
+    w = world(600, seed=3)
+    times = np.where(w["asked"], np.random.default_rng(0).integers(1, 4, 600), 0).tolist()
+    X = w["X"].with_columns(pl.Series(name, RECORDS[name](times)))
+    with pytest.raises(SpecError, match=f"'{name}'") as caught:
+        ReferralLikelihood().fit(X, w["y"], asked=w["asked"])
+    assert caught.value.key == "treatment_in_features"
+    assert caught.value.facts["columns"] == [name]
+
+
+def test_what_all_but_records_the_treatment_is_told():
+    w = world(6000, seed=3)
+    earlier = np.random.default_rng(1).random(6000)
+    X = w["X"].with_columns(before=pl.Series((earlier < 0.3).astype(int)))
+    ReferralLikelihood().fit(X, w["y"], asked=w["asked"])  # asks of earlier times are history
+    late = X.with_columns(touches=pl.col("before") + pl.Series(w["asked"].astype(int)))
+    with pytest.warns(AttribWarning, match="1 of 4 features all but tell who was asked: 'touches'"):
+        ReferralLikelihood().fit(late, w["y"], asked=w["asked"])
+
+
+def test_asks_among_the_features_are_told_where_nothing_is_said_of_them():
+    w = world(2000)
+    names = ["touches:referral_ask", "was_asked", "task_count", "basket"]
+    X = w["X"].with_columns(pl.Series(name, np.arange(2000) % (3 + i)) for i, name in enumerate(names))
+    model = ReferralLikelihood(check_leaks=False)
+    with pytest.warns(AttribWarning, match=r"^'touches:referral_ask', 'was_asked': being asked .* is a treatment"):
+        model.fit(X, w["y"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X, w["y"], asked=w["asked"])
+        model.fit(X.with_columns(pl.lit(1).alias(names[0])).drop(*names[:2]), w["y"])
 
 
 def test_what_was_not_learned_is_not_answered():

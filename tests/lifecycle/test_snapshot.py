@@ -238,9 +238,10 @@ def test_every_column_stands_in_the_page(root):
     seen = touches((1, AT - DAY, "ad"), satisfaction=[0.5], plan=["s"])
     bought = outcomes((1, AT - DAY, "purchase")).with_columns(referrer_id=pl.lit(2, pl.Int64))
     table = attrib.snapshot(seen, bought, stages="three", features="plan", target="purchase", **ASK)
-    listed = set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE))
+    listed = dict(re.findall(r"^\| `([^`]+)` \|([^|]*)\| [^|]+ \|$", page, re.MULTILINE))
+    assert [name for name, unit in listed.items() if not unit.strip()] == ["customer_id"]
     kinds = {c.split(":")[0] + ":<…>" if ":" in c else c for c in table.columns}
-    assert listed == kinds | {"duration", "event"}
+    assert set(listed) == kinds | {"duration", "event"}
 
 
 def test_a_snapshot_is_the_same_to_the_bit_in_any_order_of_rows():
@@ -253,3 +254,24 @@ def test_a_snapshot_is_the_same_to_the_bit_in_any_order_of_rows():
         )
         again = attrib.snapshot(*shuffled, **ask)
         assert [name for name in first.columns if not again[name].equals(first[name])] == []
+
+
+def test_a_misspelt_outcome_is_an_error_and_a_missing_one_a_warning():
+    bought = outcomes((1, AT - DAY, "purchase"), (1, AT + 10 * DAY, "cancel"))
+    with pytest.raises(SpecError, match=r"churn: no outcome is called 'cancle'; did you mean cancel\?") as caught:
+        attrib.snapshot(SEEN, bought, churn="cancle", **ASK)
+    assert caught.value.hint == "outcomes that occur: cancel, purchase"
+    with pytest.raises(SpecError, match="target: no outcome is called 'purchases'; did you mean purchase"):
+        attrib.snapshot(SEEN, bought, target="purchases", purpose="survival", **ASK)
+    with pytest.raises(SpecError, match="target: no outcome is called 'purchas'"):
+        attrib.snapshot(SEEN, bought, churn="silent", target="purchas", **ASK)
+    with pytest.warns(AttribWarning, match="target: no outcome is called 'renewed'; found: cancel, purchase"):
+        assert attrib.snapshot(SEEN, bought, target="renewed", **ASK)["label"].to_list() == [0]
+    # a small batch that is scored may lack an outcome by rights
+    few = outcomes((1, AT - DAY, "cancellation_fee"))
+    with pytest.warns(AttribWarning, match="churn: no outcome is called 'cancel'"):
+        attrib.snapshot(SEEN, few, churn="cancel", purpose="score", purchases="cancellation_fee", **ASK)
+    # the end does not make an outcome unknown
+    assert (
+        attrib.snapshot(SEEN, bought, churn="cancel", **ASK | {"horizon": "2d", "end": AT + 9 * DAY})["label"][0] == 0
+    )

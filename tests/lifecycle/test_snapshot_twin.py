@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -103,6 +105,17 @@ def test_twin(touches, outcomes, at, question, window, gap, horizon):
     assert_rows(found, twin.snapshot(touches, outcomes, at, ask, model=MODEL, own=["plan"], most=3))
 
 
+def families(table: pl.DataFrame) -> set[str]:
+    return {name.split(":")[0] for name in table.columns} - {"label", "duration", "event"}
+
+
+def documented() -> set[str]:
+    """All families of columns that the guide tells of but the labels; `share` and `touches` are there for (other)."""
+    page = (Path(__file__).parents[2] / "docs" / "snapshots.md").read_text("utf-8")
+    named = re.findall(r"^\| `([^`:]+)(?::[^`]*)?` \|", page, re.MULTILINE)
+    return set(named) - {"label", "duration", "event"}
+
+
 @given(touch_rows, outcome_rows, touch_rows, outcome_rows, times, st.sampled_from(["2d", None]))
 def test_nothing_at_or_after_the_date_changes_features(touches, outcomes, other_touches, other_outcomes, at, window):
     """Events from the date on are taken away, and replaced by whatever else."""
@@ -120,6 +133,7 @@ def test_nothing_at_or_after_the_date_changes_features(touches, outcomes, other_
         return
     later = [[row for row in rows if row["timestamp"] >= at] for rows in (other_touches, other_outcomes)]
     known = features(*past)
+    assert families(known) == documented()
     assert_frame_equal(known, features(touches, outcomes), rel_tol=1e-12)
     assert_frame_equal(known, features(past[0] + later[0], past[1] + later[1]), rel_tol=1e-12)
 

@@ -353,7 +353,7 @@ def test_parameters_out_of_range_are_named(wrong):
         synth.Later(**wrong)
 
 
-def test_what_cannot_be_asked_is_refused():
+def test_what_cannot_be_asked_is_refused(tmp_path):
     population = market()
     with pytest.raises(SpecError, match="do not live on"):
         synth.truth(10, at=AT, population=synth.Population())
@@ -363,6 +363,11 @@ def test_what_cannot_be_asked_is_refused():
         assert caught.value.key == "bad_date"
     with pytest.raises(SpecError, match="horizon"):
         synth.truth(10, at=AT, horizon="0d", population=population)
+    for at, fault in (("soon", "is not a date"), ("2031-01-01", "is not within the 365 days from 2025-01-01")):
+        with pytest.raises(SpecError, match=rf"truth_at = .*{at}.* {fault}"):  # as its caller spells it
+            synth.write(10, 0, tmp_path / "out", population=population, truth_at=[at])
+    with pytest.raises(SpecError, match="carries a time zone"):
+        synth.truth(10, at="2025-07-01T00:00+02:00", population=population)
     taken = synth.Channel("referral", "visit", (1, 1, 1, 1, 1), (0, 0, 0, 0, 0))
     with pytest.raises(SpecError, match="later is"):
         market(channels=(taken,))
@@ -401,6 +406,7 @@ def test_the_command_writes_the_truth_beside_the_events(tmp_path):
     assert_frame_equal(pl.read_parquet(tmp_path / "forest.parquet"), known.forest)
     assert len(list(tmp_path.iterdir())) == 4
     for wrong, says in ((["--later", "maybe"], "contract or silent"), (["--truth-at", "2025-03-01"], "without --later"),
+                        (["--later", "silent", "--truth-at", "soon"], "--truth-at = 'soon' is not a date"),
                         ([], "already holds truth.parquet")):  # fmt: skip
         done = subprocess.run([*command, *wrong], capture_output=True, text=True, check=False)
         assert done.returncode == 2, done.stderr

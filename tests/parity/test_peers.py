@@ -191,6 +191,16 @@ def test_time_decay_of_shapley_attribution(answers, name):
     assert_close(found, answers("shapley_attribution")[name]["time_decay"], rel=1e-11)
 
 
+@pytest.mark.parametrize("name", [*TABLES, *LARGE])
+def test_shao_and_li_of_mta(answers, name):
+    """Its contributions are summed over conversions as ours are, and not scaled: ours are, to the conversions."""
+    theirs = answers("mta")[name]["shao"]
+    table = (TABLES | LARGE)[name]
+    scale = sum(conversions for _, conversions, _ in table) / sum(theirs.values())
+    found = {channel: number * scale for channel, number in theirs.items()}
+    assert_close(ours(table, attrib.ShaoLi()), found, rel=1e-11)
+
+
 # --- where they define it otherwise ---
 
 

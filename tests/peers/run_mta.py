@@ -17,6 +17,7 @@ MODELS = {
     "time_decay": ("time_decay", {}),
     "shapley": ("shapley", {}),
     "markov": ("markov", {}),
+    "shao": ("shao", {}),
 }
 
 

@@ -5,6 +5,7 @@ Each is named in tests/method_table.py, and runs for every variant that names it
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -243,3 +244,119 @@ def test_sampled_orders_are_an_estimate(name):
     assert after == approx(before)  # permuted it would be exchanged
     error = one_by_one(paths(AB=(1, 0)), name, "conversions_se")
     assert error == approx({"A": 0.1, "B": 0.1}, abs=0.01)
+
+
+# --- methods of the literature ----------------------------------------------------------------------------------------
+@for_every_variant
+def test_a_channel_may_weigh_on_those_beside_it(name):
+    """A > B converts 1 of 10, B 9 of 10. Journeys with A convert at a rate of 0.1, with B at 0.5, with both at 0.1: on
+    the journey with both, A contributes 0.1 + (0.1 − 0.1 − 0.5) / 2 = −0.15 and B 0.25; on the others B contributes
+    0.5 each. Scaled to the 10 conversions, A gets −0.33.
+    """
+    found = one_by_one(paths(AB=(1, 9), B=(9, 1)), name)
+    assert found == approx({"A": 10 * -0.15 / 4.6, "B": 10 * 4.75 / 4.6})
+
+
+@for_every_variant
+def test_rates_are_those_of_all_groups(name):
+    """One customer converts by A > B; in another group one of B converts and one does not. Apart, A gets 1/2 of the
+    first conversion. Together journeys with B convert at a rate of 2/3 only, and A gets 0.8.
+    """
+    apart, other = one_by_one(paths(AB=(1, 0)), name), one_by_one(paths(B=(1, 1)), name)
+    assert (apart, other) == (approx({"A": 0.5, "B": 0.5}), {"B": 1.0})
+    assert one_by_one(paths(AB=(1, 0), B=(1, 1)), name) == approx({"A": 0.8, "B": 1.2})
+
+
+@for_every_variant
+def test_a_channel_that_lowers_the_odds(name):
+    """X converts 30 of 40, Y 0 of 40. A journey with Y has lower odds than one without any channel would have: the
+    coefficient of Y is negative, and so is its credit, though it is on no converting journey. X and the baseline get
+    more than the 30 conversions.
+    """
+    found = one_by_one(paths(X=(30, 10), Y=(0, 40)), name)
+    assert found["Y"] < -1.0
+    assert found["X"] > 1.0
+
+
+@for_every_variant
+def test_bags_are_drawn(name):
+    """A > B converts 6 of 10, A 3 of 10, B 5 of 10. Five bags are few: another seed draws others and gives another
+    credit, and so do other names (the bags draw channels by their place in the alphabet), two copies of every customer
+    (other draws from more of them), and a region of its own.
+    """
+    rows = {"AB": (6, 4), "A": (3, 7), "B": (5, 5)}
+    found = one_by_one(paths(**rows), name)
+    other = dataclasses.replace(VARIANTS[name].method, seed=2)
+    reseeded = players(credit(paths(**rows), {"other": other}), "other")
+    renamed = one_by_one(paths(BA=(6, 4), B=(3, 7), A=(5, 5)), name)
+    twice = one_by_one(paths(**{path: (2 * won, 2 * lost) for path, (won, lost) in rows.items()}), name)
+    together = one_by_one(paths(AB=(9, 11), A=(8, 12), B=(6, 14)), name)
+    apart = one_by_one(paths(AB=(3, 7), A=(5, 5), B=(1, 9)), name)
+    for wrong in (
+        {channel: row["conversions"] for channel, row in reseeded.items()},
+        {"A": renamed["B"], "B": renamed["A"]},
+        {channel: number / 2 for channel, number in twice.items()},
+        {channel: number - apart[channel] for channel, number in together.items()},
+    ):
+        assert wrong != approx(found, rel=1e-3)
+
+
+@for_every_variant
+def test_the_nearer_touch_gets_more(name):
+    """A customer meets a, ten seconds later b, and buys after another second: b gets most of the credit, as the effect
+    of a touch fades. If it was b first and then a, it is a that gets most.
+    """
+    before, after = one_by_one(told("0a 10b", "11purchase"), name), one_by_one(told("0b 10a", "11purchase"), name)
+    assert before["a"] < before["b"]
+    assert after == approx({"a": before["b"], "b": before["a"]})
+
+
+def groups_of_four(**bought: int) -> tuple[list[Any], list[Any]]:
+    """Four customers meet each channel at 0; so many of them buy at 2, and the data end at 9."""
+    met = [touch for channel in bought for i in range(4) for touch in touches(f"{channel}{i}", f"0{channel}")]
+    return met, [
+        row for channel, n in bought.items() for i in range(n) for row in outcomes(f"{channel}{i}", "2purchase")
+    ]
+
+
+@for_every_variant
+def test_each_touch_adds_to_the_hazard(name):
+    """Two of four customers who meet a buy, and two of four who meet b. Another meets a three times, then b, and buys.
+    With the three touches as one (the first), a gets less of that conversion: each touch adds to the hazard, and the
+    later ones have faded less.
+    """
+    met, bought = groups_of_four(a=2, b=2)
+    tables = ([*met, *touches("x", "0a 1a 2a 3b"), *touches("y", "9c")], [*bought, *outcomes("x", "4purchase")])
+    every, one = (one_by_one(form(tables, repeats=repeats), name) for repeats in ("keep", "collapse"))
+    assert every["a"] > one["a"] + 0.01
+
+
+@for_every_variant
+def test_two_groups_have_one_strength(name):
+    """In one group two of four customers who meet a buy, and two of four who meet b; in the other none who meet a, and
+    all who meet b. In each, one more meets both, and buys. Together a and b have one strength each, between those of
+    the groups, and the credit of the two who met both is not what it was apart.
+    """
+    found = []
+    for wins in ({"a": 2, "b": 2}, {"a": 0, "b": 4}):
+        met, bought = groups_of_four(**wins)
+        found.append(([*met, *touches("x", "0a 0b"), *touches("y", "9c")], [*bought, *outcomes("x", "2purchase")]))
+    other = tuple([row | {"customer_id": f"other {row['customer_id']}"} for row in rows] for rows in found[1])
+    apart = sum(one_by_one(form(tables), name)["a"] for tables in found)
+    together = one_by_one(form(tuple(a + b for a, b in zip(found[0], other, strict=True))), name)["a"]
+    assert abs(together - apart) > 0.01
+
+
+@for_every_variant
+def test_the_search_ends_near_the_maximum(name):
+    """Two of four customers who meet a buy, and three of four who meet b; another meets both, and buys. The search for
+    the greatest likelihood ends where credit moves by less than a millionth of the conversions in a step; going on
+    moves it a little further.
+    """
+    met, bought = groups_of_four(a=2, b=3)
+    tables = ([*met, *touches("x", "0a 1b"), *touches("y", "9c")], [*bought, *outcomes("x", "4purchase")])
+    found = one_by_one(form(tables), name)
+    further = dataclasses.replace(VARIANTS[name].method, tolerance=1e-12, steps=10_000)
+    exact = {channel: row["conversions"] for channel, row in players(credit(form(tables), {"x": further}), "x").items()}
+    assert found == approx(exact, abs=0.01)
+    assert found != approx(exact, rel=1e-9, abs=1e-11)

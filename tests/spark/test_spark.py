@@ -135,6 +135,18 @@ def test_paths_tables_text_times_and_single_journeys(spark, engine, tmp_path):
     assert caught.value.key == "too_many_to_list"
 
 
+def test_methods_that_read_journeys_fetch_them_to_the_driver(spark, engine):
+    data = attrib.synth.generate(customers=60, seed=5)
+    frames = [to_spark(spark, frame) for frame in (data.touchpoints, data.outcomes)]
+    methods = [attrib.Linear(), attrib.AdditiveHazard(lag="7d", baseline=True), attrib.ShaoLi()]
+    there = attrib.credit(attrib.Journeys.from_events(*frames, engine=engine), methods, replicates=10)
+    local = attrib.Journeys.from_events(data.touchpoints, data.outcomes)
+    assert there.equals(attrib.credit(local, methods, replicates=10))
+    few = attrib.Journeys.from_events(*frames, engine=attrib.SparkEngine(spark, listing=10))
+    with pytest.raises(attrib.ResourceError, match="10 allowed"):
+        methods[1].credit(few)
+
+
 # what it takes, what it says, and jobs -----------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def data():

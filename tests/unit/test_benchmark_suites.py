@@ -12,6 +12,7 @@ from benchmarks import (
     measure,
     memory,
     profile,
+    replay,
     run,
     scoring,
     solve,
@@ -47,9 +48,11 @@ def here(monkeypatch):
             return {"parts": profile.one(*rest)}
         if module == "solve":
             return solve.one(solve.CASES[what], 1)
-        return {"tally": tally, "engines": engines, "scoring": scoring, "inputs": inputs}[module].one(*rest)
+        return {"tally": tally, "engines": engines, "scoring": scoring, "inputs": inputs, "replay": replay}[module].one(
+            *rest
+        )
 
-    for module in (run, memory, ingest, inputs, tally, profile, scoring, solve, engines):
+    for module in (run, memory, ingest, inputs, tally, profile, scoring, solve, engines, replay):
         monkeypatch.setattr(module, "measure", measured)
 
 
@@ -155,6 +158,13 @@ def test_scores_that_depend_on_the_other_customers_end_the_run(monkeypatch):
     monkeypatch.setitem(scoring.CASES, "bad", lambda _: lambda n: np.arange(n) / n)
     with pytest.raises(SystemExit, match="alone"):
         scoring.one("bad", 2 * scoring.ALONE, 1)
+
+
+def test_replay(here):
+    rows = replay.rows_of(SIZE, repeats=1)
+    assert [row["case"] for row in rows] == list(replay.CASES)
+    assert goals.WORLDS in replay.CASES
+    assert all(row["lives"] > SIZE for row in rows)
 
 
 def test_start_up(here):

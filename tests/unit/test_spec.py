@@ -17,7 +17,7 @@ JOURNEYS_KEYS = (
     "player, max_players, max_rejects"
 )
 
-TABLES = "allowed here: input, journeys, models, intervals, output, engine"
+TABLES = "allowed here: input, journeys, models, intervals, referral_adjusted, retention_adjusted, output, engine"
 
 SLIPS = {
     "a key of another spelling": (

@@ -152,12 +152,23 @@ def test_a_lifting_touch_brings_the_milestone_closer():
 
 
 def test_lifted_waiting_times_follow_their_hazard():
-    from attrib.synth.kernels import _consumed, _wait
+    from attrib.synth.living import consumed, wait
 
-    for base, lift, target in [(0.1, 0.0, 1.0), (0.1, 3.0, 0.4), (0.002, 12.0, 2.0), (5.0, 12.0, 1e-6)]:
-        wait = _wait(base, lift, 7.0, target)
-        assert _consumed(base, lift, 7.0, wait) == pytest.approx(target, rel=1e-6)
-    assert _wait(0.0, 1.0, 7.0, 1.0) == np.inf
+    fades = np.array([7.0, 2.0])
+    for base, lifts, target in [
+        (0.1, (0.0, 0.0), 1.0),
+        (0.1, (3.0, 0.0), 0.4),
+        (0.002, (12.0, 5.0), 2.0),
+        (5.0, (12.0, 0.5), 1e-6),
+        (0.3, (0.0, 8.0), 2.0),
+    ]:
+        amplitude = np.array([(9.0, 9.0), lifts])
+        found = wait(base, amplitude, 1, fades, target)
+        assert consumed(base, amplitude, 1, fades, found) == pytest.approx(target, rel=1e-6)
+        times = np.linspace(0, found, 20_001)
+        height = base * (1 + (np.array(lifts) * np.exp(-times[:, None] / fades)).sum(axis=1))
+        assert np.trapezoid(height, times) == pytest.approx(target, rel=1e-5)
+    assert wait(0.0, np.ones((2, 2)), 1, fades, 1.0) == np.inf
 
 
 def test_draws_are_uniform():
@@ -236,9 +247,12 @@ def test_the_order_of_channels_is_irrelevant(data):
     assert_frame_equal(replay.outcomes, data.outcomes.filter(pl.col("customer_id") < 1_000))
 
 
-def test_without_word_of_mouth_nobody_is_brought():
+def test_without_word_of_mouth_nobody_is_brought(data):
     replay = synth.generate(2_000, seed=1, off=frozenset({"word_of_mouth"}))
     assert replay.outcomes["referrer_id"].null_count() == replay.outcomes.height
+    # Whom nobody can bring any more does not come unaided instead.
+    lived = pl.concat([data.touchpoints["customer_id"], data.outcomes["customer_id"]])
+    assert replay.touchpoints["customer_id"].is_in(lived.implode()).all()
 
 
 # --- dirty rows -------------------------------------------------------------------------------------

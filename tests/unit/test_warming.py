@@ -78,3 +78,31 @@ def test_processes_that_compile_for_different_types_at_once_keep_their_code_apar
         for index in cache.rglob("*.nbi"):
             index.unlink()  # as one saw it who began before the other had saved
     assert len(list(cache.rglob("kernel.twice*.nbc"))) == 2  # numba by itself gives both the number 1
+
+
+RECORD = """
+    from typing import NamedTuple
+    from attrib.kernels._jit import jit
+    import numpy as np
+
+    class {name}(NamedTuple):
+        x: np.ndarray
+
+    @jit
+    def first(record):
+        return record.x[0]
+
+    def run():
+        return first({name}(np.array([3.0])))
+"""
+
+
+def test_an_index_of_types_that_are_gone_is_as_good_as_none(tmp_path):
+    """A record that an upgrade renamed: its compiled code names a class that no longer exists."""
+    cache = str(tmp_path / "cache")
+    for name in ("Old", "New"):
+        (tmp_path / "records.py").write_text(textwrap.dedent(RECORD.format(name=name)))
+        said = python(
+            "import records; print(records.run())", tmp_path, NUMBA_CACHE_DIR=cache, PYTHONDONTWRITEBYTECODE="1"
+        )
+        assert said == "3.0"

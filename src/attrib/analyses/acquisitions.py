@@ -19,7 +19,7 @@ from attrib.io.sources import MORE, open_table
 from attrib.io.text import clean
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.ragged import NEVER
-from attrib.schemas import CUSTOMER, VALUE, require_columns
+from attrib.schemas import CUSTOMER, RENAME, VALUE, require_columns
 from attrib.stages import StageModel
 from attrib.summing import touch_weights
 
@@ -217,15 +217,16 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
         ``bad_values``, ``values_missing``, ``missing_columns``, ``wrong_type``.
     """
     source = open_table(values, "values")
-    require_columns("values", source.schema, [CUSTOMER, VALUE])
-    if MORE in source.schema:
-        raise DataError("bad_values", "rows of values have more cells than columns", hint="quote cells with a comma")
-    rows = source.collect(source.frame.select(CUSTOMER, VALUE))
+    require_columns("values", source.schema, [CUSTOMER, VALUE], hint=RENAME)
+    more = [MORE] if MORE in source.schema else []
+    rows = source.collect(source.frame.select(CUSTOMER, VALUE, *more))
     ids = read_ids(rows[CUSTOMER], won.ids, "values")
     dtype = rows.schema[VALUE]
     if not (dtype.is_numeric() or dtype in (pl.String, pl.Null)):
         raise DataError("wrong_type", f"values: column {VALUE!r} is {dtype}, not a number", column=VALUE)
     numbers = rows[VALUE].cast(pl.Float64, strict=False)
+    if more:  # every CSV file has this column
+        _refuse(rows, rows[MORE].is_not_null(), "have more cells than columns")
     _refuse(rows, rows[CUSTOMER].is_null(), "have no customer_id")
     _refuse(rows, ~numbers.is_finite().fill_null(value=False), "have a value that is no finite number")
     _refuse(rows, ids.is_duplicated() & ids.is_not_null(), "name a customer more than once")

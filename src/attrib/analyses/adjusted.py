@@ -225,8 +225,10 @@ def retention_adjusted(
     method : Method
         What splits a journey: a rule, or ``Shapley(worth="conversions")``.
     values : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str or Path
-        ``customer_id`` and ``value``, the expected lifetime value (survival × margin, the acquisition's own included),
-        one row a customer.
+        ``customer_id`` and ``value``, one row a customer: the **whole** expected lifetime value, what was paid up to
+        now (the first purchase included) and what lies ahead. The tables of `attrib.lifecycle.lifetime_value` and
+        `attrib.lifecycle.contract_value` are such where ``customer_id`` and ``past`` were given; without ``past`` they
+        hold the residual value, and the credit would leave out what a customer has paid already.
     intervals : float or None
         Level of the intervals, or None for none; values are taken as known.
     replicates, seed : int
@@ -248,6 +250,11 @@ def retention_adjusted(
         ``values_missing`` where an acquired customer has no value; ``bad_values``; ``missing_columns``; ``wrong_type``.
     ResourceError
         ``too_many_rows`` where the replicates of all rows do not fit into memory.
+
+    Notes
+    -----
+    ``direct`` is what the orders say, in the unit of ``value``. Values after a margin are compared with it as they are:
+    multiply neither or both.
 
     References
     ----------

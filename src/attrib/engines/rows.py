@@ -36,8 +36,8 @@ FALLBACK = 1 << 30  # bytes, for engines that do not say how much they may hold
 class Codes:
     """What players and games are called in the credit table.
 
-    ``players``, ``games``: int64, row of the credit table's frame by code of the reader (players from 0; −1 for one that
-    is in no game); ``end``: the last instant of the data, in ticks.
+    ``players``, ``games``: int64, row of the credit table's frame by code of the reader (players from 0; −1 for one
+    that is in no game); ``end``: the last instant of the data, in ticks.
     """
 
     players: Ints
@@ -86,7 +86,9 @@ class Rows:
     def bucket(self, unit: int) -> Tables:
         """Tables of one bucket."""
         return {
-            name: {column: values[self.starts[name][unit] : self.starts[name][unit + 1]] for column, values in t.items()}
+            name: {
+                column: values[self.starts[name][unit] : self.starts[name][unit + 1]] for column, values in t.items()
+            }
             for name, t in self.tables.items()
         }
 
@@ -250,7 +252,9 @@ class _Store:
                 kind = pieces[0].dtype
                 whole = np.asarray(np.memmap(file, kind, "r")) if file.stat().st_size else np.empty(0, kind)
             tables.setdefault(name, {})[column] = whole
-        starts = {name: np.concatenate([[0], np.cumsum(counts)]).astype(np.int64) for name, counts in self._counts.items()}
+        starts = {
+            name: np.concatenate([[0], np.cumsum(counts)]).astype(np.int64) for name, counts in self._counts.items()
+        }
         return Rows(tables, starts, folder=self._folder)
 
 

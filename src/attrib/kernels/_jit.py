@@ -29,6 +29,14 @@ class _CacheFile(IndexDataCacheFile):  # type: ignore[misc]
     the same number, and a third then runs code for other types than its own.
     """
 
+    def _load_index(self) -> dict[Any, Any]:
+        """Read the index; one of an older version may name types that are gone, and is as good as none."""
+        try:
+            found: dict[Any, Any] = super()._load_index()
+        except Exception:  # noqa: BLE001 - unpickling can raise anything
+            return {}
+        return found
+
     def save(self, key: Any, data: Any) -> None:
         """Write the code first, then the index that names it; both are replaced whole."""
         digest = hashlib.sha256(self._dump((self._source_stamp, key))).hexdigest()[:24]

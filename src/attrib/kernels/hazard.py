@@ -36,8 +36,26 @@ def _share(low, high, players, ages, local, log_rate, omega, shortest, shares):
 
 @jit
 def expect(
-    first, last, weights, journeys, offsets, players, ages, conversions, values,
-    risks, risk_players, risk_ages, risk_counts, local, beta, omega, base, shortest, sums, rest,
+    first,
+    last,
+    weights,
+    journeys,
+    offsets,
+    players,
+    ages,
+    conversions,
+    values,
+    risks,
+    risk_players,
+    risk_ages,
+    risk_counts,
+    local,
+    beta,
+    omega,
+    base,
+    shortest,
+    sums,
+    rest,
 ):
     """Add up what one step of the algorithm needs, over the buckets ``first`` to ``last`` - 1.
 

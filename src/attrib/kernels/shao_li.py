@@ -14,7 +14,10 @@ from attrib.kernels._jit import jit
 
 @jit
 def contributions(offsets, players, pair_offsets, pairs, n, n_pairs, conversions, counted, value, out):
-    """Add up contributions by player; conversions, counted (with nulls), value float64 [R, E]; out float64 [R, n, 2]."""
+    """Add up contributions by player, to conversions and to value.
+
+    conversions, counted (with nulls), value float64 [R, E]; out float64 [R, n, 2].
+    """
     won, met = np.empty(n), np.empty(n)
     both_won, both_met = np.empty(n_pairs), np.empty(n_pairs)
     for r in range(conversions.shape[0]):

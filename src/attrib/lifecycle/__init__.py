@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from attrib.lifecycle.buying.purchases import purchase_summary, silence
     from attrib.lifecycle.classifying.classifier import ChurnClassifier
     from attrib.lifecycle.classifying.referral import ReferralLikelihood
+    from attrib.lifecycle.classifying.targets import referral_targets
     from attrib.lifecycle.contractual.episodes import time_varying_rows
-    from attrib.lifecycle.contractual.riskset import calibration_at, cumulative_incidence
+    from attrib.lifecycle.contractual.incidence import cumulative_incidence
+    from attrib.lifecycle.contractual.lifetime import contract_value
+    from attrib.lifecycle.contractual.riskset import calibration_at
     from attrib.lifecycle.contractual.survival import SurvivalChurn
     from attrib.lifecycle.grouping.personas import Personas
     from attrib.lifecycle.judging.drifting import drift
@@ -37,7 +40,8 @@ _HOMES = {
     "SavedModel": "saving.storage",
     "SurvivalChurn": "contractual.survival",
     "calibration_at": "contractual.riskset",
-    "cumulative_incidence": "contractual.riskset",
+    "contract_value": "contractual.lifetime",
+    "cumulative_incidence": "contractual.incidence",
     "decisions": "acting.deciding",
     "drift": "judging.drifting",
     "evaluate_classifier": "judging.evaluation",
@@ -49,6 +53,7 @@ _HOMES = {
     "open_model": "saving.storage",
     "policy_value": "acting.policy",
     "purchase_summary": "buying.purchases",
+    "referral_targets": "classifying.targets",
     "reliability": "judging.evaluation",
     "save": "saving.storage",
     "silence": "buying.purchases",
@@ -66,6 +71,7 @@ __all__ = [
     "SavedModel",
     "SurvivalChurn",
     "calibration_at",
+    "contract_value",
     "cumulative_incidence",
     "decisions",
     "drift",
@@ -78,6 +84,7 @@ __all__ = [
     "open_model",
     "policy_value",
     "purchase_summary",
+    "referral_targets",
     "reliability",
     "save",
     "silence",

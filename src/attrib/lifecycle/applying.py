@@ -6,27 +6,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import AttribWarning, DataError, SolveError, SpecError, warn
 from attrib.lifecycle import tables as rows_of
 from attrib.lifecycle.judging import groups
 from attrib.lifecycle.judging.drifting import drift
 from attrib.lifecycle.saving.storage import SavedModel
-from attrib.lifecycle.tables import EventTables, Rows
+from attrib.lifecycle.tables import Rows
 from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.events import Events
 from attrib.spec_models import OF_PURCHASES
 
+TENURE = "tenure"
+Floats = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The tables of a job file, what was read of them, and what identifies their files."""
+    """What was read of the tables of a job file, and what identifies their files.
 
-    tables: EventTables
+    ``own``: columns of the touchpoints that were read besides ours; ``duplicates``: whether they are kept.
+    """
+
     events: Events
+    own: tuple[str, ...] = ()
+    duplicates: str = "drop"
     inputs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -35,31 +44,110 @@ class Data:
         return rows_of.end_of(self.events)
 
 
+@dataclass(frozen=True, slots=True)
+class OfTenure:
+    """A survival model whose clock is the tenure, as one that knows of the time since the end of the gap only.
+
+    Who has tenure t at the date is under observation from t + gap on: S(later) is S(t + gap + later) / S(t + gap).
+    """
+
+    model: Any
+    gap: float
+    horizon: float
+
+    def predict_churn(self, features: pl.DataFrame, horizon: float) -> Floats:
+        """Probability to leave within a horizon after the gap, [n]."""
+        after = features[TENURE].to_numpy() + self.gap
+        chance: Floats = self.model.predict_churn(features.drop(TENURE), horizon, conditional_after=after)
+        return chance
+
+    def predict_survival(self, features: pl.DataFrame, times: Any) -> Floats:
+        """Probability to be there at times after the gap, [n, m]."""
+        furthest = max(times)  # warns of all that lies beyond what is known; once is enough
+        columns = []
+        for time in times:
+            with catch_warnings():
+                if time < furthest:
+                    simplefilter("ignore", AttribWarning)
+                columns.append(1.0 - self.predict_churn(features, float(time)))
+        return np.column_stack(columns)
+
+    def risk(self, features: pl.DataFrame) -> Floats:
+        """Rank customers by their probability to leave within the horizon, for tenure counts too; [n]."""
+        return self.predict_churn(features, self.horizon)
+
+
 def fit_to(
-    model: Any, kind: str, asked: dict[str, Any], data: Data
+    model: Any, kind: str, asked: dict[str, Any], data: Data, ask: Mapping[str, Any] | None = None
 ) -> tuple[rows_of.Dates, pl.DataFrame, dict[str, pl.DataFrame]]:
-    """Fit a model; what was found out (channels) is added to what was asked."""
+    """Fit a model; what was found out (channels) is added to what was asked.
+
+    ``ask``: how being asked to refer is told, see `attrib.spec_models.AskedSpec`.
+    """
+    rows_of.check_outcomes(data.events, asked)
     if kind in OF_PURCHASES:
-        held = timedelta(days=groups.days(asked["horizon"]))
-        day = data.end - held if asked["holdout"] else data.end + timedelta(microseconds=1)
-        day = day.replace(hour=0, minute=0, second=0, microsecond=0) if asked["holdout"] else day
-        histories = rows_of.purchases_at(data.tables, asked, day)
-        model.fit(*_history(kind, histories))
-        return rows_of.Dates((day,), (day,) if asked["holdout"] else ()), histories.drop(CUSTOMER), {}
+        return _fit_to_purchases(model, kind, asked, data)
     dates = rows_of.split_dates(asked, data.end, data.events.zone)
     survival, referral = kind == "survival_churn", kind == "referral_likelihood"
     rows = rows_of.rows_at(
-        data.tables, data.events, asked, dates.train, "survival" if survival else "train",
+        data.events, asked, dates.train, "survival" if survival else "train", duplicates=data.duplicates,
         end=dates.test[0] if survival and dates.test else None, referrals=referral and asked["target"] is None,
     )  # fmt: skip
     asked["channels"] = rows_of.channels_of(rows.features)
+    _check_labels(rows, asked, dates.train)
     if survival:
-        # all of them are still there after the gap: time runs from there
-        model.fit(rows.features, rows.labels["duration"] - groups.days(asked["gap"]), rows.labels["event"])
+        # all of them are still there after the gap: time runs from there, or has run since they came
+        features, gap = rows.features, groups.days(asked["gap"])
+        length, entry = rows.labels["duration"] - gap, None
+        if asked["clock"] == TENURE:
+            entry = features[TENURE] + gap
+            length, features = entry + length, features.drop(TENURE)
+        model.fit(features, length, rows.labels["event"], entry=entry)
         return dates, rows.features, {}
-    more = {"count": rows.labels["count"]} if "count" in rows.labels.columns else {}
+    more: dict[str, Any] = {}
+    if ask is not None:
+        rows, more["asked"], more["propensity"] = rows_of.treated(rows, data.events, data.own, asked, ask)
+    if "count" in rows.labels.columns:
+        # refunds may outweigh what was bought: the model takes what is left as nothing
+        more |= {"count": rows.labels["count"], "value": rows.labels["value_brought"].clip(0.0)}
     model.fit(rows.features, rows.labels["label"], customers=rows.keys[CUSTOMER], **more)
     return dates, rows.features, {} if model.leaks_ is None else {"leaks": model.leaks_}
+
+
+def _fit_to_purchases(
+    model: Any, kind: str, asked: dict[str, Any], data: Data
+) -> tuple[rows_of.Dates, pl.DataFrame, dict[str, pl.DataFrame]]:
+    day = rows_of.next_midnight(data.end)
+    if asked["holdout"]:
+        day = (data.end - timedelta(days=groups.days(asked["horizon"]))).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
+    histories = rows_of.purchases_at(data.events, asked, day)
+    try:
+        model.fit(*_history(kind, histories))
+    except SolveError as error:
+        again = int((histories["frequency"] > 0).sum())
+        text = f"{error.message}; of {histories.height:,} customers with {asked['target']!r}, {again:,} bought again"
+        hint = f"a longer history, or another target that recurs more often; {error.hint}"
+        raise SolveError(error.key, text, hint=hint) from error
+    return rows_of.Dates((day,), (day,) if asked["holdout"] else ()), histories.drop(CUSTOMER), {}
+
+
+def _check_labels(rows: Rows, asked: Mapping[str, Any], dates: Sequence[datetime]) -> None:
+    """Check that something happened, and not everywhere: otherwise estimators complain of columns nobody has seen."""
+    label = rows.labels["label" if "label" in rows.labels.columns else "event"]
+    if label.n_unique() > 1 or (label.name == "event" and label[0]):
+        return
+    what = "somebody brought by the customer (referrer_id)"
+    if asked["churn"] or asked["target"]:
+        what = " or ".join(f"{key} = {asked[key]!r}" for key in ("churn", "target") if asked[key])
+    at = f"{len(dates)} dates from {dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d}"
+    raise DataError(
+        "one_class",
+        f"{what}: {'all' if label[0] else 'none'} of {rows.keys.height:,} rows at {at} "
+        f"{'have' if label[0] else 'has'} it in the label window",
+        hint="other dates (at, every, dates), a longer horizon, or more data",
+    )
 
 
 def judge(
@@ -72,12 +160,21 @@ def judge(
     found: SavedModel | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Judge a model at dates; ``found`` adds the drift of features since it was trained."""
+    rows_of.check_outcomes(data.events, asked)
     if kind in OF_PURCHASES:
         return _judged_by_purchases(model, kind, asked, data, days[-1], replicates, found)
     referral = kind == "referral_likelihood" and asked["target"] is None
     purpose = "survival" if kind == "survival_churn" else "train"
-    rows = rows_of.rows_at(data.tables, data.events, asked, days, purpose, referrals=referral, groups=True)
-    tables = groups.judge(model, rows, asked, replicates)
+    rows = rows_of.rows_at(
+        data.events, asked, days, purpose, duplicates=data.duplicates, referrals=referral, groups=True
+    )
+    try:
+        tables = groups.judge(_on_clock(model, asked), rows, asked, replicates)
+    except DataError as error:
+        if error.key != "one_class":
+            raise
+        hint = "other dates, a longer horizon or more data; fit with test_dates = 0 holds nothing out"
+        raise DataError(error.key, error.message, hint=hint) from error
     return tables | (drift_of(found, rows.features) if found else {})
 
 
@@ -89,7 +186,7 @@ def _judged_by_purchases(
     until = day + timedelta(days=horizon)
     if until > data.end + timedelta(days=1):
         raise SpecError("bad_date", f"the horizon after {day} passes the end of the data", hint="an earlier date")
-    before, after = (rows_of.purchases_at(data.tables, asked, moment) for moment in (day, until))
+    before, after = (rows_of.purchases_at(data.events, asked, moment) for moment in (day, until))
     both = before.join(after, on=CUSTOMER, how="left", suffix="_then", maintain_order="left")
     bought = (both["frequency_then"] - both["frequency"]).to_numpy().astype(np.float64)
     expected = _expected(model, kind, before, asked)
@@ -120,26 +217,39 @@ def _expected(model: Any, kind: str, histories: pl.DataFrame, asked: Mapping[str
     return model.expected_purchases(groups.days(asked["horizon"]) / unit, *columns)
 
 
+def _on_clock(model: Any, asked: Mapping[str, Any]) -> Any:
+    """Make a model of tenure look like one of the time after the gap; others are that already."""
+    if asked.get("clock") != TENURE:
+        return model
+    return OfTenure(model, groups.days(asked["gap"]), groups.days(asked["horizon"]))
+
+
 def scores_of(
     found: SavedModel, kind: str, asked: dict[str, Any], data: Data, day: datetime
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Score customers as they stand at a date; their features come second."""
     model = found.model
     if kind in OF_PURCHASES:
-        features = rows_of.purchases_at(data.tables, asked, day)
+        features = rows_of.purchases_at(data.events, asked, day)
         columns = {"score": _expected(model, kind, features, asked)}
         if kind == "beta_geo_nbd":
             columns["p_alive"] = model.p_alive(*_history(kind, features))
         keys = features.select(CUSTOMER).with_columns(pl.lit(day, pl.Datetime("us")).alias(DATE))
         features = features.drop(CUSTOMER)
     else:
-        rows = rows_of.rows_at(data.tables, data.events, asked, [day], "score")
+        rows = rows_of.rows_at(data.events, asked, [day], "score", duplicates=data.duplicates)
         keys, features = rows.keys, rows.features
-        columns = {"score": groups.probability(model, Rows(keys, features, pl.DataFrame()), asked)}
+        timed = _on_clock(model, asked)
+        columns = {"score": groups.probability(timed, Rows(keys, features, pl.DataFrame()), asked)}
         if kind == "survival_churn":
-            columns["risk"] = np.broadcast_to(model.risk(features), (features.height,))
-        if kind == "referral_likelihood" and "count" in model.means_:
-            columns["expected_referrals"] = model.expected_referrals(features)
+            columns["risk"] = np.broadcast_to(timed.risk(features), (features.height,))
+        if kind == "referral_likelihood":
+            if "count" in model.means_:
+                columns["expected_referrals"] = model.expected_referrals(features)
+            if "value" in model.means_:
+                columns["expected_value"] = model.expected_value(features)
+            if model.meaning_ is not None:
+                columns |= model.uplift(features).to_dict()
     table = keys.with_columns(pl.Series(name, values) for name, values in columns.items())
     return table.with_columns(model=pl.lit(found.name), fingerprint=pl.lit(found.fingerprint)), features
 
@@ -147,9 +257,10 @@ def scores_of(
 def drift_of(found: SavedModel, features: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Compare features with those of training, where the model tells of them; warn of what has moved."""
     if found.profile is None:
+        warn("drift cannot be told: the model was saved without its training data (save(…, training_data=features))")
         return {}
     table = drift(found.profile, features)
-    strong = table.filter(~pl.col("level").is_in(["stable", "moderate"]))
+    strong = table.filter(~pl.col("level").is_in(["stable", "moderate"]), pl.col("note").is_null())  # clocks always do
     if strong.height:
         named = ", ".join(repr(name[:40]) for name in strong["feature"].head(5))
         more = f" and {strong.height - 5} more" if strong.height > 5 else ""

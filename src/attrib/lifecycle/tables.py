@@ -12,33 +12,21 @@ import polars as pl
 
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
-from attrib.io.sources import InlineOutcome
+from attrib.faults import nearest
 from attrib.lifecycle.buying.purchases import purchase_summary
-from attrib.schemas import CUSTOMER, DATE, STAGE
-from attrib.snapshots.asked import EPOCH, read_date
-from attrib.snapshots.events import AT, BROUGHT_BY, TOUCH, WHO, Events, read_events
-from attrib.snapshots.snapshot import first_referrals, snapshot
+from attrib.schemas import CUSTOMER, DATE, OUTCOME, STAGE, TIME, VALUE
+from attrib.snapshots.asked import EPOCH, SILENT, Wish
+from attrib.snapshots.events import AT, DONE, MONEY, OWN, TOUCH, WHO, Events
+from attrib.snapshots.referred import FROM, ROW, TO, brought, without_repeats
+from attrib.snapshots.snapshot import describe
+from attrib.values import read_date
 
-LABELS = ("label", "duration", "event", "count")
+LABELS = ("label", "duration", "event", "count", "value_brought")
 ACQUISITION = "acquisition_channel"
 GROUPS = (STAGE, ACQUISITION, "persona")
 _DAY = timedelta(days=1)
 _TOUCHES = "touches:"
-
-
-@dataclass(frozen=True, slots=True)
-class EventTables:
-    """Where the events of a job are, and how they are read."""
-
-    touchpoints: Any
-    outcomes: Any
-    columns: Mapping[str, Any] | None = None
-    max_rejects: float = 0.05
-    duplicates: str = "drop"
-
-    def events(self) -> Events:
-        """Read both tables."""
-        return read_events(self.touchpoints, self.outcomes, self.columns, (), self.max_rejects)
+_TOO_SHORT = "other dates (at), a shorter gap or horizon, or a longer history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +99,25 @@ def split_dates(asked: Mapping[str, Any], latest: datetime, zone: str | None = N
     return Dates(tuple(sorted(train)), tuple(sorted(test)))
 
 
+def start_of(events: Events) -> datetime:
+    """When the data start, on the clock of their time zone."""
+    return on_clock(EPOCH + timedelta(microseconds=events.earliest), events.zone)
+
+
 def end_of(events: Events) -> datetime:
     """When the data end, on the clock of their time zone."""
     return on_clock(EPOCH + timedelta(microseconds=events.latest), events.zone)
+
+
+def next_midnight(moment: datetime) -> datetime:
+    """Return the first midnight after a moment: of the last event, so that everything is known by then.
+
+    Examples
+    --------
+    >>> next_midnight(datetime(2024, 6, 30)), next_midnight(datetime(2024, 6, 30, 23, 59))
+    (datetime.datetime(2024, 7, 1, 0, 0), datetime.datetime(2024, 7, 1, 0, 0))
+    """
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
 
 
 def on_clock(moment: datetime, zone: str | None) -> datetime:
@@ -128,14 +132,34 @@ def label_end(asked: Mapping[str, Any], day: datetime) -> datetime:
     return day + _ahead(asked)
 
 
+def check_outcomes(events: Events, asked: Mapping[str, Any]) -> None:
+    """Check that the outcome that a model is about occurs: without it nothing can be learned, or judged.
+
+    Raises
+    ------
+    SpecError
+        ``unknown_outcome``, with the outcomes that occur.
+    """
+    found = events.names
+    for key in ("target", "churn"):
+        name = asked.get(key)
+        if name is None or name in found or (key == "churn" and name == SILENT):
+            continue
+        slip = nearest(name, found)
+        known = f"outcomes that occur: {', '.join(found) or 'none'}"
+        if key == "churn" and not slip:
+            known += '; where none ends the relation, churn = "silent" asks a churn_classifier who will do nothing more'
+        raise SpecError("unknown_outcome", f"{key} = {name!r}: no outcome of the data is called so{slip}", hint=known)
+
+
 def rows_at(
-    tables: EventTables,
     events: Events,
     asked: Mapping[str, Any],
     dates: Sequence[datetime],
     purpose: str,
     *,
     end: datetime | None = None,
+    duplicates: str = "drop",
     referrals: bool = False,
     groups: bool = False,
 ) -> Rows:
@@ -143,14 +167,15 @@ def rows_at(
 
     Parameters
     ----------
-    tables, events : EventTables, Events
-        The data, and what was read of them.
+    events : Events
+        Of the data, with the own columns that ``asked["features"]`` names first.
     asked : mapping
         ``[snapshot]``, and ``channels`` where a model fixes them.
     dates : sequence of datetime
     purpose : {"train", "survival", "score"}
     end : datetime, optional
         Later events are not looked at.
+    duplicates : {"drop", "keep"}
     referrals : bool
         Whether the label is the number of customers brought in the label window, by ``referrer_id``.
     groups : bool
@@ -164,13 +189,14 @@ def rows_at(
     keys = ("window", "gap", "horizon", "target", "churn", "active_only", "purchases", "stages", "max_channels")
     more = {name: asked[name] for name in (*keys, "features")} | {"channels": asked.get("channels")}
     known = None if end is None else [day for day in dates if day <= end]
-    table = snapshot(
-        tables.touchpoints, tables.outcomes, at=list(known or dates), purpose=purpose, end=end,
-        duplicates=tables.duplicates, columns=tables.columns, max_rejects=tables.max_rejects, **more,
-    )  # fmt: skip
+    wish = Wish.of(at=list(known or dates), purpose=purpose, end=end, duplicates=duplicates, **more)
+    table = describe(events.without_own(len(wish.features)), wish)
     if table.is_empty():
         named = ", ".join(day.isoformat(sep=" ") for day in list(dates)[:3])
-        raise DataError("no_rows", f"no customer can be looked at on {named}", hint="other dates, or a longer history")
+        span = f"the data reach from {start_of(events):%Y-%m-%d} to {end_of(events):%Y-%m-%d}"
+        if purpose == "train" and min(dates) + _ahead(asked) > (end or end_of(events)):
+            span += f", and labels look {_ahead(asked).days} days ahead (gap and horizon)"
+        raise DataError("no_rows", f"no customer can be looked at on {named}: {span}", hint=_TOO_SHORT)
     if referrals and purpose != "score":
         table = _with_referrals(table, events, asked)
     labels = [name for name in LABELS if name in table.columns and purpose != "score"]
@@ -185,16 +211,16 @@ def channels_of(features: pl.DataFrame) -> list[str]:
     return named[:-1]  # the last one is that of all others
 
 
-def purchases_at(tables: EventTables, asked: Mapping[str, Any], moment: datetime) -> pl.DataFrame:
+def purchases_at(events: Events, asked: Mapping[str, Any], moment: datetime) -> pl.DataFrame:
     """One row a customer who bought before a date: their history, see `purchase_summary`."""
-    if isinstance(tables.outcomes, InlineOutcome):
-        hint = "name a file of outcomes in [input]"
-        raise SpecError("bad_value", "models of purchases do not read flagged touchpoints", hint=hint)
-    columns = dict(tables.columns or {})
-    mine = columns.get("outcomes", {})
-    flat = {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, str)} | mine
     day: date = (moment - timedelta(microseconds=1)).date()
-    return purchase_summary(tables.outcomes, day, asked["unit"], asked["target"], flat or None)
+    bought = events.outcomes.select(
+        pl.col(WHO).cast(events.id_type).alias(CUSTOMER),
+        pl.col(AT).cast(pl.Datetime("us")).alias(TIME),
+        pl.col(DONE).cast(pl.String).alias(OUTCOME),
+        pl.col(MONEY).alias(VALUE),
+    )
+    return purchase_summary(bought, day, asked["unit"], asked["target"])
 
 
 def _ahead(asked: Mapping[str, Any]) -> timedelta:
@@ -202,22 +228,102 @@ def _ahead(asked: Mapping[str, Any]) -> timedelta:
 
 
 def _with_referrals(table: pl.DataFrame, events: Events, asked: Mapping[str, Any]) -> pl.DataFrame:
-    """Count whom each customer brought in the label window."""
-    if BROUGHT_BY not in events.outcomes.columns:
-        hint = "give the outcomes a column referrer_id, or name an outcome as target"
-        raise DataError("missing_columns", "outcomes has no referrer_id: nobody is known to refer", hint=hint)
-    brought = first_referrals(events.outcomes)
-    gap = (parse_duration(asked["gap"], "gap") or timedelta()) // timedelta(microseconds=1)
-    ahead = _ahead(asked) // timedelta(microseconds=1)
+    """Count whom each customer brought in the label window, and what those bought in it."""
+    microsecond = timedelta(microseconds=1)
+    gap = (parse_duration(asked["gap"], "gap") or timedelta()) // microsecond
     when = pl.col(DATE).dt.cast_time_unit("us").to_physical()
-    mine = brought.select(pl.col("by").cast(events.id_type).alias(CUSTOMER), AT)
-    pairs = table.select(CUSTOMER, DATE, start=when).join(mine, on=CUSTOMER)
-    inside = pairs.filter(pl.col(AT) > pl.col("start") + gap, pl.col(AT) <= pl.col("start") + ahead)
-    counts = inside.group_by(CUSTOMER, DATE).agg(pl.len().cast(pl.Int64).alias("count"))
-    joined = table.join(counts, on=[CUSTOMER, DATE], how="left", maintain_order="left")
-    return joined.with_columns(pl.col("count").fill_null(0)).with_columns(
-        (pl.col("count") > 0).cast(pl.Int8).alias("label")
-    )
+    windows = table.select(
+        pl.col(CUSTOMER).cast(events.outcomes.schema[WHO]).alias(WHO),
+        (when + gap).alias(FROM),
+        (when + _ahead(asked) // microsecond).alias(TO),
+    ).with_row_index(ROW)
+    found = brought(windows, without_repeats(events.outcomes), asked["purchases"])
+    amounts = windows.select(ROW).join(found, on=ROW, how="left", maintain_order="left").drop(ROW).fill_null(0)
+    amounts = amounts.rename({"value": "value_brought"})  # the snapshot has a value of its own
+    return table.hstack(amounts).with_columns((pl.col("count") > 0).cast(pl.Int8).alias("label"))
+
+
+def treated(
+    rows: Rows, events: Events, own: Sequence[str], asked: Mapping[str, Any], ask: Mapping[str, Any]
+) -> tuple[Rows, pl.Series, pl.Series | float | None]:
+    """Tell who was asked to refer from the date to the end of the gap, and with what chance.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows; those of dates at which nobody was asked, and of customers without a known chance, are left out.
+    events : Events
+    own : sequence of str
+        Columns of the touchpoints that were read as the callers' own.
+    asked, ask : mapping
+        ``[snapshot]`` and ``[asked]``.
+
+    Returns
+    -------
+    (rows, asked, propensity)
+        The last one None where ``[asked]`` names none.
+
+    Raises
+    ------
+    SpecError
+        ``unknown_name`` where what marks being asked does not occur.
+    DataError
+        ``nobody_asked`` at any of the dates; ``no_support`` where no customer has a known chance.
+    """
+    gap = (parse_duration(asked["gap"], "gap") or timedelta()) // timedelta(microseconds=1)
+    kind = next(name for name in ("channel", "interaction", "outcome") if ask[name] is not None)
+    column = {"channel": TOUCH, "outcome": DONE}.get(kind) or _own(own, "interaction")
+    source = events.outcomes if kind == "outcome" else events.touches
+    names = source[column].cast(pl.String).drop_nulls().unique().sort().to_list()
+    if ask[kind] not in names:
+        slip = nearest(ask[kind], names)
+        hint = f"found: {', '.join(names[:20]) or 'none'}"
+        raise SpecError("unknown_name", f"[asked] {kind} = {ask[kind]!r} does not occur{slip}", hint=hint)
+    asks = _known_ids(source.filter(pl.col(column).cast(pl.String) == ask[kind]), events).select(CUSTOMER, AT)
+    keys = rows.keys.with_row_index("row").with_columns(pl.col(DATE).dt.cast_time_unit("us").to_physical().alias("at"))
+    met = keys.join(asks, on=CUSTOMER).filter(pl.col(AT) >= pl.col("at"), pl.col(AT) <= pl.col("at") + gap)
+    keys = keys.with_columns(pl.col("row").is_in(met["row"].unique().to_list()).alias("asked"))
+    kept = pl.col("asked").any().over(DATE)
+    dates = keys.filter(kept)[DATE].n_unique()
+    if not dates:
+        when = f"it happened from {_day_of(asks, 'min')} to {_day_of(asks, 'max')}"
+        raise DataError(
+            "nobody_asked",
+            f"{kind} = {ask[kind]!r}: nobody was asked between a date of training and the end of its gap; {when}",
+            hint="name in at the dates when customers were asked, or lengthen the gap",
+        )
+    without = keys[DATE].n_unique() - dates
+    if without:
+        warn(f"{without} of {dates + without} dates are left out: nobody was asked from the date to the end of the gap")
+    chance = ask["propensity"]
+    if isinstance(chance, str):
+        told = _known_ids(events.touches, events).select(CUSTOMER, AT, pl.col(_own(own, chance)).alias("chance"))
+        told = told.drop_nulls().sort(AT)
+        keys = keys.with_columns((pl.col("at") + gap).alias("until")).sort("until")
+        keys = keys.join_asof(told, left_on="until", right_on=AT, by=CUSTOMER, check_sortedness=False).sort("row")
+        unknown = keys.filter(kept & pl.col("chance").is_null()).height
+        kept &= pl.col("chance").is_not_null()
+        if unknown:
+            warn(f"{unknown:,} rows are left out, for their {chance} is not known: of them nothing can be compared")
+    keys = keys.with_columns(kept.alias("kept"))
+    chosen = keys["kept"]
+    if not chosen.any():
+        raise DataError("no_support", f"no customer has a known {chance}", hint="check [asked] propensity")
+    rows = Rows(rows.keys.filter(chosen), rows.features.filter(chosen), rows.labels.filter(chosen))
+    keys = keys.filter(chosen)
+    return rows, keys["asked"], keys["chance"] if isinstance(chance, str) else chance
+
+
+def _own(own: Sequence[str], name: str) -> str:
+    return f"{OWN}{list(own).index(name)}"
+
+
+def _known_ids(frame: pl.DataFrame, events: Events) -> pl.DataFrame:
+    return frame.with_columns(pl.col(WHO).cast(events.id_type).alias(CUSTOMER))
+
+
+def _day_of(asks: pl.DataFrame, which: str) -> str:
+    return f"{EPOCH + timedelta(microseconds=int(getattr(asks[AT], which)())):%Y-%m-%d}"
 
 
 def _groups(table: pl.DataFrame, events: Events) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from types import MappingProxyType
 
 from attrib.methods.additive_hazard import AdditiveHazard
+from attrib.methods.bagged_logistic import BaggedLogistic
 from attrib.methods.base import Method, snake_case
 from attrib.methods.markov import Markov
 from attrib.methods.rules import CustomWeights, FirstTouch, LastNonDirect, LastTouch, Linear, PositionBased, TimeDecay
@@ -13,13 +14,14 @@ METHODS: MappingProxyType[str, type[Method]] = MappingProxyType({
     snake_case(method.__name__): method
     for method in (
         FirstTouch, LastTouch, LastNonDirect, Linear, PositionBased, TimeDecay, CustomWeights, Markov, Shapley,
-        ShaoLi, AdditiveHazard,
+        ShaoLi, BaggedLogistic, AdditiveHazard,
     )
 })  # fmt: skip
 
 __all__ = [
     "METHODS",
     "AdditiveHazard",
+    "BaggedLogistic",
     "CustomWeights",
     "FirstTouch",
     "LastNonDirect",

@@ -162,19 +162,16 @@ class AdditiveHazard(Method):
                     f"{self.label}: no maximum of the likelihood after {self.steps:,} steps "
                     f"(the last one moved credit by {whole.moved:.1e} of the conversions)"
                 )
-        done = 0
 
         def again(w: Floats) -> Fit:
-            nonlocal done
-            found = whole if (w == 1).all() else fit(game, w, start=whole)
-            done += 1
-            progress(done / len(weights))
-            return found
+            return whole if (w == 1).all() else fit(game, w, start=whole)
 
-        if len(weights) == 1 or threads == 1:
-            return [again(w) for w in weights]
+        found = []
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(again, weights))
+            for one in pool.map(again, weights) if len(weights) > 1 else map(again, weights):
+                found.append(one)
+                progress(len(found) / len(weights))
+        return found
 
     def fitted(self, journeys: HasTallies) -> pl.DataFrame:
         """Strength and fading of every player, and how well the model fits.

@@ -80,17 +80,13 @@ class Credits:
     @property
     def first(self) -> Credits:
         """The first replicate."""
-        return Credits(*(None if part is None else part[0] for part in astuple(self)))
+        parts = (getattr(self, f.name) for f in fields(self))
+        return Credits(*(part if part is None else part[0] for part in parts))  # type: ignore[arg-type]
 
     @property
     def left(self) -> list[tuple[Floats, Floats]]:
         """Conversions and value of the baseline; nothing without one."""
         return [] if self.baseline is None or self.baseline_value is None else [(self.baseline, self.baseline_value)]
-
-
-def astuple(credit: Credits) -> tuple[Any, ...]:
-    """The arrays of a credit, not copied."""
-    return tuple(getattr(credit, f.name) for f in fields(credit))
 
 
 class Draw(Protocol):
@@ -267,6 +263,11 @@ def touch_rule_of(method: Any) -> RuleSums:
             hint="use a rule, or Shapley(worth='conversions')",
         )
     return rule
+
+
+def has_touch_rule(method: Method) -> bool:
+    """Whether the method has shares of each journey, so that :func:`touch_rule_of` finds a rule."""
+    return method._touch_rule() is not None  # noqa: SLF001 - methods and their base share it
 
 
 def observe(method: Method, tallies: Tallies, cells: Cells) -> Credits:

@@ -30,8 +30,11 @@ PACKED = 62  # bits of a number that holds player, game and age
 
 @dataclass(frozen=True, slots=True)
 class Exposures:
-    """Tables ``journeys`` (game, length, conversions, value), ``touches`` of these, in order (player, age in days),
-    ``risks`` of other touches (game, player, age, count), and ``spans``: journeys watched (game, days).
+    """The rows of a hazard model.
+
+    Tables ``journeys`` (those that convert: game, length, conversions, value), their ``touches`` in order (player,
+    age), ``risks``: other touches (game, player, age, count), and ``spans``: how long journeys were watched (game,
+    days).
     """
 
     method: str  # whom an error names

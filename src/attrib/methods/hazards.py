@@ -22,6 +22,7 @@ BLOCK = 16  # buckets summed in one go: fixed, so that threads change no digit
 RESOLUTION = 1 / 24  # days: shorter times are taken for so long, or a conversion at a touch would settle everything
 LARGEST_STEP = 4.0  # of the acceleration at first; it grows as steps succeed
 GROWTH = 4.0
+AWAY = 0.01  # from 0, as a part of where a search of one's own would begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def _rows_of(rows: Rows, table: str, number: int) -> Ints:
     """Rows of a game in each bucket: within a bucket, tables are in the order of games."""
     if table not in rows.memo:
         games, starts = rows.tables[table]["game"], rows.starts[table]
-        most = int(games.max(initial=0)) + 2
+        most = int(games.max(initial=0)) + 3  # the last game with rows, an empty one, and its end
         unit = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         rows.memo[table] = np.searchsorted(
             unit * most + games, np.arange(len(starts) - 1)[:, None] * most + np.arange(most)[None, :]
@@ -76,8 +77,8 @@ def _rows_of(rows: Rows, table: str, number: int) -> Ints:
 class Fit:
     """A maximum: by player ``strength`` (β, conversions a touch), ``omega`` (a day), ``credit``, ``value``.
 
-    ``base``: constant hazard, a day; ``left`` and ``left_value``: what it is credited with; ``moved``: largest change of
-    credit in the last step, as a part of the conversions.
+    ``base``: constant hazard, a day; ``left`` and ``left_value``: what it is credited with; ``moved``: largest change
+    of credit in the last step, as a part of the conversions.
     """
 
     strength: Floats
@@ -143,7 +144,9 @@ def maximise(
         How blocks of buckets are worked through.
     """
     look = _Looking(game, weights, slowest, fastest, map_)
-    first = look.first(baseline=baseline) if start is None else (start.strength, start.omega, start.base)
+    first = look.first(baseline=baseline)
+    if start is not None:  # near it, but not at 0: no step would lead away from there
+        first = np.maximum(start.strength, AWAY * first[0]), start.omega, max(start.base, AWAY * first[2])
     at, done, moved, cap = look.at(*first), 1, np.inf, LARGEST_STEP
     whole = float(at.rest[3])
     while whole > 0 and done < steps:
@@ -247,7 +250,7 @@ def _values(at: _Point) -> tuple[Floats, Floats, Floats]:
 
 
 def _bend(a: Floats, b: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
-    """Where a way of two steps begins, its first step, and how the second differs: logarithms, 0 where there is none."""
+    """Where a way of two steps begins, its first step, how the second differs: logarithms, 0 where there is none."""
     some = c > 0
     x, y, z = (np.log(np.where(some, part, 1.0)) for part in (a, b, c))
     return x, y - x, z - 2 * y + x

@@ -82,7 +82,16 @@ def _contributions(game: RateGame) -> Floats:
     pair_offsets, pairs, n_pairs = _pairs(game)
     out = np.zeros((len(game.conversions), game.n, 2))
     shao_li.contributions(
-        game.offsets, game.players, pair_offsets, pairs, game.n, n_pairs, game.conversions, game.counted, game.value, out
+        game.offsets,
+        game.players,
+        pair_offsets,
+        pairs,
+        game.n,
+        n_pairs,
+        game.conversions,
+        game.counted,
+        game.value,
+        out,
     )
     return out
 

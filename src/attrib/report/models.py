@@ -31,7 +31,7 @@ def outcome_parts(
     for name, heading, table in _shown(tables):
         yield Text()
         rows = table.head(_MOST) if name != "metrics" else table
-        yield from frame_tables(_spelled(rows), heading, table.columns, width)
+        yield from frame_tables(spelled(rows), heading, table.columns, width)
         if rows.height < table.height:
             yield Text(f"… and {table.height - rows.height:,} more rows")
     if files:
@@ -65,7 +65,7 @@ def _shown(tables: Mapping[str, pl.DataFrame]) -> Iterator[tuple[str, str, pl.Da
         yield "scores", "the first scores", tables["scores"].drop("model", "fingerprint").head(5)
 
 
-def _spelled(table: pl.DataFrame) -> pl.DataFrame:
+def spelled(table: pl.DataFrame) -> pl.DataFrame:
     """Write numbers with three digits after the point, as metrics are."""
     kinds = {name: kind for name, kind in table.schema.items() if kind.is_float()}
     return table.with_columns(

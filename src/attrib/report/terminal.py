@@ -121,10 +121,12 @@ def credit_tables(credit: pl.DataFrame, manifest: Manifest, width: int = MAX_WID
         yield Text()
     if len(games) > MAX_GAMES:
         yield Text(f"… and {len(games) - MAX_GAMES:,} more tables in credit.parquet")
-    yield Text(caption(manifest, several=credit["method"].n_unique() > 1), style="dim")
+    kinds = credit["kind"].unique().to_list()
+    several = credit["method"].n_unique() > 1
+    yield Text(caption(manifest, several=several, baseline="baseline" in kinds), style="dim")
 
 
-def caption(manifest: Manifest, *, several: bool = False) -> str:
+def caption(manifest: Manifest, *, several: bool = False, baseline: bool = False) -> str:
     """Say in words what the numbers of a run estimate, and what the brackets hold.
 
     Returns
@@ -146,6 +148,8 @@ def caption(manifest: Manifest, *, several: bool = False) -> str:
     else:
         what = target
     lines = f"Conversions: {what}. Unattributed: no touch in the window before them."
+    if baseline:
+        lines = f"{lines} Baseline: what a model leaves to no channel."
     if several:
         lines = f"{lines} Cells: share of the conversions in %, as each method credits it."
     if manifest.intervals is None:

@@ -3,18 +3,75 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from attrib.arguments import check_choice, distinct_names
 from attrib.durations import in_ticks, parse_duration
 from attrib.errors import SpecError
 from attrib.stages import StageModel, resolve_stages
+from attrib.values import DATES, read_date, whole_number
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICRO = 1_000_000  # ticks of a second
-DATES = 'write dates such as "2024-06-01", datetime.date or datetime.datetime'
+SILENT = "silent"
+PURPOSES = ("train", "survival", "score")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The arguments of `attrib.snapshot` but the tables, checked: lengths of time in microseconds, dates in order.
+
+    ``kind`` and ``outcome`` are those of `attrib.snapshots.labels.Question`; ``drop``: whether duplicates are dropped.
+    """
+
+    kind: str
+    outcome: str | None
+    purpose: str
+    window: int
+    gap: int
+    horizon: int
+    dates: tuple[dt.datetime, ...]
+    end: dt.datetime | None
+    model: StageModel | None
+    features: tuple[str, ...]
+    purchases: tuple[str, ...]
+    channels: tuple[str, ...] | None
+    max_channels: int
+    active_only: bool
+    drop: bool
+
+    @classmethod
+    def of(
+        cls, *, at: Any, window: Any, gap: Any, horizon: Any, target: Any, churn: Any, purpose: Any, end: Any,
+        active_only: bool, purchases: Any, stages: Any, channels: Any, max_channels: Any, features: Any,
+        duplicates: Any,
+    ) -> Self:  # fmt: skip
+        """Check them; see `attrib.snapshot` for what they mean and for the errors."""
+        check_choice("purpose", purpose, PURPOSES)
+        check_choice("duplicates", duplicates, ("drop", "keep"))
+        kind, outcome = check_question(target, churn, purpose)
+        back, pause, ahead = check_durations(window, gap, horizon)
+        return cls(
+            kind=kind,
+            outcome=outcome,
+            purpose=purpose,
+            window=back,
+            gap=pause,
+            horizon=ahead,
+            dates=tuple(check_dates(at)),
+            end=None if end is None else read_date(end, "end"),
+            model=check_model(stages),
+            features=distinct_names("features", features),
+            purchases=distinct_names("purchases", purchases, "outcomes"),
+            channels=None if channels is None else distinct_names("channels", channels, "channels"),
+            max_channels=whole_number("max_channels", max_channels, 0, key="bad_value"),
+            active_only=active_only,
+            drop=duplicates == "drop",
+        )
 
 
 def check_question(target: Any, churn: Any, purpose: str) -> tuple[str, str | None]:
@@ -28,10 +85,10 @@ def check_question(target: Any, churn: Any, purpose: str) -> tuple[str, str | No
     for name, value in (("target", target), ("churn", churn)):
         if value is not None and (not isinstance(value, str) or not value.strip()):
             raise SpecError("bad_value", f"{name} = {value!r} is not the name of an outcome")
-    if churn is not None and churn != "silent" and target is not None:
+    if churn is not None and churn != SILENT and target is not None:
         hint = 'ask for one label at a time; target goes together with churn="silent" only'
         raise SpecError("bad_value", f"target = {target!r} and churn = {churn!r} are two labels", hint=hint)
-    kind = "silent" if churn == "silent" else "churn" if churn else "target" if target else "none"
+    kind = "silent" if churn == SILENT else "churn" if churn else "target" if target else "none"
     if purpose == "survival" and kind in ("silent", "none"):
         reason = "silence has no moment at which it happens" if kind == "silent" else "there is no target and no churn"
         hint = "name the outcome whose time is asked for: target or churn"
@@ -66,23 +123,6 @@ def check_dates(at: Any) -> list[dt.datetime]:
     if len(set(dates)) < len(dates):
         raise SpecError("bad_date", "at names a date twice")
     return sorted(dates)
-
-
-def read_date(value: Any, name: str) -> dt.datetime:
-    """Read a date, a datetime or an ISO text; a date counts as midnight."""
-    read = value
-    try:
-        if isinstance(value, str):
-            read = dt.datetime.fromisoformat(value.strip())
-        elif isinstance(value, np.datetime64):
-            read = value.astype("datetime64[us]").item()
-    except ValueError:
-        read = None
-    if isinstance(read, dt.date) and not isinstance(read, dt.datetime):
-        read = dt.datetime.combine(read, dt.time())
-    if not isinstance(read, dt.datetime) or read != read:  # noqa: PLR0124 - pandas' NaT is a datetime, of a kind
-        raise SpecError("bad_date", f"{name} = {value!r} is not a date", hint=DATES)
-    return read
 
 
 def in_micro(date: dt.datetime, zone: str | None, name: str) -> int:

@@ -49,6 +49,21 @@ class Events:
         """Those that an expression over ``who`` and ``t`` holds for."""
         return replace(self, touches=self.touches.filter(rows), outcomes=self.outcomes.filter(rows))
 
+    def without_own(self, after: int) -> Events:
+        """Leave out the caller's columns after the first so many."""
+        more = [name for name in self.touches.columns if name.startswith(OWN) and int(name.removeprefix(OWN)) >= after]
+        return replace(self, touches=self.touches.drop(more))
+
+    @property
+    def names(self) -> list[str]:
+        """Outcomes that occur, in order."""
+        return self.outcomes[DONE].cast(pl.String).unique().sort().to_list()
+
+    @property
+    def earliest(self) -> int:
+        """The earliest time of either table, in microseconds since 1970."""
+        return min(int(frame[AT].min()) for frame in (self.touches, self.outcomes) if frame.height)  # type: ignore[arg-type]
+
     @property
     def latest(self) -> int:
         """The latest time of either table, in microseconds since 1970."""

@@ -10,8 +10,6 @@ from attrib.snapshots.events import AT, DONE, WHO
 from attrib.snapshots.features import DAY
 from attrib.snapshots.timeline import Timeline
 
-PURPOSES = ("train", "survival", "score")
-
 
 @dataclass(frozen=True, slots=True)
 class Question:

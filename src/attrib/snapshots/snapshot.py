@@ -9,17 +9,17 @@ from typing import Any
 
 import polars as pl
 
-from attrib.arguments import check_choice, check_limits, distinct_names
-from attrib.errors import warn
+from attrib.arguments import check_limits
+from attrib.errors import SpecError, warn
 from attrib.faults import nearest
 from attrib.schemas import CUSTOMER, DATE
-from attrib.snapshots.asked import check_dates, check_durations, check_model, check_question, in_micro, read_date
-from attrib.snapshots.events import AT, BROUGHT_BY, DONE, MONEY, SCORE, TOUCH, WHO, Events, read_events, warn_of_future
+from attrib.snapshots.asked import Wish, in_micro
+from attrib.snapshots.events import AT, BROUGHT_BY, SCORE, TOUCH, WHO, Events, read_events, warn_of_future
 from attrib.snapshots.features import Recipe, features_at, name_of_rest
-from attrib.snapshots.labels import PURPOSES, Question, answer
+from attrib.snapshots.labels import Question, answer
+from attrib.snapshots.referred import first_referrals
 from attrib.snapshots.timeline import lay_out
 from attrib.stages import StageModel
-from attrib.values import whole_number
 
 AT_ONCE = 4_000_000  # events laid out at a time: less than 1 GB, and no slower than more
 
@@ -107,7 +107,8 @@ def snapshot(
     ------
     SpecError
         ``bad_value``, ``bad_duration``, ``bad_date``, ``bad_stages``, ``mixed_zones`` for arguments that are not what
-        they must be.
+        they must be; ``unknown_outcome`` for a `target` or `churn` that no outcome is called, while one is spelled
+        nearly so (else a warning: all labels are alike then).
     DataError
         For tables that cannot be read; ``no_rows`` if there is no event in either.
     RejectedError
@@ -132,39 +133,44 @@ def snapshot(
     >>> table.select("customer_id", "recency", "frequency", "touches:ad", "channel_mix", "label").rows()
     [(1, 5.0, 0, 1, 'cross', 1), (2, 1.0, 1, 1, 'single', 0)]
     """
-    check_choice("purpose", purpose, PURPOSES)
-    check_choice("duplicates", duplicates, ("drop", "keep"))
-    kind, outcome = check_question(target, churn, purpose)
-    back, pause, ahead = check_durations(window, gap, horizon)
-    dates, last = check_dates(at), None if end is None else read_date(end, "end")
-    model = check_model(stages)
-    own = distinct_names("features", features)
-    bought = distinct_names("purchases", purchases, "outcomes")
-    fixed = None if channels is None else distinct_names("channels", channels, "channels")
-    whole_number("max_channels", max_channels, 0, key="bad_value")
+    wish = Wish.of(
+        at=at, window=window, gap=gap, horizon=horizon, target=target, churn=churn, purpose=purpose, end=end,
+        active_only=active_only, purchases=purchases, stages=stages, channels=channels, max_channels=max_channels,
+        features=features, duplicates=duplicates,
+    )  # fmt: skip
     _, allowed = check_limits(1, max_rejects)
-    events = read_events(touchpoints, outcomes, columns, own, allowed)
-    ticks = {in_micro(moment, events.zone, "at"): moment for moment in dates}
-    until = events.latest if last is None else in_micro(last, events.zone, "end")
-    question = Question(kind, outcome, purpose, back, pause, ahead, until)
-    if last is None:
+    return describe(read_events(touchpoints, outcomes, columns, wish.features, allowed), wish)
+
+
+def describe(events: Events, wish: Wish) -> pl.DataFrame:
+    """Carry a wish out on events that have been read, with the wish's own columns; see `snapshot`.
+
+    Raises
+    ------
+    SpecError
+        ``mixed_zones``; ``unknown_outcome``.
+    """
+    ticks = {in_micro(moment, events.zone, "at"): moment for moment in wish.dates}
+    until = events.latest if wish.end is None else in_micro(wish.end, events.zone, "end")
+    question = Question(wish.kind, wish.outcome, wish.purpose, wish.window, wish.gap, wish.horizon, until)
+    _check_names(events, wish)
+    if wish.end is None:
         warn_of_future(until)
     else:
         events = events.only(pl.col(AT) <= until)
-    _warn_of_names(events, {"target" if kind == "target" else "churn": outcome} if outcome else {}, bought)
-    named = _most_used(events.touches, min(ticks), max_channels) if fixed is None else fixed
+    named = _most_used(events.touches, min(ticks), wish.max_channels) if wish.channels is None else wish.channels
     recipe = Recipe(
-        window=back,
+        window=wish.window,
         channels=named,
         rest=name_of_rest(named),
-        purchases=bought,
-        own=own,
-        stages=() if model is None else model.names,
+        purchases=wish.purchases,
+        own=wish.features,
+        stages=() if wish.model is None else wish.model.names,
         satisfaction=SCORE in events.touches.columns,
         referrals=BROUGHT_BY in events.outcomes.columns,
     )
     _warn_of_open([moment for tick, moment in ticks.items() if question.is_open(tick)], len(ticks), question)
-    tables = _tables(events, ticks, model, recipe, question, drop=duplicates == "drop", active_only=active_only)
+    tables = _tables(events, ticks, wish.model, recipe, question, drop=wish.drop, active_only=wish.active_only)
     return pl.concat([_finish(tables.pop(tick), tick, events) for tick in ticks])
 
 
@@ -209,31 +215,30 @@ def _tables(
     return tables
 
 
-def first_referrals(outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Who was brought (``who``), by whom (``by``) and when: a customer's first outcome that names somebody else."""
-    if BROUGHT_BY not in outcomes.columns:
-        return pl.DataFrame()
-    code = pl.col(WHO).to_physical()
-    named = outcomes.filter(pl.col(BROUGHT_BY).is_not_null() & (pl.col(BROUGHT_BY) != pl.col(WHO)))
-    named = named.sort(code, AT, DONE, MONEY, pl.col(BROUGHT_BY).cast(pl.String), maintain_order=True)
-    return named.filter(code.is_first_distinct()).select(WHO, AT, pl.col(BROUGHT_BY).alias("by"))
-
-
 def _most_used(touches: pl.DataFrame, before: int, most: int) -> tuple[str, ...]:
     """Channels by their touches before the earliest date: what came later must not choose the columns."""
     counts = touches.filter(pl.col(AT) < before).group_by(pl.col(TOUCH).cast(pl.String)).len()
     return tuple(counts.sort([-pl.col("len").cast(pl.Int64), pl.col(TOUCH)])[TOUCH].head(most))
 
 
-def _warn_of_names(events: Events, asked: Mapping[str, str], purchases: Sequence[str]) -> None:
-    """Say where an outcome that is asked for never occurs: a misspelt one makes all labels alike."""
-    found = events.outcomes[DONE].cast(pl.String).unique().sort().to_list()
-    for name, outcome in asked.items():
-        if outcome not in found:
-            known = ", ".join(found) or "none"
-            warn(f"{name}: no outcome is called {outcome!r}{nearest(outcome, found)}; found: {known}")
-    if found and not set(purchases) & set(found):
-        warn(f"purchases: no outcome is called {' or '.join(map(repr, purchases))}; found: {', '.join(found)}")
+def _check_names(events: Events, wish: Wish) -> None:
+    """Refuse a misspelt outcome, which would make all labels alike; tell of one that just does not occur.
+
+    What is close to a name that occurs is a slip, unless nothing is labelled: where customers are scored in small
+    batches, an outcome may be missing by rights.
+    """
+    found = events.names
+    if wish.outcome is not None and wish.outcome not in found:
+        about = "target" if wish.kind in ("target", "silent") else "churn"
+        slip = nearest(wish.outcome, found)
+        text = f"{about}: no outcome is called {wish.outcome!r}{slip}"
+        if slip and wish.purpose != "score":
+            raise SpecError("unknown_outcome", text, hint=f"outcomes that occur: {', '.join(found)}")
+        warn(f"{text}; found: {', '.join(found) or 'none'}")
+    if found and not set(wish.purchases) & set(found):
+        slip = nearest(wish.purchases[0], found) if wish.purchases else ""
+        named = " or ".join(map(repr, wish.purchases))
+        warn(f"purchases: no outcome is called {named}{slip}; found: {', '.join(found)}")
 
 
 def _warn_of_open(open_dates: Sequence[datetime], dates: int, question: Question) -> None:

@@ -6,14 +6,17 @@ intent, purchase, second purchase and referral: those of the preset ``five``.
 
 from __future__ import annotations
 
+import difflib
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from attrib.errors import SpecError
 from attrib.synth.later import REFERRAL, REFERRAL_ASK, Later
+from attrib.synth.mechanisms import OUTCOMES as _OUTCOMES
+from attrib.synth.mechanisms import Follows, Induces, Observation, Pair, number
 
 STAGES = ("awareness", "consideration", "decision", "loyalty", "advocacy")
-OUTCOMES = ("visit", "intent", "purchase", "referral")
+OUTCOMES = _OUTCOMES
 WORD_OF_MOUTH = "word_of_mouth"
 
 PerStage = tuple[float, float, float, float, float]
@@ -47,6 +50,26 @@ class Channel:
     satisfies : float, optional
         Satisfaction (-1 ... 1) around which a touch that a customer feels redraws theirs; None: a touch leaves it
         as it is. Read with `Population.later` alone.
+    carryover : float, optional
+        Days after which this channel's lift has faded to 1/e; None: those of `Population.carryover`.
+    wearout : float, default 0
+        How a customer tires of the channel: the lift of a touch is divided by ``1 + wearout * stock``, where the stock
+        counts the customer's earlier touches of it, each faded by the carry-over (ad-stock).
+    drift : float, default 1
+        How the effect changes: the lift is multiplied by ``drift ** years`` since the start of the data; 0.5: it
+        halves within a year.
+    months : tuple of twelve floats, optional
+        Factors of the exposure, January first.
+    induces : tuple of Induces
+        Channels of which a touch brings further touches.
+    follows : tuple of Follows
+        Outcomes after which this channel reaches the customer more often.
+    seen : float, default 1
+        Share of the touches that reach the log. This and the next two change the log alone, never what happens.
+    consent : bool, default False
+        True: touches are logged only of customers who consent, see `Observation.refuses`.
+    login : bool, default False
+        True: touches are always logged under the customer's own id, see `Observation.linked`.
 
     Examples
     --------
@@ -64,6 +87,15 @@ class Channel:
     clicks: float = 0.0
     cost: float = 0.0
     satisfies: float | None = None
+    carryover: float | None = None
+    wearout: float = 0.0
+    drift: float = 1.0
+    months: tuple[float, ...] | None = None
+    induces: tuple[Induces, ...] = ()
+    follows: tuple[Follows, ...] = ()
+    seen: float = 1.0
+    consent: bool = False
+    login: bool = False
 
     def __post_init__(self) -> None:
         for label in ("exposure", "lift"):
@@ -82,13 +114,37 @@ class Channel:
                 hint="give a name, a share of clicks between 0 and 1 and a cost of at least 0",
                 channel=self.name,
             )
-        if self.satisfies is not None and not -1 <= self.satisfies <= 1:
-            raise SpecError(
-                "bad_channel",
-                f"channel {self.name!r}: satisfies is {self.satisfies!r}",
-                hint="give a number from -1 to 1, or None",
-                channel=self.name,
-            )
+        signed = {name: getattr(self, name) for name in ("intent", "digital")}
+        rules = {
+            **{name: (number(x) and abs(x) <= 20, "a number from -20 to 20") for name, x in signed.items()},
+            "satisfies": (self.satisfies is None or -1 <= self.satisfies <= 1, "a number from -1 to 1, or None"),
+            "carryover": (
+                self.carryover is None or (number(self.carryover) and self.carryover > 0),
+                "a positive number of days, or None",
+            ),
+            "wearout": (number(self.wearout) and self.wearout >= 0, "a number of at least 0"),
+            "drift": (number(self.drift) and 1e-3 <= self.drift <= 1e3, "a factor from 0.001 to 1000"),
+            "months": (_cycle(self.months, 12), "twelve numbers of at least 0, not all 0, or None"),
+            "seen": (number(self.seen) and 0 <= self.seen <= 1, "a share from 0 to 1"),
+            "induces": (_all(self.induces, Induces), "a tuple of attrib.synth.Induces"),
+            "follows": (_all(self.follows, Follows), "a tuple of attrib.synth.Follows"),
+        }
+        for name, (right, wanted) in rules.items():
+            if not right:
+                raise SpecError(
+                    "bad_channel",
+                    f"channel {self.name!r}: {name} is {getattr(self, name)!r}",
+                    hint=f"give {wanted}",
+                    channel=self.name,
+                )
+
+
+def _cycle(factors: tuple[float, ...] | None, size: int) -> bool:
+    return factors is None or (len(factors) == size and all(number(x) and x >= 0 for x in factors) and sum(factors) > 0)
+
+
+def _all(records: tuple[object, ...], kind: type) -> bool:
+    return isinstance(records, tuple) and all(isinstance(record, kind) for record in records)
 
 
 # Upper-funnel channels lift awareness, search and comparison the decision, email and app loyalty.
@@ -228,7 +284,22 @@ class Population:
         between customers.
     later : Later, optional
         How customers live on after the first purchase: satisfied or not, they buy again, refer others and leave.
-        Without one they buy and refer at the organic hazards of the last two stages, and never leave.
+        Without one they buy and refer at the organic hazards of the last two stages, and never leave. With one, of the
+        mechanisms below only `week` and `observation` go on after the first purchase.
+    wander : float, default 0
+        Share of the variance of latent intent that does not last: that part is redrawn at exponential times, so that
+        the same customer is now in the mood to buy, now not.
+    wander_days : float, default 30
+        Mean days between such redraws.
+    months : tuple of twelve floats, optional
+        Factors of all organic hazards, January first: demand through the year.
+    week : tuple of seven floats, optional
+        How busy each weekday is, Monday first, in any unit: time itself runs faster on busy days, for touches and
+        outcomes alike, and each week takes as long as ever. The days after the last whole week are even.
+    pairs : tuple of Pair
+        Synergy, substitution and order effects between two channels.
+    observation : Observation
+        What the log sees.
 
     Examples
     --------
@@ -254,6 +325,12 @@ class Population:
     recruits: float = 0.15
     revenue: tuple[float, float] = (48.0, 0.7)
     later: Later | None = None
+    wander: float = 0.0
+    wander_days: float = 30.0
+    months: tuple[float, ...] | None = None
+    week: tuple[float, ...] | None = None
+    pairs: tuple[Pair, ...] = ()
+    observation: Observation = field(default_factory=Observation)
 
     def __post_init__(self) -> None:
         names = [channel.name for channel in self.channels]
@@ -282,12 +359,58 @@ class Population:
             "revenue": self.revenue[0] > 0 and self.revenue[1] >= 0,
             "later": self.later is None
             or (isinstance(self.later, Later) and not {REFERRAL, REFERRAL_ASK} & set(names)),
+            "wander": number(self.wander) and 0 <= self.wander <= 1,
+            "wander_days": number(self.wander_days) and self.wander_days > 0,
+            "months": _cycle(self.months, 12),
+            "week": _cycle(self.week, 7),
+            "pairs": _all(self.pairs, Pair),
+            "observation": isinstance(self.observation, Observation),
         }
-        for field in fields(self):
-            if not rules.get(field.name, True):
+        for each in fields(self):
+            if not rules.get(each.name, True):
                 raise SpecError(
                     "bad_population",
-                    f"{field.name} is {getattr(self, field.name)!r}",
+                    f"{each.name} is {getattr(self, each.name)!r}",
                     hint="see the docstring of attrib.synth.Population for its range",
-                    parameter=field.name,
+                    parameter=each.name,
+                )
+        self._check_relations(names)
+
+    def _check_relations(self, names: list[str]) -> None:
+        """Channels that others name must be there, and none may induce itself."""
+        for kind, effects in (("induces", "channel"), ("follows", "outcome")):
+            for channel in self.channels:
+                causes = [getattr(effect, effects) for effect in getattr(channel, kind)]
+                if len(set(causes)) < len(causes):
+                    raise SpecError(
+                        "bad_population",
+                        f"channel {channel.name!r} {kind} the same twice: {', '.join(causes)}",
+                        hint="give one boost for each",
+                        parameter=kind,
+                    )
+        named = {"Pair": [name for pair in self.pairs for name in (pair.first, pair.second)]}
+        named["Induces"] = [effect.channel for channel in self.channels for effect in channel.induces]
+        for kind, mentioned in named.items():
+            for name in mentioned:
+                if name not in names:
+                    near = difflib.get_close_matches(name, names, n=1)
+                    raise SpecError(
+                        "bad_population",
+                        f"{kind} names the channel {name!r}, which there is not",
+                        hint=f"did you mean {near[0]!r}?" if near else f"channels: {', '.join(names)}",
+                        parameter=kind,
+                    )
+        followers = {channel.name: {effect.channel for effect in channel.induces} for channel in self.channels}
+        for name in names:
+            reached: set[str] = set()
+            ahead = set(followers[name])
+            while ahead:
+                reached |= ahead
+                ahead = {further for one in ahead for further in followers[one]} - reached
+            if name in reached:
+                raise SpecError(
+                    "bad_population",
+                    f"channel {name!r} induces itself, directly or by others: its touches could grow without end",
+                    hint="break the circle",
+                    parameter="Induces",
                 )

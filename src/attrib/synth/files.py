@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attrib.synth.records import Events
+    from attrib.synth.scenarios import Scenario
 
 Progress = Callable[[str, float, float | None], None]
 
 TABLES: tuple[Table, Table] = ("touchpoints", "outcomes")
 TRUTHS = ("truth", "forest")
+IDENTITIES = "identities"
 _BATCH = 50_000
 _PILOT = 20_000
 _SORTED_ROWS = 6_000_000  # rows that the shuffle sorts at once: about 60 bytes each, twice
@@ -68,11 +71,13 @@ def write(
     shuffle: bool = False,
     dirty: float = 0.0,
     start: datetime = START,
-    days: int = 365,
+    days: int | None = None,
     ids: Ids = "integer",
     campaign: bool = False,
     population: Population | None = None,
+    scenario: Scenario | str | os.PathLike[str] | None = None,
     off: frozenset[str] = frozenset(),
+    observed: bool = True,
     truth_at: Moment | Sequence[Moment] | None = None,
     gap: str | timedelta = "7d",
     horizon: str | timedelta = "90d",
@@ -89,8 +94,9 @@ def write(
     ----------
     customers : int or None
         How many; None with `touchpoints`.
-    seed, dirty, start, days, ids, campaign, population, off, threads
-        As in `generate`; the rows are the same.
+    seed, dirty, start, days, ids, campaign, population, scenario, off, observed, threads
+        As in `generate`; the rows are the same. Where one person has several ids, ``identities.parquet`` tells whose
+        they are; it is held in memory.
     out : path
         The folder; created where absent.
     touchpoints : int, optional
@@ -115,7 +121,7 @@ def write(
     -------
     dict of str to pathlib.Path
         The files, or the folders, ``"touchpoints"`` and ``"outcomes"``; with `truth_at` also ``"truth"`` and
-        ``"forest"``.
+        ``"forest"``; ``"identities"`` where one person has several ids.
 
     Raises
     ------
@@ -133,7 +139,10 @@ def write(
     ...     sorted(path.name for path in files["touchpoints"].iterdir())
     ['part-0000.parquet', 'part-0001.parquet']
     """
-    recipe = Recipe(seed, dirty, start, days, ids, campaign, population or Population(), frozenset(off))
+    recipe = Recipe.of(
+        seed, population, scenario, days, dirty=dirty, start=start, ids=ids, campaign=campaign, off=frozenset(off),
+        observed=observed,
+    )  # fmt: skip
     if (customers is None) == (touchpoints is None):
         raise SpecError(
             "bad_argument",
@@ -142,7 +151,7 @@ def write(
             argument="customers",
         )
     check_counts(customers if touchpoints is None else touchpoints, threads=threads)
-    question = None if truth_at is None else Question.ask(recipe, truth_at, gap, horizon, ahead)
+    question = None if truth_at is None else Question.ask(recipe, truth_at, gap, horizon, ahead, "truth_at")
     if parts is not None and (isinstance(parts, bool) or not isinstance(parts, int) or not 1 <= parts <= _MOST_PARTS):
         hint = f"give a whole number from 1 to {_MOST_PARTS}"
         raise SpecError("bad_argument", f"parts is {parts!r}", hint=hint, argument="parts")
@@ -152,7 +161,8 @@ def write(
     job = _Job(recipe, customers, threads, progress, hold=rows["outcomes"] <= _HOLD_ROWS)
     folder = Path(out)
     targets: dict[str, Path] = {table: folder / (f"{table}.parquet" if parts == 1 else table) for table in TABLES}
-    truths = {} if question is None else {name: folder / f"{name}.parquet" for name in TRUTHS}
+    more = (*(TRUTHS if question else ()), *((IDENTITIES,) if recipe.fragments else ()))
+    truths = {name: folder / f"{name}.parquet" for name in more}
     temporary: dict[str, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -219,6 +229,12 @@ def _truths(job: _Job, question: Question | None) -> Iterator[tuple[str, pl.Data
     if question is not None:
         known = told(job.recipe, job.customers, question, job.threads, job.progress)
         yield from zip(TRUTHS, (known.customers, known.forest), strict=True)
+    if job.recipe.fragments:
+
+        def work(first: int, count: int) -> pl.DataFrame:
+            return job.recipe.identities(job.recipe.simulate(first, count))
+
+        yield IDENTITIES, pl.concat([work(0, 0), *ordered(work, job.customers, _BATCH, job.threads)])
 
 
 def _write_table(job: _Job, table: Table, parts: int, ranges: int, place: Path, spill: Path) -> None:
@@ -318,7 +334,7 @@ def _check_places(folder: Path, targets: Mapping[str, Path], truths: Mapping[str
     """The same of all tables; and refuse to leave the truth of other events beside these."""
     for table, target in targets.items():
         _check_place(folder, table, target)
-    for name in TRUTHS:
+    for name in (*TRUTHS, IDENTITIES):
         place = folder / f"{name}.parquet"
         if place.is_dir() or (place.exists() and name not in truths):
             raise SpecError(
@@ -348,7 +364,11 @@ def _put(temporary: Path, target: Path) -> None:
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        for _ in range(50):  # after an interrupt, a thread may still be writing its last part
+            shutil.rmtree(path, ignore_errors=True)
+            if not path.exists():
+                return
+            time.sleep(0.02)
     else:
         path.unlink(missing_ok=True)
 
@@ -376,7 +396,7 @@ def _temporary(target: Path) -> Path:
 def _sweep(folder: Path) -> None:
     """Remove what killed runs on this machine left behind, and nothing else."""
     host = f"{socket.gethostname()}-"
-    for name in (name for table in (*TABLES, *TRUTHS) for name in (table, f"{table}.parquet")):
+    for name in (name for table in (*TABLES, *TRUTHS, IDENTITIES) for name in (table, f"{table}.parquet")):
         for path in folder.glob(f".{name}.{host}*.attrib-tmp"):
             process = path.name.removeprefix(f".{name}.{host}").split("-", 1)[0]
             if path.name not in _live and process.isdigit() and not _alive(int(process)):

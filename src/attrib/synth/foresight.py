@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrib.kernels._jit import jit
-from attrib.synth.kernels import born, clock, day_of, mean_revenue, person, revenue, told, whole_life
+from attrib.synth.clocks import by_week, clock, day_of, from_week
+from attrib.synth.kernels import born, mean_revenue, revenue, told, whole_life
 from attrib.synth.lasting import Lasting, first_level, hazard, lasting, satisfaction
+from attrib.synth.living import person
 from attrib.synth.random import customer_key
 from attrib.synth.records import LEVELS, NOT_YET, PURCHASE, REFERRAL, Params, new_life
 
@@ -157,7 +159,9 @@ def foresee(
     C, D = p.lift.shape[0], dates.size
     days, near, end, marks = np.empty(D), np.empty(D), np.empty(D), np.empty(D, np.int64)
     for j in range(D):
-        days[j], near[j], end[j] = day_of(dates[j]), day_of(dates[j] + gap), day_of(dates[j] + gap + horizon)
+        days[j] = from_week(day_of(dates[j]), p.week, p.days)
+        near[j] = from_week(day_of(dates[j] + gap), p.week, p.days)
+        end[j] = from_week(day_of(dates[j] + gap + horizon), p.week, p.days)
     life = new_life()
     customer, date = np.empty(count * D, np.int64), np.empty(count * D, np.int64)
     alive, numbers = np.empty(count * D, np.bool_), np.empty((count * D, 11))
@@ -179,14 +183,14 @@ def foresee(
                     start = life.time[i]
                     spent[B] = 0.0
                     expected[B] = revenue(key, life.draw[i], p)
-                    acquired[B] = clock(start)
+                    acquired[B] = clock(by_week(start, p.week, p.days))
                     referrals[B] = 0
                 spent[B] += revenue(key, life.draw[i], p)
             elif life.process[i] == C + REFERRAL:
                 referrals[B] += 1
         if math.isnan(start):
             continue
-        advocate, z, w = person(key, p)
+        advocate, z, w = person(key, p.advocates)
         me = lasting(key, advocate, z, w, p)
         worth = mean_revenue(key, p)
         expected[B] += worth * _purchases(start, start, ahead, me, p)[first_level(key, me, p)]

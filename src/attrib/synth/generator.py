@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 import polars as pl
 
 from attrib.errors import SpecError
-from attrib.synth.config import OUTCOMES, WORD_OF_MOUTH, Population
+from attrib.synth.config import OUTCOMES, Population
 from attrib.synth.dirty import EMPTY_CUSTOMER, OUTCOME_FAULTS, TOUCHPOINT_FAULTS, choose, spoil
 from attrib.synth.later import CANCEL, REFERRAL, REFERRAL_ASK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attrib.synth.records import Events, LastingParams, Params
+    from attrib.synth.records import Events, Params
+    from attrib.synth.scenarios import Scenario
 
 Table = Literal["touchpoints", "outcomes"]
 Ids = Literal["integer", "string"]
@@ -44,6 +44,10 @@ class Synthetic:
     outcomes : polars.DataFrame
         ``customer_id``, ``timestamp``, ``outcome``, ``value`` (revenue of a purchase, else 0),
         ``referrer_id`` (who brought the customer; null: nobody), in order of customer and time.
+    identities : polars.DataFrame or None
+        Where customers have several ids (`Observation.linked` below 1): ``customer_id`` and ``person_id``, one row for
+        each id in the tables, in order of person and id. The rows of the tables are then in order of person, id and
+        time, and the person's own id is the ``person_id``. None: each customer has one id.
 
     Examples
     --------
@@ -53,6 +57,7 @@ class Synthetic:
 
     touchpoints: pl.DataFrame
     outcomes: pl.DataFrame
+    identities: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Recipe:
     campaign: bool = False
     population: Population = field(default_factory=Population)
     off: frozenset[str] = frozenset()
+    observed: bool = True
 
     def __post_init__(self) -> None:
         names = [channel.name for channel in self.population.channels]
@@ -90,85 +96,36 @@ class Recipe:
         faults = TOUCHPOINT_FAULTS if table == "touchpoints" else OUTCOME_FAULTS
         return (*faults, EMPTY_CUSTOMER) if self.ids == "string" else faults
 
+    @classmethod
+    def of(
+        cls,
+        seed: int,
+        population: Population | None,
+        scenario: Scenario | str | os.PathLike[str] | None,
+        days: int | None,
+        **others: Any,
+    ) -> Recipe:
+        """Recipe of what a user asked for: a market of their own, or a scenario with the length of its data."""
+        if scenario is None:
+            return cls(seed, population=population or Population(), days=365 if days is None else days, **others)
+        if population is not None:
+            hint = "give one of the two; scenario(...).population can be changed by dataclasses.replace"
+            raise SpecError("bad_argument", "both scenario and population are given", hint=hint, argument="scenario")
+        from attrib.synth.scenarios import resolve
+
+        found = resolve(scenario)
+        return cls(seed, population=found.population, days=found.days if days is None else days, **others)
+
+    @property
+    def fragments(self) -> bool:
+        """Whether one person can have several ids."""
+        return self.observed and self.population.observation.fragments
+
     def params(self) -> Params:
         """Arrays for the kernel; a channel that is off keeps its place and reaches nobody."""
-        from attrib.synth.random import process_key
-        from attrib.synth.records import REFERRAL as REFERRAL_CODE
-        from attrib.synth.records import Params
+        from attrib.synth.packing import pack
 
-        population = self.population
-        channels = population.channels
-        names = [channel.name for channel in channels]
-
-        def column(name: str) -> NDArray[np.float64]:
-            return np.array([getattr(channel, name) for channel in channels], np.float64)
-
-        lift = column("lift")
-        on = np.array([name not in self.off for name in names])
-        organic = np.array(population.organic, np.float64)
-        if population.later is not None:
-            organic[:, REFERRAL_CODE] = 0  # before the first purchase nobody refers, after it `Later` says how often
-        keys = [f"channel:{name}" for name in names] + [f"outcome:{name}" for name in OUTCOMES]
-        return Params(
-            exposure=column("exposure") / 30.0 * on[:, None],
-            lift=lift,
-            intent=column("intent"),
-            digital=column("digital"),
-            clicks=column("clicks"),
-            cost=column("cost"),
-            lifts=np.any(lift > 0, axis=1),
-            keys=np.array([process_key(key) for key in keys], np.uint64),
-            organic=organic,
-            word_of_mouth=names.index(WORD_OF_MOUTH) if WORD_OF_MOUTH in names else -1,
-            carryover=float(population.carryover),
-            saturation=float(population.saturation),
-            window=float(population.window),
-            dormant=float(population.dormant),
-            log_hazard=float(population.intent),
-            advocates=float(population.advocates),
-            enthusiasm=float(population.enthusiasm),
-            recruits=0.0 if self.off & {WORD_OF_MOUTH, REFERRAL} else float(population.recruits),
-            median=float(population.revenue[0]),
-            spread=float(population.revenue[1]),
-            days=float(self.days),
-            later=self._later(),
-        )
-
-    def _later(self) -> LastingParams:
-        from attrib.synth.later import Later
-        from attrib.synth.records import LastingParams
-
-        population = self.population
-        later = population.later or Later()
-        asked = 0.0 if REFERRAL_ASK in self.off else later.asked
-        means = [channel.satisfies for channel in population.channels]
-        return LastingParams(
-            on=population.later is not None,
-            contract=later.contract,
-            scale=float(later.scale),
-            shape=float(later.shape),
-            frailty=float(later.frailty),
-            loyal=float(later.loyal),
-            rate_shape=float(later.repeat[0]),
-            rate_days=float(later.repeat[1]),
-            drop_a=float(later.dropout[0]),
-            drop_b=float(later.dropout[1]),
-            felt=float(later.felt),
-            mood=float(later.mood),
-            swing=float(later.swing),
-            keeps=float(later.keeps),
-            surveyed=float(later.surveyed),
-            refers=float(later.refers),
-            delight=float(later.delight),
-            asked=math.log(asked / (1 - asked)) if 0 < asked < 1 else math.copysign(math.inf, asked - 0.5),
-            ask_bias=float(later.ask_bias),
-            ask_every=float(later.ask_every or math.inf),
-            ask_lift=float(later.ask_lift),
-            ask_memory=float(later.ask_memory),
-            untold=float(later.untold),
-            others=1.0 / max(1.0, population.enthusiasm),
-            satisfies=np.array([math.nan if mean is None else mean for mean in means], np.float64),
-        )
+        return pack(self.population, self.off, self.start, self.days, observed=self.observed)
 
     def simulate(self, first: int, count: int) -> Events:
         """Events of the customers first, ..., first + count - 1."""
@@ -235,6 +192,14 @@ class Recipe:
         if distinct.size and distinct[0] < 0:
             strings[0] = None
         return pl.Series(name, strings, pl.String).gather(inverse)
+
+    def identities(self, events: Events) -> pl.DataFrame:
+        """The ids in these events, and whose they are, in order of person and id."""
+        from attrib.synth.observing import DEVICE
+
+        ids = np.unique(np.concatenate([events.customer, events.outcome_customer]))
+        ids = ids[np.argsort(ids % DEVICE, kind="stable")]
+        return pl.DataFrame([self.ids_of("customer_id", ids), self.ids_of("person_id", ids % DEVICE)])
 
     def _touchpoints(self, events: Events, pick: Callable[[NDArray[Any]], NDArray[Any]]) -> pl.DataFrame:
         channels = self.population.channels
@@ -316,18 +281,20 @@ def batches(
     *,
     dirty: float = 0.0,
     start: datetime = START,
-    days: int = 365,
+    days: int | None = None,
     ids: Ids = "integer",
     campaign: bool = False,
     population: Population | None = None,
+    scenario: Scenario | str | os.PathLike[str] | None = None,
     off: frozenset[str] = frozenset(),
+    observed: bool = True,
     threads: int | None = None,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Generate customers in consecutive batches, in bounded memory.
 
     Parameters
     ----------
-    customers, seed, dirty, start, days, ids, campaign, population, off, threads
+    customers, seed, dirty, start, days, ids, campaign, population, scenario, off, observed, threads
         As in `generate`.
     batch : int, default 100_000
         Customers per batch; memory is about that of (threads + 1) batches. Has no influence on the events.
@@ -343,12 +310,21 @@ def batches(
     [True, True]
     """
     check_counts(customers, batch, threads)
-    recipe = Recipe(seed, dirty, start, days, ids, campaign, population or Population(), frozenset(off))
+    recipe = Recipe.of(
+        seed, population, scenario, days, dirty=dirty, start=start, ids=ids, campaign=campaign, off=frozenset(off),
+        observed=observed,
+    )  # fmt: skip
+    return (frames[:2] for frames in _frames(recipe, customers, batch, threads))
 
-    def work(first: int, count: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+
+def _frames(
+    recipe: Recipe, customers: int, batch: int, threads: int | None
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame | None]]:
+    def work(first: int, count: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame | None]:
         events = recipe.simulate(first, count)
         touchpoints = recipe.frame(events, "touchpoints", *recipe.rows(events, "touchpoints")[:2])
-        return touchpoints, recipe.frame(events, "outcomes", *recipe.rows(events, "outcomes")[:2])
+        outcomes = recipe.frame(events, "outcomes", *recipe.rows(events, "outcomes")[:2])
+        return touchpoints, outcomes, recipe.identities(events) if recipe.fragments else None
 
     return ordered(work, customers, batch, threads)
 
@@ -359,11 +335,13 @@ def generate(
     *,
     dirty: float = 0.0,
     start: datetime = START,
-    days: int = 365,
+    days: int | None = None,
     ids: Ids = "integer",
     campaign: bool = False,
     population: Population | None = None,
+    scenario: Scenario | str | os.PathLike[str] | None = None,
     off: frozenset[str] = frozenset(),
+    observed: bool = True,
     threads: int | None = None,
 ) -> Synthetic:
     """Generate the events of some customers.
@@ -382,8 +360,8 @@ def generate(
         value; a timestamp a century ahead; an exact duplicate. Outcomes then carry an ``event_id``.
     start : datetime
         Beginning of the data, without time zone.
-    days : int, default 365
-        Length of the data.
+    days : int, optional
+        Length of the data; by default 365, or what the scenario says.
     ids : {"integer", "string"}
         Type of ``customer_id`` and ``referrer_id``: the number, or 36 characters like a UUID, which
         sort as the numbers do.
@@ -391,21 +369,27 @@ def generate(
         Add the column ``campaign`` to the touchpoints: four a channel, one a quarter of the data.
     population : Population, optional
         The market; by default twelve channels.
+    scenario : Scenario, str or path, optional
+        In place of `population`: a `Scenario`, the name of a preset (see `SCENARIOS`) or the path of a TOML file.
     off : frozenset of str
         Channels that reach nobody; all other random draws stay as they are. Without
-        ``word_of_mouth`` no customer is brought by a referral.
+        ``word_of_mouth`` those whom only a referral brings never come.
+    observed : bool, default True
+        False: all true events, each under the customer's own id and at its own time, whatever the log would see of
+        them (`Population.observation`, `Channel.seen`).
     threads : int, optional
         By default one a core. Has no influence on the events.
 
     Returns
     -------
     Synthetic
-        Frames ``touchpoints`` and ``outcomes``.
+        Frames ``touchpoints`` and ``outcomes``; ``identities`` where one person has several ids.
 
     Raises
     ------
     SpecError
-        ``bad_argument`` for numbers out of range or unknown channels.
+        ``bad_argument`` for numbers out of range or unknown channels; ``unknown_scenario``, and the errors of
+        `attrib.synth.scenario`.
 
     Examples
     --------
@@ -415,21 +399,13 @@ def generate(
     >>> sorted(data.outcomes["outcome"].unique())
     ['intent', 'purchase', 'referral', 'visit']
     """
-    check_counts(customers)
-    pairs = list(
-        batches(
-            max(customers, 1),
-            seed,
-            dirty=dirty,
-            start=start,
-            days=days,
-            ids=ids,
-            campaign=campaign,
-            population=population,
-            off=off,
-            threads=threads,
-        )
-    )
-    touchpoints, outcomes = (pl.concat(frames, rechunk=True) for frames in zip(*pairs, strict=True))
+    check_counts(customers, threads=threads)
+    recipe = Recipe.of(
+        seed, population, scenario, days, dirty=dirty, start=start, ids=ids, campaign=campaign, off=frozenset(off),
+        observed=observed,
+    )  # fmt: skip
+    parts = zip(*_frames(recipe, max(customers, 1), 100_000, threads), strict=True)
+    frames = [None if part[0] is None else pl.concat(cast(Any, part), rechunk=True) for part in parts]
     # Nobody: the columns of somebody.
-    return Synthetic(touchpoints, outcomes) if customers else Synthetic(touchpoints.clear(), outcomes.clear())
+    frames = frames if customers else [None if frame is None else frame.clear() for frame in frames]
+    return Synthetic(*cast(Any, frames))

@@ -116,8 +116,8 @@ def lasting(key: np.uint64, advocate: bool, z: float, w: float, p: Params) -> La
     levels = np.zeros(LEVELS)
     redraw = 0.0
     for k in range(C):
-        touch[k] = p.exposure[k, LOYALTY] * math.exp(p.intent[k] * z + p.digital[k] * w)
-        mean[k] = q.satisfies[k] + mood
+        touch[k] = p.exposure[k, LOYALTY] * math.exp(p.traits[k].intent * z + p.traits[k].digital * w)
+        mean[k] = p.traits[k].satisfies + mood
         if not math.isnan(mean[k]):
             felt = q.felt * touch[k]
             redraw += felt

@@ -22,6 +22,35 @@ LEVELS = 5
 LOYALTY, ADVOCACY = 3, 4
 DAY_US = 86_400_000_000
 
+# A channel as a record; see `Channel`.
+TRAITS = np.dtype(
+    [
+        ("intent", np.float64),
+        ("digital", np.float64),
+        ("clicks", np.float64),
+        ("cost", np.float64),
+        ("satisfies", np.float64),  # nan: a touch changes nothing
+        ("wearout", np.float64),
+        ("drift", np.float64),  # of the logarithm, a day
+        ("seen", np.float64),
+        ("fade", np.int64),  # index of the lift's fading time
+        ("lifts", np.bool_),  # does a touch move anything?
+        ("modified", np.bool_),  # does its lift depend on more than the stage?
+        ("boosts", np.bool_),  # does it induce touches?
+        ("consent", np.bool_),
+        ("login", np.bool_),
+    ],
+    align=True,
+)
+# What a touch of a channel, or an outcome, does to (another) channel.
+LINKS = np.dtype(
+    [
+        ("boost", np.float64),  # added to its exposure rate, in multiples of the base
+        ("fade", np.int64),  # index of the fading time of that
+        ("pair", np.float64),  # factor of its own lift right after a touch of the other; 1: none
+    ]
+)
+
 
 class LastingParams(NamedTuple):
     """A `Later` as numbers; see there. Without one, `on` is false and nothing else is read."""
@@ -50,40 +79,57 @@ class LastingParams(NamedTuple):
     ask_memory: float
     untold: float
     others: float  # how readily a recruit takes for referrer one who is no advocate, an advocate being 1
-    satisfies: NDArray[np.float64]  # C: mean satisfaction after a touch; nan: a touch changes nothing
+
+
+class LogParams(NamedTuple):
+    """An `Observation` as numbers; see there. If not `on`, all events are seen as they are."""
+
+    on: bool
+    refuses: float
+    delay: float
+    devices: float
+    linked: float
+    cookie_days: float
 
 
 class Params(NamedTuple):
-    """A population as arrays, in the order of its channels."""
+    """A population as arrays, in the order of its channels; few of them, since each costs time in every call."""
 
     exposure: NDArray[np.float64]  # C, S: touches per day
+    # C, S: false: touches that come in this stage do not happen, and the channel's others stay where they are.
+    # Only up to where `later` begins; exposure 0 takes all touches of a channel away.
+    reaches: NDArray[np.bool_]
     lift: NDArray[np.float64]  # C, S
-    intent: NDArray[np.float64]  # C
-    digital: NDArray[np.float64]  # C
-    clicks: NDArray[np.float64]  # C
-    cost: NDArray[np.float64]  # C
-    lifts: NDArray[np.bool_]  # C: does a touch move anything?
+    traits: NDArray[np.void]  # C: see TRAITS
+    links: NDArray[np.void]  # K, C: see LINKS
     keys: NDArray[np.uint64]  # C + M
     organic: NDArray[np.float64]  # S, M: per day
     word_of_mouth: int  # index of the channel by which recruits come; -1: without a touch
-    carryover: float
+    fades: NDArray[np.float64]  # F: distinct fading times in days, of lifts and boosts
+    season: NDArray[np.float64]  # E, K + 1: factors of the base in each season, and the day it ends (inf: never)
+    week: NDArray[np.float64]  # 8: days of market time by the end of each day of a week; empty: even
     saturation: float
     window: float
     dormant: float
     log_hazard: float
     advocates: float
     enthusiasm: float
-    recruits: float  # 0 where word of mouth is switched off
+    recruits: float
+    brings: bool  # false where word of mouth is switched off: recruits never come
     median: float
     spread: float
     days: float
+    boosts: bool  # does anything induce touches?
+    wander: float
+    wander_days: float
     later: LastingParams
+    log: LogParams
 
 
 class Events(NamedTuple):
-    """Touches and outcomes of consecutive customers, each in order of customer and time."""
+    """Touches and outcomes of consecutive customers, each in order of customer, id and time."""
 
-    customer: NDArray[np.int64]
+    customer: NDArray[np.int64]  # the id: see `attrib.synth.observing`
     time: NDArray[np.int64]  # microseconds since the start, whole milliseconds
     channel: NDArray[np.uint8]  # C: the touch of a referral; C + 1: being asked for one
     click: NDArray[np.bool_]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from attrib.durations import parse_duration
 from attrib.errors import SpecError
 from attrib.synth.config import Population
 from attrib.synth.generator import START, Ids, Recipe, check_counts, ordered
+from attrib.values import read_date
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,9 +75,15 @@ class Question:
 
     @classmethod
     def ask(
-        cls, recipe: Recipe, at: Moment | Sequence[Moment], gap: str | timedelta, horizon: str | timedelta, ahead: Any
+        cls,
+        recipe: Recipe,
+        at: Moment | Sequence[Moment],
+        gap: str | timedelta,
+        horizon: str | timedelta,
+        ahead: Any,
+        name: str = "at",
     ) -> Question:
-        """Read what a user asked for.
+        """Read what a user asked for; ``name`` is what they call the dates.
 
         Raises
         ------
@@ -87,10 +94,12 @@ class Question:
             hint = "give population=Population(later=Later())"
             raise SpecError("bad_argument", "customers of this population do not live on", hint=hint, argument="later")
         moments = list(at) if isinstance(at, (list, tuple)) else [at]
-        dates = sorted({(_moment(one) - recipe.start) // _MICROSECOND for one in moments})
+        dates = sorted({(_moment(one, name) - recipe.start) // _MICROSECOND for one in moments})
         length = timedelta(days=recipe.days) // _MICROSECOND
         if not dates or dates[0] < 0 or dates[-1] > length or len(dates) < len(moments):
-            raise SpecError("bad_date", f"at = {at!r} is not within the data, empty, or twice the same", hint=_HINT)
+            span = f"the {recipe.days} days from {recipe.start:%Y-%m-%d}"
+            fault = f"{name} = {at!r} is not within {span}, empty, or twice the same"
+            raise SpecError("bad_date", fault, hint=_HINT)
         pause, window, further = (
             _positive(text, name) for text, name in ((gap, "gap"), (horizon, "horizon"), (ahead, "ahead"))
         )
@@ -232,15 +241,10 @@ def _roots(buyer: NDArray[np.int64], referrer: NDArray[np.int64]) -> NDArray[np.
     return buyer[root]
 
 
-def _moment(value: Any) -> datetime:
-    try:
-        read = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
-    except ValueError:
-        read = None
-    if isinstance(read, date) and not isinstance(read, datetime):
-        read = datetime.combine(read, time())
-    if not isinstance(read, datetime) or read.tzinfo is not None:
-        raise SpecError("bad_date", f"at: {value!r} is not a date without a time zone", hint=_HINT)
+def _moment(value: Any, name: str) -> datetime:
+    read = read_date(value, name, _HINT)
+    if read.tzinfo is not None:
+        raise SpecError("bad_date", f"{name} = {value!r} carries a time zone, and the data have none", hint=_HINT)
     return read
 
 

@@ -17,12 +17,14 @@ from attrib.io.text import clean
 from attrib.lifecycle.acting.allowed import blocked_by
 from attrib.lifecycle.acting.deciding import ACTION, ADVANCED
 from attrib.lifecycle.acting.effects import Effects, History, change, fit_effects
+from attrib.lifecycle.acting.offering import candidates
 from attrib.lifecycle.acting.policy import NOTHING, Log, expected_outcomes, policy_value, read_actions, read_log
+from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags
 from attrib.lifecycle.base.calibrated import Recipe
 from attrib.lifecycle.base.design import DesignMatrix, collected
-from attrib.lifecycle.base.labels import Floats, check_seed_and_folds, read_customers, read_flags
+from attrib.lifecycle.base.labels import Floats, check_seed_and_folds
 from attrib.lifecycle.grouping.profiles import numbers_of
-from attrib.schemas import CHANNEL, CUSTOMER, DATE, STAGE, require_columns
+from attrib.schemas import CHANNEL, CUSTOMER, DATE, RENAME, STAGE, require_columns
 from attrib.snapshots.asked import check_model
 from attrib.stages import StageModel
 from attrib.values import whole_number
@@ -102,7 +104,8 @@ def next_action(
     Parameters
     ----------
     snapshot : frame
-        Customers now: `attrib.snapshot` with ``purpose="score"`` and the ``channels`` of the decisions.
+        Customers now: `attrib.snapshot` with ``purpose="score"`` and the ``channels`` of the decisions. Where an
+        outcome ends the relation, name it there (``churn="cancel"``): else customers who have left are ranked, too.
     decisions : frame
         From `attrib.decisions`, or any with ``customer_id``, features, ``action`` (null: left alone) and ``advanced``
         (1 or 0).
@@ -110,7 +113,8 @@ def next_action(
         For the actions and channels that the stages declare. Declared actions that are in no decision are listed
         without a number.
     channels : sequence of str, optional
-        To choose from; without, all actions of the decisions.
+        To choose from: those that you can act with. Without, all actions of the decisions, with a warning if there are
+        some that customers take by themselves, judged by their names (direct, organic, word of mouth …).
     features : str or sequence of str, optional
         Columns of both tables to learn from; without, all that both have, but for keys, labels and dates.
     churn, referral : model, str or array-like, optional
@@ -150,6 +154,11 @@ def next_action(
         ``missing_columns``, ``no_actions``, ``no_baseline``, ``too_few_of_a_class``, ``bad_flag``, ``bad_action``, and
         those of `DesignMatrix.fit`.
 
+    Warns
+    -----
+    AttribWarning
+        Where channels that nobody can send are offered, or one of `channels` looks like a misspelt one.
+
     References
     ----------
     Künzel, Sekhon, Bickel & Yu (2019), PNAS 116:4156-4165 (T-learner). Hillstrom (2008), The MineThatData e-mail
@@ -171,9 +180,11 @@ def next_action(
     >>> found.ranking.select("channel", "rank", "claim").rows()
     [('mail', 1, 'ranking, not causal')]
     """
+    check_same_rows(snapshot=snapshot, churn=churn, churn_after=churn_after, referral=referral)
+    check_same_rows(decisions=decisions, propensity=propensity)
     table, past = collected(snapshot), collected(decisions)
-    require_columns("snapshot", table.columns, [CUSTOMER])
-    require_columns("decisions", past.columns, [CUSTOMER, ACTION, ADVANCED])
+    require_columns("snapshot", table.columns, [CUSTOMER], hint=RENAME)
+    require_columns("decisions", past.columns, [CUSTOMER, ACTION, ADVANCED], hint="make them with attrib.decisions")
     check_seed_and_folds(seed, folds)
     whole_number("min_support", min_support, 2)
     if isinstance(min_overlap, bool) or not isinstance(min_overlap, (int, float)) or not 0 <= min_overlap < 1:
@@ -184,7 +195,7 @@ def next_action(
     history, design = _history(past, log, named, weighted=claim != RANKING)
     effects = fit_effects(history, Recipe(folds=folds, seed=seed).check(), min_support)
     stage = _stage_of(table, past)
-    own = _candidates(log, channels)
+    own = candidates(log.actions, channels)
     offered = [*own, *sorted({a for s in (model.stages if model else ()) for a in s.actions} - set(own))]
     matrix = design.transform(table.select(design.columns))
     blocks = blocked_by(
@@ -217,8 +228,9 @@ def _features(
         wrong = [name for name in named if name in _NO_FEATURE or name == propensity]
         if wrong or not named:
             raise SpecError("bad_value", f"features: {clean(wrong[0], 80) if wrong else 'nothing'!r} is no feature")
-        require_columns("snapshot", table.columns, named)
-        require_columns("decisions", past.columns, named)
+        hint = "features must name columns of both, snapshot and decisions"
+        require_columns("snapshot", table.columns, named, hint=hint)
+        require_columns("decisions", past.columns, named, hint=hint)
         return named
     taken = (*_NO_FEATURE, propensity) if isinstance(propensity, str) else _NO_FEATURE
     named = [
@@ -235,7 +247,7 @@ def _log(past: pl.DataFrame, propensity: Any, randomised: Any) -> tuple[Log, str
     if not isinstance(randomised, bool):
         raise SpecError("bad_parameter", f"randomised = {randomised!r} is not True or False")
     if isinstance(propensity, str):
-        require_columns("decisions", past.columns, [propensity])
+        require_columns("decisions", past.columns, [propensity], hint="propensity must name a column of decisions")
         propensity = past[propensity]
     names, taken = read_actions(past[ACTION])
     advanced = read_flags(ADVANCED, past[ADVANCED], past.height)
@@ -271,17 +283,9 @@ def _stage_of(table: pl.DataFrame, past: pl.DataFrame) -> npt.NDArray[np.int64]:
     known = _stages_of(past)
     if not known:
         return np.zeros(table.height, dtype=np.int64)
-    require_columns("snapshot", table.columns, [STAGE])
+    require_columns("snapshot", table.columns, [STAGE], hint="give attrib.snapshot the stages of the decisions")
     codes = table[STAGE].cast(pl.String).cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int64).fill_null(-1)
     return codes.to_numpy()
-
-
-def _candidates(log: Log, channels: Sequence[str] | None) -> list[str]:
-    named = log.actions if channels is None else distinct_names("channels", channels, "channels")
-    candidates = [name for name in named if name != NOTHING]
-    if not candidates:
-        raise DataError("no_actions", "there is no channel to choose from", hint="decisions with touches, or channels")
-    return candidates
 
 
 def _first(blocks: list[tuple[str, int, npt.NDArray[np.bool_]]], at: int, n: int) -> npt.NDArray[np.int64]:
@@ -380,14 +384,15 @@ def _customers(
 
 def _risk(table: pl.DataFrame, name: str, model: Any, horizon: float | None = None, after: Any = None) -> Floats | None:
     """Probabilities of a model, a column or an array."""
-    if hasattr(model, "predict_proba"):
-        named = list(getattr(model, "feature_names_in_", table.columns))
-        require_columns("snapshot", table.columns, named)
-        return np.asarray(model.predict_proba(table.select(named))[:, 1], dtype=np.float64)
     if hasattr(model, "predict_churn"):
-        if horizon is None:
+        if horizon is None and getattr(model, "horizon", None) is None:
             raise SpecError("bad_value", "churn is a survival model: how far ahead?", hint="pass churn_horizon=")
         return np.asarray(model.predict_churn(table, horizon, after), dtype=np.float64)
+    if hasattr(model, "predict_proba"):
+        named = list(getattr(model, "feature_names_in_", table.columns))
+        hint = f"{name} learned from other columns: make the snapshot as that of its training"
+        require_columns("snapshot", table.columns, named, hint=hint)
+        return np.asarray(model.predict_proba(table.select(named))[:, 1], dtype=np.float64)
     values = numbers_of(table, name, model)
     if values is not None and ((values < 0) | (values > 1)).any():
         raise DataError("bad_probability", f"{name} holds values that are not between 0 and 1")

@@ -14,6 +14,7 @@ from attrib.durations import in_ticks, parse_duration
 from attrib.errors import DataError, SpecError
 from attrib.io.text import clean
 from attrib.lifecycle.acting.deciding import in_ticks_of
+from attrib.lifecycle.base.beside import read_flags
 from attrib.lifecycle.base.design import collected
 from attrib.schemas import CHANNEL, CUSTOMER, DATE, require_columns
 from attrib.snapshots.asked import MICRO
@@ -68,18 +69,18 @@ def _granted(table: pl.DataFrame, channels: Sequence[str], rule: Any, name: str,
         for channel in channels:
             says = rule.get(channel, missing)
             if isinstance(says, str):
-                require_columns("snapshot", table.columns, [says])
-                out[channel] = _flags(table[says], name)
+                require_columns("snapshot", table.columns, [says], hint=f"{name} must name columns of flags")
+                out[channel] = read_flags(f"{name}: {clean(says, 80)!r}", table[says], null=False)
             elif isinstance(says, bool):
                 out[channel] = np.full(table.height, says)
             else:
                 raise SpecError("bad_value", f"{name}[{clean(channel, 80)!r}] = {says!r:.80} is not a column of flags")
         return out
     frame = collected(rule)
-    require_columns(name, frame.columns, [CUSTOMER, CHANNEL, name])
-    frame = frame.select(
-        pl.col(CUSTOMER).cast(pl.String), pl.col(CHANNEL).cast(pl.String), pl.Series(name, _flags(frame[name], name))
-    )
+    hint = f"{name} is a frame of customer_id, channel and {name} (true or false), or a mapping of channel to column"
+    require_columns(name, frame.columns, [CUSTOMER, CHANNEL, name], hint=hint)
+    flags = pl.Series(name, read_flags(name, frame[name], null=False))
+    frame = frame.select(pl.col(CUSTOMER, CHANNEL).cast(pl.String), flags)
     # who is named twice has it only if all rows say so
     frame = frame.group_by(CUSTOMER, CHANNEL).agg(pl.col(name).all())
     who = table.select(pl.col(CUSTOMER).cast(pl.String))
@@ -91,15 +92,6 @@ def _granted(table: pl.DataFrame, channels: Sequence[str], rule: Any, name: str,
     return out
 
 
-def _flags(values: pl.Series, name: str) -> Bools:
-    numbers = values.drop_nulls()
-    if values.dtype != pl.Boolean and not (
-        values.dtype.is_numeric() and numbers.cast(pl.Float64).is_in([0.0, 1.0]).all()
-    ):
-        raise DataError("bad_flag", f"{name}: column {clean(values.name, 80)!r} is not true or false in each row")
-    return (values.cast(pl.Boolean).fill_null(value=False)).to_numpy().astype(np.bool_)
-
-
 def _capped(
     table: pl.DataFrame, channels: Sequence[str], caps: Any, touchpoints: Any, columns: Any
 ) -> list[tuple[str, int, Bools]]:
@@ -108,7 +100,7 @@ def _capped(
         raise SpecError("bad_value", f"caps = {caps!r:.80} is no mapping", hint='e.g. {"mail": (3, "7d")}')
     if touchpoints is None:
         raise SpecError("bad_value", "caps are counted in touchpoints, which are missing", hint="pass touchpoints=")
-    require_columns("snapshot", table.columns, [DATE])
+    require_columns("snapshot", table.columns, [DATE], hint="caps are counted back from it: use attrib.snapshot")
     events = read_events(touchpoints, None, columns, (), 0.05)
     if (events.zone is None) != (getattr(table.schema[DATE], "time_zone", None) is None):
         raise DataError("mixed_zones", "of the dates of the snapshot and the touchpoints, one carries a time zone")

@@ -10,12 +10,13 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
 from attrib.schemas import CUSTOMER, DATE, STAGE
-from attrib.snapshots.asked import check_dates, check_durations, check_model, in_micro, read_date
+from attrib.snapshots.asked import check_dates, check_durations, check_model, in_micro
 from attrib.snapshots.events import AT, DONE, ORDER, TOUCH, WHO, Events, read_events, warn_of_future
 from attrib.snapshots.snapshot import snapshot
 from attrib.snapshots.timeline import STAGE as NUMBER
 from attrib.snapshots.timeline import lay_out
 from attrib.stages import StageModel
+from attrib.values import read_date
 
 ACTION, ADVANCED = "action", "advanced"
 _ROW, _TICK = "__row", "__tick"
@@ -28,6 +29,7 @@ def decisions(
     at: Any,
     stages: Any = None,
     target: str | None = None,
+    churn: str | None = None,
     gap: str | timedelta = "7d",
     horizon: str | timedelta = "90d",
     end: Any = None,
@@ -54,6 +56,9 @@ def decisions(
         Stages to advance by.
     target : str, optional
         An outcome, instead of stages.
+    churn : str, optional
+        The outcome that ends the relation: customers with one before the date are left out. Give it to the snapshot of
+        `attrib.next_action` as well.
     gap, horizon : str or timedelta
         The decision window, and the time to advance in after it.
     **options
@@ -92,9 +97,11 @@ def decisions(
     """
     if (stages is None) == (target is None):
         raise SpecError("bad_value", "name stages, or a target, to advance to", hint='e.g. stages="five"')
-    wrong = sorted({"churn", "purpose"} & set(options))
-    if wrong:
-        raise SpecError("bad_value", f"{', '.join(wrong)}: decisions have a label of their own")
+    if "purpose" in options:
+        raise SpecError("bad_value", "purpose: decisions have a label of their own")
+    if churn == "silent":
+        hint = 'name the outcome that ends the relation, such as "cancel"'
+        raise SpecError("bad_value", 'churn = "silent": silence has no moment from which customers are gone', hint=hint)
     _, pause, ahead = check_durations(None, gap, horizon)
     model, dates = check_model(stages), check_dates(at)
     events = read_events(touchpoints, outcomes, columns, (), max_rejects)
@@ -109,7 +116,7 @@ def decisions(
         warn(f"{len(ticks) - len(over):,} of {len(ticks):,} dates are left out: horizon passes the end of the data")
     rows = snapshot(
         touchpoints, outcomes, at=list(over.values()), gap=gap, horizon=horizon, purpose="score", stages=stages,
-        end=end, columns=columns, max_rejects=max_rejects, **options,
+        churn=churn, end=end, columns=columns, max_rejects=max_rejects, **options,
     )  # fmt: skip
     keys = rows.select(pl.col(CUSTOMER), in_ticks_of(rows).alias(_TICK)).with_row_index(_ROW)
     keep = pl.lit(value=True)

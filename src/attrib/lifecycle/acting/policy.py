@@ -13,10 +13,10 @@ import polars as pl
 from attrib.errors import DataError, warn
 from attrib.intervals import percentiles
 from attrib.io.text import clean
+from attrib.lifecycle.base.beside import Bools, check_same_rows, read_customers, read_numbers
 from attrib.lifecycle.base.calibrated import one_thread
 from attrib.lifecycle.base.design import DesignMatrix, collected
 from attrib.lifecycle.base.estimator import needs
-from attrib.lifecycle.base.labels import Bools, column, read_customers
 from attrib.values import FOLDS, REPLICATES, check_seed, check_share, generator, whole_number
 
 Floats = npt.NDArray[np.float64]
@@ -122,6 +122,8 @@ def policy_value(
     whole_number("replicates", replicates, 2)
     check_seed(seed)
     check_share("level", level)
+    given = {"outcome": outcome, "propensity": propensity, "policy": policy, "features": features}
+    check_same_rows(actions=actions, **given, customers=customers)
     log = read_log(actions, outcome, propensity, customers)
     chosen = _read_policy(policy, log)
     rows = np.arange(len(log.taken))
@@ -159,12 +161,7 @@ def read_log(actions: Any, outcome: Any, propensity: Any, customers: Any) -> Log
     """Read and check a log; see `policy_value`."""
     names, taken = read_actions(actions)
     n = len(taken)
-    try:
-        results = column("outcome", outcome, n).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError("bad_dtype", "outcome holds values that are no numbers") from error
-    if not np.isfinite(results).all():
-        raise DataError("not_finite", "outcome holds infinite values")
+    results = read_numbers("outcome", outcome, n)
     chance = _read_propensity(propensity, names, taken)
     codes = read_customers(customers, n)
     log = Log(names, taken, chance, results, codes)
@@ -199,10 +196,7 @@ def _read_propensity(propensity: Any, names: tuple[str, ...], taken: Integers) -
             raise DataError("no_support", f"propensity has no chance for {clean(missing[0], 80)!r}, which was taken")
         propensity = np.array([shares[name] for name in names], dtype=np.float64)[taken]
     values = np.full(len(taken), propensity) if np.ndim(propensity) == 0 else propensity
-    try:
-        chance: Floats = column("propensity", values, len(taken)).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError("bad_dtype", "propensity holds values that are no numbers") from error
+    chance = read_numbers("propensity", values, len(taken))
     wrong = int(((chance <= 0) | (chance > 1)).sum())
     if wrong:
         raise DataError(
@@ -238,8 +232,7 @@ def _read_policy(policy: Any, log: Log) -> Floats:
         out = np.zeros((n, len(log.actions)))
         whole = np.zeros(n)
         for action, given in table.items():
-            chance = np.full(n, given) if np.ndim(given) == 0 else column("policy", given, n)
-            chance = chance.astype(np.float64)
+            chance = read_numbers("policy", np.full(n, given) if np.ndim(given) == 0 else given, n)
             if not (chance >= 0).all():
                 raise DataError("bad_policy", f"policy gives {clean(_name(action), 80)!r} chances below 0")
             whole += chance

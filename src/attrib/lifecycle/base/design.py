@@ -17,6 +17,7 @@ import polars as pl
 
 from attrib.errors import DataError, warn
 from attrib.io.sources import open_table
+from attrib.lifecycle.base.columns import as_numbers, features_only, read_numbers, spelled
 from attrib.schemas import require_columns
 
 Floats = npt.NDArray[np.float64]
@@ -30,7 +31,8 @@ _STRICT = {"extra": "forbid", "allow_inf_nan": False}  # what pydantic asks of s
 class Numeric:
     """A column of numbers (also true and false): one column of the matrix, and one for its nulls if it had any.
 
-    ``fill`` stands for nulls: the median of training. ``kept`` is False where all else was one number.
+    ``fill`` stands for nulls: the median of training. ``kept`` is False where all else was one number. ``texts``:
+    training had the numbers written as texts, and blanks for nulls.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Numeric:
     kept: bool
     mean: float = 0.0
     scale: float = 1.0
+    texts: bool = False
     kind: Literal["numeric"] = "numeric"
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -50,6 +53,9 @@ class Numeric:
 
     def write(self, column: pl.Series, out: Floats) -> list[str]:
         """Fill its columns ``out`` [n, len(names)] of the matrix; what the caller should know is returned."""
+        if self.texts and _kind(column.dtype) == "category":
+            return self._write_texts(column, out)
+        column = _plain(column, self.kind)
         null = column.is_null().to_numpy()
         if self.kept:
             filled = column.fill_null(self.fill).to_numpy()
@@ -59,6 +65,14 @@ class Numeric:
         elif null.any():
             return [f"{self.name!r}: {null.sum()} nulls, of which training had none, became its median {self.fill:g}"]
         return []
+
+    def _write_texts(self, column: pl.Series, out: Floats) -> list[str]:
+        numbers, texts = read_numbers(column), spelled(column)
+        odd = texts.filter(texts.is_not_null() & numbers.is_null())
+        notes = self.write(numbers, out)
+        if odd.is_empty():
+            return notes
+        return [f"{self.name!r}: {len(odd)} rows hold {spell(odd.unique().sort())}, no number: missing", *notes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,7 @@ class Category:
 
     def write(self, column: pl.Series, out: Floats) -> list[str]:
         """Fill its columns ``out`` [n, len(names)] of the matrix; what the caller should know is returned."""
+        column = _plain(column, self.kind)
         # not strict: a category that training had not becomes null, which is no row of any column
         codes = column.cast(pl.Enum(self.categories), strict=False).to_physical().cast(pl.Int64).fill_null(-1)
         at = codes.to_numpy()
@@ -101,6 +116,11 @@ class DesignMatrix:
     had nulls, a column ``name=(null)`` says so; NaN counts as null. Texts (String, Categorical, Enum) become a column
     ``name=category`` of zeros and ones for each category in the order of the texts, nulls being the category
     ``(null)``, which stands last. Columns of one value say nothing and are left out: see ``dropped``.
+
+    Texts that are numbers save for blanks (pandas reads so a column of a CSV file with one " " among its numbers) are
+    read as numbers, blanks as null, if more than 20 are different, none has leading zeros, and they are not whole
+    numbers of which no two are equal; of type String only: Categorical and Enum are declared categories. The keys of a
+    snapshot (``customer_id``, ``date``) are left out, its labels refused.
 
     Parameters
     ----------
@@ -155,19 +175,42 @@ class DesignMatrix:
         DataError
             ``no_rows``; ``bad_dtype`` for dates, lists and the like, with what to do; ``not_finite`` for an infinite
             number; ``too_many_categories``; ``no_features`` where no column says anything; ``duplicate_columns``
-            where two columns of the matrix would have one name.
+            where two columns of the matrix would have one name; ``label_among_features``.
+
+        Warns
+        -----
+        AttribWarning
+            Names columns of one value, numbers written as texts, and keys of a snapshot. Not told, as nothing is lost:
+            channels of a snapshot (``touches:…``, ``share:…``) that nobody met; they are in ``dropped``, too.
         """
         table = collected(frame)
         if table.is_empty():
             raise DataError("no_rows", "features has 0 rows", hint="a model needs customers to learn from")
+        table = features_only(table)
         _check_dtypes(table, {})
-        learned = [_learn(_plain(column), str(column.dtype), drop_first, scale) for column in table]
+        numbers = {column.name: read for column in table if (read := as_numbers(column)) is not None}
+        if numbers:
+            more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+            listed = ", ".join(
+                f"{name[:80]!r} ({read.null_count() - table[name].null_count()} of {table.height} blank)"
+                for name, read in list(numbers.items())[:_SHOWN]
+            )
+            warn(
+                f"texts that are numbers are read as numbers, blanks as missing: {listed}{more}; "
+                "where they are names make the column Categorical (pandas: category)"
+            )
+        learned = [
+            _learn(numbers.get(column.name, column), str(column.dtype), drop_first, scale, column.name in numbers)
+            for column in table
+        ]
         features = tuple(feature for feature in learned if feature.names)
         dropped = tuple(feature.name for feature in learned if not feature.names)
         if not features:
             raise DataError("no_features", f"all {table.width} columns of features hold one value only")
-        if dropped:
-            warn(f"{len(dropped)} of {table.width} columns hold one value only and are left out: {spell(dropped)}")
+        unmet = {name for name in dropped if name.startswith(("touches:", "share:")) and table[name].max() == 0}
+        told = [name for name in dropped if name not in unmet]
+        if told:
+            warn(f"{len(told)} of {table.width} columns hold one value only and are left out: {spell(told)}")
         design = cls(features, dropped, drop_first, scale)
         twice = sorted({name for name in design.names if design.names.count(name) > 1})
         if twice:
@@ -211,12 +254,12 @@ class DesignMatrix:
         table = collected(frame)
         require_columns("features", table.columns, self.columns)
         table = table.select(self.columns)
-        _check_dtypes(table, {feature.name: feature.kind for feature in self.features})
+        _check_dtypes(table, {feature.name: feature for feature in self.features})
         out = np.zeros((table.height, len(self.names)), order="F")
         notes, start = [], 0
         for feature in self.features:
             stop = start + len(feature.names)
-            notes += feature.write(_plain(table[feature.name], feature.kind), out[:, start:stop])
+            notes += feature.write(table[feature.name], out[:, start:stop])
             start = stop
         if notes:
             more = f"; and {len(notes) - _SHOWN} more columns" if len(notes) > _SHOWN else ""
@@ -285,7 +328,7 @@ def _kind(dtype: pl.DataType) -> str:
     return "category" if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) else "other"
 
 
-def _check_dtypes(table: pl.DataFrame, wanted: dict[str, str]) -> None:
+def _check_dtypes(table: pl.DataFrame, trained: dict[str, Feature]) -> None:
     """Check that columns are numbers or texts, and those of training."""
     kinds = {name: _kind(dtype) for name, dtype in table.schema.items()}
     wrong = [name for name, kind in kinds.items() if kind == "other"]
@@ -297,12 +340,14 @@ def _check_dtypes(table: pl.DataFrame, wanted: dict[str, str]) -> None:
             hint="turn dates into numbers, such as days before the snapshot" if temporal else "leave them out",
             columns=wrong,
         )
-    wrong = [name for name, kind in kinds.items() if kind != "null" and wanted.get(name, kind) != kind]
+    of_texts = {name for name, feature in trained.items() if isinstance(feature, Numeric) and feature.texts}
+    fits = {name: ("null", feature.kind, *["category"] * (name in of_texts)) for name, feature in trained.items()}
+    wrong = [name for name, kind in kinds.items() if kind not in fits.get(name, kind)]
     if wrong:
         raise DataError(
             "bad_dtype",
             f"features differs from training: {_typed(table, wrong)}",
-            hint=f"{wrong[0]!r} was {'numbers' if wanted[wrong[0]] == 'numeric' else 'texts'}",
+            hint=f"{wrong[0]!r} was {'numbers' if trained[wrong[0]].kind == 'numeric' else 'texts'}",
             columns=wrong,
         )
 
@@ -329,7 +374,8 @@ def _plain(column: pl.Series, kind: str = "") -> pl.Series:
     return numbers
 
 
-def _learn(column: pl.Series, dtype: str, drop_first: bool, scale: bool) -> Feature:  # noqa: FBT001 - as in fit
+def _learn(column: pl.Series, dtype: str, drop_first: bool, scale: bool, texts: bool) -> Feature:  # noqa: FBT001 - as in fit
+    column = _plain(column)
     if column.dtype == pl.String:
         categories = column.unique().sort().to_list()
         if len(categories) > MAX_CATEGORIES:
@@ -355,4 +401,4 @@ def _learn(column: pl.Series, dtype: str, drop_first: bool, scale: bool) -> Feat
         raise DataError(
             "not_finite", f"features: the numbers of {column.name!r} are too large to scale", hint="use another unit"
         )
-    return Numeric(column.name, dtype, fill, nulls=nulls, kept=True, mean=mean, scale=spread)
+    return Numeric(column.name, dtype, fill, nulls=nulls, kept=True, mean=mean, scale=spread, texts=texts)

@@ -1,4 +1,4 @@
-"""What customers are worth from now on: purchases ahead × order value × margin, discounted, with intervals."""
+"""What customers are worth, from now on or in all: purchases ahead × order value × margin, with intervals."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import DataError, SpecError
-from attrib.lifecycle.buying.likelihood import Floats
+from attrib.errors import SpecError
+from attrib.lifecycle.base.beside import Floats, check_same_rows, read_column, read_numbers
 from attrib.lifecycle.buying.models import (
     BetaGeoNBD,
     GammaGamma,
@@ -19,6 +19,7 @@ from attrib.lifecycle.buying.models import (
     _p_alive,
     _spending,
 )
+from attrib.schemas import CUSTOMER
 from attrib.values import check_seed, whole_number
 
 NODES = 12  # of the integral over the horizon: ten digits
@@ -32,8 +33,9 @@ class LifetimeValue:
     Attributes
     ----------
     customers : polars.DataFrame
-        One row a customer, as they were passed: ``p_alive``, ``purchases`` (expected within the horizon),
-        ``order_value``, ``value``, ``low``, ``high``.
+        One row a customer, as they were passed: ``customer_id`` (if given), ``p_alive``, ``purchases`` (expected within
+        the horizon), ``order_value``, with `past` ``past`` and ``ahead`` (both after margin), ``value``, ``low``,
+        ``high``.
     total : polars.DataFrame
         One row: ``customers``, ``value``, ``low``, ``high``, ``level``.
     """
@@ -51,6 +53,8 @@ def lifetime_value(
     monetary: Any,
     horizon: float,
     *,
+    customer_id: Any = None,
+    past: Any = None,
     discount: float = 0.0,
     margin: float = 1.0,
     level: float = 0.95,
@@ -59,8 +63,10 @@ def lifetime_value(
 ) -> LifetimeValue:
     """Discounted value of customers over a horizon, in expectation.
 
-    The value is order value × margin × ∫ (1 + discount)^(−s) dE[Y(s)] for s from 0 to the horizon, E[Y(s)] the
-    expected purchases in (T, T + s]: each purchase counts at its own time.
+    What lies ahead is order value × margin × ∫ (1 + discount)^(−s) dE[Y(s)] for s from 0 to the horizon, E[Y(s)] the
+    expected purchases in (T, T + s]: each purchase counts at its own time. Without `past` that is the **residual**
+    value: what a customer is still worth, who to keep. With `past` it is the **whole** value, margin × past + ahead:
+    what it was worth to win the customer, as `attrib.retention_adjusted` takes it.
 
     Parameters
     ----------
@@ -70,6 +76,11 @@ def lifetime_value(
         As of their ``fit``; monetary may be null at frequency 0.
     horizon : float
         How far ahead, in the time unit of ``bgnbd``.
+    customer_id : array-like [n], optional
+        Kept as first column, so that the table can be joined, or handed to `attrib.retention_adjusted` as it is.
+    past : array-like of float [n], optional
+        What each customer has paid up to now, the first purchase included, in the unit of `monetary`. It counts in
+        full: discounting begins now.
     discount : float
         Rate for one time unit: of 10 % a year, in weeks, ``1.1 ** (7 / 365.25) - 1``.
     margin : float
@@ -91,7 +102,7 @@ def lifetime_value(
     Raises
     ------
     DataError
-        ``bad_column``, ``unequal_lengths``.
+        Those of columns, as of `BetaGeoNBD.fit`.
     SpecError
         ``bad_value``, ``not_fitted``.
 
@@ -108,16 +119,23 @@ def lifetime_value(
     >>> worth = lifetime_value(buying, value, **history, monetary=spent, horizon=52, discount=0.002)
     >>> worth.customers["value"].head(3).round(0).to_list()
     [61.0, 23.0, 35.0]
+    >>> paid = [60.0, 130.0, 9.0, 12.0, 250.0, 20.0, 15.0, 240.0, 110.0, 7.0] * 20
+    >>> whole = lifetime_value(
+    ...     buying, value, **history, monetary=spent, horizon=52, discount=0.002, customer_id=range(200), past=paid
+    ... )
+    >>> whole.customers.select("customer_id", pl.col("past", "ahead", "value").round(0)).row(0)
+    (0, 60.0, 61.0, 121.0)
     """
     for name, model, wanted in (("bgnbd", bgnbd, BetaGeoNBD), ("gammagamma", gammagamma, GammaGamma)):
         if not isinstance(model, wanted):
             raise SpecError("bad_value", f"{name} is a {type(model).__name__}, not a {wanted.__name__}")
+    check_same_rows(frequency=frequency, monetary=monetary, customer_id=customer_id, past=past)
     x, last, end = _history(frequency, recency, T)
     _, spent = _spending(frequency, monetary)
-    if len(spent) != len(x):
-        raise DataError("unequal_lengths", f"columns differ in length: frequency {len(x):,}, monetary {len(spent):,}")
-    horizon, discount = _number("horizon", horizon, 0.0), _number("discount", discount, 0.0)
-    margin, level = _number("margin", margin, 1e-12), _number("level", level, 0.0, 1.0)
+    ids = ids_of(customer_id, len(x))
+    paid = already_paid(past, len(x))
+    horizon, discount = number("horizon", horizon, 0.0), number("discount", discount, 0.0)
+    margin, level = number("margin", margin, 1e-12), number("level", level, 0.0, 1.0)
     n = whole_number("draws", draws, 0, key="bad_value")
     seed = check_seed(seed, key="bad_value")
     point = bgnbd._values(), gammagamma._values()  # noqa: SLF001 - one package
@@ -133,18 +151,21 @@ def lifetime_value(
             worth = margin * np.array([solve(*parameters) for parameters in drawn])
             low[rows], high[rows] = np.quantile(worth, tails, axis=0, method="inverted_cdf")  # may be infinite
             sums += worth.sum(axis=1)
+    before: Any = 0.0 if paid is None else margin * paid  # known: it moves intervals, and does not widen them
     customers = pl.DataFrame({
+        **ids,
         "p_alive": _p_alive(point[0], x, last, end),
         "purchases": bgnbd.expected_purchases(horizon, x, last, end),
         "order_value": _order_value(point[1], x, spent),
-        "value": values,
-        "low": low,
-        "high": high,
+        **({} if paid is None else {"past": before, "ahead": values}),
+        "value": before + values,
+        "low": before + low,
+        "high": before + high,
     })  # fmt: skip
     lowest, highest = np.quantile(sums, tails, method="inverted_cdf") if n else (np.nan, np.nan)
-    total = pl.DataFrame(
-        {"customers": [len(x)], "value": [float(values.sum())], "low": [lowest], "high": [highest], "level": [level]}
-    )
+    whole = float(np.sum(before))
+    row = [len(x), whole + float(values.sum()), whole + lowest, whole + highest, level]
+    total = pl.DataFrame([row], schema=["customers", "value", "low", "high", "level"], orient="row")
     return LifetimeValue(*(frame.with_columns(pl.col("low", "high").fill_nan(None)) for frame in (customers, total)))
 
 
@@ -183,7 +204,36 @@ def _discounted(values: tuple[float, ...], horizon: float, discount: float, x: F
     return np.asarray(out)
 
 
-def _number(name: str, value: Any, low: float, high: float = np.inf) -> float:
+def ids_of(customer_id: Any, rows: int) -> dict[str, pl.Series]:
+    """The column of customers, if there is one.
+
+    Raises
+    ------
+    DataError
+        Those of `read_column`.
+    """
+    return {} if customer_id is None else {CUSTOMER: read_column(CUSTOMER, customer_id, rows)}
+
+
+def already_paid(past: Any, rows: int) -> Floats | None:
+    """Read what customers have paid up to now.
+
+    Raises
+    ------
+    DataError
+        Those of `read_numbers`.
+    """
+    return None if past is None else read_numbers("past", past, rows)
+
+
+def number(name: str, value: Any, low: float, high: float = np.inf) -> float:
+    """Check one number.
+
+    Raises
+    ------
+    SpecError
+        ``bad_value``.
+    """
     fine = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and low <= value < high
     if not fine:
         raise SpecError("bad_value", f"{name} = {value!r} is not a number from {low:g} to below {high:g}")

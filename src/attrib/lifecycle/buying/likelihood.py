@@ -1,15 +1,18 @@
-"""Maximum likelihood of a few positive parameters, and the columns that such models take."""
+"""Maximum likelihood of a few positive parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
-from attrib.errors import DataError, SolveError
+from attrib.errors import DataError, SolveError, SpecError
+from attrib.io.sources import open_table
 from attrib.lifecycle.base.estimator import Estimator
+from attrib.schemas import require_columns
 from attrib.values import REPLICATES, check_seed, generator
 
 Floats = npt.NDArray[np.float64]
@@ -203,67 +206,37 @@ def _is_covariance(matrix: Floats) -> bool:
     return True
 
 
-def numbers(name: str, values: Any) -> Floats:
-    """Read one column of numbers: an array, a list, a series of polars or pandas; nulls become NaN.
+def is_frame(values: Any) -> bool:
+    """Whether it is a table rather than one column."""
+    return isinstance(values, (Mapping, pl.LazyFrame)) or hasattr(type(values), "columns")
+
+
+def columns_of(**given: Any) -> list[Any]:
+    """Columns as they were given, or those of one frame, given in place of the first.
 
     Raises
     ------
+    SpecError
+        ``bad_argument`` where columns are missing, or stand beside a frame.
     DataError
-        ``bad_column`` if it is not one-dimensional or holds something else than numbers.
+        ``missing_columns``.
 
     Examples
     --------
-    >>> numbers("T", [1, 2.5])
-    array([1. , 2.5])
+    >>> frame = pl.DataFrame({"customer_id": [7], "frequency": [2], "monetary": [9.5]})
+    >>> [column.to_list() for column in columns_of(frequency=frame, monetary=None)]
+    [[2], [9.5]]
     """
-    try:
-        if hasattr(values, "to_numpy"):
-            missing = {"na_value": np.nan} if type(values).__module__.partition(".")[0] == "pandas" else {}
-            values = values.to_numpy(dtype="float64", **missing) if missing else values.to_numpy()
-        column = np.asarray(
-            [np.nan if v is None else v for v in values] if isinstance(values, (list, tuple)) else values
-        )
-        if column.dtype.kind not in "biufO":
-            raise TypeError(f"it holds {column.dtype}")
-        if column.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in column.flat):
-            raise TypeError("it holds text")
-        column = column.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError("bad_column", f"{name} is not a column of numbers: {str(error)[:200]}", column=name) from error
-    if column.ndim != 1:
-        raise DataError(
-            "bad_column", f"{name} has {column.ndim} dimensions", hint="pass one number a customer", column=name
-        )
-    return column
-
-
-def require(name: str, broken: npt.NDArray[np.bool_], fault: str, values: Floats) -> None:
-    """Refuse a column with rows that break a rule, naming how many and the first.
-
-    Raises
-    ------
-    DataError
-        ``bad_column``.
-    """
-    if broken.any():
-        first = int(np.flatnonzero(broken)[0])
-        raise DataError(
-            "bad_column",
-            f"{name} {fault} in {int(broken.sum()):,} of {len(broken):,} rows (first: row {first}, {values[first]:g})",
-            column=name,
-            rows=int(broken.sum()),
-        )
-
-
-def same_length(**columns: Floats) -> None:
-    """Check that columns have one length.
-
-    Raises
-    ------
-    DataError
-        ``unequal_lengths``.
-    """
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-        raise DataError("unequal_lengths", f"columns differ in length: {found}", lengths=lengths)
+    names = list(given)
+    first, *rest = given.values()
+    missing = [name for name in names[1:] if given[name] is None]
+    hint = f"pass the columns {', '.join(names)}, or one frame that has them"
+    if not is_frame(first):
+        if missing:
+            raise SpecError("bad_argument", f"{', '.join(missing)}: not given", hint=hint)
+        return [first, *rest]
+    if len(missing) < len(rest):
+        raise SpecError("bad_argument", f"columns are given beside a frame as {names[0]}", hint=hint)
+    table = open_table(pl.DataFrame(first) if isinstance(first, Mapping) else first, "customers")
+    require_columns("customers", table.schema, names)
+    return list(table.collect(table.frame.select(names)))

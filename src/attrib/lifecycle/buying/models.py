@@ -3,6 +3,9 @@
 BG/NBD: while alive a customer buys as a Poisson process with a rate from Gamma(r, α), and after each purchase leaves
 for good with a probability from Beta(a, b). Gamma-Gamma: the mean order value of a customer, apart from how often
 they buy. Times are in any one unit: the rates and T, recency and t share it.
+
+Where columns are taken, one frame that has them by name may stand in place of the first, such as the one that
+`purchase_summary` makes.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
-from attrib.lifecycle.buying.likelihood import Floats, LikelihoodModel, maximise, numbers, require, same_length
+from attrib.lifecycle.base.beside import Floats, check_same_rows, read_numbers, require
+from attrib.lifecycle.buying.likelihood import LikelihoodModel, columns_of, is_frame, maximise
 
 NEAR = 1e-5  # of a removable singularity: there the mean of both sides is taken, off by about NEAR² relative
 CORRELATED = 0.2  # of frequency and monetary, beyond which their independence is in doubt
@@ -52,13 +56,13 @@ class BetaGeoNBD(LikelihoodModel):
     _names = ("r", "alpha", "a", "b")
     _stream = 0
 
-    def fit(self, frequency: Any, recency: Any, T: Any) -> Self:
+    def fit(self, frequency: Any, recency: Any = None, T: Any = None) -> Self:
         """Fit to one row a customer.
 
         Parameters
         ----------
-        frequency : array-like of int, shape [n]
-            Repeat purchases (days with a purchase, less the first).
+        frequency : array-like of int, shape [n], or frame
+            Repeat purchases (days with a purchase, less the first); or a frame with all three columns, alone.
         recency : array-like of float, shape [n]
             Time from the first to the last purchase; 0 without repeat purchase.
         T : array-like of float, shape [n]
@@ -71,11 +75,14 @@ class BetaGeoNBD(LikelihoodModel):
         Raises
         ------
         DataError
-            ``bad_column``, ``unequal_lengths``, ``no_rows``, ``no_repeats``.
+            ``no_rows``, ``no_repeats``, ``missing_columns`` and those of columns: ``bad_value``, ``null_values``,
+            ``different_lengths``, ….
+        SpecError
+            ``bad_argument``.
         SolveError
             ``not_identified``, ``not_converged``.
         """
-        columns = _history(frequency, recency, T)
+        columns = _history(*columns_of(frequency=frequency, recency=recency, T=T))
         if not len(columns[0]):
             raise DataError("no_rows", "there is no customer to learn from")
         if not (columns[0] > 0).any():
@@ -85,14 +92,14 @@ class BetaGeoNBD(LikelihoodModel):
         self._keep(*found, len(columns[0]))
         return self
 
-    def p_alive(self, frequency: Any, recency: Any, T: Any) -> Floats:
+    def p_alive(self, frequency: Any, recency: Any = None, T: Any = None) -> Floats:
         """Probability that a customer has not left for good at T.
 
         By the model nobody leaves before a repeat purchase: it is 1 at frequency 0.
 
         Parameters
         ----------
-        frequency, recency, T : array-like, shape [n], or numbers
+        frequency, recency, T : array-like, shape [n], or numbers; or one frame
             As in `fit`; T may lie after the end of the data that were fitted.
 
         Returns
@@ -100,18 +107,18 @@ class BetaGeoNBD(LikelihoodModel):
         ndarray of float64, shape [n]
             A single number for a single customer.
         """
-        alone, (frequency, recency, T) = _one_or_many(frequency, recency, T)
+        alone, (frequency, recency, T) = _one_or_many(*columns_of(frequency=frequency, recency=recency, T=T))
         found = _p_alive(self._values(), *_history(frequency, recency, T))
         return found[0] if alone else found
 
-    def expected_purchases(self, t: Any, frequency: Any, recency: Any, T: Any) -> Floats:
+    def expected_purchases(self, t: Any, frequency: Any, recency: Any = None, T: Any = None) -> Floats:
         """Expected purchases in (T, T + t], given the history (equation 10 of the paper).
 
         Parameters
         ----------
         t : float or array-like, shape [n]
             Time ahead.
-        frequency, recency, T : array-like, shape [n], or numbers
+        frequency, recency, T : array-like, shape [n], or numbers; or one frame
             As in `fit`.
 
         Returns
@@ -119,7 +126,7 @@ class BetaGeoNBD(LikelihoodModel):
         ndarray of float64, shape [n]
             A single number for a single customer and t. One customer may have several t.
         """
-        alone, (frequency, recency, T) = _one_or_many(frequency, recency, T)
+        alone, (frequency, recency, T) = _one_or_many(*columns_of(frequency=frequency, recency=recency, T=T))
         values, (x, recency_, T_) = self._values(), _history(frequency, recency, T)
         ahead = _ahead(t, None if alone else len(x))
         found = _p_alive(values, x, recency_, T_) * _if_alive(values, ahead, x, T_)
@@ -170,13 +177,13 @@ class GammaGamma(LikelihoodModel):
     _stream = 1
     correlation_: float
 
-    def fit(self, frequency: Any, monetary: Any) -> Self:
+    def fit(self, frequency: Any, monetary: Any = None) -> Self:
         """Fit to the repeat buyers; rows with frequency 0 are passed over.
 
         Parameters
         ----------
-        frequency : array-like of int, shape [n]
-            Repeat purchases.
+        frequency : array-like of int, shape [n], or frame
+            Repeat purchases; or a frame with both columns, alone.
         monetary : array-like of float, shape [n]
             Mean value of the repeat purchases (the first one not among them).
 
@@ -187,11 +194,13 @@ class GammaGamma(LikelihoodModel):
         Raises
         ------
         DataError
-            ``bad_column``, ``unequal_lengths``, ``no_repeats``.
+            ``no_repeats``, ``missing_columns`` and those of columns, as of `BetaGeoNBD.fit`.
+        SpecError
+            ``bad_argument``.
         SolveError
             ``not_identified``, ``not_converged``.
         """
-        x, m = _spending(frequency, monetary)
+        x, m = _spending(*columns_of(frequency=frequency, monetary=monetary))
         x, m = x[x > 0], m[x > 0]
         if not len(x):
             raise DataError("no_repeats", "no customer bought again: order values cannot be learned")
@@ -212,12 +221,12 @@ class GammaGamma(LikelihoodModel):
             warn(f"q = {self.params_['q']:.3g} is at most 1: the mean order value of new customers is infinite")
         return self
 
-    def expected_value(self, frequency: Any, monetary: Any) -> Floats:
+    def expected_value(self, frequency: Any, monetary: Any = None) -> Floats:
         """Expected mean order value of each customer.
 
         Parameters
         ----------
-        frequency : array-like of int, shape [n], or int
+        frequency : array-like of int, shape [n], or int; or one frame
         monetary : array-like of float, shape [n], or float
             Not looked at where frequency is 0 (may be null): there the mean of the population is expected.
 
@@ -226,6 +235,8 @@ class GammaGamma(LikelihoodModel):
         ndarray of float64, shape [n]
             Infinite where the model has no mean (p·x + q ≤ 1). A single number for a single customer.
         """
+        if is_frame(frequency):
+            frequency, monetary = columns_of(frequency=frequency, monetary=monetary)
         alone, (frequency, monetary) = _one_or_many(frequency, monetary)
         found = _order_value(self._values(), *_spending(frequency, monetary))
         return found[0] if alone else found
@@ -342,12 +353,9 @@ def _one_or_many(*columns: Any) -> tuple[bool, list[Any]]:
 
 def _history(frequency: Any, recency: Any, T: Any) -> tuple[Floats, Floats, Floats]:
     """Read and check the three columns of a purchase history."""
-    x, last, end = numbers("frequency", frequency), numbers("recency", recency), numbers("T", T)
-    same_length(frequency=x, recency=last, T=end)
-    _check_frequency(x)
-    for name, column in (("recency", last), ("T", end)):
-        require(name, ~np.isfinite(column), "is null or infinite", column)
-        require(name, column < 0, "is negative", column)
+    check_same_rows(frequency=frequency, recency=recency, T=T)
+    x = _read_frequency(frequency)
+    last, end = (read_numbers(name, one, len(x), least=0) for name, one in (("recency", recency), ("T", T)))
     require("recency", last > end, "is greater than T", last)
     require("recency", (last == 0) & (x > 0), "is 0 although frequency is not", last)
     require("recency", (last > 0) & (x == 0), "is not 0 although frequency is", last)
@@ -355,24 +363,22 @@ def _history(frequency: Any, recency: Any, T: Any) -> tuple[Floats, Floats, Floa
 
 
 def _spending(frequency: Any, monetary: Any) -> tuple[Floats, Floats]:
-    x, m = numbers("frequency", frequency), numbers("monetary", monetary)
-    same_length(frequency=x, monetary=m)
-    _check_frequency(x)
-    require("monetary", (x > 0) & ~np.isfinite(m), "of repeat buyers is null or infinite", m)
-    require("monetary", (x > 0) & (m <= 0), "of repeat buyers is not above 0", m)
+    check_same_rows(frequency=frequency, monetary=monetary)
+    x = _read_frequency(frequency)
+    m = read_numbers("monetary", monetary, len(x), nulls=True)
+    require("monetary", (x > 0) & ~(m > 0), "of repeat buyers is null or not above 0", m)
     return x, m
 
 
-def _check_frequency(x: Floats) -> None:
-    require("frequency", ~np.isfinite(x), "is null or infinite", x)
-    require("frequency", x < 0, "is negative", x)
+def _read_frequency(frequency: Any) -> Floats:
+    x = read_numbers("frequency", frequency, least=0)
     require("frequency", x != np.floor(x), "is not a whole number", x)
+    return x
 
 
 def _ahead(t: Any, size: int | None) -> Floats:
-    ahead = np.asarray(t, np.float64) if np.ndim(t) == 0 and isinstance(t, (int, float)) else numbers("t", t)
-    if not (np.isfinite(ahead) & (ahead >= 0)).all():
-        raise SpecError("bad_value", "t is not a finite time from 0")
-    if size is not None and ahead.ndim == 1 and len(ahead) != size:
-        raise DataError("unequal_lengths", f"columns differ in length: t {len(ahead):,}, frequency {size:,}")
-    return ahead
+    if np.ndim(t) == 0 and isinstance(t, (int, float)):
+        if not 0 <= t < np.inf:
+            raise SpecError("bad_value", "t is not a finite time from 0")
+        return np.asarray(t, np.float64)
+    return read_numbers("t", t, size, least=0)

@@ -48,7 +48,8 @@ def purchase_summary(
     polars.DataFrame
         One row a customer with a purchase, by ``customer_id``: ``frequency`` (days with a purchase, less the first:
         several purchases of one day are one), ``recency`` (first to last of these days), ``T`` (first day to ``at``)
-        and ``monetary`` (mean value of the purchases after the first; null at frequency 0).
+        and ``monetary`` (mean value of the purchases after the first; null at frequency 0). ``BetaGeoNBD().fit``,
+        ``GammaGamma().fit`` and their predictions take this frame as it is.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def purchase_summary(
     ...         "value": [10.0, 20.0, 30.0, 5.0],
     ...     }
     ... )
-    >>> purchase_summary(bought, at="2024-01-29").rows()
+    >>> summary = purchase_summary(bought, at="2024-01-29")
+    >>> summary.rows()
     [('a', 1, 2.0, 4.0, 50.0), ('b', 0, 0.0, 3.0, None)]
     """
     end, one = _day(at), _unit(unit)

@@ -88,7 +88,7 @@ def check_amounts(given: dict[str, tuple[Floats, float]], positive: Bools) -> No
         if wrong:
             raise DataError("count_and_label_differ", f"in {wrong} of {len(count)} rows y is not count > 0")
         if (count != np.floor(count)).any():
-            raise DataError("bad_amount", "count is not a whole number in each row")
+            raise DataError("bad_value", "count is not a whole number in each row")
     if "value" in given and (given["value"][0][~positive] > 0).any():
         wrong = int((given["value"][0][~positive] > 0).sum())
         raise DataError("count_and_label_differ", f"{wrong} rows have a value of referred customers, but none referred")

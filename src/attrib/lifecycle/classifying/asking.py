@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
-from attrib.io.text import clean
+from attrib.lifecycle.base.beside import read_flags, read_numbers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
-from attrib.lifecycle.base.labels import Bools, Floats, Integers, customer_folds, read_amounts, read_flags
+from attrib.lifecycle.base.design import spell
+from attrib.lifecycle.base.labels import Bools, Floats, Integers, customer_folds
+from attrib.lifecycle.judging.leaks import SETTLED, STRONG
+from attrib.lifecycle.judging.power import cell_codes, plain, power_of
+
+_ASKS = re.compile(r"(?:^|[^a-z])ask(?:s|ed)?(?:$|[^a-z])", re.IGNORECASE)  # touches:referral_ask, asked, was_asked
 
 
 def read_treatment(table: pl.DataFrame, asked: Any, propensity: Any) -> tuple[Bools | None, Floats | None]:
@@ -20,17 +27,19 @@ def read_treatment(table: pl.DataFrame, asked: Any, propensity: Any) -> tuple[Bo
             raise SpecError("bad_parameter", "propensity is given, but not asked", hint="pass both")
         return None, None
     treated = read_flags("asked", asked, table.height)
-    for column in table.select(pl.selectors.numeric() | pl.selectors.boolean()):
-        if (column.cast(pl.Float64) == pl.Series(treated.astype(np.float64))).all(ignore_nulls=False):
-            raise SpecError(
-                "treatment_in_features",
-                f"column {clean(column.name, 80)!r} is asked itself",
-                hint="being asked is a treatment: leave it out of the features",
-            )
+    telling = [column.name for column in table if _tells(column, treated)]
+    if telling:
+        raise SpecError(
+            "treatment_in_features",
+            f"features tell in every row who was asked: {spell(telling)}",
+            hint="being asked is a treatment: leave it out of the features, and whatever records it; "
+            "where it is a rule by which customers were asked, no two of them can be compared",
+            columns=telling,
+        )
     if propensity is None:
         return treated, None
     chance = np.full(table.height, propensity) if np.ndim(propensity) == 0 else propensity
-    chance = read_amounts("propensity", chance, table.height)
+    chance = read_numbers("propensity", chance, table.height)
     wrong = int(((chance <= 0) | (chance >= 1)).sum())
     if wrong:
         raise DataError(
@@ -39,6 +48,52 @@ def read_treatment(table: pl.DataFrame, asked: Any, propensity: Any) -> tuple[Bo
             hint="leave out customers who could not be asked, or were sure to be: of them nothing can be compared",
         )
     return treated, chance
+
+
+def _tells(column: pl.Series, treated: Bools) -> bool:
+    """Whether a limit between two numbers, two texts, or null and not null, part those asked from the others."""
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        return False  # the design refuses it
+    values = plain(column)
+    if values.dtype == pl.String:
+        values = values.rank("dense").cast(pl.Float64)
+        if (values.max() or 0) > 2:  # type: ignore[operator] # of numbers
+            return False  # more texts have no order
+    numbers = values.to_numpy()
+    null = np.isnan(numbers)
+    sides = [(numbers[~null & side], null & side) for side in (treated, ~treated)]
+    if all(nulls.any() for _, nulls in sides) or not treated.any() or treated.all():
+        return False
+    (asked, _), (others, _) = sides
+    if not len(asked) or not len(others):
+        return bool(null.any())  # ... and the nulls are all of the other side
+    return bool(asked.min() > others.max() or asked.max() < others.min())
+
+
+def check_overlap(table: pl.DataFrame, treated: Bools, folds: int, seed: int) -> None:
+    """Warn of features that all but tell who was asked: an ask recorded late, or customers who could not be asked."""
+    rarer = int(treated.mean() < 0.5)
+    fold = np.random.default_rng(seed).permutation(len(treated)) % folds
+    found = []
+    for column in table:
+        one = power_of(cell_codes(column), treated, fold, folds)
+        if one.low >= STRONG or one.settled[rarer] >= SETTLED[0] or one.settled[1 - rarer] >= SETTLED[1]:
+            found.append(column.name)
+    if found:
+        warn(
+            f"{len(found)} of {table.width} features all but tell who was asked: {spell(found)}; leave out what "
+            "records the asking, and customers who could not have been asked: uplift compares like with like"
+        )
+
+
+def note_asks(names: Iterable[str]) -> None:
+    """Warn of features that by their names count requests to refer, where nothing is said of who was asked."""
+    asks = [name for name in names if _ASKS.search(name)]
+    if asks:
+        warn(
+            f"{spell(asks)}: being asked to refer is a treatment, and no trait of a customer; pass asked= to fit "
+            "(attrib.lifecycle.referral_targets finds it), or leave these features out"
+        )
 
 
 def fit_arms(

@@ -10,10 +10,12 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
+from attrib.lifecycle.base.beside import check_same_rows, read_customers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
+from attrib.lifecycle.base.columns import features_only
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.estimator import needs
-from attrib.lifecycle.base.labels import Floats, collected, customer_folds, read_customers, read_labels
+from attrib.lifecycle.base.labels import Floats, collected, customer_folds, read_labels
 from attrib.lifecycle.classifying.two_classes import TwoClasses
 from attrib.values import whole_number
 
@@ -116,7 +118,8 @@ class ChurnClassifier(TwoClasses):
         Parameters
         ----------
         X : frame
-            Features, a row each customer (and date); polars, pandas or another library that narwhals knows.
+            Features, a row each customer (and date); polars, pandas or another library that narwhals knows. The keys
+            of a snapshot (``customer_id``, ``date``) are left out, with a warning; its label is refused.
         y : array-like
             True and false, 0 and 1, or two texts; the later one in sorted order is predicted.
         customers : array-like, optional
@@ -143,7 +146,8 @@ class ChurnClassifier(TwoClasses):
             Where the leak report names a feature.
         """
         recipe = self._recipe()
-        table = collected(X)
+        check_same_rows(X=X, y=y, customers=customers)
+        table = features_only(collected(X))
         classes, positive = read_labels(y, table.height)
         recipe = replace(recipe, class_weight=_by_class(self.class_weight, classes))
         codes = read_customers(customers, table.height)
@@ -208,7 +212,7 @@ class ChurnClassifier(TwoClasses):
 
     def score(self, X: Any, y: Any) -> float:
         """Area under the ROC curve: the chance that, of two customers of different outcome, the right one is ahead."""
-        return float(needs("sklearn.metrics").roc_auc_score(self._labels(y), self.predict_proba(X)[:, 1]))
+        return float(needs("sklearn.metrics").roc_auc_score(self._labels(X, y), self.predict_proba(X)[:, 1]))
 
     def importance(self, X: Any, y: Any, *, repeats: int = 5) -> pl.DataFrame:
         """How much AUC falls when one column of a frame is shuffled: better of rows that `fit` has not seen.
@@ -232,7 +236,7 @@ class ChurnClassifier(TwoClasses):
         """
         self._check_fitted("calibrated_")
         whole_number("repeats", repeats, 1)
-        positive = self._labels(y)
+        positive = self._labels(X, y)
         table = collected(X, len(positive)).select(self.design_.columns)
         auc = needs("sklearn.metrics").roc_auc_score
         rng = np.random.default_rng(self.seed)

@@ -10,7 +10,9 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError
 from attrib.io.text import clean
+from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags, read_numbers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
+from attrib.lifecycle.base.columns import features_only
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import (
@@ -19,13 +21,10 @@ from attrib.lifecycle.base.labels import (
     Integers,
     collected,
     customer_folds,
-    read_amounts,
-    read_customers,
-    read_flags,
     read_labels,
 )
 from attrib.lifecycle.classifying.amounts import Mean, check_amounts
-from attrib.lifecycle.classifying.asking import arm_facts, fit_arms, read_treatment
+from attrib.lifecycle.classifying.asking import arm_facts, check_overlap, fit_arms, note_asks, read_treatment
 from attrib.lifecycle.classifying.two_classes import TwoClasses
 from attrib.schemas import require_columns
 
@@ -45,6 +44,9 @@ class ReferralLikelihood(TwoClasses):
     Being asked to refer is a treatment, not a feature: `fit` takes it apart (``asked``) and learns one classifier of
     those asked and one of those not asked (Künzel et al. 2019, T-learner). Given ``propensity``, rows weigh by one
     over the chance of what happened to them. Number and value given any are learned of all who referred.
+    Asks of earlier times (``touches:referral_ask`` of a snapshot, which ends before the date) may be features beside
+    ``asked``: they are history when it is decided whom to ask now. `referral_targets` makes ``y``, ``count``, ``value``
+    and ``asked`` of events.
 
     Parameters
     ----------
@@ -151,9 +153,10 @@ class ReferralLikelihood(TwoClasses):
         Raises
         ------
         SpecError
-            ``bad_parameter``; ``treatment_in_features`` where a column of the frame is ``asked``.
+            ``bad_parameter``; ``treatment_in_features`` where a column of the frame tells in every row who was asked:
+            the ask itself, or a count, a share, a time of it.
         DataError
-            Those of `ChurnClassifier.fit`; ``bad_amount``; ``count_and_label_differ``; ``bad_flag``;
+            Those of `ChurnClassifier.fit`; ``bad_value``; ``count_and_label_differ``; ``bad_flag``;
             ``no_support`` for a propensity that is not between 0 and 1.
         SolveError
             ``not_converged``.
@@ -161,16 +164,18 @@ class ReferralLikelihood(TwoClasses):
         Warns
         -----
         AttribWarning
-            Where the leak report names a feature.
+            Where the leak report names a feature; where a feature all but tells who was asked; without ``asked``, where
+            a feature by its name counts asks (such as ``touches:referral_ask``).
         """
         recipe = Recipe(self.model, self.calibration, self.folds, self.seed, self.C).check()
         if isinstance(self.alpha, bool) or not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < np.inf:
             raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is not a number above 0")
-        table = collected(X)
+        check_same_rows(X=X, y=y, count=count, value=value, asked=asked, propensity=propensity, customers=customers)
+        table = features_only(collected(X))
         rows = table.height
         classes, positive = read_labels(y, rows)
         amounts = {"count": (count, 1.0), "value": (value, 0.0)}
-        given = {k: (read_amounts(k, v, rows), least) for k, (v, least) in amounts.items() if v is not None}
+        given = {k: (read_numbers(k, v, rows, least=0), least) for k, (v, least) in amounts.items() if v is not None}
         check_amounts(given, positive)
         if nps is not None:
             require_columns("features", table.columns, [nps])
@@ -181,6 +186,10 @@ class ReferralLikelihood(TwoClasses):
         treated, chance = read_treatment(table, asked, propensity)
         codes = read_customers(customers, rows)
         design = DesignMatrix.fit(table, scale=True)
+        if treated is None:
+            note_asks(design.columns)
+        elif self.check_leaks:
+            check_overlap(table.select(design.columns), treated, self.folds, self.seed)
         leaks = self._leaks(table, positive, codes)
         matrix = design.transform(table)
         fold = customer_folds(positive, codes, self.folds, self.seed)
@@ -277,7 +286,7 @@ class ReferralLikelihood(TwoClasses):
     def score(self, X: Any, y: Any) -> float:
         """Area under the precision-recall curve (average precision); a model that knows nothing reaches the share."""
         precision = needs("sklearn.metrics").average_precision_score
-        return float(precision(self._labels(y), self.predict_proba(X)[:, 1]))
+        return float(precision(self._labels(X, y), self.predict_proba(X)[:, 1]))
 
     def _any(self, matrix: Floats, asked: Any) -> Floats:
         if asked is None:

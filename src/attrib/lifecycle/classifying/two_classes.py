@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
+from attrib.lifecycle.base.beside import check_same_rows
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.estimator import Estimator, needs
 from attrib.lifecycle.base.labels import Bools, Integers, read_labels
@@ -27,8 +28,9 @@ class TwoClasses(Estimator):
     design_: DesignMatrix
     leaks_: pl.DataFrame | None
 
-    def _labels(self, y: Any) -> Bools:
+    def _labels(self, X: Any, y: Any) -> Bools:
         """Which rows are of the second class, labels being those of `fit`."""
+        check_same_rows(X=X, y=y)
         classes, positive = read_labels(y)
         if list(classes) != list(self.classes_):
             raise DataError("bad_labels", f"y holds {list(classes)!r:.80}, training held {list(self.classes_)!r:.80}")

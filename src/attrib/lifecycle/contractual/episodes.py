@@ -14,8 +14,10 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
+from attrib.lifecycle.base.beside import check_same_rows, read_column, read_flags, read_numbers
 from attrib.lifecycle.base.design import MAX_CATEGORIES, NULL, collected
-from attrib.lifecycle.contractual.riskset import column, entries, flags, numbers
+from attrib.lifecycle.contractual.incidence import read_causes
+from attrib.lifecycle.contractual.riskset import entries
 from attrib.schemas import CHANNEL, CUSTOMER, TIME, require_columns
 
 Floats = npt.NDArray[np.float64]
@@ -25,16 +27,22 @@ _TABLE = "customers"
 
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """Customers, or intervals of them: ``duration`` (or stop), ``event``, ``entry`` (or start), ``customer`` [n]."""
+    """Customers, or intervals of them: ``duration`` (or stop), ``event``, ``entry`` (or start), ``customer`` [n].
+
+    ``cause``, where it is asked for, says why a customer left, and is null where ``event`` is false.
+    """
 
     features: pl.DataFrame | None
     duration: Floats
     event: npt.NDArray[np.bool_]
     entry: Floats | None
     customer: pl.Series
+    cause: pl.Series | None = None
 
 
-def episodes(X: Any, duration: Any, event: Any, entry: Any = None, customer: Any = None) -> Episodes:
+def episodes(
+    X: Any, duration: Any, event: Any, entry: Any = None, customer: Any = None, *, causes: bool = False
+) -> Episodes:
     """Take the columns that say when apart from the features; a text names a column of X.
 
     Raises
@@ -42,8 +50,9 @@ def episodes(X: Any, duration: Any, event: Any, entry: Any = None, customer: Any
     SpecError
         ``bad_argument`` for a column of no frame.
     DataError
-        ``missing_columns``, ``no_rows``, ``bad_length`` and those of `numbers`, `flags`, `entries`.
+        ``missing_columns``, ``no_rows`` and those of columns and of `entries`.
     """
+    check_same_rows(X=X, duration=duration, event=event, entry=entry, id=customer)
     table = None if X is None else collected(X)
     given = {"duration": duration, "event": event, "entry": entry, "id": customer}
     named = [value for value in given.values() if isinstance(value, str)]
@@ -53,12 +62,13 @@ def episodes(X: Any, duration: Any, event: Any, entry: Any = None, customer: Any
         require_columns("features", table.columns, named)
         given = {name: table[value] if isinstance(value, str) else value for name, value in given.items()}
         table = table.drop(named)
-    length = numbers(given["duration"], "duration", rows=None if table is None else table.height)
+    length = read_numbers("duration", given["duration"], None if table is None else table.height, least=0)
     if not len(length):
         raise DataError("no_rows", "there are 0 customers")
-    left = flags(given["event"], "event", rows=len(length))
-    whose = column(np.arange(len(length)) if given["id"] is None else given["id"], "id", len(length))
-    return Episodes(table, length, left, entries(given["entry"], length), whose)
+    why = read_causes("event", given["event"], len(length)) if causes else None
+    left = read_flags("event", given["event"], len(length)) if why is None else why.is_not_null().to_numpy()
+    whose = read_column("id", np.arange(len(length)) if given["id"] is None else given["id"], len(length))
+    return Episodes(table, length, left, entries(given["entry"], length), whose, why)
 
 
 def check_intervals(rows: Episodes) -> None:
@@ -212,7 +222,7 @@ def _lives(table: pl.DataFrame) -> pl.DataFrame:
         begin.alias(BEGIN),
         entry.cast(pl.Int64).alias(ENTRY),
         (_epoch(table, END, _TABLE) - begin).alias(END),
-        pl.Series(LEFT, flags(table[LEFT], LEFT)),
+        pl.Series(LEFT, read_flags(LEFT, table[LEFT])),
     )
     kept = lives.filter(pl.col(ENTRY) < pl.col(END))
     if kept.height < lives.height:

@@ -13,81 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, warn
+from attrib.errors import DataError
+from attrib.lifecycle.base.beside import check_same_rows, read_flags, read_numbers
 from attrib.values import check_share
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 _Z_95 = 1.959963984540054  # of a two-sided interval at 95 %
-
-
-def numbers(values: Any, name: str, *, rows: int | None = None) -> Floats:
-    """Return durations and the like as float64 [n], finite and not negative.
-
-    Raises
-    ------
-    DataError
-        ``bad_dtype``, ``bad_length``, ``null_values``, ``negative_duration``.
-    """
-    series = column(values, name, rows)
-    if not (series.dtype.is_numeric() or series.dtype == pl.Null):
-        raise DataError(
-            "bad_dtype",
-            f"{name} is {series.dtype}, not numbers",
-            hint="give durations as numbers, such as days: (end - begin).dt.total_days()",
-        )
-    found = series.cast(pl.Float64)
-    missing = found.null_count() + int(found.is_infinite().sum())
-    if missing:
-        raise DataError("null_values", f"{name}: {missing} of {len(found)} values are null or infinite")
-    negative = int((found < 0).sum())
-    if negative:
-        raise DataError("negative_duration", f"{name}: {negative} of {len(found)} values are negative")
-    return found.to_numpy()
-
-
-def flags(values: Any, name: str, *, rows: int | None = None) -> Bools:
-    """Return what is true or false (or 1 and 0) as bool [n].
-
-    Raises
-    ------
-    DataError
-        ``bad_dtype``, ``bad_length``, ``null_values``.
-    """
-    series = column(values, name, rows)
-    if series.null_count():
-        raise DataError("null_values", f"{name}: {series.null_count()} of {len(series)} values are null")
-    good = series.dtype == pl.Boolean or (
-        series.dtype.is_numeric() and bool(series.cast(pl.Float64).is_in([0.0, 1.0]).all())
-    )
-    if not good:
-        raise DataError(
-            "bad_dtype",
-            f"{name} must be true or false, or 1 and 0, not {series.dtype}",
-            hint='e.g. frame["Churn"] == "Yes"' if series.dtype == pl.String else "",
-        )
-    return series.cast(pl.Boolean).to_numpy()
-
-
-def column(values: Any, name: str, rows: int | None = None) -> pl.Series:
-    """Any list, array or column, NaN as null."""
-    import narwhals as nw
-
-    try:
-        known = nw.from_native(values, series_only=True, pass_through=True)
-        if isinstance(known, nw.Series):
-            series = known.to_polars()
-        else:
-            array = np.asarray(values, dtype=object if isinstance(values, (list, tuple)) else None)
-            # objects are taken one by one: None and NaN (also among texts) are null then
-            plain = [None if v != v else v for v in array.tolist()] if array.dtype.kind == "O" else array  # noqa: PLR0124
-            series = pl.Series(name, plain, strict=False)
-    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError("bad_dtype", f"{name} is a {type(values).__name__}, not a list of numbers or texts") from error
-    if rows is not None and len(series) != rows:
-        raise DataError("bad_length", f"{name} has {len(series)} values for {rows} customers")
-    return series.fill_nan(None) if series.dtype.is_float() else series
 
 
 def entries(entry: Any, duration: Floats) -> Floats | None:
@@ -96,11 +28,11 @@ def entries(entry: Any, duration: Floats) -> Floats | None:
     Raises
     ------
     DataError
-        ``entry_after_duration``, and those of `numbers`.
+        ``entry_after_duration``, and those of `read_numbers`.
     """
     if entry is None:
         return None
-    found = numbers(entry, "entry", rows=len(duration))
+    found = read_numbers("entry", entry, len(duration), least=0)
     late = int((found >= duration).sum())
     if late:
         raise DataError(
@@ -159,97 +91,6 @@ def step(times: Floats, values: Floats, at: Floats, before: float) -> Floats:
     return np.append(before, values)[np.searchsorted(times, at, side="right")]
 
 
-def cumulative_incidence(
-    duration: Any, cause: Any, *, at: Any = None, entry: Any = None, level: float = 0.95
-) -> pl.DataFrame:
-    """Probability to have left for each cause by a time, the other causes being at work too (Aalen & Johansen).
-
-    1 − Kaplan–Meier, which takes those who left for another cause as if they could still leave for this one,
-    overstates it; it stands beside.
-
-    Parameters
-    ----------
-    duration : array-like of float
-        Time from the begin of the customer's relation to leaving, or to when they were last seen; any unit [n].
-    cause : array-like
-        Why the customer left (texts or numbers), null while still there [n].
-    at : array-like of float, optional
-        Times to report, in the unit of ``duration``; by default all at which somebody left.
-    entry : array-like of float, optional
-        When the customer came under observation (left truncation).
-    level : float
-        Of the intervals.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``cause, time, incidence, incidence_low, incidence_high, one_minus_km`` by cause and time. Intervals: delta
-        method on the scale of log(−log); null where the incidence is 0.
-
-    Raises
-    ------
-    DataError
-        ``no_events`` where nobody left; those of bad durations.
-    SpecError
-        ``bad_parameter`` for a level outside (0, 1).
-
-    References
-    ----------
-    Aalen & Johansen (1978), Scandinavian Journal of Statistics 5:141-150; Gaynor et al. (1993), Journal of the
-    American Statistical Association 88:400-409 (the variance).
-
-    Examples
-    --------
-    >>> cumulative_incidence([1, 2, 3, 4], ["price", "moved", "price", None], at=[3]).select(
-    ...     "cause", "time", "incidence", pl.col("one_minus_km").round(4)
-    ... ).rows()
-    [('moved', 3.0, 0.25, 0.3333), ('price', 3.0, 0.5, 0.625)]
-    """
-    length = numbers(duration, "duration")
-    causes = column(cause, "cause", len(length))
-    z = normal_quantile(level)
-    begun = entries(entry, length)
-    left = causes.is_not_null().to_numpy()
-    if not left.any():
-        raise DataError("no_events", f"none of {len(length)} customers left: all causes are null")
-    table = RiskTable.of(length, left, begun)
-    points = table.times if at is None else np.atleast_1d(numbers(at, "at"))
-    before = np.append(1.0, table.survival()[:-1])  # who was there just ahead of each time
-    parts = []
-    for name in causes.drop_nulls().unique().sort().to_list():
-        of_cause = (causes == name).fill_null(value=False).to_numpy()
-        count = np.bincount(np.searchsorted(table.times, length[of_cause]), minlength=len(table.times)).astype(float)
-        incidence = np.cumsum(before * count / table.at_risk)
-        alone = np.cumprod(1 - count / table.at_risk)
-        upto = np.searchsorted(table.times, points, side="right")
-        value = np.append(0.0, incidence)[upto]
-        spread = np.sqrt([_incidence_variance(table, before, count, incidence, int(k)) for k in upto])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scaled = z * spread / (value * np.log(value))
-            low, high = value ** np.exp(-scaled), value ** np.exp(scaled)
-        known = (value > 0) & (value < 1)
-        columns = {
-            "time": points,
-            "incidence": value,
-            "incidence_low": np.where(known, low, np.nan),
-            "incidence_high": np.where(known, high, np.nan),
-            "one_minus_km": 1 - np.append(1.0, alone)[upto],
-        }
-        parts.append(pl.DataFrame(columns).select(pl.lit(name, causes.dtype).alias("cause"), pl.all()))
-    return pl.concat(parts).with_columns(pl.col("incidence_low", "incidence_high").fill_nan(None))
-
-
-def _incidence_variance(table: RiskTable, before: Floats, count: Floats, incidence: Floats, upto: int) -> float:
-    """Variance of the incidence after the first ``upto`` times of leaving."""
-    if upto == 0:
-        return 0.0
-    n, d, c = table.at_risk[:upto], table.left[:upto], count[:upto]
-    rest, ahead = incidence[upto - 1] - incidence[:upto], before[:upto]
-    stay = np.where(n > d, n - d, 1.0)  # where all leave, nothing is left to come: rest = 0
-    terms = rest**2 * d / (n * stay) + ahead**2 * c * (n - c) / n**3 - 2 * rest * ahead * c / n**2
-    return max(float(terms.sum()), 0.0)
-
-
 def normal_quantile(level: float) -> float:
     """Half width of a two-sided interval in standard deviations.
 
@@ -298,10 +139,9 @@ def calibration_at(predicted: Any, duration: Any, event: Any, horizon: float, *,
     ... ).rows()
     [(1, 2, 0.1, 0.0), (2, 2, 0.9, 0.5)]
     """
-    chance = numbers(predicted, "predicted")
-    if (chance > 1).any():
-        raise DataError("bad_value", f"predicted: {(chance > 1).sum()} of {len(chance)} values are above 1")
-    length, left = numbers(duration, "duration", rows=len(chance)), flags(event, "event", rows=len(chance))
+    check_same_rows(predicted=predicted, duration=duration, event=event)
+    chance = read_numbers("predicted", predicted, least=0, most=1)
+    length, left = read_numbers("duration", duration, len(chance), least=0), read_flags("event", event, len(chance))
     edges = np.unique(np.quantile(chance, np.linspace(0, 1, bins + 1)[1:-1]))
     group = np.searchsorted(edges, chance, side="left")
     rows = []
@@ -336,46 +176,3 @@ def schoenfeld(matrix: Floats, risk: Floats, duration: Floats, event: Bools, ent
         below = total[j, :1] - share * risk[tied].sum()
         means[j] = ((total[j, 1:] - share * weighted[tied].sum(axis=0)) / below).mean(axis=0)
     return matrix[left] - means[of]
-
-
-def concordance(risk: Floats, duration: Floats, event: Bools, entry: Floats | None = None) -> float:
-    """Share of the pairs (one who leaves at t, one at risk at t who does not) where the leaver has more risk.
-
-    Ties of risk count half; two who leave at the same t are no pair. Without entries this is Harrell's C.
-    """
-    level, times = np.unique(risk, return_inverse=True)[1], duration[event]
-    leavers, order = np.sort(times), np.lexsort((~event, duration))  # of those last seen at t, who leave come first
-    tied = np.searchsorted(leavers, times, "right") - np.searchsorted(leavers, times, "left")
-    outlast = np.searchsorted(duration[order], times, "left") + tied
-    good, pairs = _below(level[order], outlast, level[event]), float((len(level) - outlast).sum())
-    if entry is not None:  # who enters at or after t outlasts t, but was not at risk
-        order = np.argsort(entry, kind="stable")
-        later = np.searchsorted(entry[order], times, "left")
-        good -= _below(level[order], later, level[event])
-        pairs -= float((len(level) - later).sum())
-    if not pairs:
-        warn("no two customers can be compared: the concordance is not a number")
-        return float("nan")
-    return good / pairs
-
-
-def _below(levels: Ints, start: Ints, of: Ints) -> float:
-    """Over all queries, how many of ``levels[start:]`` are below ``of``, those that are equal counting half.
-
-    A rest of the array is cut into sorted blocks of 1, 2, 4, … numbers, of each size one at most: n log² n in all.
-    """
-    n, most = len(levels), int(levels.max()) + 2
-    size = 1 << n.bit_length()  # at least one place is free in front, so that no rest is the whole
-    padded = np.full(size, most - 1)
-    padded[size - n :] = levels
-    at, total, width = start + (size - n), 0, 1
-    while width < size:
-        block = at // width
-        mine = (block % 2 == 1) & (at < size)
-        keys = np.sort(padded.reshape(-1, width), axis=1).ravel() + np.arange(size) // width * most
-        wanted = block[mine] * most + of[mine]
-        before = 2 * block[mine] * width
-        total += int((np.searchsorted(keys, wanted, "left") + np.searchsorted(keys, wanted, "right") - before).sum())
-        at = np.where(mine, at + width, at)
-        width *= 2
-    return total / 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -11,20 +10,19 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
-from attrib.lifecycle.base.design import DesignMatrix, collected, linear
-from attrib.lifecycle.base.estimator import Estimator
+from attrib.lifecycle.base.design import DesignMatrix, linear
 from attrib.lifecycle.contractual.episodes import Episodes, check_intervals, episodes
+from attrib.lifecycle.contractual.fitted import FittedSurvival, check_horizon
 from attrib.lifecycle.contractual.hazards import PARAMETRIC, coefficients, trend_test
-from attrib.lifecycle.contractual.riskset import RiskTable, concordance, normal_quantile, numbers, schoenfeld, step
+from attrib.lifecycle.contractual.incidence import Incidence
+from attrib.lifecycle.contractual.names import CURVES, model_name
+from attrib.lifecycle.contractual.riskset import RiskTable, schoenfeld
+from attrib.lifecycle.judging.pairs import concordance
 
 Floats = npt.NDArray[np.float64]
-MODELS = ("cox", "time_varying_cox", "weibull", "lognormal", "kaplan_meier")
-FORMAT = 1
-_LARGEST = 700.0  # its exponential is still a number
-ARRAYS = ("coefficients", "covariance", "center", "times", "hazard", "at_risk", "left")
 
 
-class SurvivalChurn(Estimator):
+class SurvivalChurn(FittedSurvival):
     """Probability to leave, for customers whose leaving has a date (contracts, subscriptions).
 
     Customers who are still there are censored: they count as at risk for as long as they were seen, not as stayers.
@@ -36,23 +34,34 @@ class SurvivalChurn(Estimator):
         ``"cox"``: proportional hazards, the baseline left free. ``"time_varying_cox"``: the same from rows
         (start, stop] with features that change, see `time_varying_rows`; predictions take features as they are to
         stay. ``"weibull"``, ``"lognormal"``: accelerated failure times, which can look beyond the longest duration.
-        ``"kaplan_meier"``: one curve for all, the baseline to beat.
+        ``"kaplan_meier"``: one curve for all, the baseline to beat. ``"aalen_johansen"`` (competing risks): one curve
+        for all of each cause of leaving, see `incidence` and `predict_causes`. Other spellings (``"log-normal"``,
+        ``"km"``, ``"competing risks"``, ``"CoxPHFitter"``) will do.
     penalizer : float
         Weight of half the squared standardised coefficients against the mean log likelihood (as in lifelines). The
         default is just enough for columns that determine each other, such as the "no internet" of several services;
         standard errors and intervals are those of the penalised fit. 0 is plain maximum likelihood.
+    horizon : float, optional
+        How far ahead `predict_churn`, `predict_proba` and `predict` look where they are not told, in the unit of
+        training.
 
     Attributes
     ----------
+    model_ : str
+        The name of the model as this package spells it.
+    classes_ : numpy.ndarray
+        False and True, of `predict_proba`: stays, leaves.
+    causes_ : list
+        Of ``"aalen_johansen"``: causes of leaving, sorted.
     design_ : DesignMatrix
         How features become columns.
     coefficients_ : numpy.ndarray
         float64, one for each column; then, for the parametric models, the intercept and the logarithm of the shape.
     baseline_ : polars.DataFrame
         ``time, at_risk, left, cumulative_hazard, survival`` for a customer of mean features, at each time somebody
-        left; for Kaplan–Meier with ``survival_low, survival_high`` (95 %).
+        left; for the models of one curve with ``survival_low, survival_high`` (95 %).
     longest_ : float
-        The longest duration of training: Cox and Kaplan–Meier know nothing beyond.
+        The longest duration of training: all but the parametric models know nothing beyond.
 
     References
     ----------
@@ -67,18 +76,19 @@ class SurvivalChurn(Estimator):
     >>> model = SurvivalChurn(model="cox", penalizer=0.1).fit(customers, duration=tenure, event=left)
     >>> model.predict_churn(customers[:2], horizon=3, conditional_after=[2, 2]).round(2).tolist()
     [0.75, 0.25]
+
+    Why they leave, of those who are still there after 3 months:
+
+    >>> why = ["price", None, "moved", None, "price", "price", None, "moved"]
+    >>> model = SurvivalChurn(model="competing_risks").fit(customers, duration=tenure, event=why)
+    >>> model.incidence([6, 12], conditional_after=3).select("cause", "time", pl.col("incidence").round(2)).rows()
+    [('moved', 6.0, 0.33), ('moved', 12.0, 0.33), ('price', 6.0, 0.0), ('price', 12.0, 0.33)]
     """
 
-    design_: DesignMatrix | None
-    coefficients_: Floats
-    covariance_: Floats
-    longest_: float
-    customers_: int
-    left_: int
-
-    def __init__(self, model: str = "cox", penalizer: float = 0.001) -> None:
+    def __init__(self, model: str = "cox", penalizer: float = 0.001, horizon: float | None = None) -> None:
         self.model = model
         self.penalizer = penalizer
+        self.horizon = horizon
 
     def fit(
         self,
@@ -96,12 +106,14 @@ class SurvivalChurn(Estimator):
         Parameters
         ----------
         X : frame
-            Features, a row each customer (each interval, for ``time_varying_cox``). May be None for ``kaplan_meier``.
+            Features, a row each customer (each interval, for ``time_varying_cox``). May be None for the models
+            of one curve.
         duration : array-like or str
             Time from the begin of the relation to leaving, or to when the customer was last seen [n], in any unit;
             a text names a column of X, which then is no feature (so for all of these).
         event : array-like or str
-            Whether the customer left at the end of ``duration`` [n]; or of the interval.
+            Whether the customer left at the end of ``duration`` [n]; or of the interval: true and false, 1 and 0, Yes
+            and No. For ``aalen_johansen`` why (texts or numbers); null, 0, an empty text or No while still there.
         entry : array-like or str, optional
             When, in the same clock, the customer came under observation (left truncation): who had left before
             could not have been seen.
@@ -124,27 +136,30 @@ class SurvivalChurn(Estimator):
             ``no_convergence``, naming the columns to suspect.
         """
         self._check_parameters()
-        varying = self.model == "time_varying_cox"
+        kind = model_name(self.model)
+        varying = kind == "time_varying_cox"
         taken = ("id", "start", "stop", "event") if varying else ("duration", "event")
         given = {"duration": duration, "event": event, "entry": entry, "id": id, "start": start, "stop": stop}
         got = [name for name, value in given.items() if value is not None]
         wrong = [name for name in got if name not in (*taken, *([] if varying else ["entry"]))]
-        missing = [name for name in taken if name not in got] + ["X"] * (X is None and self.model != "kaplan_meier")
+        missing = [name for name in taken if name not in got] + ["X"] * (X is None and kind not in CURVES)
         if wrong or missing:
             raise SpecError(
                 "bad_argument",
-                f"model={self.model!r} " + (f"takes no {', '.join(wrong)}" if wrong else f"needs {', '.join(missing)}"),
+                f"model={kind!r} " + (f"takes no {', '.join(wrong)}" if wrong else f"needs {', '.join(missing)}"),
                 hint=f"fit(X, {', '.join(f'{name}=…' for name in taken)})",
             )
-        rows = episodes(X, stop if varying else duration, event, start if varying else entry, id)
+        causes = kind == "aalen_johansen"
+        rows = episodes(X, stop if varying else duration, event, start if varying else entry, id, causes=causes)
         if varying:
             check_intervals(rows)
-        if not rows.event.any() and self.model != "kaplan_meier":
+        if not rows.event.any() and kind != "kaplan_meier":
             raise DataError("no_events", f"none of {len(rows.event)} customers left", hint="nothing to learn from")
         vars(self).pop("coefficients_", None)  # not fitted, should this one fail
+        self.model_, self.classes_ = kind, np.array([False, True])
         self.longest_, self.customers_ = float(rows.duration.max()), rows.customer.n_unique()
         self.left_ = int(rows.event.sum())
-        table = self._fit_curve(rows) if self.model == "kaplan_meier" else self._fit_features(rows)
+        table = self._fit_curve(rows) if kind in CURVES else self._fit_features(rows)
         self._times, self._at_risk, self._left = table.times, table.at_risk, table.left
         return self
 
@@ -157,6 +172,10 @@ class SurvivalChurn(Estimator):
         with np.errstate(divide="ignore"):
             self._hazard = -np.log(survival)
         self.design_, self.covariance_ = None, np.zeros((0, 0))
+        if rows.cause is not None:
+            causes = rows.cause.drop_nulls().unique().sort()
+            self.causes_ = causes.to_list()
+            self._by_cause = Incidence.of(rows.duration, rows.cause, causes, rows.entry).by_cause
         self.coefficients_ = self._center = np.zeros(0)
         return table
 
@@ -165,20 +184,20 @@ class SurvivalChurn(Estimator):
         design = DesignMatrix.fit(rows.features)
         matrix = design.transform(rows.features)
         kept = rows.duration > 0
-        if self.model in PARAMETRIC and not kept.all():
+        if self.model_ in PARAMETRIC and not kept.all():
             if (~kept & rows.event).any():
                 raise DataError(
                     "zero_duration",
-                    f"{(~kept & rows.event).sum()} customers left at time 0, which {self.model} does not know",
+                    f"{(~kept & rows.event).sum()} customers left at time 0, which {self.model_} does not know",
                     hint="add half a unit to their duration",
                 )
             # who was last seen at time 0 says nothing about any time
             late = None if rows.entry is None else rows.entry[kept]
             matrix = matrix[kept]
             rows = Episodes(None, rows.duration[kept], rows.event[kept], late, rows.customer.filter(kept))
-        self.coefficients_, self.covariance_ = coefficients(self.model, self.penalizer, design.names, matrix, rows)
+        self.coefficients_, self.covariance_ = coefficients(self.model_, self.penalizer, design.names, matrix, rows)
         self._center = matrix.mean(axis=0)
-        if self.model in PARAMETRIC:
+        if self.model_ in PARAMETRIC:
             self._hazard = np.zeros(0)
         else:
             relative = np.exp(linear(matrix - self._center, self.coefficients_))
@@ -188,76 +207,14 @@ class SurvivalChurn(Estimator):
         return RiskTable.of(rows.duration, rows.event, rows.entry)
 
     def _check_parameters(self) -> None:
-        if self.model not in MODELS:
-            raise SpecError("bad_parameter", f"model = {self.model!r} is not one of {', '.join(MODELS)}")
+        model_name(self.model)
         good = isinstance(self.penalizer, (int, float)) and not isinstance(self.penalizer, bool)
         if not good or not 0 <= self.penalizer < math.inf:
             raise SpecError(
                 "bad_parameter", f"penalizer = {self.penalizer!r} is not a number from 0", hint="e.g. 0.001"
             )
-
-    def risk(self, X: Any) -> Floats:
-        """Score of each customer, higher for those who leave sooner, float64 [n].
-
-        Cox: the logarithm of the hazard relative to a customer of mean features; parametric models: minus the
-        logarithm of the time scale.
-        """
-        score = self._predictor(X)
-        return -score if self.model in PARAMETRIC else score
-
-    def predict_survival(self, X: Any, times: Any) -> Floats:
-        """Probability to be still there at given times after the begin of the relation.
-
-        Parameters
-        ----------
-        X : frame
-            Features [n].
-        times : array-like of float
-            In the unit of training [m].
-
-        Returns
-        -------
-        numpy.ndarray
-            float64 [n, m].
-        """
-        at = np.atleast_1d(numbers(times, "times"))
-        self._warn_beyond(at)
-        return np.exp(self._log_survival(self._predictor(X)[:, None], at[None, :]))
-
-    def predict_churn(self, X: Any, horizon: float, conditional_after: Any = None) -> Floats:
-        """Probability to leave within the horizon, for a customer who is still there now.
-
-        Parameters
-        ----------
-        X : frame
-            Features [n].
-        horizon : float
-            How far ahead, in the unit of training.
-        conditional_after : array-like, float or str, optional
-            How long each customer has been there now [n]; a text names a column of X. By default 0: new customers.
-
-        Returns
-        -------
-        numpy.ndarray
-            float64 [n]: 1 − S(after + horizon) / S(after). Not a number where the model says that nobody is there
-            so long. Cox and Kaplan–Meier know no hazard beyond ``longest_``: what lies there counts as 0, and a
-            warning says for how many customers.
-        """
-        ahead = float(numbers([horizon], "horizon")[0])
-        score = self._predictor(X)
-        after: Any = 0.0 if conditional_after is None else conditional_after
-        if isinstance(after, str):
-            after = collected(X)[after]
-        now = numbers([after] if np.ndim(after) == 0 else after, "conditional_after")
-        if X is None:  # Kaplan–Meier's customers are told apart by their time only
-            score = np.zeros(len(now))
-        if len(now) not in {1, len(score)}:
-            raise DataError("bad_length", f"conditional_after has {len(now)} values for {len(score)} customers")
-        now = np.broadcast_to(now, score.shape)
-        self._warn_beyond(now + ahead)
-        with np.errstate(invalid="ignore"):
-            change = self._log_survival(score, now + ahead) - self._log_survival(score, now)
-        return 0.0 - np.expm1(change)  # and not -0.0
+        if self.horizon is not None:
+            check_horizon(self.horizon)
 
     def score(self, X: Any, duration: Any, event: Any, *, entry: Any = None) -> float:
         """Concordance: how often, of two customers, the one with more risk leaves first (ties of risk count half).
@@ -265,8 +222,8 @@ class SurvivalChurn(Estimator):
         Parameters
         ----------
         X, duration, event, entry
-            As in `fit`; for ``time_varying_cox`` the rows, with stop as duration and start as entry: pairs are then
-            of rows at risk at the same time.
+            As in `fit`; all causes of leaving count alike. For ``time_varying_cox`` the rows, with stop as duration
+            and start as entry: pairs are then of rows at risk at the same time.
 
         Returns
         -------
@@ -274,57 +231,9 @@ class SurvivalChurn(Estimator):
             0.5 says nothing, 1 is perfect.
         """
         self._check_fitted("coefficients_")
-        rows = episodes(X, duration, event, entry)
+        rows = episodes(X, duration, event, entry, causes=self.model_ == "aalen_johansen")
         risk = np.broadcast_to(self.risk(X), rows.duration.shape)
         return concordance(risk, rows.duration, rows.event, rows.entry)
-
-    def summary(self, level: float = 0.95) -> pl.DataFrame:
-        """Coefficients with standard errors, ratios and intervals.
-
-        Returns
-        -------
-        polars.DataFrame
-            ``feature, coefficient, standard_error``, then ``hazard_ratio`` (for parametric models ``time_ratio``:
-            how many times longer customers stay) per unit of the feature with ``…_low, …_high``, ``z, p``.
-        """
-        self._check_fitted("coefficients_")
-        from scipy.special import ndtr
-
-        names = self.design_.names if self.design_ else []
-        if self.model in PARAMETRIC:
-            names = [*names, "(intercept)", "(log shape)"]
-        ratio = "time_ratio" if self.model in PARAMETRIC else "hazard_ratio"
-        value, spread = self.coefficients_, np.sqrt(np.diag(self.covariance_))
-        width = normal_quantile(level) * spread
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            columns = {
-                "coefficient": value,
-                "standard_error": spread,
-                ratio: np.exp(value),
-                f"{ratio}_low": np.exp(value - width),
-                f"{ratio}_high": np.exp(value + width),
-                "z": value / spread,
-                "p": 2 * ndtr(-np.abs(value / spread)),
-            }
-        return pl.DataFrame({"feature": pl.Series(names, dtype=pl.String), **columns})
-
-    @property
-    def baseline_(self) -> pl.DataFrame:
-        """The curve of a customer of mean features, at each time somebody left; see the class."""
-        self._check_fitted("coefficients_")
-        mean = linear(self._center[None], self._slopes) + self._constant
-        log_survival = self._log_survival(mean, self._times)
-        columns = {
-            "time": self._times,
-            "at_risk": self._at_risk,
-            "left": self._left,
-            "cumulative_hazard": -log_survival,
-            "survival": np.exp(log_survival),
-        }
-        if self.model == "kaplan_meier":
-            table = RiskTable(self._times, self._at_risk, self._left)
-            columns["survival_low"], columns["survival_high"] = table.interval()
-        return pl.DataFrame(columns).cast({"at_risk": pl.Int64, "left": pl.Int64})
 
     def proportional_hazards(self, X: Any, duration: Any, event: Any, *, entry: Any = None) -> pl.DataFrame:
         """Test whether hazard ratios stay the same over time (Schoenfeld residuals against the rank of time).
@@ -346,8 +255,8 @@ class SurvivalChurn(Estimator):
         Grambsch & Therneau (1994), Biometrika 81:515-526.
         """
         self._check_fitted("coefficients_")
-        if self.model not in {"cox", "time_varying_cox"}:
-            raise SpecError("bad_argument", f"model={self.model!r} does not assume proportional hazards")
+        if self.model_ not in {"cox", "time_varying_cox"}:
+            raise SpecError("bad_argument", f"model={self.model_!r} does not assume proportional hazards")
         assert self.design_ is not None
         rows = episodes(X, duration, event, entry)
         matrix = self.design_.transform(X) - self._center
@@ -355,96 +264,3 @@ class SurvivalChurn(Estimator):
             matrix, np.exp(linear(matrix, self.coefficients_)), rows.duration, rows.event, rows.entry
         )
         return trend_test(self.design_.names, residuals @ self.covariance_, rows.duration[rows.event], self.covariance_)
-
-    @property
-    def _slopes(self) -> Floats:
-        return self.coefficients_[:-2] if self.model in PARAMETRIC else self.coefficients_
-
-    @property
-    def _constant(self) -> float:
-        """Intercept, such that Cox's linear predictor is 0 at the means."""
-        if self.model in PARAMETRIC:
-            return float(self.coefficients_[-2])
-        return -float(linear(self._center[None], self._slopes)[0])
-
-    def _predictor(self, X: Any) -> Floats:
-        """Linear predictor of each customer."""
-        self._check_fitted("coefficients_")
-        if self.design_ is None:
-            return np.zeros(1 if X is None else collected(X).height)
-        matrix = self.design_.transform(X)
-        return linear(matrix, self._slopes) + self._constant
-
-    def _log_survival(self, score: Floats, at: Floats) -> Floats:
-        """Logarithm of the probability to be there at given times: arrays broadcast."""
-        if self.model not in PARAMETRIC:
-            return -step(self._times, self._hazard, at, 0.0) * np.exp(np.minimum(score, _LARGEST))
-        with np.errstate(divide="ignore", over="ignore"):
-            distance: Floats = np.log(at) - score
-            shape = float(np.exp(self.coefficients_[-1]))
-            if self.model == "weibull":
-                return -np.exp(shape * distance)
-        from scipy.special import log_ndtr
-
-        return np.asarray(log_ndtr(-distance / shape))
-
-    def _warn_beyond(self, at: Floats) -> None:
-        beyond = int((at > self.longest_).sum())
-        if beyond and self.model not in PARAMETRIC:
-            warn(
-                f"{beyond} of {at.size} times lie beyond the longest duration of training ({self.longest_:g}), where "
-                f"{self.model} knows no hazard: probabilities to leave are too low there; a shorter horizon, or "
-                'model="weibull", which extrapolates'
-            )
-
-    def state(self) -> tuple[dict[str, Any], dict[str, Floats]]:
-        """All that predictions need, as JSON and as arrays; `from_state` is the way back."""
-        self._check_fitted("coefficients_")
-        plain = {
-            "estimator": type(self).__name__,
-            "format": FORMAT,
-            "parameters": self.get_params(),
-            "design": self.design_.to_dict() if self.design_ else None,
-            "longest": self.longest_,
-            "customers": self.customers_,
-            "left": self.left_,
-        }
-        arrays = (
-            self.coefficients_, self.covariance_, self._center, self._times, self._hazard, self._at_risk, self._left,
-        )  # fmt: skip
-        return plain, dict(zip(ARRAYS, arrays, strict=True))
-
-    @classmethod
-    def from_state(cls, plain: Any, arrays: Mapping[str, Any]) -> Self:
-        """Rebuild the model from `state`, trusting nothing; its predictions are the same to the last bit.
-
-        Raises
-        ------
-        DataError
-            ``bad_model``.
-        """
-        try:
-            good = plain["estimator"] == cls.__name__ and plain["format"] == FORMAT
-            model = cls(**plain["parameters"])
-            model._check_parameters()
-            counts = {name: plain[name] for name in ("longest", "customers", "left")}
-            found = {name: np.asarray(arrays[name]) for name in ARRAYS}
-            design = plain["design"]
-        except (KeyError, TypeError, ValueError, SpecError) as error:
-            raise DataError("bad_model", f"not a stored {cls.__name__}: {error}") from error
-        model.design_ = None if model.model == "kaplan_meier" else DesignMatrix.from_dict(design)
-        columns = 0 if model.design_ is None else len(model.design_.names)
-        several, times = columns + 2 * (model.model in PARAMETRIC), found["times"].shape[:1]
-        hazards = (0,) if model.model in PARAMETRIC else times
-        shapes = ((several,), (several, several), (columns,), times, hazards, times, times)
-        good &= all(isinstance(n, (int, float)) and math.isfinite(n) and n >= 0 for n in counts.values())
-        good &= all(a.dtype == np.float64 and a.shape == s for a, s in zip(found.values(), shapes, strict=True))
-        exact = ("coefficients", "center", "times", "at_risk", "left")  # Kaplan–Meier's hazard may end at infinity
-        good = good and all(np.isfinite(found[name]).all() for name in exact) and not np.isnan(found["hazard"]).any()
-        times_, hazard = found["times"], found["hazard"]  # compared, for infinity less infinity is nothing
-        if not good or (times_[1:] <= times_[:-1]).any() or (hazard[1:] < hazard[:-1]).any():
-            raise DataError("bad_model", f"not a stored {cls.__name__} of format {FORMAT}")
-        model.longest_, model.customers_, model.left_ = counts["longest"], counts["customers"], counts["left"]
-        model.coefficients_, model.covariance_, model._center = (found[name] for name in ARRAYS[:3])
-        model._times, model._hazard, model._at_risk, model._left = (found[name] for name in ARRAYS[3:])
-        return model

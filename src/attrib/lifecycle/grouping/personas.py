@@ -12,11 +12,12 @@ import polars as pl
 from attrib.arguments import distinct_names
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
+from attrib.lifecycle.base.beside import check_same_rows
 from attrib.lifecycle.base.design import DesignMatrix, Numeric, collected, spell
 from attrib.lifecycle.base.labels import MAX_SEED, Floats
 from attrib.lifecycle.grouping.mixtures import SELECTION, Mixture, choose
 from attrib.lifecycle.grouping.profiles import PERSONA, PROFILE, name_personas, numbers_of, profile, tell_apart
-from attrib.schemas import CUSTOMER, DATE, VALUE, require_columns
+from attrib.schemas import CUSTOMER, DATE, RENAME, VALUE, require_columns
 from attrib.values import DEALT, generator, whole_number
 
 # Columns of a snapshot that describe no journey, or say again what others say: groups of columns that go together
@@ -45,8 +46,9 @@ class Personas:
     profiles : polars.DataFrame
         A row for each persona, the largest first: ``persona``, ``size`` (rows), ``share`` (of rows), ``customers``,
         ``stages`` (stage and share, largest first), ``channels`` (the three with most touches in the window and their
-        share of touches), ``value`` (mean), ``churn_rate``, ``referral_rate`` and ``distinguishing``: the three
-        features in which it differs most from everybody, in words, with its mean and that of all rows.
+        share of touches), ``value`` (mean), ``churn_rate`` (null unless `churn` is given), ``referral_rate`` and
+        ``distinguishing``: the three features in which it differs most from everybody, in words, with its mean
+        and that of all rows.
     selection : polars.DataFrame
         Each size tried: ``k``, ``bic``, ``stability``, ``smallest`` (rows of the smallest persona), ``converged``,
         ``chosen``, ``refused`` (why it could not be).
@@ -81,7 +83,8 @@ class Personas:
             ``missing_columns``, and those of `DesignMatrix.transform`.
         """
         table = collected(snapshot)
-        require_columns("snapshot", table.columns, [CUSTOMER, *self.design.columns])
+        hint = "make it as the snapshot that the personas were found in, with the same channels="
+        require_columns("snapshot", table.columns, [CUSTOMER, *self.design.columns], hint=hint)
         prepared = _prepared(table, self.design.columns, self.logged)
         matrix, _ = _standardised(self.design, prepared)
         chances = self.mixture.probabilities(matrix)
@@ -113,7 +116,7 @@ class Personas:
             ``missing_columns``; ``duplicate_columns`` where it has a column ``persona``.
         """
         rows = open_table(table, "table").collect()
-        require_columns("table", rows.columns, [customer])
+        require_columns("table", rows.columns, [customer], hint="name its column of customers with customer=")
         if PERSONA in rows.columns:
             raise DataError("duplicate_columns", "the table has a column 'persona' already", hint="rename it")
         latest = self.assignments
@@ -203,7 +206,9 @@ def personas(
     value, churn, referral : str or array-like, optional
         For the profiles only, a column of the snapshot or a number for each row: the value of a customer (without:
         the column ``value``, if there is one), whether they left or the probability of it, and whether they referred
-        (without: ``referrals_made`` above 0).
+        (without: ``referrals_made`` above 0, that is up to the date). A snapshot does not say what was asked for:
+        ``churn="label"`` if it was made with ``churn=…`` (``churn="event"`` with ``purpose="survival"``),
+        ``referral="label"`` if the label is a referral.
     seed : int
         Of draws and of the starts of the mixture. The same rows in another order give the same personas.
 
@@ -239,8 +244,9 @@ def personas(
     >>> found.profiles.select("persona", "size")["persona"].to_list()
     ['P1 low touches, low share of mail', 'P2 high touches, high share of mail']
     """
+    check_same_rows(snapshot=snapshot, value=value, churn=churn, referral=referral)
     table = collected(snapshot)
-    require_columns("snapshot", table.columns, [CUSTOMER])
+    require_columns("snapshot", table.columns, [CUSTOMER], hint=RENAME)
     whole_number("seed", seed, 0, MAX_SEED)
     whole_number("refits", refits, 1, 1000)
     sizes = list(range(1, whole_number("max_k", max_k, 1, MAX_K) + 1))
@@ -286,7 +292,7 @@ def personas(
 def _features(table: pl.DataFrame, features: str | Sequence[str] | None) -> list[str]:
     if features is not None:
         named = distinct_names("features", features)
-        require_columns("snapshot", table.columns, named)
+        require_columns("snapshot", table.columns, named, hint="features must name columns of the snapshot")
         taken = {CUSTOMER, DATE} & set(named)
         if taken or not named:
             raise SpecError("bad_value", f"features = {spell(named)}: {spell(taken) or 'nothing'} is no feature")

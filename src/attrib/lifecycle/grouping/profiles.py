@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import SpecError
 from attrib.io.text import clean
-from attrib.lifecycle.base.labels import Floats, column
+from attrib.lifecycle.base.beside import Floats, read_numbers
 from attrib.schemas import CHANNEL, CUSTOMER, CUSTOMERS, SHARE, STAGE, VALUE
 
 PERSONA = "persona"
@@ -47,15 +48,15 @@ def numbers_of(table: pl.DataFrame, name: str, given: Any, otherwise: str | None
             return None
     if isinstance(given, str):
         if given not in table.columns:
-            raise SpecError("bad_value", f"{name} = {clean(given, _WIDTH)!r} is no column of the snapshot")
-        values = table[given]
-    else:
-        values = given if isinstance(given, pl.Series) else pl.Series(column(name, given), strict=False)
-    if not (values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)):
-        raise DataError("bad_dtype", f"{name} holds {values.dtype}, not numbers")
-    if len(values) != table.height:
-        raise DataError("different_lengths", f"{name} has {len(values)} values for {table.height} rows")
-    return values.cast(pl.Float64).to_numpy()
+            near = get_close_matches(given, table.columns, n=1)
+            hint = (
+                f"did you mean {clean(near[0], _WIDTH)!r}?"
+                if near
+                else f"found: {clean(', '.join(table.columns), 500)}"
+            )
+            raise SpecError("bad_value", f"{name} = {clean(given, _WIDTH)!r} is no column of the snapshot", hint=hint)
+        given = table[given]
+    return read_numbers(name, given, table.height, nulls=True)
 
 
 def tell_apart(matrix: Floats, plain: pl.DataFrame, columns: list[str], persona: Integers, k: int) -> list[list[str]]:

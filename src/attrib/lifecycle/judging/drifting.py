@@ -12,13 +12,16 @@ import polars as pl
 
 from attrib.errors import DataError
 from attrib.io.sources import open_table
+from attrib.lifecycle.base.columns import as_numbers, read_numbers, spelled
 from attrib.values import whole_number
 
 MODERATE, STRONG = 0.1, 0.25  # usual levels of the population stability index
 LARGEST = 50  # categories told apart; the rarer ones are one bin
+CLOCKS = ("tenure", "days_in_stage")  # of whoever is still there they grow by what the calendar does
+NOTE = "a clock: customers are older at a later date"
 SCHEMA = {
     "feature": pl.String, "kind": pl.String, "psi": pl.Float64, "by_chance": pl.Float64, "bins": pl.Int64,
-    "level": pl.String,
+    "level": pl.String, "note": pl.String,
 }  # fmt: skip
 
 
@@ -36,7 +39,9 @@ class Shape:
 
     @classmethod
     def of(cls, column: pl.Series, bins: int) -> Self:
-        """Find the bins of a column and count its rows."""
+        """Find the bins of a column and count its rows; texts that are numbers count as models read them."""
+        numbers = as_numbers(column)
+        column = column if numbers is None else numbers
         kind = _kind(column)
         if kind == "other":
             return cls(kind, (), ())
@@ -112,6 +117,10 @@ def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
     PSI = Σ over bins of (s − t)·ln(s / t), t and s the shares of a bin in training and scoring, with half a row added
     to each bin so that an empty one is not infinite.
 
+    ``tenure`` and ``days_in_stage`` are clocks: at a later date everybody who is still there is older, so that they
+    move without any change among customers. Their PSI is told as it is, for a model that uses them is applied to
+    values that it has hardly seen, but ``note`` says that it had to be expected.
+
     Parameters
     ----------
     training, scoring : frame
@@ -125,13 +134,13 @@ def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
     polars.DataFrame
         ``feature``, ``kind`` ("number", "category"), ``psi``, ``by_chance`` (what 19 in 20 samples of these sizes stay
         below without any drift), ``bins``, ``level``: "stable" below 0.1, "moderate" below 0.25, "strong"; or "only in
-        training", "only in scoring", "other type" (of different kinds, or lists and the like). Strongest first; those
-        without a number before all.
+        training", "only in scoring", "other type" (of different kinds, or lists and the like); ``note``: of clocks
+        that are not stable, that they are clocks. Strongest first; those without a number before all.
 
     Raises
     ------
     DataError
-        ``no_rows``.
+        ``no_rows``; ``no_profile`` for None, the profile of a model that was saved without its training data.
 
     Examples
     --------
@@ -140,19 +149,27 @@ def drift(training: Any, scoring: Any, bins: int = 10) -> pl.DataFrame:
     >>> drift(before, now).select("feature", pl.col("psi").round(2), "level").rows()
     [('visits', 2.46, 'strong'), ('stage', 0.0, 'stable')]
     """
+    if training is None:
+        hint = "save it again with training_data=, or pass the features of training"
+        raise DataError("no_profile", "drift from what? the model was saved without its training data", hint=hint)
     then = (training if isinstance(training, Profile) else Profile.of(training, bins)).shapes
     now = _collect(scoring, "scoring")
     rows: list[tuple[Any, ...]] = []
     for name in [*then, *(column for column in now.columns if column not in then)]:
         if name not in now.columns or name not in then:
-            rows.append((name, None, None, None, None, f"only in {'training' if name in then else 'scoring'}"))
+            rows.append((name, None, None, None, None, f"only in {'training' if name in then else 'scoring'}", None))
             continue
-        shape = then[name]
-        if shape.kind == "other" or _kind(now[name]) != shape.kind:
-            rows.append((name, None, None, None, None, "other type"))
+        shape, column = then[name], now[name]
+        if shape.kind == "number" and column.dtype == pl.String:
+            numbers = read_numbers(column)
+            column = numbers if numbers.null_count() == spelled(column).null_count() else column
+        if shape.kind == "other" or _kind(column) != shape.kind:
+            rows.append((name, None, None, None, None, "other type", None))
             continue
         counts = np.array(shape.counts, dtype=np.int64)
-        rows.append((name, shape.kind, *_psi(counts, _count(shape.kind, shape.bins, now[name]))))
+        psi, by_chance, used, level = _psi(counts, _count(shape.kind, shape.bins, column))
+        note = NOTE if name in CLOCKS and level != "stable" else None
+        rows.append((name, shape.kind, psi, by_chance, used, level, note))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row").sort(
         "psi", descending=True, nulls_last=False, maintain_order=True
     )

@@ -12,13 +12,20 @@ import polars as pl
 from attrib.errors import DataError, SpecError
 from attrib.intervals import percentiles
 from attrib.io.sources import open_table
-from attrib.lifecycle.buying.likelihood import Floats, numbers, require, same_length
+from attrib.lifecycle.base.beside import (
+    Bools,
+    Floats,
+    check_same_rows,
+    read_customers,
+    read_flags,
+    read_numbers,
+    require,
+)
 from attrib.lifecycle.judging.metrics import BINS, Counts, Profit, Tabulated, binary_metrics, bins_of
 from attrib.lifecycle.judging.survival_metrics import SurvivalScores
 from attrib.values import REPLICATES, check_seed, check_share, generator, whole_number
 
 Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 RESERVED = ("metric", "time", "value", "low", "high", "n")
 
 
@@ -39,7 +46,7 @@ def evaluate_classifier(
 
     Parameters
     ----------
-    y : array-like of bool or 0 and 1, shape [n]
+    y : array-like of bool, 0 and 1, or Yes and No, shape [n]
         What happened.
     p : array-like of float, shape [n]
         Its probability, as predicted without having seen it.
@@ -69,7 +76,7 @@ def evaluate_classifier(
     Raises
     ------
     DataError
-        ``bad_column``, ``unequal_lengths``, ``no_rows``.
+        ``no_rows`` and those of columns: ``bad_flag``, ``bad_value``, ``null_values``, ``different_lengths``, ….
     SpecError
         ``bad_value``.
 
@@ -79,8 +86,8 @@ def evaluate_classifier(
     >>> table.select("metric", pl.col("value").round(3)).head(3).rows()
     [('auc', 0.944), ('pr_auc', 0.917), ('brier', 0.112)]
     """
-    truth, chance = _truth("y", y), _probabilities("p", p)
-    same_length(y=truth, p=chance)
+    check_same_rows(y=y, p=p, customers=customers, by=by)
+    truth, chance = _read(y, p)
     for k in top:
         if not isinstance(k, (int, float)) or not 0 < k <= 1:
             raise SpecError("bad_value", f"top: {k!r} is not a share above 0", hint="e.g. (0.05, 0.1)")
@@ -88,7 +95,7 @@ def evaluate_classifier(
     n_bins = whole_number("bins", bins, 1, key="bad_value")
 
     def scores_of(rows: Ints) -> Callable[[Floats], Floats]:
-        table = Tabulated(truth[rows] == 1, chance[rows])
+        table = Tabulated(truth[rows], chance[rows])
         known = table.counts(np.ones(len(rows)))
         metrics = binary_metrics(bins_of(known, n_bins), tuple(top), profit or Profit())
 
@@ -123,7 +130,7 @@ def evaluate_survival(
     ----------
     duration : array-like of float, shape [n]
         Time until leaving, or until the customer was last seen. All are seen from time 0 on.
-    event : array-like of bool or 0 and 1, shape [n]
+    event : array-like of bool, 0 and 1, or Yes and No, shape [n]
         Whether the customer left then.
     risk : array-like of float, shape [n], optional
         Higher: leaves earlier. Without: the mean of 1 − survival over ``times``.
@@ -147,7 +154,7 @@ def evaluate_survival(
     Raises
     ------
     DataError
-        ``bad_column``, ``unequal_lengths``, ``no_rows``.
+        ``no_rows`` and those of columns: ``bad_flag``, ``bad_value``, ``null_values``, ``different_lengths``, ….
     SpecError
         ``bad_value``.
 
@@ -164,30 +171,28 @@ def evaluate_survival(
     [('concordance', None, 0.8), ('concordance_ipcw', None, 0.8), ('auc_mean', None, 0.88),
      ('auc', 4.0, 1.0), ('auc', 6.0, 0.75)]
     """
-    length, left = numbers("duration", duration), _truth("event", event)
-    same_length(duration=length, event=left)
-    require("duration", ~np.isfinite(length) | (length < 0), "is null, infinite or negative", length)
+    check_same_rows(duration=duration, event=event, risk=risk, survival=survival, customers=customers, by=by)
+    length = read_numbers("duration", duration, least=0)
+    left = read_flags("event", event, len(length))
     grid, matrix = _times(times, survival, length, left), None
     if survival is not None:
         try:
             matrix = np.asarray(survival, np.float64)
         except (TypeError, ValueError) as error:
-            raise DataError("bad_column", f"survival is not a table of numbers: {str(error)[:200]}") from error
+            raise DataError("bad_dtype", f"survival is not a table of numbers: {str(error)[:200]}") from error
         if matrix.shape != (len(length), len(grid)):
-            raise DataError("bad_column", f"survival has shape {matrix.shape}, not {(len(length), len(grid))}")
+            raise DataError("bad_shape", f"survival has shape {matrix.shape}, not {(len(length), len(grid))}")
         if not ((matrix >= 0) & (matrix <= 1)).all():
-            raise DataError("bad_column", "survival holds numbers that are no probabilities")
+            raise DataError("bad_value", "survival holds numbers that are no probabilities")
     if risk is None and matrix is None:
         raise SpecError("bad_value", "neither risk nor survival is given", hint="pass one of them")
-    hazard = numbers("risk", risk) if risk is not None else 1 - np.asarray(matrix).mean(axis=1)
-    same_length(duration=length, risk=hazard)
-    require("risk", ~np.isfinite(hazard), "is null or infinite", hazard)
+    hazard = read_numbers("risk", risk, len(length)) if risk is not None else 1 - np.asarray(matrix).mean(axis=1)
     resampling = _Resampling(customers, len(length), level, replicates, seed)
     until = float(grid[-1] if tau is None else tau)
 
     def scores_of(rows: Ints) -> Callable[[Floats], Floats]:
         some = matrix[rows] if matrix is not None else None
-        model = SurvivalScores(length[rows], left[rows] == 1, hazard[rows], some, grid, until)
+        model = SurvivalScores(length[rows], left[rows], hazard[rows], some, grid, until)
 
         def scores(weights: Floats) -> Floats:
             whole, at_times = model.scores(weights)
@@ -228,12 +233,12 @@ def reliability(y: Any, p: Any, bins: int = BINS, level: float = 0.95) -> pl.Dat
     >>> reliability([0, 0, 1, 1], [0.1, 0.3, 0.6, 0.8], bins=2).select("n", "predicted", "observed").rows()
     [(2, 0.2, 0.0), (2, 0.7, 1.0)]
     """
-    truth, chance = _truth("y", y), _probabilities("p", p)
-    same_length(y=truth, p=chance)
+    check_same_rows(y=y, p=p)
+    truth, chance = _read(y, p)
     if not len(truth):
         raise DataError("no_rows", "there is no row to evaluate")
     level = check_share("level", level, key="bad_value")
-    counts = Tabulated(truth == 1, chance).counts(np.ones(len(truth)))
+    counts = Tabulated(truth, chance).counts(np.ones(len(truth)))
     at = bins_of(counts, whole_number("bins", bins, 1, key="bad_value"))
     found = pl.DataFrame({"at": at, "p": counts.p, "yes": counts.yes, "n": counts.yes + counts.no})
     table = found.group_by("at").agg(
@@ -262,15 +267,7 @@ class _Resampling:
         self.level = check_share("level", level, key="bad_value")
         self.replicates = whole_number("replicates", replicates, 0, key="bad_value")
         self.seed = check_seed(seed, key="bad_value")
-        self.codes = np.arange(n)
-        if customers is not None:
-            listed = customers if isinstance(customers, pl.Series) else np.asarray(customers).tolist()
-            column = pl.Series("customers", listed, strict=False)
-            if len(column) != n:
-                raise DataError("unequal_lengths", f"columns differ in length: y {n:,}, customers {len(column):,}")
-            if column.null_count():
-                raise DataError("bad_column", f"customers is null in {column.null_count():,} of {n:,} rows")
-            self.codes = column.rank("dense").to_numpy().astype(np.int64)
+        self.codes = read_customers(customers, n)
 
     def bounds(self, rows: Ints, scores: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
         """Percentiles of each score over the draws; NaN where none has it."""
@@ -312,7 +309,7 @@ def _groups(by: Any, n: int) -> Iterator[tuple[pl.DataFrame | None, Ints]]:
         return
     columns = open_table(pl.DataFrame(dict(by)) if isinstance(by, Mapping) else by, "by").collect()
     if len(columns) != n or not columns.width:
-        raise DataError("unequal_lengths", f"by has {len(columns):,} rows of {columns.width} columns, not {n:,} rows")
+        raise DataError("different_lengths", f"by has {len(columns):,} rows of {columns.width} columns, not {n:,} rows")
     taken = [name for name in columns.columns if name in RESERVED]
     if taken:
         raise SpecError("bad_value", f"by has columns with names of the answer: {', '.join(taken)}", hint="rename them")
@@ -322,27 +319,23 @@ def _groups(by: Any, n: int) -> Iterator[tuple[pl.DataFrame | None, Ints]]:
         yield row.select(names), row["__row"][0].to_numpy()
 
 
-def _truth(name: str, values: Any) -> Floats:
-    column = numbers(name, values)
-    require(name, ~np.isin(column, (0, 1)), "is neither 0 nor 1", column)
-    return column
+def _read(y: Any, p: Any) -> tuple[Bools, Floats]:
+    """What happened, and its probability."""
+    truth = read_flags("y", y)
+    chance = read_numbers("p", p, len(truth))
+    require("p", (chance < 0) | (chance > 1), "is no probability", chance)
+    return truth, chance
 
 
-def _probabilities(name: str, values: Any) -> Floats:
-    column = numbers(name, values)
-    require(name, ~((column >= 0) & (column <= 1)), "is no probability", column)
-    return column
-
-
-def _times(times: Any, survival: Any, length: Floats, left: Floats) -> Floats:
+def _times(times: Any, survival: Any, length: Floats, left: Bools) -> Floats:
     if times is None:
         if survival is not None:
             raise SpecError("bad_value", "survival without times", hint="times: when its columns are")
-        some = length[left == 1]
+        some = length[left]
         quantiles = np.quantile(some, np.linspace(0.05, 0.95, 10)) if len(some) else np.array([])
         grid = np.unique(quantiles[quantiles < length.max(initial=0)])
     else:
-        grid = numbers("times", times)
+        grid = read_numbers("times", times)
     if not len(grid) or not (np.isfinite(grid) & (grid >= 0)).all() or (np.diff(grid) <= 0).any():
         raise SpecError("bad_value", "times are not increasing, finite times", hint="e.g. [3, 6, 12]")
     return grid

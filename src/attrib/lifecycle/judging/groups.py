@@ -10,7 +10,7 @@ import polars as pl
 
 from attrib.durations import parse_duration
 from attrib.errors import DataError
-from attrib.lifecycle.buying.likelihood import Floats
+from attrib.lifecycle.base.beside import Floats
 from attrib.lifecycle.judging.evaluation import evaluate_classifier, evaluate_survival, reliability
 from attrib.lifecycle.tables import Rows
 from attrib.schemas import CUSTOMER

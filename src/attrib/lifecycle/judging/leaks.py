@@ -15,6 +15,7 @@ import polars as pl
 
 from attrib.errors import SpecError, warn
 from attrib.io.text import clean
+from attrib.lifecycle.base.beside import check_same_rows, read_customers
 from attrib.lifecycle.base.calibrated import one_thread
 from attrib.lifecycle.base.estimator import needs
 from attrib.lifecycle.base.labels import (
@@ -24,7 +25,6 @@ from attrib.lifecycle.base.labels import (
     check_seed_and_folds,
     collected,
     customer_folds,
-    read_customers,
     read_labels,
 )
 from attrib.lifecycle.judging.power import Power, area, cell_codes, dense, plain, power_of
@@ -123,6 +123,7 @@ def leak_report(
     check_seed_and_folds(seed, folds)
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0.5 < threshold < 1:
         raise SpecError("bad_parameter", f"threshold = {threshold!r} is not an AUC above 0.5 and below 1")
+    check_same_rows(X=X, y=y, customers=customers)
     table = collected(X)
     _, positive = read_labels(y, table.height)
     codes = read_customers(customers, table.height)

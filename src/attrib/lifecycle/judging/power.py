@@ -10,6 +10,7 @@ from scipy.special import betaincinv, ndtri
 
 from attrib.errors import DataError
 from attrib.io.text import clean
+from attrib.lifecycle.base.columns import as_numbers
 from attrib.lifecycle.base.labels import Bools, Floats, Integers
 
 RISK_RATIO = 0.05  # a value settles the label where the other one is at most this often what it is among all
@@ -38,7 +39,10 @@ def cell_codes(column: pl.Series) -> Integers:
 
 
 def plain(column: pl.Series) -> pl.Series:
-    """Texts as String, all else as Float64 with NaN as null."""
+    """Texts as String, all else as Float64 with NaN as null; texts that are numbers as models read them."""
+    numbers = as_numbers(column)
+    if numbers is not None:
+        return numbers
     dtype = column.dtype
     if dtype in (pl.String, pl.Categorical, pl.Enum):
         return column.cast(pl.String)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from attrib.lifecycle.judging.pairs import Pairs
+
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
@@ -43,57 +44,6 @@ class KaplanMeier:
     def at(self, survival: Floats, times: Floats) -> Floats:
         """Estimate at any times."""
         return np.concatenate([[1.0], survival])[np.searchsorted(self.times, times, side="right")]
-
-
-class Pairs:
-    """Comparable pairs: one customer is known to leave before the other.
-
-    That is, i leaves at a time before the end of j, or at the same time if j is censored then. Pairs are split by the
-    bits of their rank in time: within a block, the earlier half is compared with the later half, by sorted risks.
-    """
-
-    def __init__(self, time: Floats, event: Bools, risk: Floats) -> None:
-        # at equal times those who leave come first; equal ranks are not compared
-        order = np.lexsort((~event, time))
-        new = np.ones(len(time), bool)
-        new[1:] = (np.diff(time[order]) != 0) | (np.diff(event[order].astype(np.int8)) != 0)
-        rank = np.empty(len(time), np.int64)
-        rank[order] = new.cumsum() - 1
-        self._levels = [
-            self._level(rank >> (bit + 1), (rank >> bit & 1).astype(bool), event, risk)
-            for bit in range(int(rank.max(initial=0)).bit_length())
-        ]
-
-    @staticmethod
-    def _level(
-        block: Ints, later: Bools, event: Bools, risk: Floats
-    ) -> tuple[Ints, Bools, Ints, Ints, Ints, Ints, Ints]:
-        order = np.lexsort((risk, block))
-        blocks, risks = block[order], risk[order]
-        step = np.flatnonzero(np.diff(blocks)) + 1
-        tie = np.flatnonzero((np.diff(blocks) != 0) | (np.diff(risks) != 0)) + 1
-        firsts = np.concatenate([[0], step, [len(order)]])
-        ties = np.concatenate([[0], tie, [len(order)]])
-        early = np.flatnonzero(~later[order] & event[order])
-        at_block = np.searchsorted(firsts, early, side="right")
-        at_tie = np.searchsorted(ties, early, side="right")
-        return (
-            order, later[order], order[early], firsts[at_block - 1], ties[at_tie - 1], ties[at_tie], firsts[at_block],
-        )  # fmt: skip
-
-    def concordance(self, weights: Floats, *early: Floats) -> list[float]:
-        """Share of the comparable pairs whose earlier leaver has the higher risk; equal risks count half.
-
-        One answer for each of ``early`` [n], which multiplies the weight of a row as the one that leaves first.
-        """
-        right, pairs = np.zeros(len(early)), np.zeros(len(early))
-        firsts = [weights * own for own in early]
-        for order, later, who, start, low, high, end in self._levels:
-            below = np.concatenate([[0.0], np.cumsum(np.where(later, weights[order], 0.0))])
-            wins, met = (below[low] + below[high]) / 2 - below[start], below[end] - below[start]
-            right += [first[who] @ wins for first in firsts]
-            pairs += [first[who] @ met for first in firsts]
-        return [float(won / all_) if all_ > 0 else np.nan for won, all_ in zip(right, pairs, strict=True)]
 
 
 class SurvivalScores:

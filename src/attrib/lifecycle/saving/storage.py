@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from stat import S_ISREG
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from attrib.errors import AttribError, DataError, SpecError, warn
 from attrib.io import sinks
@@ -33,6 +32,8 @@ from attrib.io.text import clean
 from attrib.lifecycle.base.design import collected
 from attrib.lifecycle.judging.drifting import Profile
 from attrib.lifecycle.saving.archives import array, broken, members
+from attrib.lifecycle.saving.contents import as_written, data_hash, plain
+from attrib.lifecycle.saving.places import ABOUT, check_place
 from attrib.lifecycle.saving.trees import dump_trees, load_trees
 
 FORMAT = 1
@@ -44,7 +45,7 @@ CLASSES = {
     "SurvivalChurn": "attrib.lifecycle.contractual.survival",
 }
 MEBIBYTE = 2**20
-LARGEST = {"model.json": 64 * MEBIBYTE, ".npz": 256 * MEBIBYTE, ".skops": 512 * MEBIBYTE}
+LARGEST = {ABOUT: 64 * MEBIBYTE, ".npz": 256 * MEBIBYTE, ".skops": 512 * MEBIBYTE}
 _DEEPEST = 32  # of nested tables and lists
 _MOST_ARRAYS = 1000
 _WITH_TREES = ("ChurnClassifier", "ReferralLikelihood")
@@ -105,6 +106,7 @@ def save(
     snapshot: Mapping[str, Any] | None = None,
     metrics: Any = None,
     training_data: Any = None,
+    overwrite: bool = False,
 ) -> str:
     """Save a fitted model, as numbers.
 
@@ -112,7 +114,7 @@ def save(
     ----------
     model : BetaGeoNBD, ChurnClassifier, GammaGamma, ReferralLikelihood or SurvivalChurn
     folder : str or Path
-        Made if it is missing. A model that is there is replaced, whole or not at all.
+        Made if it is missing.
     name, description : str, optional
         What people shall call it; by default the name of its class.
     snapshot : mapping, optional
@@ -121,6 +123,8 @@ def save(
         Of rows that the model has not seen, as from `attrib.lifecycle.evaluate_classifier`.
     training_data : frame, optional
         The features it was fitted to. Not stored: their hash is, and how each was distributed, for `drift`.
+    overwrite : bool
+        Whether a model that is there is replaced, whole or not at all. Nothing else ever is.
 
     Returns
     -------
@@ -130,7 +134,8 @@ def save(
     Raises
     ------
     SpecError
-        ``unknown_model``, ``not_fitted``, ``model_too_large``.
+        ``unknown_model``, ``not_fitted``, ``model_too_large``; ``model_exists``; ``other_files`` for a ``model.json``
+        that is none of ours.
     ResourceError
         ``write_failed``; what was there is as it was.
 
@@ -146,11 +151,46 @@ def save(
     >>> again.params_ == model.params_
     True
     """
+    place = Path(folder)
+    parts = parts_of(model, name, description, snapshot, metrics, training_data)
+    check_place(place, LARGEST[ABOUT], overwrite=overwrite)
+    obsolete = parts.obsolete(place)
+    sinks.write_set(parts.outputs(place))
+    for file in obsolete:  # only now does no model.json name them
+        with suppress(OSError):
+            file.unlink()
+    return parts.fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The files of a model, ready to be written: the last one vouches for the others."""
+
+    files: dict[str, sinks.Writer]
+    fingerprint: str
+
+    def outputs(self, folder: Path) -> dict[Path, sinks.Writer]:
+        """Files and their writers, in the order in which they must appear."""
+        return {folder / name: writer for name, writer in self.files.items()}
+
+    def obsolete(self, folder: Path) -> list[Path]:
+        """Files of an older model, which this one does not have."""
+        return [file for file in folder.glob("*") if _DATA_FILE.match(file.name) and file.name not in self.files]
+
+
+def parts_of(
+    model: Any,
+    name: str | None = None,
+    description: str = "",
+    snapshot: Mapping[str, Any] | None = None,
+    metrics: Any = None,
+    training_data: Any = None,
+) -> Parts:
+    """Turn a fitted model into files, and write none of them; see `save`."""
     kind = type(model).__name__
     if CLASSES.get(kind) != type(model).__module__:
         hint = f"these can be: {', '.join(CLASSES)}"
         raise SpecError("unknown_model", f"a {kind} cannot be saved", hint=hint)
-    place = Path(folder)
     state, arrays, trees = (*model.state(), [])[:3]
     files = {}
     grown = dump_trees(trees) if trees else b""
@@ -176,17 +216,12 @@ def save(
     }
     if training_data is not None:
         table = collected(training_data)
-        about["training"] = {"rows": table.height, "columns": table.width, "sha256": _data_hash(table)}
+        about["training"] = {"rows": table.height, "columns": table.width, "sha256": data_hash(table)}
         about["profile"] = Profile.of(table).to_dict()
-    about = _plain(about)
+    about = plain(about)
     about["sha256"] = fingerprint = sha256(canonical(about))
-    obsolete = [file for file in place.glob("*") if _DATA_FILE.match(file.name) and file.name not in files]
-    outputs = {place / file: _bytes(content) for file, (content, _) in files.items()}
-    sinks.write_set({**outputs, place / "model.json": sinks.document(about)})
-    for file in obsolete:  # only now does no model.json name them
-        with suppress(OSError):
-            file.unlink()
-    return fingerprint
+    outputs = {file: as_written(content) for file, (content, _) in files.items()}
+    return Parts({**outputs, ABOUT: sinks.document(about)}, fingerprint)
 
 
 def load(path: str | Path, *, fingerprint: str | None = None) -> Any:
@@ -248,13 +283,13 @@ def open_model(path: str | Path, *, fingerprint: str | None = None) -> SavedMode
 
 def _read_about(folder: Path, fingerprint: str | None) -> dict[str, Any]:
     """Read ``model.json`` and check its form."""
-    written = _read(folder / "model.json", LARGEST["model.json"])
+    written = _read(folder / ABOUT, LARGEST[ABOUT])
     try:
         about = json.loads(written.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError) as error:
-        raise broken("model.json", type(error).__name__) from error
+        raise broken(ABOUT, type(error).__name__) from error
     if not isinstance(about, dict) or "format" not in about:
-        raise broken("model.json", "it is no table with a format")
+        raise broken(ABOUT, "it is no table with a format")
     if type(about["format"]) is int and about["format"] > FORMAT:
         raise DataError(
             "model_version",
@@ -270,14 +305,14 @@ def _read_about(folder: Path, fingerprint: str | None) -> dict[str, Any]:
     wrong = [key for key in _KEYS if key not in about or not isinstance(about[key], kinds[key])]
     wrong += [clean(key, 40) for key in about if key not in _KEYS]
     if wrong or about["format"] != FORMAT:
-        raise broken("model.json", f"{', '.join(wrong[:5]) or 'format'} is not as it should be")
+        raise broken(ABOUT, f"{', '.join(wrong[:5]) or 'format'} is not as it should be")
     said = about["sha256"]
     if sha256(canonical({key: value for key, value in about.items() if key != "sha256"})) != said:
-        raise _tampered(folder, "model.json")
+        raise _tampered(folder, ABOUT)
     if fingerprint is not None and fingerprint != said:
-        raise _tampered(folder, "model.json")
+        raise _tampered(folder, ABOUT)
     if about["class"] not in CLASSES:
-        raise broken("model.json", f"class {clean(about['class'], 40)!r} is not one of {', '.join(CLASSES)}")
+        raise broken(ABOUT, f"class {clean(about['class'], 40)!r} is not one of {', '.join(CLASSES)}")
     _check_parts(about)
     return about
 
@@ -285,15 +320,15 @@ def _read_about(folder: Path, fingerprint: str | None) -> dict[str, Any]:
 def _check_parts(about: dict[str, Any]) -> None:
     for part in ("features", "versions"):
         if not all(isinstance(value, str) for value in about[part].values()):
-            raise broken("model.json", f"{part} is not as it should be")
+            raise broken(ABOUT, f"{part} is not as it should be")
     if not all(isinstance(row, dict) for row in about["metrics"]):
-        raise broken("model.json", "metrics is not as it should be")
+        raise broken(ABOUT, "metrics is not as it should be")
     suffixes = [name.rpartition(".")[2] for name in about["files"]]
     for name, facts in about["files"].items():
         fine = _DATA_FILE.match(name) and isinstance(facts, dict) and set(facts) == {"bytes", "sha256"}
         fine = fine and type(facts["bytes"]) is int and isinstance(facts["sha256"], str)
         if not fine or len(set(suffixes)) < len(suffixes):
-            raise broken("model.json", "files is not as it should be")
+            raise broken(ABOUT, "files is not as it should be")
 
 
 def _read_file(folder: Path, name: str, facts: dict[str, Any]) -> bytes:
@@ -344,38 +379,6 @@ def _unpacked(content: bytes) -> dict[str, Array]:
     return found
 
 
-def _plain(value: Any) -> Any:
-    """Content as JSON knows it: numbers of numpy as numbers, what is not finite as null, dates as text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-def _data_hash(table: pl.DataFrame) -> str:
-    """Hash of names, types and rows in their order."""
-    digest = hashlib.sha256(canonical([[name, str(kind)] for name, kind in table.schema.items()]).encode("utf-8"))
-    for column in table:
-        if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-            numbers = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
-            digest.update(np.where(np.isnan(numbers), np.nan, numbers).tobytes())
-        else:
-            digest.update(canonical(column.cast(pl.String).to_list()).encode("utf-8"))
-    return digest.hexdigest()
-
-
-def _bytes(content: bytes) -> sinks.Writer:
-    def write(file: IO[bytes]) -> None:
-        file.write(content)
-
-    return write
-
-
 def _check_depth(about: Any) -> None:
     level = [about]
     for _ in range(_DEEPEST):
@@ -387,7 +390,7 @@ def _check_depth(about: Any) -> None:
         ]
         if not level:
             return
-    raise broken("model.json", f"more than {_DEEPEST} tables within each other")
+    raise broken(ABOUT, f"more than {_DEEPEST} tables within each other")
 
 
 def _no_constant(text: str) -> float:

@@ -1,0 +1,154 @@
+"""What all commands share: exceptions become exit codes, progress and warnings go to standard error."""
+
+from __future__ import annotations
+
+import _thread
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from attrib.errors import AttribError, ResourceError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_LONGEST = 500  # characters of one line of a message: more is a file that is not what it seems
+
+
+@contextmanager
+def errors(as_json: bool) -> Iterator[None]:
+    """Turn exceptions into exit codes; faults of ours keep their traceback."""
+    try:
+        yield
+        sys.stdout.flush()  # here, so that a reader who has gone is noticed inside
+    except AttribError as error:
+        fail(error, as_json)
+    except MemoryError:
+        hint = "set --memory, or close other programs"
+        fail(ResourceError("out_of_memory", "memory is not sufficient", hint=hint), as_json)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are on our way out already
+        sys.unraisablehook = lambda _: None
+        complain("interrupted")
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        # `attrib run … | head`: the files are whole, and nobody wants to read on.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(error: AttribError, as_json: bool) -> None:
+    """Tell what is wrong and what to do next, and leave with the exit code of the error."""
+    if as_json:
+        say_json({"status": "error", "key": error.key, "message": error.message, "hint": error.hint})
+    complain(f"error: {error.message}", "red")
+    if error.hint:
+        complain(f"next step: {error.hint}")
+    raise typer.Exit(error.exit_code)
+
+
+@contextmanager
+def progress_bars(silent: bool) -> Iterator[Callable[[str, float, float | None], None] | None]:
+    """Show progress on standard error if that is a terminal."""
+    if silent or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskID,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(text_format_no_percentage="{task.completed:,.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("remaining"),
+        TimeRemainingColumn(),
+        console=_console(stderr=True),
+        transient=True,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def advance(stage: str, done: float, total: float | None) -> None:
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage)
+        bars.update(tasks[stage], completed=done, total=total)
+
+    with bars:
+        yield advance
+
+
+def draw(parts: Callable[[int], Iterator[Any]]) -> None:
+    """Print what is drawn for the width of the terminal."""
+    from attrib.report import terminal
+
+    console = _console()
+    lines = nullcontext() if console.is_terminal else console.capture()
+    console.width = width = terminal.usable_width(console)
+    with lines as captured:
+        for part in parts(width):
+            console.print(part)
+    if captured is not None:  # rich fills tables up with blanks, which files and diffs do not want
+        sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the process with 1; see errors
+
+    wide = None if (sys.stderr if stderr else sys.stdout).isatty() else 100
+    return Quiet(stderr=stderr, width=wide, highlight=False, markup=False, emoji=False)
+
+
+def warn_of(notes: tuple[str, ...]) -> None:
+    """Warn on standard error, one line each."""
+    for note in notes:
+        complain(f"warning: {note}", "yellow")
+
+
+def complain(line: str, style: str | None = None) -> None:
+    """Write to standard error, without what could play tricks with the terminal."""
+    from rich.text import Text
+
+    from attrib.io.text import clean_lines
+
+    _console(stderr=True).print(Text(clean_lines(line, _LONGEST), style=style or ""), soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """Write a line to standard output, likewise."""
+    from attrib.io.text import clean
+
+    sys.stdout.write(clean(line) + "\n")
+
+
+def say_json(content: dict[str, Any]) -> None:
+    """Write a summary for programs."""
+    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")
+
+
+def keep_interrupt(fault: sys.UnraisableHookArgs) -> None:
+    """Send an interrupt again that hit where Python can only print and forget it, as in a weak reference."""
+    if isinstance(fault.exc_value, KeyboardInterrupt):
+        again = threading.Timer(0.05, _thread.interrupt_main)  # at once it would be lost in this very hook
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(fault)

@@ -1,0 +1,1 @@
+"""The parts of an experiment: plan, worlds, scoring, processes, results, pages; see :mod:`attrib.experiment`."""

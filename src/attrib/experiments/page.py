@@ -1,0 +1,179 @@
+"""The README of an experiment: question, findings, answer. Only the part between two marks is generated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from attrib.experiments.metrics import BETTER
+from attrib.experiments.plan import RANDOM, Experiment
+from attrib.experiments.results import CELL, MODEL, Tables, shown
+from attrib.io.text import clean
+
+NAME, FIGURE = "README.md", "results.svg"
+BEGIN = "<!-- written by `attrib experiment`: from here -->"
+END = "<!-- to here; what stands outside is kept -->"
+ANSWER = "**Answer.**"
+UNANSWERED = f"{ANSWER} (not yet written)"
+_PART = re.compile(re.escape(BEGIN) + r"\n.*?" + re.escape(END), re.DOTALL)
+WORDS = {
+    "share_error": "share error",
+    "spearman": "rank correlation (Spearman)", "kendall": "rank correlation (Kendall)",
+    "increment_error": "error of increments", "budget_regret": "budget regret",
+    "truth_coverage": "intervals that hold the truth",
+    "coverage": "coverage of intervals", "width": "width of intervals", "stability": "stability",
+    "log_likelihood": "hold-out log-likelihood", "auc": "hold-out AUC",
+}  # fmt: skip
+_LARGEST = 15  # models of a matrix of agreement: more is for the file
+
+
+def written(experiment: Experiment, tables: Tables, record: dict[str, Any], before: str | None, *, figure: bool) -> str:
+    """Write the page: a new one, or the old with its generated part and its first line anew.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    tables : Tables
+    record : dict
+        The content of run.json.
+    before : str or None
+        The page as it is.
+    figure : bool
+        Whether ``results.svg`` stands beside it.
+    """
+    title = f"# {clean(experiment.spec.question)}"
+    part = "\n".join([BEGIN, "", *_part(experiment, tables, record, figure=figure), "", END])
+    if before is None:
+        return f"{title}\n\n{part}\n\n{UNANSWERED}\n"
+    kept = re.sub(r"\A#[^\n]*\n", "", before)
+    marked = _PART.search(kept) is not None
+    kept = _PART.sub(lambda _: part, kept, count=1) if marked else f"\n{part}\n\n{kept.lstrip()}"
+    return f"{title}\n{kept}"
+
+
+def faults(experiment: Experiment, page: str, expected: str) -> Iterator[str]:
+    """Tell what is wrong with a page: its question, its tables, its answer."""
+    lines = [line for line in page.splitlines() if line.strip()]
+    if not lines or lines[0] != f"# {clean(experiment.spec.question)}":
+        yield f"the first line of {NAME} is not the question"
+    if page != expected:
+        yield f"the generated part of {NAME} is not that of the results"
+    if not lines or not lines[-1].startswith(ANSWER) or lines[-1] == UNANSWERED:
+        yield f"the last line of {NAME} is not an answer; write it: {ANSWER} …"
+
+
+def _part(experiment: Experiment, tables: Tables, record: dict[str, Any], *, figure: bool) -> Iterator[str]:
+    seeds = len(experiment.spec.seeds)
+    plural = "s" if seeds > 1 else ""
+    yield (
+        f"Means over {seeds} seed{plural}{', ± standard errors' if plural else ''}; the best of a column in bold. "
+        "What the numbers mean: docs/experiments.md of attrib."
+    )
+    cells = tables.summary.select(CELL).unique(maintain_order=True)
+    if cells.height == 1:
+        yield from _one_cell(experiment, tables.summary)
+    else:
+        for metric in experiment.spec.metrics:
+            yield from _one_metric(experiment, tables.summary.filter(metric=metric), cells, metric)
+    if figure:
+        yield from ("", f"![{WORDS[experiment.spec.metrics[0]]} of each model]({FIGURE})")
+    if tables.agreement is not None and tables.agreement.height:
+        yield from _matrices(experiment, tables.agreement, cells.height)
+    failed = tables.results.filter(pl.col("error").is_not_null())
+    if failed.height:
+        yield from ("", f"{failed.height} runs failed; `results.csv` has them with the reason.")
+    yield from ("", f"attrib {record['attrib']}, spec {record['spec_sha256'][:12]}, {record['finished'][:10]}.")
+
+
+def _one_cell(experiment: Experiment, summary: pl.DataFrame) -> Iterator[str]:
+    """Models by metrics, and differences of the first metric."""
+    spec = experiment.spec
+    first = spec.metrics[0]
+    columns = [(WORDS[metric], _texts(summary.filter(metric=metric), metric)) for metric in spec.metrics]
+    if len(spec.seeds) > 1:
+        rows = summary.filter(metric=first).rows(named=True)
+        apart = {r[MODEL]: shown(r["difference"], r["difference_se"]) for r in rows if r[MODEL] != spec.against}
+        columns.append((f"{WORDS[first]} less that of {clean(spec.against)}", apart))
+    yield from _table(experiment.models, columns)
+
+
+def _one_metric(experiment: Experiment, summary: pl.DataFrame, cells: pl.DataFrame, metric: str) -> Iterator[str]:
+    """Models by cells."""
+    columns = []
+    for cell in cells.rows(named=True):
+        rows = summary.filter(pl.all_horizontal(pl.col(k).eq_missing(pl.lit(v)) for k, v in cell.items()))
+        columns.append((label(cell, cells), _texts(rows, metric)))
+    yield from ("", f"### {WORDS[metric][:1].upper()}{WORDS[metric][1:]}")
+    yield from _table(experiment.models, columns)
+
+
+def label(cell: dict[str, Any], cells: pl.DataFrame) -> str:
+    """Name a cell by what tells it from the others.
+
+    Examples
+    --------
+    >>> cells = pl.DataFrame({"world": ["rare", "rare"], "customers": [1000, 20000], "setting": "", "stage": None})
+    >>> label(cells.row(1, named=True), cells)
+    '20,000 customers'
+    """
+    parts = [
+        f"{cell[name]:,} customers" if name == "customers" else clean(str(cell[name]))
+        for name in CELL
+        if cells[name].n_unique() > 1 and cell[name] is not None
+    ]
+    return ", ".join(parts) or clean(str(cell["world"]))
+
+
+def _texts(rows: pl.DataFrame, metric: str) -> dict[str, str]:
+    """What stands in a column, by model."""
+    means = {r[MODEL]: r["mean"] for r in rows.rows(named=True) if r["mean"] is not None and r[MODEL] != RANDOM}
+    best = None
+    if BETTER[metric] and len(means) > 1:
+        best = max(means.values()) if BETTER[metric] > 0 else min(means.values())
+    texts = {r[MODEL]: shown(r["mean"], r["se"]) for r in rows.rows(named=True)}
+    return {model: f"**{text}**" if model in means and means[model] == best else text for model, text in texts.items()}
+
+
+def _table(models: Sequence[str], columns: Sequence[tuple[str, dict[str, str]]]) -> Iterator[str]:
+    used = [(heading, texts) for heading, texts in columns if any(text != "–" for text in texts.values())]
+    yield ""
+    yield f"| model | {' | '.join(_cell(heading) for heading, _ in used)} |"
+    yield f"|---|{'---|' * len(used)}"
+    for model in models:
+        if any(texts.get(model, "–") != "–" for _, texts in used):
+            name = f"*{model}*" if model == RANDOM else _cell(model)
+            yield f"| {name} | {' | '.join(texts.get(model, '–') for _, texts in used)} |"
+
+
+def _matrices(experiment: Experiment, agreement: pl.DataFrame, cells: int) -> Iterator[str]:
+    """Distances between models, a matrix a cell."""
+    yield from ("", "### How far apart the models are", "", "Half the sum of absolute differences of shares.")
+    for cell, part in agreement.partition_by(CELL, as_dict=True, maintain_order=True).items():
+        apart = {(r["first"], r["second"]): r["distance"] for r in part.rows(named=True)}
+        models = [m for m in experiment.models if any(m in pair for pair in apart)]
+        if len(models) > _LARGEST:
+            yield from ("", "Of so many models the distances stand in `agreement.csv`.")
+            return
+        if cells > 1:
+            yield from ("", f"{clean(', '.join(str(x) for x in cell if x not in (None, '')))}:")
+        columns = [
+            (other, {model: shown(apart.get((model, other), apart.get((other, model)))) for model in models})
+            for other in models
+        ]
+        yield from _table(models, columns)
+
+
+def _cell(text: str) -> str:
+    return clean(text).replace("|", "\\|")
+
+
+def read(folder: Path) -> str | None:
+    """Return the page as it is, if there is one."""
+    try:
+        return (folder / NAME).read_text("utf-8")
+    except FileNotFoundError:
+        return None

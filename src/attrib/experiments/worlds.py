@@ -1,0 +1,117 @@
+"""Where an experiment meets the generator: the events of a world, and the truth about it. Nothing else asks synth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from attrib import synth
+from attrib.errors import SpecError
+from attrib.faults import nearest
+from attrib.schemas import CHANNEL, CONVERSIONS, ERROR, KIND, STAGE
+from attrib.spec import JourneysSpec
+
+DEFAULT = "default"  # the generator as it is, without a scenario
+STAGED = "five"  # the stages that the generator knows
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The two tables of events that journeys are made of."""
+
+    touchpoints: pl.DataFrame
+    outcomes: pl.DataFrame
+
+
+def check_scenario(name: str) -> None:
+    """Check that a scenario exists.
+
+    Raises
+    ------
+    SpecError
+        ``unknown_scenario``.
+    """
+    _options(name, None)
+
+
+def events(scenario: str, customers: int, seed: int, days: int | None = None) -> Events:
+    """Generate the events of some customers of a world."""
+    data = synth.generate(customers, seed, threads=1, **_options(scenario, days))
+    return Events(data.touchpoints, data.outcomes)
+
+
+def truth(scenario: str, customers: int, seed: int, journeys: JourneysSpec, days: int | None = None) -> pl.DataFrame:
+    """Tell what each channel truly caused, by replaying the same customers without it.
+
+    Parameters
+    ----------
+    scenario : str
+        A preset of the generator, or ``"default"``.
+    customers, seed : int
+        Whom to replay: many, and not those of the runs.
+    journeys : JourneysSpec
+        Its target, stages and view say what a conversion is, and who plays.
+    days : int, optional
+        Length of the data.
+
+    Returns
+    -------
+    polars.DataFrame
+        A row for each player of each game: ``stage`` (null without stages), ``channel`` (null: baseline), and
+
+        - ``increment``: conversions per customer that are lost when the player alone is off, with all that follows
+          from its touches; of the baseline, those that remain when every player is off;
+        - ``shapley``: the Shapley value of the game "conversions per customer with these players on", of a player;
+        - ``increment_se``, ``shapley_se``: their standard errors.
+
+    Raises
+    ------
+    SpecError
+        ``no_truth`` where the generator has none: other stages than those of the preset ``five``.
+    """
+    if journeys.stages not in (None, STAGED):
+        hint = f'take stages = "{STAGED}"'
+        raise SpecError("no_truth", f"the truth of stages = {journeys.stages!r} is not known", hint=hint)
+    resolved = journeys.stages is not None and journeys.view == "resolved"
+    found = synth.counterfactual(
+        customers, seed, target=str(journeys.target), players="stage_channel" if resolved else "channel", threads=1,
+        **_options(scenario, days),
+    )  # fmt: skip
+    game = found.outcome
+    if journeys.stages is not None and not resolved:
+        assert found.advances is not None
+        game = found.advances
+    keys = [STAGE, CHANNEL] if journeys.stages is not None else [CHANNEL]
+
+    def per_customer(name: str, column: str) -> pl.Expr:
+        return (pl.col(column) / customers).alias(name)
+
+    removal = game.removal.select(*keys, per_customer("increment", CONVERSIONS), per_customer("increment_se", ERROR))
+    values = game.shapley.select(*keys, KIND, per_customer("shapley", CONVERSIONS), per_customer("shapley_se", ERROR))
+    both = values.join(removal, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    rest = pl.col(KIND) == "baseline"
+    stage = pl.col(STAGE).cast(pl.String) if STAGE in keys else pl.lit(None, pl.String).alias(STAGE)
+    return both.select(
+        stage,
+        CHANNEL,
+        pl.when(rest).then("shapley").otherwise("increment").alias("increment"),
+        pl.when(rest).then("shapley_se").otherwise("increment_se").alias("increment_se"),
+        pl.when(rest).then(0.0).otherwise("shapley").alias("shapley"),
+        pl.when(rest).then(0.0).otherwise("shapley_se").alias("shapley_se"),
+    )
+
+
+def _options(scenario: str, days: int | None) -> dict[str, Any]:
+    length: dict[str, Any] = {} if days is None else {"days": days}
+    if scenario == DEFAULT:
+        return length
+    read: Any = getattr(synth, "scenario", None)
+    if read is None:
+        hint = f"there is {DEFAULT}"
+        raise SpecError(
+            "unknown_scenario", f"scenario {scenario!r} is not known{nearest(scenario, [DEFAULT])}", hint=hint
+        )
+    found = read(scenario)
+    return {"population": found.population, "days": found.days} | length
