@@ -29,6 +29,8 @@ FIRST_EFFECT = 0.2
 LEAST_EFFECT = 1e-10
 LARGEST_STEP = 32.0
 LEAST_PENALTY = 0.1
+NEGLIGIBLE = 0.02  # multiples of the hazard without touches
+HALF = 0.5
 
 
 class Priors(NamedTuple):
@@ -293,3 +295,62 @@ def _shaped(flat: Floats, like: Intent) -> Intent:
         *(np.exp(np.clip(part, -15, 8)) for part in factors),
         np.where(like.effect > 0, np.maximum(np.square(np.maximum(effect, 0.0)), LEAST_EFFECT), 0.0),
     )
+
+
+def search(
+    problem: Problem,
+    weight: Floats,
+    *,
+    seed: int,
+    decays: Floats,
+    tolerance: float,
+    steps: int,
+    pool: Executor | None = None,
+    tell: Callable[[float], None] | None = None,
+) -> tuple[Problem, Fitted]:
+    """Find how fast touches fade, which of them have an effect at all, and the parameters without a penalty on these.
+
+    Of the ``decays`` the one of highest penalised likelihood is taken. Effects that the penalty leaves at nothing stay
+    there; the others are fitted again without it, so that they are not lowered (the relaxed lasso: Meinshausen 2007).
+
+    Returns
+    -------
+    (Problem, Fitted)
+        The problem as it was solved in the end, which is what others may begin from.
+    """
+    best: tuple[Problem, Fitted] | None = None
+    parts = len(decays) + 1
+    for number, decay in enumerate(decays):
+        one = replace(problem, chart=problem.chart._replace(decay=np.array([decay])))
+        one = one.scaled(weight, pool)
+        start = one.first_guess(seed) if best is None else best[1].intent
+        found = fit(
+            one, weight, start=start, tolerance=tolerance, steps=steps, pool=pool, tell=_part(tell, number, parts)
+        )
+        if best is None or found.objective > best[1].objective:
+            best = one, found
+    assert best is not None, "there is a decay"
+    one, found = best
+    keep = found.intent.effect > NEGLIGIBLE
+    last = replace(one, allowed=one.allowed & keep, penalty=np.full(one.penalty.shape, LEAST_PENALTY))
+    start = found.intent._replace(effect=np.where(keep, found.intent.effect, 0.0))
+    again = fit(
+        last, weight, start=start, tolerance=tolerance, steps=steps, pool=pool, tell=_part(tell, parts - 1, parts)
+    )
+    return last, replace(again, steps=again.steps + found.steps, converged=again.converged and found.converged)
+
+
+def _part(tell: Callable[[float], None] | None, number: int, parts: int) -> Callable[[float], None] | None:
+    return None if tell is None else lambda share: tell((number + share) / parts)
+
+
+def problem_of(lives: Lives, chart: Chart, weight: Floats, priors: Priors, *, types: int, moods: int) -> Problem:
+    """Set up the problem of some customers."""
+    P, D = len(chart.acts), len(chart.decay)
+    E, Z = int(chart.acts.max(initial=-1)) + 1, chart.channels + 1
+    events = np.bincount(lives.code, np.repeat(weight, np.diff(lives.offsets)), P)
+    days = float(weight @ (lives.end - lives.time[lives.offsets[:-1]]))
+    allowed = np.ones((E, Z, D), np.bool_)
+    allowed[:, -1] = False  # having come is no touch
+    overall = (events + HALF) / max(days, 1.0)
+    return Problem(lives, chart, overall, np.zeros((E, Z, D)), allowed, priors, types, moods)
