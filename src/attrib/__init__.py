@@ -96,7 +96,6 @@ __all__ = [
     "DataError",
     "FirstTouch",
     "Incremental",
-    "Incremental",
     "InlineOutcome",
     "Journeys",
     "LastNonDirect",

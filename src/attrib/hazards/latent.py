@@ -31,6 +31,7 @@ LARGEST_STEP = 32.0
 LEAST_PENALTY = 0.1
 NEGLIGIBLE = 0.02  # multiples of the hazard without touches
 HALF = 0.5
+LOGS = (-15.0, 8.0)  # bounds of the logarithms of factors, for extrapolation
 
 
 class Priors(NamedTuple):
@@ -56,10 +57,10 @@ class Intent(NamedTuple):
     leave: Floats  # A: rate at which a mood changes
     jump: Floats  # A, A: where to, diagonal 0
     base: Floats  # P, S
-    type: Floats  # P, I: what a type means for each process
+    type: Floats  # P, types: what a type means for each process
     mood: Floats  # P, A: what a mood means for each process
     phase: Floats  # S, A: what a mood means in each stage, for all processes
-    effect: Floats  # E, Z, D
+    effect: Floats  # E, C, D
 
     def rates(self) -> Rates:
         """The same for kernels: states are types times moods."""
@@ -87,8 +88,8 @@ class Fitted:
 class Problem:
     """What is fitted: customers, what acts on what, and what is known beforehand.
 
-    ``overall``: float64 [P] rate of each process, a scale; ``penalty``: float64 [E, Z, D] rate of the effects' prior;
-    ``allowed``: bool [E, Z, D] which effects there may be.
+    ``overall``: float64 [P] rate of each process, a scale; ``penalty``: float64 [E, C, D] rate of the effects' prior;
+    ``allowed``: bool [E, C, D] which effects there may be.
     """
 
     lives: Lives
@@ -103,7 +104,7 @@ class Problem:
     def scaled(self, weight: Floats, pool: Executor | None) -> Problem:
         """The same problem with the penalties that its priors ask for."""
         _, sums = self.expected(self.first_guess(0), weight, pool)
-        acts, exposure = self.chart.acts, sums.exposure.sum(axis=1)  # [S, Z, D]
+        acts, exposure = self.chart.acts, sums.exposure.sum(axis=1)  # [S, C, D]
         time = sums.time.sum(axis=1)
         rate = np.divide(sums.events.sum(axis=2), time, out=np.zeros(acts.shape), where=time > 0)
         expected = np.zeros((self.effects + 1, *exposure.shape[1:]))
@@ -131,18 +132,18 @@ class Problem:
     def first_guess(self, seed: int) -> Intent:
         """Types and moods at even steps from low to high, the same rate in all stages, and small effects."""
         P, S = self.chart.acts.shape
-        I, A = self.types, self.moods
+        n, A = self.types, self.moods
         random = generator(seed, LEVELS)
 
-        def levels(ends: tuple[float, float], n: int) -> Floats:
-            return np.exp(np.linspace(*ends, n) + 0.1 * random.standard_normal((P, n))) if n > 1 else np.ones((P, 1))
+        def levels(ends: tuple[float, float], m: int) -> Floats:
+            return np.exp(np.linspace(*ends, m) + 0.1 * random.standard_normal((P, m))) if m > 1 else np.ones((P, 1))
 
         return Intent(
-            start=np.full((P, I * A), 1 / (I * A)),
+            start=np.full((P, n * A), 1 / (n * A)),
             leave=np.full(A, LEAVE if A > 1 else 0.0),
             jump=np.full((A, A), 1 / max(1, A - 1)) * (1 - np.eye(A)),
             base=np.repeat(self.overall[:, None], S, axis=1),
-            type=levels(TYPES, I),
+            type=levels(TYPES, n),
             mood=levels(MOODS, A),
             phase=np.ones((S, A)),
             effect=np.where(self.allowed, FIRST_EFFECT, 0.0),
@@ -167,22 +168,22 @@ class Problem:
         """Parameters that raise the expected penalised likelihood: the best of one family given the others."""
         acts, p = self.chart.acts, self.priors
         S, K = sums.time.shape
-        P, A, I = len(acts), self.moods, self.types
-        E, Z, D = intent.effect.shape
+        P, A, n = len(acts), self.moods, self.types
+        E, C, D = intent.effect.shape
         base, kind, mood, phase = intent.base, intent.type, intent.mood, intent.phase
-        exposure = sums.exposure.reshape(S * K, Z * D)
+        exposure = sums.exposure.reshape(S * K, C * D)
 
         speed = intent.rates().speed
         weight = np.zeros((E + 1, S, K))
         for s in range(S):
             np.add.at(weight[:, s], acts[:, s], speed[:, s])  # row -1: processes without effects
-        watched = (weight[:E].reshape(E, S * K) @ exposure).reshape(E, Z, D)
+        watched = (weight[:E].reshape(E, S * K) @ exposure).reshape(E, C, D)
         effect = np.maximum(sums.caused / (watched + self.penalty), LEAST_EFFECT) * self.allowed
 
         boost = np.zeros((E + 1, S, K))
-        boost[:E] = (effect.reshape(E, Z * D) @ exposure.T).reshape(E, S, K)
-        time = (sums.time + boost[acts, np.arange(S)]).reshape(P, S, I, A)
-        events = sums.events.reshape(P, S, I, A)
+        boost[:E] = (effect.reshape(E, C * D) @ exposure.T).reshape(E, S, K)
+        time = (sums.time + boost[acts, np.arange(S)]).reshape(P, S, n, A)
+        events = sums.events.reshape(P, S, n, A)
 
         def best(axes: str, prior: float, scale: Floats | float, *others: tuple[str, Floats]) -> Floats:
             """Factor of highest expected likelihood given the others."""
@@ -192,7 +193,7 @@ class Problem:
             return found
 
         base = best("ps", p.base, self.overall[:, None], ("pi", kind), ("pa", mood), ("sa", phase))
-        if I > 1:
+        if n > 1:
             kind = best("pi", p.factor, 1.0, ("ps", base), ("pa", mood), ("sa", phase))
         start, jump = sums.start + p.start, intent.jump
         leave = intent.leave
@@ -283,7 +284,7 @@ def _shaped(flat: Floats, like: Intent) -> Intent:
     for part in like:
         parts.append(flat[at : at + part.size].reshape(part.shape))
         at += part.size
-    start, leave, jump, base, *factors, effect = parts
+    start, leave, jump, base, kind, mood, phase, effect = parts
     many = len(like.leave) > 1
     jump = np.exp(jump) * (1 - np.eye(len(jump)))
     start = np.exp(start - start.max(axis=1, keepdims=True))
@@ -292,7 +293,9 @@ def _shaped(flat: Floats, like: Intent) -> Intent:
         np.clip(np.exp(leave), 1e-6, 10.0) if many else like.leave,
         jump / jump.sum(axis=1, keepdims=True) if many else like.jump,
         np.exp(base),
-        *(np.exp(np.clip(part, -15, 8)) for part in factors),
+        np.exp(np.clip(kind, *LOGS)),
+        np.exp(np.clip(mood, *LOGS)),
+        np.exp(np.clip(phase, *LOGS)),
         np.where(like.effect > 0, np.maximum(np.square(np.maximum(effect, 0.0)), LEAST_EFFECT), 0.0),
     )
 
@@ -347,10 +350,8 @@ def _part(tell: Callable[[float], None] | None, number: int, parts: int) -> Call
 def problem_of(lives: Lives, chart: Chart, weight: Floats, priors: Priors, *, types: int, moods: int) -> Problem:
     """Set up the problem of some customers."""
     P, D = len(chart.acts), len(chart.decay)
-    E, Z = int(chart.acts.max(initial=-1)) + 1, chart.channels + 1
+    E, C = int(chart.acts.max(initial=-1)) + 1, chart.channels
     events = np.bincount(lives.code, np.repeat(weight, np.diff(lives.offsets)), P)
     days = float(weight @ (lives.end - lives.time[lives.offsets[:-1]]))
-    allowed = np.ones((E, Z, D), np.bool_)
-    allowed[:, -1] = False  # having come is no touch
-    overall = (events + HALF) / max(days, 1.0)
-    return Problem(lives, chart, overall, np.zeros((E, Z, D)), allowed, priors, types, moods)
+    overall = np.asarray((events + HALF) / max(days, 1.0), np.float64)
+    return Problem(lives, chart, overall, np.zeros((E, C, D)), np.ones((E, C, D), np.bool_), priors, types, moods)

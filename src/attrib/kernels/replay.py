@@ -18,7 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrib.kernels._jit import jit
-from attrib.kernels.intent import Chart, Lives, Rates, Track, boost, cut_life, forward, most_intervals, new_track, total_rates
+from attrib.kernels.intent import (
+    Chart,
+    Lives,
+    Rates,
+    Track,
+    boost,
+    cut_life,
+    forward,
+    most_intervals,
+    new_track,
+    total_rates,
+)
 
 SLACK = 1e-9  # of a unit exponential, for rounding: an event at the very end of the data comes back, too
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -57,7 +68,7 @@ class Room(NamedTuple):
     drawn: NDArray[np.int64]  # P: exponentials looked up
     pull: NDArray[np.float64]  # P, D: effects
     speed: NDArray[np.float64]  # P
-    exposed: NDArray[np.float64]  # Z, D
+    exposed: NDArray[np.float64]  # C, D
     fade: NDArray[np.float64]  # D
     skip: NDArray[np.bool_]  # P: processes of nobody who is on
 
@@ -204,13 +215,11 @@ def _happen(chart: Chart, w: Stakes, p: int, stage: int, value: float, room: Roo
     if g >= 0:
         room.worth[g, 0] += 1.0
         room.worth[g, 1] += value
-    return chart.after[p - C, stage]
+    return int(chart.after[p - C, stage])
 
 
 @jit
-def _live(
-    key: np.uint64, chart: Chart, rates: Rates, w: Stakes, lives: Lives, i: int, pieces: int, room: Room
-) -> None:
+def _live(key: np.uint64, chart: Chart, rates: Rates, w: Stakes, lives: Lives, i: int, pieces: int, room: Room) -> None:
     """Live one customer's life in the world `room.on`; fills `room.fired` and `room.worth`."""
     P, S, _ = rates.speed.shape
     C, D = chart.channels, chart.decay.size
@@ -219,7 +228,6 @@ def _live(
     room.fired[:] = False
     room.worth[:] = 0.0
     room.exposed[:] = 0.0
-    room.exposed[C, :] = 1.0
     stage = _happen(chart, w, lives.code[low], 0, w.value[low], room)
     for p in range(P):
         room.skip[p] = p < C
@@ -249,7 +257,7 @@ def _live(
             for d in range(D):
                 pull = 0.0
                 if e >= 0:
-                    for z in range(C + 1):
+                    for z in range(C):
                         if room.exposed[z, d] > 0.0:
                             pull += rates.effect[e, z, d] * room.exposed[z, d]
                 room.pull[p, d] = pull
@@ -267,7 +275,7 @@ def _live(
                 for d in range(D):
                     used += room.pull[p, d] * chart.decay[d] * room.fade[d]
                 room.left[p] -= used * room.speed[p]
-        for z in range(C + 1):
+        for z in range(C):
             for d in range(D):
                 room.exposed[z, d] *= 1.0 - room.fade[d]
         now += best
@@ -298,12 +306,12 @@ def _as_seen(chart: Chart, w: Stakes, lives: Lives, i: int, room: Room) -> None:
 
 
 @jit
-def new_room(events: int, R: int, P: int, Z: int, D: int, n: int, G: int) -> Room:
+def new_room(events: int, R: int, P: int, C: int, D: int, n: int, G: int) -> Room:
     """Room for a customer with so many events and intervals."""
     return Room(
         np.ones(n, np.bool_), np.zeros(n, np.bool_), np.zeros((G, 2)), np.empty(events), np.empty(events, np.int64),
         np.empty(P, np.int64), np.empty(P), np.empty(R), np.empty(R, np.int64), np.empty(P), np.empty(P, np.int64),
-        np.empty(P, np.int64), np.empty((P, D)), np.empty(P), np.zeros((Z, D)), np.empty(D), np.empty(P, np.bool_),
+        np.empty(P, np.int64), np.empty((P, D)), np.empty(P), np.zeros((C, D)), np.empty(D), np.empty(P, np.bool_),
     )  # fmt: skip
 
 
@@ -319,14 +327,14 @@ def credit(
     """
     n, G = w.players, w.games
     P, _, K = rates.speed.shape
-    D, Z = chart.decay.size, chart.channels + 1
+    C, D = chart.channels, chart.decay.size
     out, noise = np.zeros((n, G, 2)), np.zeros((n, G, 2))
     most = 1
     for i in range(first, stop):
         most = max(most, lives.offsets[i + 1] - lives.offsets[i])
     R_most = most_intervals(lives, chart.grid, first, stop)
-    t = new_track(R_most, K, Z, D)
-    room = new_room(most, R_most + 1, P, Z, D, n, G)
+    t = new_track(R_most, K, C, D)
+    room = new_room(most, R_most + 1, P, C, D, n, G)
     total = total_rates(rates)
     fired, everything = np.empty(n, np.bool_), np.empty((G, 2))
     worth, used = np.empty((G, 2)), np.empty(n, np.bool_)

@@ -332,4 +332,5 @@ def _rows_of(offsets: Ints, order: Ints) -> Ints:
     """Rows of the groups taken in another order."""
     counts = np.diff(offsets)[order]
     ends = np.cumsum(counts)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(offsets[order] - (ends - counts), counts)
+    rows: Ints = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(offsets[order] - (ends - counts), counts)
+    return rows

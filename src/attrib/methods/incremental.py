@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,6 @@ from attrib.methods.base import (
     Draw,
     HasTallies,
     Method,
-    cells_of,
     check_journeys,
     sums_for,
     totals_by_game,
@@ -157,7 +156,9 @@ class Incremental(Method):
         texts = self.decays if isinstance(self.decays, tuple) else (self.decays,)
         spans = [parse_duration(one, "decays") for one in texts]
         if None in spans:
-            raise SpecError("bad_parameter", f"decays = {self.decays!r}: unlimited effects never fade", hint='e.g. "7d"')
+            raise SpecError(
+                "bad_parameter", f"decays = {self.decays!r}: unlimited effects never fade", hint='e.g. "7d"'
+            )
         return np.array([span.total_seconds() / SECONDS_A_DAY for span in spans if span is not None])
 
     def _needs(self) -> tuple[()]:
@@ -172,7 +173,7 @@ class Incremental(Method):
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
         rows = tallies.rows[self._reads()[0]]
         weights = draw.weights_of(len(rows.units))
-        shape, games = (len(weights), len(cells.game)), (len(weights), tallies.n_games)
+        shape = (len(weights), len(cells.game))
         conversions, value = np.zeros(shape), np.zeros(shape)
         error, value_error = np.zeros(shape), np.zeros(shape)
         with _threads(tallies.workers) as pool:
@@ -193,8 +194,8 @@ class Incremental(Method):
         )
         if draw.exact and (left < -LITTLE * (1 + np.abs(conversions).sum())).any():
             warn(
-                f"{self.label}: less than nothing is left as the baseline of {int((left < 0).sum())} games; more of their "
-                "conversions are without a touch than the model expects without any channel"
+                f"{self.label}: less than nothing is left as the baseline of {int((left < 0).sum())} games; more of "
+                "their conversions are without a touch than the model expects without any channel"
             )
         return Credits(conversions, value, None, error, value_error, left, left_value)
 
@@ -215,9 +216,7 @@ class Incremental(Method):
         mine = (setting.unit % self.folds == fold) & (self.folds > 1)
         return np.where(mine, 0.0, weight[setting.unit])
 
-    def _search(
-        self, setting: Setting, weight: Floats, fold: int, tallies: Tallies, pool: Executor | None
-    ) -> _Model:
+    def _search(self, setting: Setting, weight: Floats, fold: int, tallies: Tallies, pool: Executor | None) -> _Model:
         decays = self._days()
         chart = setting.chart(decays[:1], np.array(GRID))
         weighted = self._others(setting, weight, fold)
@@ -281,9 +280,9 @@ class Incremental(Method):
         Returns
         -------
         polars.DataFrame
-            One row an effect that is not 0: ``fold``; ``stage`` in which it was found and ``on``, an outcome, or touches
-            of a channel (then in every stage, ``stage`` is null); ``source``, the channel; ``lift``: what a touch adds to
-            the rate at once, in multiples of the rate without touches; ``days``: until 1/e of that is left.
+            One row an effect that is not 0: ``fold``; ``stage`` in which it was found and ``on``, an outcome, or the
+            touches of a channel (then in every stage, ``stage`` is null); ``source``, the channel; ``lift``: what a
+            touch adds to the rate at once, in multiples of the rate without touches; ``days``: until 1/e is left.
 
         Raises
         ------
@@ -307,14 +306,21 @@ class Incremental(Method):
         channel = names.select(pl.concat_str(pl.all(), separator=": ")).to_series().to_list()
         found = []
         for fold, model in enumerate(models):
-            effect = model.fitted.intent.effect[:, :-1, 0]
+            effect = model.fitted.intent.effect[:, :, 0]
             for e, c in np.argwhere(effect > 0).tolist():
                 stage, on = None, channel[e] if e < len(channel) else ""
                 if e >= len(channel):
                     p, s = np.argwhere(setting.acts == e)[0]
                     stage, on = setting.stages[s], setting.outcomes[p - len(channel)]
                 found.append((fold, stage, on, channel[c], float(effect[e, c]), float(model.problem.chart.decay[0])))
-        schema = {"fold": pl.Int64, "stage": pl.String, "on": pl.String, "source": pl.String, "lift": pl.Float64, "days": pl.Float64}
+        schema = {
+            "fold": pl.Int64,
+            "stage": pl.String,
+            "on": pl.String,
+            "source": pl.String,
+            "lift": pl.Float64,
+            "days": pl.Float64,
+        }
         return pl.DataFrame(found, schema, orient="row")
 
 
