@@ -1,4 +1,4 @@
-"""The model of latent intent in plain Python, one thing after the other: the twin of attrib.kernels.intent and replay."""
+"""The model of latent intent in plain Python: the twin of attrib.kernels.intent and attrib.kernels.replay."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests import reference_incremental as twin
 
 from attrib.hazards.latent import Priors, fit, problem_of, search
 from attrib.kernels import intent as kernel
 from attrib.kernels import replay
 from attrib.kernels.intent import Chart, Lives, Rates
-from tests import reference_incremental as twin
 
 GRID = np.array([5.0, 10.0])
 
@@ -179,7 +179,7 @@ def stakes_of(lives: Lives, channels=2) -> replay.Stakes:
 def lived(lives: Lives, i: int, chart: Chart, rates: Rates, on: list[bool]):
     """One customer's life by the kernels: what came of it, the exponentials and the states."""
     stakes = stakes_of(lives)
-    P, S, K = rates.speed.shape
+    P, _, K = rates.speed.shape
     room_for = kernel.most_intervals(lives, chart.grid, i, i + 1) + 1
     track = kernel.new_track(room_for, K, chart.channels, len(chart.decay))
     room = replay.new_room(int(np.diff(lives.offsets).max()), room_for, P, chart.channels, len(chart.decay), 2, 1)

@@ -314,8 +314,9 @@ def search(
 ) -> tuple[Problem, Fitted]:
     """Find how fast touches fade, which of them have an effect at all, and the parameters without a penalty on these.
 
-    Where there are many customers, a part of them tells a first guess and the decay. Of the ``decays`` the one of highest penalised likelihood is taken. Effects that the penalty leaves at nothing stay
-    there; the others are fitted again without it, so that they are not lowered (the relaxed lasso: Meinshausen 2007).
+    Where there are many customers, a part of them tells a first guess and the decay: of the ``decays`` the one of
+    highest penalised likelihood is taken. Effects that the penalty leaves at nothing stay there; the others are fitted
+    again without it, so that they are not lowered (the relaxed lasso: Meinshausen 2007).
 
     Returns
     -------
