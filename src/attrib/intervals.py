@@ -358,7 +358,8 @@ def _errors(credit: Credits, place: slice, tallies: Tallies, cells: Cells, games
         return np.concatenate([errors, np.zeros(n), *left])
 
     conversions, value = of_rows(credit.error[place]), of_rows(credit.value_error[place])
-    whole = sum(totals_by_game(tallies, name, draw)[0, games] for name in ("conversions", "unattributed"))
+    whole = totals_by_game(tallies, "conversions", draw)[0, games]
+    whole = whole + totals_by_game(tallies, "unattributed", draw)[0, games]
     with np.errstate(divide="ignore", invalid="ignore"):
         share = conversions / whole[np.concatenate([game, *([np.arange(n)] * (1 + len(credit.left)))])]
     return [conversions, value, share, np.zeros(len(cells.game))]

@@ -191,3 +191,53 @@ def test_too_many_channels():
 def test_bad_parameters(wrong):
     with pytest.raises(attrib.SpecError):
         attrib.Incremental(**wrong)
+
+
+# laws -------------------------------------------------------------------------------------------------------------
+
+
+def numbers(table):
+    return table.sort("kind", *[c for c in ("stage", "channel") if c in table.columns]).select("conversions", "value")
+
+
+def close(one, other, scale=1.0):
+    for column in ("conversions", "value"):
+        assert one[column].to_list() == pytest.approx([scale * x for x in other[column].to_list()], rel=1e-6, abs=1e-6)
+
+
+def test_clocks_do_not_matter(data):
+    later = [
+        frame.with_columns(pl.col("timestamp").dt.offset_by("100d")) for frame in (data.touchpoints, data.outcomes)
+    ]
+    moved = attrib.Journeys.from_events(*later, target="purchase")
+    method = attrib.Incremental(**QUICK)
+    close(numbers(method.credit(moved)), numbers(method.credit(journeys_of(data, target="purchase"))))
+
+
+def test_a_touch_outside_the_lookback_still_has_its_effect(data):
+    """The lookback tells which conversions are unattributed; the model looks at all touches."""
+    method = attrib.Incremental(**QUICK)
+    short, long = (method.credit(journeys_of(data, target="purchase", lookback=f"{d}d")) for d in (5, 365))
+    ours, theirs = (t.filter(pl.col("kind") == "player")["conversions"].sum() for t in (short, long))
+    assert ours == pytest.approx(theirs, rel=1e-9)
+    assert short.filter(kind="unattributed")["conversions"].item() > long.filter(kind="unattributed")["conversions"].item()
+
+
+def test_stages_of_the_resolved_view_are_parts_of_channels(data):
+    """Removing a channel stage by stage, one after the other, removes the channel: Shapley values of either game."""
+    method = attrib.Incremental(**{**QUICK, "permutations": 20})
+    plain = method.credit(journeys_of(data, stages="five", view="resolved", target="purchase"))
+    whole = plain.filter(pl.col("kind") == "player")["conversions"].sum()
+    baseline = plain.filter(kind="baseline")["conversions"].item()
+    unattributed = plain.filter(kind="unattributed")["conversions"].item()
+    assert whole + baseline + unattributed == pytest.approx(data.outcomes.filter(outcome="purchase").height)
+
+
+def test_conversions_without_a_touch_beside_others_right_after_one():
+    """Most purchases follow within the hour, a few were never touched."""
+    met = [(f"c{i}", 30 + i % 5, "x") for i in range(200)]
+    bought = [(f"c{i}", 30 + i % 5 + 0.05, "purchase") for i in range(200)] + [
+        (f"n{i}", 5 + i % 50, "purchase") for i in range(3)
+    ]
+    table = attrib.Incremental(decays="7d", types=1, moods=1).credit(small(met, bought))
+    assert table["conversions"].sum() == pytest.approx(203)

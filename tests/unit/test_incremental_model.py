@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests import reference_incremental as twin
 
+import reference_incremental as twin
 from attrib.hazards.latent import Priors, fit, problem_of, search
 from attrib.kernels import intent as kernel
 from attrib.kernels import replay
