@@ -10,13 +10,13 @@ import numpy as np
 
 
 def intervals(times: list[float], codes: list[int], end: float, chart: Any) -> list[dict[str, Any]]:
-    """A customer's time, cut at events and at the steps of the grid; exposures by channel and decay."""
-    touches: list[tuple[int, float]] = []
+    """A customer's time, cut at events and at the steps of the grid; exposures by kind of event and decay."""
+    before: list[tuple[int, float]] = []
     stage, now, out = 0, times[0], []
 
     def happen(code: int, time: float, stage: int) -> int:
+        before.append((code, time))
         if code < chart.channels:
-            touches.append((code, time))
             return stage
         return int(chart.after[code - chart.channels, stage])
 
@@ -27,9 +27,9 @@ def intervals(times: list[float], codes: list[int], end: float, chart: Any) -> l
             length = chart.grid[min(step, len(chart.grid) - 1)]
             last = until - now <= length
             upto = until if last else now + length
-            whole = np.zeros((chart.channels, len(chart.decay)))
+            whole = np.zeros((len(chart.acts), len(chart.decay)))
             ends = np.zeros_like(whole)
-            for c, t in touches:
+            for c, t in before:
                 for d, decay in enumerate(chart.decay):
                     ends[c, d] += math.exp(-(upto - t) / decay)
                     whole[c, d] += decay * (math.exp(-(now - t) / decay) - math.exp(-(upto - t) / decay))
@@ -92,21 +92,20 @@ def live(
     """
     C, step = chart.channels, 1e-3
     now, code = first
-    touches: list[tuple[int, float]] = []
+    before: list[tuple[int, float]] = []
     events = [(now, code)]
     stage = 0
     number = dict.fromkeys(range(len(rates.speed)), 0)
     left = {}
     for p in number:
         left[p] = waits[p][0] if waits.get(p) else spare(p, 0)
-    if code < C:
-        touches += [(code, now)] if code not in off else []
-    else:
+    before += [(code, now)] if code not in off else []
+    if code >= C:
         stage = int(chart.after[code - C, stage])
     while now < end:
         k = [state for begin, state in pieces if begin <= now][-1]
-        exposure = np.zeros((C, len(chart.decay)))
-        for c, t in touches:
+        exposure = np.zeros((len(chart.acts), len(chart.decay)))
+        for c, t in before:
             exposure[c] += np.exp(-(now + step / 2 - t) / chart.decay)
         for p in number:
             left[p] -= rates.speed[p, stage, k] * step * (1 + boost(chart, rates, p, stage, exposure))
@@ -119,8 +118,7 @@ def live(
                 if p < C and p in off:
                     continue
                 events.append((now, p))
-                if p < C:
-                    touches.append((p, now))
-                else:
+                before.append((p, now))
+                if p >= C:
                     stage = int(chart.after[p - C, stage])
     return events

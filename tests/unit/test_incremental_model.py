@@ -28,7 +28,7 @@ def rates_of(chart: Chart, types=2, moods=2, seed=1) -> Rates:
     start = random.random((P, K)) + 0.2
     return Rates(
         start / start.sum(axis=1, keepdims=True), random.uniform(0.02, 0.2, moods), jump,
-        random.uniform(0.02, 0.3, (P, S, K)), random.uniform(0, 2, (E, chart.channels, len(chart.decay))),
+        random.uniform(0.02, 0.3, (P, S, K)), random.uniform(0, 2, (E, P, len(chart.decay))),
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def simulated(n=3000, seed=3):
     chart = chart_of(grid=np.array([2.0]))
     speed = np.empty((3, 2, 2))
     speed[0], speed[1], speed[2] = [0.05, 0.05], [0.01, 0.12], [0.004, 0.03]
-    effect = np.zeros((4, 2, 1))
+    effect = np.zeros((4, 3, 1))
     effect[2, 0], effect[3, 0] = 5.0, 5.0
     rates = Rates(np.full((3, 2), 0.5), np.zeros(1), np.zeros((1, 1)), speed, effect)
     random = np.random.default_rng(seed)
@@ -138,7 +138,7 @@ def test_parameters_are_found_again(market):
     effect = found.intent.effect[:, :, 0]
     assert effect[2, 0] == pytest.approx(5, rel=0.3)
     assert effect[3, 0] == pytest.approx(5, rel=0.3)
-    assert np.delete(effect.ravel(), [4, 6]).max() < 0.3  # what has no effect
+    assert np.delete(effect.ravel(), [6, 9]).max() < 0.3  # what has no effect
     speed = np.sort(found.intent.rates().speed, axis=2)
     np.testing.assert_allclose(speed, np.sort(rates.speed, axis=2), rtol=0.3)
 
@@ -181,8 +181,8 @@ def lived(lives: Lives, i: int, chart: Chart, rates: Rates, on: list[bool]):
     stakes = stakes_of(lives)
     P, _, K = rates.speed.shape
     room_for = kernel.most_intervals(lives, chart.grid, i, i + 1) + 1
-    track = kernel.new_track(room_for, K, chart.channels, len(chart.decay))
-    room = replay.new_room(int(np.diff(lives.offsets).max()), room_for, P, chart.channels, len(chart.decay), 2, 1)
+    track = kernel.new_track(room_for, K, P, len(chart.decay))
+    room = replay.new_room(int(np.diff(lives.offsets).max()), room_for, P, len(chart.decay), 2, 1)
     R = kernel.cut_life(lives, i, chart, track)
     low = lives.offsets[i]
     kernel.forward(chart, rates, kernel.total_rates(rates), lives.code[low], track, R)
@@ -237,8 +237,8 @@ def test_the_state_is_drawn_from_its_distribution():
     times, codes = [1.0, 3.0, 9.0], [0, 1, 2]
     lives = lives_of((times, codes))
     _, states = twin.every_path(twin.intervals(times, codes, lives.end, chart), 0, chart, rates)
-    track = kernel.new_track(kernel.most_intervals(lives, chart.grid, 0, 1), 4, 2, 1)
-    room = replay.new_room(3, kernel.most_intervals(lives, chart.grid, 0, 1) + 1, 3, 2, 1, 2, 1)
+    track = kernel.new_track(kernel.most_intervals(lives, chart.grid, 0, 1), 4, 3, 1)
+    room = replay.new_room(3, kernel.most_intervals(lives, chart.grid, 0, 1) + 1, 3, 1, 2, 1)
     R = kernel.cut_life(lives, 0, chart, track)
     kernel.forward(chart, rates, kernel.total_rates(rates), 0, track, R)
     first = np.zeros(4)

@@ -61,7 +61,7 @@ class Intent(NamedTuple):
     type: Floats  # P, types: what a type means for each process
     mood: Floats  # P, A: what a mood means for each process
     phase: Floats  # S, A: what a mood means in each stage, for all processes
-    effect: Floats  # E, C, D
+    effect: Floats  # E, Z, D
 
     def rates(self) -> Rates:
         """The same for kernels: states are types times moods."""
@@ -89,8 +89,8 @@ class Fitted:
 class Problem:
     """What is fitted: customers, what acts on what, and what is known beforehand.
 
-    ``overall``: float64 [P] rate of each process, a scale; ``penalty``: float64 [E, C, D] rate of the effects' prior;
-    ``allowed``: bool [E, C, D] which effects there may be.
+    ``overall``: float64 [P] rate of each process, a scale; ``penalty``: float64 [E, Z, D] rate of the effects' prior;
+    ``allowed``: bool [E, Z, D] which effects there may be, by event kind Z = P.
     """
 
     lives: Lives
@@ -105,7 +105,7 @@ class Problem:
     def scaled(self, weight: Floats, pool: Executor | None) -> Problem:
         """The same problem with the penalties that its priors ask for."""
         _, sums = self.expected(self.first_guess(0), weight, pool)
-        acts, exposure = self.chart.acts, sums.exposure.sum(axis=1)  # [S, C, D]
+        acts, exposure = self.chart.acts, sums.exposure.sum(axis=1)  # [S, Z, D]
         time = sums.time.sum(axis=1)
         rate = np.divide(sums.events.sum(axis=2), time, out=np.zeros(acts.shape), where=time > 0)
         expected = np.zeros((self.effects + 1, *exposure.shape[1:]))
@@ -170,19 +170,19 @@ class Problem:
         acts, p = self.chart.acts, self.priors
         S, K = sums.time.shape
         P, A, n = len(acts), self.moods, self.types
-        E, C, D = intent.effect.shape
+        E, Z, D = intent.effect.shape
         base, kind, mood, phase = intent.base, intent.type, intent.mood, intent.phase
-        exposure = sums.exposure.reshape(S * K, C * D)
+        exposure = sums.exposure.reshape(S * K, Z * D)
 
         speed = intent.rates().speed
         weight = np.zeros((E + 1, S, K))
         for s in range(S):
             np.add.at(weight[:, s], acts[:, s], speed[:, s])  # row -1: processes without effects
-        watched = (weight[:E].reshape(E, S * K) @ exposure).reshape(E, C, D)
+        watched = (weight[:E].reshape(E, S * K) @ exposure).reshape(E, Z, D)
         effect = np.maximum(sums.caused / (watched + self.penalty), LEAST_EFFECT) * self.allowed
 
         boost = np.zeros((E + 1, S, K))
-        boost[:E] = (effect.reshape(E, C * D) @ exposure.T).reshape(E, S, K)
+        boost[:E] = (effect.reshape(E, Z * D) @ exposure.T).reshape(E, S, K)
         time = (sums.time + boost[acts, np.arange(S)]).reshape(P, S, n, A)
         events = sums.events.reshape(P, S, n, A)
 
@@ -361,8 +361,8 @@ def _part(tell: Callable[[float], None] | None, number: int, parts: int) -> Call
 def problem_of(lives: Lives, chart: Chart, weight: Floats, priors: Priors, *, types: int, moods: int) -> Problem:
     """Set up the problem of some customers."""
     P, D = len(chart.acts), len(chart.decay)
-    E, C = int(chart.acts.max(initial=-1)) + 1, chart.channels
+    E, Z = int(chart.acts.max(initial=-1)) + 1, P
     events = np.bincount(lives.code, np.repeat(weight, np.diff(lives.offsets)), P)
     days = float(weight @ (lives.end - lives.time[lives.offsets[:-1]]))
     overall = np.asarray((events + HALF) / max(days, 1.0), np.float64)
-    return Problem(lives, chart, overall, np.zeros((E, C, D)), np.ones((E, C, D), np.bool_), priors, types, moods)
+    return Problem(lives, chart, overall, np.zeros((E, Z, D)), np.ones((E, Z, D), np.bool_), priors, types, moods)

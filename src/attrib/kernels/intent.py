@@ -1,7 +1,7 @@
 """Customers with a latent state: how likely their events are, and what the steps of the search for parameters need.
 
 P = C + M processes (touches by channel, then outcomes), S observed stages, K latent states of A moods, which change,
-and K / A types, which stay (state i A + a is type i in mood a), E sets of effects of touches, D decays. Their time
+and K / A types, which stay (state i A + a is type i in mood a), E sets of effects of events, D decays. Their time
 from the first event to the end of the data is cut at each event, and in between at the steps of a grid; the latent
 state may change where an interval begins, by the chance of a change in the interval before it. Times are float64 days.
 """
@@ -46,7 +46,7 @@ class Rates(NamedTuple):
     leave: NDArray[np.float64]  # A: rate at which a mood changes
     jump: NDArray[np.float64]  # A, A: where to, diagonal 0
     speed: NDArray[np.float64]  # P, S, K
-    effect: NDArray[np.float64]  # E, C, D
+    effect: NDArray[np.float64]  # E, P, D
 
 
 class Track(NamedTuple):
@@ -55,10 +55,10 @@ class Track(NamedTuple):
     length: NDArray[np.float64]
     stage: NDArray[np.int64]
     event: NDArray[np.int64]  # at its end, -1: none
-    some: NDArray[np.int64]  # sources with an exposure left, how many
-    source: NDArray[np.int64]  # R, C: which
-    whole: NDArray[np.float64]  # R, C, D: exposure, integrated
-    last: NDArray[np.float64]  # R, C, D: exposure at the end
+    some: NDArray[np.int64]  # kinds of events with an exposure left, how many
+    source: NDArray[np.int64]  # R, P: which
+    whole: NDArray[np.float64]  # R, P, D: exposure, integrated
+    last: NDArray[np.float64]  # R, P, D: exposure at the end
     like: NDArray[np.float64]  # R, K: likelihood, the largest is 1
     ahead: NDArray[np.float64]  # R, K: probabilities given what has happened so far
 
@@ -67,19 +67,19 @@ class Sums(NamedTuple):
     """Expected sufficient statistics."""
 
     time: NDArray[np.float64]  # S, K
-    exposure: NDArray[np.float64]  # S, K, C, D
+    exposure: NDArray[np.float64]  # S, K, P, D
     events: NDArray[np.float64]  # P, S, K
-    caused: NDArray[np.float64]  # E, C, D
+    caused: NDArray[np.float64]  # E, P, D
     start: NDArray[np.float64]  # P, K
     waiting: NDArray[np.float64]  # A: days until a change
     jump: NDArray[np.float64]  # A, A
 
 
 @jit
-def new_sums(P: int, S: int, K: int, A: int, E: int, C: int, D: int) -> Sums:
+def new_sums(P: int, S: int, K: int, A: int, E: int, D: int) -> Sums:
     """Zeros."""
     return Sums(
-        np.zeros((S, K)), np.zeros((S, K, C, D)), np.zeros((P, S, K)), np.zeros((E, C, D)), np.zeros((P, K)),
+        np.zeros((S, K)), np.zeros((S, K, P, D)), np.zeros((P, S, K)), np.zeros((E, P, D)), np.zeros((P, K)),
         np.zeros(A), np.zeros((A, A)),
     )  # fmt: skip
 
@@ -96,26 +96,25 @@ def most_intervals(lives: Lives, grid: NDArray[np.float64], first: int, stop: in
 
 
 @jit
-def new_track(R: int, K: int, C: int, D: int) -> Track:
+def new_track(R: int, K: int, P: int, D: int) -> Track:
     """Room for R intervals."""
     return Track(
-        np.empty(R), np.empty(R, np.int64), np.empty(R, np.int64), np.empty(R, np.int64), np.empty((R, C), np.int64),
-        np.empty((R, C, D)), np.empty((R, C, D)), np.empty((R, K)), np.empty((R, K)),
+        np.empty(R), np.empty(R, np.int64), np.empty(R, np.int64), np.empty(R, np.int64), np.empty((R, P), np.int64),
+        np.empty((R, P, D)), np.empty((R, P, D)), np.empty((R, K)), np.empty((R, K)),
     )  # fmt: skip
 
 
 @jit
 def cut_life(lives: Lives, i: int, chart: Chart, t: Track) -> int:
     """Cut a customer's time into intervals; returns their number."""
-    C, D = chart.channels, chart.decay.size
-    x = np.zeros((C, D))
+    C, P, D = chart.channels, chart.acts.shape[0], chart.decay.size
+    x = np.zeros((P, D))
     low, high = lives.offsets[i], lives.offsets[i + 1]
     now = lives.time[low]
     code = lives.code[low]
     stage = 0
-    if code < C:
-        x[code, :] += 1.0
-    else:
+    x[code, :] += 1.0
+    if code >= C:
         stage = chart.after[code - C, stage]
     j = low + 1
     step = 0
@@ -139,7 +138,7 @@ def cut_life(lives: Lives, i: int, chart: Chart, t: Track) -> int:
         for d in range(D):
             fade[d] = math.exp(-length / chart.decay[d])
         n = 0
-        for z in range(C):
+        for z in range(P):
             left = 0.0
             for d in range(D):
                 left = max(left, x[z, d])
@@ -155,9 +154,8 @@ def cut_life(lives: Lives, i: int, chart: Chart, t: Track) -> int:
         r += 1
         now = until
         if event >= 0:
-            if event < C:
-                x[event, :] += 1.0
-            else:
+            x[event, :] += 1.0
+            if event >= C:
                 stage = chart.after[event - C, stage]
         if j > high:
             return r
@@ -313,9 +311,9 @@ def expect(
 ) -> tuple[float, Sums]:
     """Log-likelihood and expected statistics of the customers first, ..., stop - 1, each counting `weight` times."""
     P, S, K = rates.speed.shape
-    E, C, D = rates.effect.shape
-    out = new_sums(P, S, K, rates.leave.size, E, C, D)
-    t = new_track(most_intervals(lives, chart.grid, first, stop), K, C, D)
+    E, _, D = rates.effect.shape
+    out = new_sums(P, S, K, rates.leave.size, E, D)
+    t = new_track(most_intervals(lives, chart.grid, first, stop), K, P, D)
     total = total_rates(rates)
     found = 0.0
     for i in range(first, stop):

@@ -68,7 +68,7 @@ class Room(NamedTuple):
     drawn: NDArray[np.int64]  # P: exponentials looked up
     pull: NDArray[np.float64]  # P, D: effects
     speed: NDArray[np.float64]  # P
-    exposed: NDArray[np.float64]  # C, D
+    exposed: NDArray[np.float64]  # P, D
     fade: NDArray[np.float64]  # D
     skip: NDArray[np.bool_]  # P: processes of nobody who is on
 
@@ -211,6 +211,7 @@ def _happen(chart: Chart, w: Stakes, p: int, stage: int, value: float, room: Roo
         if j >= 0 and room.on[j]:
             room.fired[j] = True
         return stage
+    room.exposed[p, :] += 1.0
     g = w.game[p - C, stage]
     if g >= 0:
         room.worth[g, 0] += 1.0
@@ -257,7 +258,7 @@ def _live(key: np.uint64, chart: Chart, rates: Rates, w: Stakes, lives: Lives, i
             for d in range(D):
                 pull = 0.0
                 if e >= 0:
-                    for z in range(C):
+                    for z in range(P):
                         if room.exposed[z, d] > 0.0:
                             pull += rates.effect[e, z, d] * room.exposed[z, d]
                 room.pull[p, d] = pull
@@ -275,7 +276,7 @@ def _live(key: np.uint64, chart: Chart, rates: Rates, w: Stakes, lives: Lives, i
                 for d in range(D):
                     used += room.pull[p, d] * chart.decay[d] * room.fade[d]
                 room.left[p] -= used * room.speed[p]
-        for z in range(C):
+        for z in range(P):
             for d in range(D):
                 room.exposed[z, d] *= 1.0 - room.fade[d]
         now += best
@@ -306,12 +307,12 @@ def _as_seen(chart: Chart, w: Stakes, lives: Lives, i: int, room: Room) -> None:
 
 
 @jit
-def new_room(events: int, R: int, P: int, C: int, D: int, n: int, G: int) -> Room:
+def new_room(events: int, R: int, P: int, D: int, n: int, G: int) -> Room:
     """Room for a customer with so many events and intervals."""
     return Room(
         np.ones(n, np.bool_), np.zeros(n, np.bool_), np.zeros((G, 2)), np.empty(events), np.empty(events, np.int64),
         np.empty(P, np.int64), np.empty(P), np.empty(R), np.empty(R, np.int64), np.empty(P), np.empty(P, np.int64),
-        np.empty(P, np.int64), np.empty((P, D)), np.empty(P), np.zeros((C, D)), np.empty(D), np.empty(P, np.bool_),
+        np.empty(P, np.int64), np.empty((P, D)), np.empty(P), np.zeros((P, D)), np.empty(D), np.empty(P, np.bool_),
     )  # fmt: skip
 
 
@@ -327,14 +328,14 @@ def credit(
     """
     n, G = w.players, w.games
     P, _, K = rates.speed.shape
-    C, D = chart.channels, chart.decay.size
+    D = chart.decay.size
     out, noise = np.zeros((n, G, 2)), np.zeros((n, G, 2))
     most = 1
     for i in range(first, stop):
         most = max(most, lives.offsets[i + 1] - lives.offsets[i])
     R_most = most_intervals(lives, chart.grid, first, stop)
-    t = new_track(R_most, K, C, D)
-    room = new_room(most, R_most + 1, P, C, D, n, G)
+    t = new_track(R_most, K, P, D)
+    room = new_room(most, R_most + 1, P, D, n, G)
     total = total_rates(rates)
     fired, everything = np.empty(n, np.bool_), np.empty((G, 2))
     worth, used = np.empty((G, 2)), np.empty(n, np.bool_)

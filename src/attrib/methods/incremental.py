@@ -281,7 +281,7 @@ class Incremental(Method):
         -------
         polars.DataFrame
             One row an effect that is not 0: ``fold``; ``stage`` in which it was found and ``on``, an outcome, or the
-            touches of a channel (then in every stage, ``stage`` is null); ``source``, the channel; ``lift``: what a
+            touches of a channel (then in every stage, ``stage`` is null); ``source``, whose event it is; ``lift``: what a
             touch adds to the rate at once, in multiples of the rate without touches; ``days``: until 1/e is left.
 
         Raises
@@ -304,6 +304,7 @@ class Incremental(Method):
             setting, models = self._models(rows, tallies, pool)
         names = tallies.players[setting.channels].select(pl.exclude("stage")).cast(pl.String).fill_null("(none)")
         channel = names.select(pl.concat_str(pl.all(), separator=": ")).to_series().to_list()
+        source = [*channel, *setting.outcomes]
         found = []
         for fold, model in enumerate(models):
             effect = model.fitted.intent.effect[:, :, 0]
@@ -312,7 +313,7 @@ class Incremental(Method):
                 if e >= len(channel):
                     p, s = np.argwhere(setting.acts == e)[0]
                     stage, on = setting.stages[s], setting.outcomes[p - len(channel)]
-                found.append((fold, stage, on, channel[c], float(effect[e, c]), float(model.problem.chart.decay[0])))
+                found.append((fold, stage, on, source[c], float(effect[e, c]), float(model.problem.chart.decay[0])))
         schema = {
             "fold": pl.Int64,
             "stage": pl.String,
