@@ -220,7 +220,9 @@ def test_a_touch_outside_the_lookback_still_has_its_effect(data):
     short, long = (method.credit(journeys_of(data, target="purchase", lookback=f"{d}d")) for d in (5, 365))
     ours, theirs = (t.filter(pl.col("kind") == "player")["conversions"].sum() for t in (short, long))
     assert ours == pytest.approx(theirs, rel=1e-9)
-    assert short.filter(kind="unattributed")["conversions"].item() > long.filter(kind="unattributed")["conversions"].item()
+    assert (
+        short.filter(kind="unattributed")["conversions"].item() > long.filter(kind="unattributed")["conversions"].item()
+    )
 
 
 def test_stages_of_the_resolved_view_are_parts_of_channels(data):

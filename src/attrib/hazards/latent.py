@@ -29,6 +29,7 @@ FIRST_EFFECT = 0.2
 LEAST_EFFECT = 1e-10
 LARGEST_STEP = 32.0
 LEAST_PENALTY = 0.1
+SCREEN = 0.5
 NEGLIGIBLE = 0.02  # multiples of the hazard without touches
 HALF = 0.5
 SAMPLE = 5_000  # customers, about, from whom the search begins
@@ -38,8 +39,8 @@ LOGS = (-15.0, 8.0)  # bounds of the logarithms of factors, for extrapolation
 class Priors(NamedTuple):
     """What is known before the data, as if so much had been seen.
 
-    ``penalty``: the prior of an effect is exponential; its rate is this many times the root of the events that would be
-    expected under exposure if there were no effect, and so about the standard errors by which an effect is lowered.
+    ``penalty``: the prior of an effect is exponential; its rate is half as many times the root of the events that would
+    be expected under exposure if there were no effect, and so about the standard errors by which an effect is lowered.
     The others are the events of a Gamma distribution or the counts of a Dirichlet distribution.
     """
 
@@ -111,7 +112,7 @@ class Problem:
         expected = np.zeros((self.effects + 1, *exposure.shape[1:]))
         for s in range(acts.shape[1]):
             np.add.at(expected, acts[:, s], rate[:, s, None, None] * exposure[s])
-        return replace(self, penalty=LEAST_PENALTY + self.priors.penalty * np.sqrt(expected[:-1]))
+        return replace(self, penalty=LEAST_PENALTY + SCREEN * self.priors.penalty * np.sqrt(expected[:-1]))
 
     @property
     def effects(self) -> int:
@@ -315,8 +316,9 @@ def search(
     """Find how fast touches fade, which of them have an effect at all, and the parameters without a penalty on these.
 
     Where there are many customers, a part of them tells a first guess and the decay: of the ``decays`` the one of
-    highest penalised likelihood is taken. Effects that the penalty leaves at nothing stay there; the others are fitted
-    again without it, so that they are not lowered (the relaxed lasso: Meinshausen 2007).
+    highest penalised likelihood is taken. Effects that half of the penalty leaves at nothing stay there; the others are
+    fitted again without it, so that they are not lowered (the relaxed lasso: Meinshausen 2007). Then those of less than
+    ``penalty`` standard errors (from the information that the events hold on one effect by itself) are left out, too.
 
     Returns
     -------
@@ -345,13 +347,19 @@ def search(
             one, weight, start=found.intent, tolerance=tolerance, steps=steps, pool=pool,
             tell=_part(tell, parts - 3, parts),
         )  # fmt: skip
-    keep = found.intent.effect > NEGLIGIBLE
-    last = replace(one, allowed=one.allowed & keep, penalty=np.full(one.penalty.shape, LEAST_PENALTY))
-    start = found.intent._replace(effect=np.where(keep, found.intent.effect, 0.0))
-    again = fit(
-        last, weight, start=start, tolerance=tolerance, steps=steps, pool=pool, tell=_part(tell, parts - 2, parts)
-    )
-    return last, replace(again, steps=again.steps + found.steps, converged=again.converged and found.converged)
+    keep, done = found.intent.effect > NEGLIGIBLE, found.steps
+    for last in (False, True):
+        one = replace(one, allowed=one.allowed & keep, penalty=np.full(one.penalty.shape, LEAST_PENALTY))
+        start = found.intent._replace(effect=np.where(keep, found.intent.effect, 0.0))
+        found = fit(
+            one, weight, start=start, tolerance=tolerance, steps=steps, pool=pool,
+            tell=_part(tell, parts - 2 + last, parts),
+        )  # fmt: skip
+        done += found.steps
+        if not last:
+            _, sums = one.expected(found.intent, weight, pool)
+            keep &= sums.sure >= problem.priors.penalty**2
+    return one, replace(found, steps=done)
 
 
 def _part(tell: Callable[[float], None] | None, number: int, parts: int) -> Callable[[float], None] | None:

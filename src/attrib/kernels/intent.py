@@ -69,7 +69,8 @@ class Sums(NamedTuple):
     time: NDArray[np.float64]  # S, K
     exposure: NDArray[np.float64]  # S, K, P, D
     events: NDArray[np.float64]  # P, S, K
-    caused: NDArray[np.float64]  # E, P, D
+    caused: NDArray[np.float64]  # E, P, D: events, each by the share that an effect has in it
+    sure: NDArray[np.float64]  # E, P, D: the same with squares of the shares
     start: NDArray[np.float64]  # P, K
     waiting: NDArray[np.float64]  # A: days until a change
     jump: NDArray[np.float64]  # A, A
@@ -79,7 +80,7 @@ class Sums(NamedTuple):
 def new_sums(P: int, S: int, K: int, A: int, E: int, D: int) -> Sums:
     """Zeros."""
     return Sums(
-        np.zeros((S, K)), np.zeros((S, K, P, D)), np.zeros((P, S, K)), np.zeros((E, P, D)), np.zeros((P, K)),
+        np.zeros((S, K)), np.zeros((S, K, P, D)), np.zeros((P, S, K)), np.zeros((E, P, D)), np.zeros((E, P, D)), np.zeros((P, K)),
         np.zeros(A), np.zeros((A, A)),
     )  # fmt: skip
 
@@ -265,11 +266,13 @@ def _backward(chart: Chart, rates: Rates, first: int, weight: float, t: Track, R
                 out.events[e, s, k] += w[k]
             x = chart.acts[e, s]
             if x >= 0:
-                share = weight / (1.0 + boost(chart, rates, t, r, e, t.last))
+                part = 1.0 / (1.0 + boost(chart, rates, t, r, e, t.last))
                 for n in range(t.some[r]):
                     z = t.source[r, n]
                     for d in range(D):
-                        out.caused[x, z, d] += rates.effect[x, z, d] * t.last[r, n, d] * share
+                        share = rates.effect[x, z, d] * t.last[r, n, d] * part
+                        out.caused[x, z, d] += weight * share
+                        out.sure[x, z, d] += weight * share * share
         if r == 0:
             for k in range(K):
                 out.start[first, k] += w[k]

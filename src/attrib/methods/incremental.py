@@ -82,10 +82,10 @@ class Incremental(Method):
     -----
     In stage s, a customer of type i in mood a has process p (touches of a channel, or an outcome) at the rate
 
-    .. math:: b_{ps}\, u_{pi}\, v_{pa}\, w_{sa} \Bigl(1 + \sum_c \beta_{psc} \sum_{\tau < t} e^{-(t - \tau) / d}\Bigr)
+    .. math:: b_{ps}\, u_{pi}\, v_{pa}\, w_{sa} \Bigl(1 + \sum_c \beta_{psc} \sum_{\tau_c < t} e^{-(t - \tau_c) / d}\Bigr)
 
-    with sums over the earlier touches of channel c. Touches act on the milestone of the stage and on the target, and on
-    touches to come (one that makes people search). The parameters maximise a penalised likelihood by EM; then effects
+    with sums over the earlier events of each kind c: touches of a channel, or an outcome. They act on the milestone of
+    the stage and on the target, and on touches to come: an ad that makes people search, a visit that is followed up. The parameters maximise a penalised likelihood by EM; then effects
     that are left are fitted again without the penalty. Events before a customer's first are not known, and the first
     itself is taken as given: it tells of type and mood.
 
@@ -120,8 +120,8 @@ class Incremental(Method):
     """
 
     credited: str = "shapley"
-    types: int = 6
-    moods: int = 2
+    types: int = 4
+    moods: int = 4
     decays: str | tuple[str, ...] = ("3d", "7d", "14d")
     penalty: float = 2.0
     folds: int = 1
