@@ -80,8 +80,8 @@ class Sums(NamedTuple):
 def new_sums(P: int, S: int, K: int, A: int, E: int, D: int) -> Sums:
     """Zeros."""
     return Sums(
-        np.zeros((S, K)), np.zeros((S, K, P, D)), np.zeros((P, S, K)), np.zeros((E, P, D)), np.zeros((E, P, D)), np.zeros((P, K)),
-        np.zeros(A), np.zeros((A, A)),
+        np.zeros((S, K)), np.zeros((S, K, P, D)), np.zeros((P, S, K)), np.zeros((E, P, D)), np.zeros((E, P, D)),
+        np.zeros((P, K)), np.zeros(A), np.zeros((A, A)),
     )  # fmt: skip
 
 

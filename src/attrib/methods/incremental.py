@@ -82,12 +82,14 @@ class Incremental(Method):
     -----
     In stage s, a customer of type i in mood a has process p (touches of a channel, or an outcome) at the rate
 
-    .. math:: b_{ps}\, u_{pi}\, v_{pa}\, w_{sa} \Bigl(1 + \sum_c \beta_{psc} \sum_{\tau_c < t} e^{-(t - \tau_c) / d}\Bigr)
+    .. math:: b_{ps}\, u_{pi}\, v_{pa}\, w_{sa} \Bigl(1 + \sum_c \beta_{psc} \sum_{t_c < t} e^{-(t - t_c) / d}\Bigr)
 
     with sums over the earlier events of each kind c: touches of a channel, or an outcome. They act on the milestone of
-    the stage and on the target, and on touches to come: an ad that makes people search, a visit that is followed up. The parameters maximise a penalised likelihood by EM; then effects
-    that are left are fitted again without the penalty. Events before a customer's first are not known, and the first
-    itself is taken as given: it tells of type and mood.
+    the stage and on the target, and on touches to come: an ad that makes people search, a visit that is followed up.
+    The parameters maximise a penalised likelihood by EM; then effects that are left are fitted again without the
+    penalty. Events before a customer's first are not known, and the first itself is taken as given: it tells of type
+    and mood. Without a stage model, the stages are those of `attrib.methods.histories`: outcomes that more customers
+    have than the target come before it.
 
     Given the states of a customer, drawn from their distribution given all events, each event tells how much of a unit
     exponential its process has used up. In a world without a player, its touches reach nobody, and all else follows
@@ -281,8 +283,9 @@ class Incremental(Method):
         -------
         polars.DataFrame
             One row an effect that is not 0: ``fold``; ``stage`` in which it was found and ``on``, an outcome, or the
-            touches of a channel (then in every stage, ``stage`` is null); ``source``, whose event it is; ``lift``: what a
-            touch adds to the rate at once, in multiples of the rate without touches; ``days``: until 1/e is left.
+            touches of a channel (then in every stage, ``stage`` is null); ``source``: the channel or outcome whose
+            events have it; ``lift``: what one adds to the rate at once, in multiples of the rate without; ``days``:
+            until 1/e is left.
 
         Raises
         ------
