@@ -93,6 +93,9 @@ def test_threads_and_order_of_rows_change_no_digit(data):
 
     alone = solved(1, data.touchpoints)
     assert alone.equals(solved(3, data.touchpoints))
+    little = attrib.LocalEngine(memory_limit="20KB")
+    spilled = attrib.Journeys.from_events(data.touchpoints, data.outcomes, target="purchase", engine=little)
+    assert alone.equals(attrib.Incremental(**QUICK).credit(spilled))
     assert alone.equals(solved(2, data.touchpoints.sample(fraction=1.0, shuffle=True, seed=1)))
 
 

@@ -129,9 +129,10 @@ def setting_of(rows: Rows, tallies: Tallies, method: str) -> Setting:
     n = len(customers["first"])
     unit = np.repeat(np.arange(len(rows.units)), np.diff(rows.starts["customers"]))
     words = np.stack([customers["first"]], axis=1)
+    # copies: kernels are compiled for arrays that may be written to, which those on disk may not
     events = Events(
-        words, unit.astype(np.int32), offsets[0], np.asarray(touches["time"]), np.asarray(touches["kind"]), offsets[1],
-        np.asarray(outcomes["time"]), np.asarray(outcomes["kind"]), np.asarray(outcomes["value"]),
+        words, unit.astype(np.int32), offsets[0], np.array(touches["time"]), np.array(touches["kind"]), offsets[1],
+        np.array(outcomes["time"]), np.array(outcomes["kind"]), np.array(outcomes["value"]),
     )  # fmt: skip
     channels, of_kind, player_rows = _channels(tallies, plan, codes, method)
     course = _course(events, plan, recipe, reader)
