@@ -349,12 +349,19 @@ def _errors(credit: Credits, place: slice, tallies: Tallies, cells: Cells, games
     """Monte-Carlo errors of the numbers that ``numbers_of`` gives for cells of one method; None where it is exact."""
     if credit.error is None or credit.value_error is None:
         return None
-    none, draw = np.zeros(games.stop - games.start), Replicates.whole(tallies.units)
-    conversions, value = (np.concatenate([errors[place], none]) for errors in (credit.error, credit.value_error))
-    attributed, unattributed = (totals_by_game(tallies, n, draw)[0, games] for n in ("conversions", "unattributed"))
-    whole = attributed + unattributed
+    draw, n = Replicates.whole(tallies.units), games.stop - games.start
+    game = cells.game - games.start
+
+    def of_rows(errors: Floats) -> Floats:
+        """Errors of cells, of unattributed rows (none), and of baselines, which are what the cells leave."""
+        left = [np.sqrt(np.bincount(game, np.nan_to_num(errors) ** 2, n))] * len(credit.left)
+        return np.concatenate([errors, np.zeros(n), *left])
+
+    conversions, value = of_rows(credit.error[place]), of_rows(credit.value_error[place])
+    whole = totals_by_game(tallies, "conversions", draw)[0, games]
+    whole = whole + totals_by_game(tallies, "unattributed", draw)[0, games]
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = conversions / np.concatenate([whole[cells.game - games.start], whole])
+        share = conversions / whole[np.concatenate([game, *([np.arange(n)] * (1 + len(credit.left)))])]
     return [conversions, value, share, np.zeros(len(cells.game))]
 
 

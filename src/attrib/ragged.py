@@ -154,7 +154,8 @@ class FunnelPart:
     flags: npt.NDArray[np.int16]
 
 
-def _boundaries(events: Events, goal: Milestones, scale: float) -> tuple[tuple[Any, ...], Ints]:
+def boundaries_of(events: Events, goal: Milestones, scale: float) -> tuple[tuple[Any, ...], Ints]:
+    """Instants that end journeys or stages, as `walk.find_boundaries` gives them, and the ledger of the outcomes."""
     from attrib.kernels import walk
 
     n = len(events.o_time)
@@ -175,14 +176,14 @@ def cut(events: Events, plan: CutPlan) -> Cut:
     """Cut the journeys of a partition."""
     from attrib.kernels import walk
 
-    boundaries, outcomes = _boundaries(events, plan.goal, float(np.ldexp(1.0, -plan.exponent)))
+    boundaries, outcomes = boundaries_of(events, plan.goal, float(np.ldexp(1.0, -plan.exponent)))
     customers = len(events.unit)
     n_touches = len(events.t_time)
     player_of_kind, t_stage = plan.player_of_kind, np.empty(0, np.int32)
     if plan.stage_of_kind is not None:
         player_of_kind = player_of_kind * np.int32(plan.n_stages) + plan.stage_of_kind.astype(np.int32)
     elif plan.stages is not None:
-        (s_offsets, s_time, _, s_to, *_), _ = _boundaries(events, plan.stages, 1.0)
+        (s_offsets, s_time, _, s_to, *_), _ = boundaries_of(events, plan.stages, 1.0)
         t_stage = np.empty(n_touches, np.int32)
         walk.stage_of_touches(events.t_offsets, events.t_time, s_offsets, s_time, s_to, t_stage)
         player_of_kind = player_of_kind * np.int32(plan.n_stages)
@@ -214,7 +215,7 @@ def walk_funnel(events: Events, plan: CutPlan) -> FunnelPart:
     from attrib.kernels import walk
 
     model = plan.goal if plan.stages is None else plan.stages
-    (offsets, time, stage, to, *_), _ = _boundaries(events, model, 1.0)
+    (offsets, time, stage, to, *_), _ = boundaries_of(events, model, 1.0)
     counts = np.zeros((len(model.stage_type), 6), np.int64)
     room = len(time) + len(events.unit)
     times, flags = np.empty(room, np.int64), np.empty(room, np.int16)

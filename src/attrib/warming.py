@@ -24,6 +24,7 @@ from attrib.methods import (
     AdditiveHazard,
     CustomWeights,
     FirstTouch,
+    Incremental,
     LastNonDirect,
     LastTouch,
     Linear,
@@ -51,8 +52,9 @@ ALL: dict[str, Method] = {
     "samples": Shapley(worth="rate", samples=200),
     "shao li": ShaoLi(),
     "hazard": AdditiveHazard(lag="7d"),
+    "incremental": Incremental(types=1, moods=1, decays="7d", steps=3),
 }
-TIMED = ("decay", "hazard")  # not for path tables
+TIMED = ("decay", "hazard", "incremental")  # not for path tables
 SOME: dict[str, Method] = {name: ALL[name] for name in ("decay", "markov 2", "shapley conversions", "shapley rate")}
 
 

@@ -23,7 +23,7 @@ MODELS = sorted(path.parent for path in (ROOT / "models").glob("*/model.toml") i
 GOLDENS = Path(__file__).parent
 DATA = {"customers": 2_000, "seed": 7}
 JOURNEYS = {"stages": "three", "lookback": "30d"}
-FITTED = ("additive-hazard", "bagged-logistic")  # searched for, step by step
+FITTED = ("additive-hazard", "bagged-logistic", "incremental")  # searched for, step by step
 INTERVALS = {"intervals": 0.9, "replicates": 40, "seed": 3}
 
 

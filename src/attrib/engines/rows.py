@@ -29,6 +29,7 @@ Array = npt.NDArray[Any]
 Table = dict[str, Array]
 Tables = dict[str, Table]
 UNIT = "unit"
+READER = "reader"  # key of a memo: the reader of the rows, who knows all names, and the codes
 FALLBACK = 1 << 30  # bytes, for engines that do not say how much they may hold
 
 
@@ -128,7 +129,9 @@ def gather(journeys: Any, need: RowNeed, tallies: Tallies) -> Rows:
         store.finish(unit, need, codes)
         if progress is not None:
             progress("ordering rows", unit + 1, BUCKETS)
-    return store.rows()
+    rows = store.rows()
+    rows.memo[READER] = (reader, codes)
+    return rows
 
 
 def _read(need: RowNeed, reader: Any, events: Any, ragged: Ragged) -> tuple[Tables, int]:

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from attrib.methods.additive_hazard import AdditiveHazard
 from attrib.methods.bagged_logistic import BaggedLogistic
 from attrib.methods.base import Method, snake_case
+from attrib.methods.incremental import Incremental
 from attrib.methods.markov import Markov
 from attrib.methods.rules import CustomWeights, FirstTouch, LastNonDirect, LastTouch, Linear, PositionBased, TimeDecay
 from attrib.methods.shao_li import ShaoLi
@@ -14,7 +15,7 @@ METHODS: MappingProxyType[str, type[Method]] = MappingProxyType({
     snake_case(method.__name__): method
     for method in (
         FirstTouch, LastTouch, LastNonDirect, Linear, PositionBased, TimeDecay, CustomWeights, Markov, Shapley,
-        ShaoLi, BaggedLogistic, AdditiveHazard,
+        ShaoLi, BaggedLogistic, AdditiveHazard, Incremental,
     )
 })  # fmt: skip
 
@@ -24,6 +25,7 @@ __all__ = [
     "BaggedLogistic",
     "CustomWeights",
     "FirstTouch",
+    "Incremental",
     "LastNonDirect",
     "LastTouch",
     "Linear",
