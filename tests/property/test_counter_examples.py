@@ -400,9 +400,9 @@ def test_lives_are_drawn_again(name):
 
 @for_every_variant
 def test_a_channel_that_brings_another(name):
-    """Thirty of forty who meet a meet b two seconds later and buy after two more; of fifty who do not meet a, eight meet
-    b by themselves soon before they buy. With a window of two seconds a is on no converting journey. It is credited all
-    the same: without it many would not have met b.
+    """Thirty of forty who meet a meet b two seconds later and buy after two more; of the others eight meet b by
+    themselves and buy. With a window of two seconds a is on no converting journey. It is credited all the same: without
+    it many would not have met b.
     """
     kinds = ((30, "0c 50a 52b", "54purchase"), (10, "0c 50a", ""), (30, "0c", ""))
     kinds += ((8, "0c 40b", "41purchase"), (10, "0c 30b", ""))
