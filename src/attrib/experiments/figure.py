@@ -10,7 +10,7 @@ import polars as pl
 
 from attrib.experiments.page import WORDS, label
 from attrib.experiments.plan import RANDOM, Experiment
-from attrib.experiments.results import CELL, MODEL, Tables
+from attrib.experiments.results import CELL, MODEL, Tables, cells_of, within
 
 _MOST = 12  # panels: more is for the file
 
@@ -31,7 +31,7 @@ def drawn(experiment: Experiment, tables: Tables) -> bytes | None:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    cells = summary.select(CELL).unique(maintain_order=True).head(_MOST)
+    cells = cells_of(tables).join(summary, on=CELL, how="semi", nulls_equal=True, maintain_order="left").head(_MOST)
     models = [model for model in experiment.models if model in set(summary[MODEL])][::-1]
     columns = min(cells.height, 3)
     rows = -(-cells.height // columns)
@@ -45,7 +45,7 @@ def drawn(experiment: Experiment, tables: Tables) -> bytes | None:
                 panel.set_axis_off()
                 continue
             cell = cells.row(at, named=True)
-            part = summary.filter(pl.all_horizontal(pl.col(k).eq_missing(pl.lit(v)) for k, v in cell.items()))
+            part = within(summary, cell)
             for row in part.rows(named=True):
                 colour = "0.6" if row[MODEL] == RANDOM else "C0"
                 spread = 2 * (row["se"] or 0.0)
