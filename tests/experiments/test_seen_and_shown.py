@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
-from attrib import experiment, synth
+from attrib import Journeys, experiment, synth
 from attrib.errors import SpecError
 from attrib.experiments import page, plan, worlds
-from attrib.experiments.results import cells_of
+from attrib.experiments.results import DESIGN, Tables, cells_of, summarise
+from attrib.experiments.scoring import Game
 
 MARKET = """
 question = "Does anything work?"
@@ -119,8 +121,6 @@ def test_sizes_stand_beside_the_customers(place):
         for seed in (0, 1):
             table = experiment.load(folder).methods["linear"]
             made = worlds.events("default", customers, seed)
-            from attrib import Journeys
-
             credit = table.credit(Journeys.from_events(made.touchpoints, made.outcomes)).filter(kind="player")
             sizes.append(credit["conversions"].sum() / credit.height)
         by_hand.append(sum(sizes) / 2)
@@ -134,6 +134,35 @@ def test_results_from_before_there_were_sizes_are_read(place):
     done = experiment.run(folder, workers=1)
     old = type(done.tables)(done.tables.results.drop("conversions_per_channel"), done.tables.summary, None, None)
     assert page.label(cells_of(old).row(1, named=True), cells_of(old)) == "600 customers"
+
+
+def test_of_several_sizes_there_are_a_table_a_world_and_lines(place):
+    pytest.importorskip("matplotlib")
+    folder = place(
+        ("\ncustomers = 300", '\nscenarios = ["clean", "default"]\ncustomers = [100, 200, 300]'),
+        ("seeds = 3", "seeds = 2"), ("figure = false", "figure = true"),
+    )  # fmt: skip
+    experiment.run(folder, workers=1)
+    text = (folder / "README.md").read_text()
+    assert text.count("\nclean:\n") == text.count("\ndefault:\n") == 2
+    assert "| model | 100 customers (" in text
+    picture = (folder / "results.svg").read_text()
+    assert "conversions a channel" in picture
+    experiment.run(folder, workers=1)
+    assert (folder / "results.svg").read_text() == picture
+
+
+def test_a_share_error_beyond_the_whole_does_not_stretch_the_picture(place):
+    pytest.importorskip("matplotlib")
+    from attrib.experiments import figure
+
+    loaded = plan.load(place(("figure = false", "figure = true")))
+    rows = [("w", 10, "", 0, None, model, error) for model, error in (("linear", 0.2), ("markov(order=1)", 40.0))]
+    results = pl.DataFrame(rows, schema=[*DESIGN, "stage", "model", "share_error"], orient="row")
+    near = figure.drawn(loaded, Tables(results, summarise(results, ["share_error"], "linear"), None, None))
+    capped = results.with_columns(pl.col("share_error").clip(upper_bound=3.0))
+    far = figure.drawn(loaded, Tables(capped, summarise(capped, ["share_error"], "linear"), None, None))
+    assert near == far
 
 
 def test_shares_of_the_channels_on_the_page(place):
@@ -156,6 +185,18 @@ def test_shares_of_the_channels_on_the_page(place):
     assert experiment.check(folder) == ()
     (folder / "players.csv").unlink()
     assert experiment.check(folder) == ("players.csv is missing",)
+
+
+def test_where_channels_get_less_than_nothing_there_are_no_shares():
+    numbers = {name: np.array([-3.0, 1.0]) for name in ("credit", "low", "high", "share_low", "share_high")}
+    names = ("truth", "increments", "limit")
+    game = Game(
+        model="m", stage=None, who=[(None, "a"), (None, "b")], rest=12.0, baseline=0.0, cost=np.zeros(2), fewest=0.0,
+        **numbers, **dict.fromkeys(names),
+    )  # fmt: skip
+    *players, rest = game.players()
+    assert [(one["share"], one["share_low"], one["share_high"]) for one in players] == [(None, None, None)] * 2
+    assert (rest["channel"], rest["conversions"]) == (None, 12.0)
 
 
 def test_tables_of_others_stand_on_the_page(place):

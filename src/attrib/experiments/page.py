@@ -108,13 +108,16 @@ def _one_cell(experiment: Experiment, summary: pl.DataFrame) -> Iterator[str]:
 
 
 def _one_metric(experiment: Experiment, summary: pl.DataFrame, cells: pl.DataFrame, metric: str) -> Iterator[str]:
-    """Models by cells."""
-    columns = []
-    for cell in cells.rows(named=True):
-        rows = within(summary, cell)
-        columns.append((label(cell, cells), _texts(rows, metric)))
+    """Models by cells; a table a world where a world has several cells."""
     yield from ("", f"### {WORDS[metric][:1].upper()}{WORDS[metric][1:]}")
-    yield from _table(experiment.models, columns)
+    parts = [cells]
+    if 1 < cells["world"].n_unique() < cells.height:
+        parts = cells.partition_by("world", maintain_order=True)
+    for part in parts:
+        if len(parts) > 1:
+            yield from ("", f"{clean(part['world'][0])}:")
+        columns = [(label(cell, part), _texts(within(summary, cell), metric)) for cell in part.rows(named=True)]
+        yield from _table(experiment.models, columns)
 
 
 def label(cell: dict[str, Any], cells: pl.DataFrame) -> str:

@@ -277,9 +277,10 @@ class Game:
 
     @property
     def given(self) -> float:
-        """Part of the conversions that went to players."""
-        total = float(self.credit.sum()) + self.rest
-        return float(self.credit.sum()) / total if total > 0 else np.nan
+        """Part of the conversions that went to players; NaN where that is nothing, or less (a baseline above all)."""
+        credited = float(self.credit.sum())
+        total = credited + self.rest
+        return credited / total if total > 0 and credited > 0 else np.nan
 
     def scores(self, asked: set[str]) -> dict[str, float]:
         """Metrics that follow from this game alone."""
