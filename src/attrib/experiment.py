@@ -25,7 +25,7 @@ from attrib.engines.base import Progress
 from attrib.engines.local import LocalEngine
 from attrib.errors import AttribError, SolveError, SpecError
 from attrib.experiments import figure, page, tracking
-from attrib.experiments.plan import FILE, Experiment, Unit, code_version, load
+from attrib.experiments.plan import FILE, PER_CHANNEL, Experiment, Unit, code_version, load
 from attrib.experiments.results import MODEL, Tables, gather, summarise
 from attrib.experiments.running import Kept, Task, carry_out, failures_of
 from attrib.io import manifest, sinks
@@ -308,7 +308,7 @@ def _read_tables(experiment: Experiment, files: list[str]) -> Tables:
     """Read the tables that a page shows from the files of a run."""
     metrics = list(experiment.spec.metrics)
     texts = ("world", "setting", STAGE, CHANNEL, MODEL, "error", "message", "first", "second")
-    kinds = dict.fromkeys(texts, pl.String) | {"customers": pl.Int64}
+    kinds = dict.fromkeys(texts, pl.String) | {"customers": pl.Int64, PER_CHANNEL: pl.Float64}
 
     def table(name: str) -> pl.DataFrame:
         read = pl.read_csv(experiment.folder / name, schema_overrides=kinds, infer_schema_length=None)
