@@ -114,3 +114,50 @@ def foretell(train, path, order):
         conversions, whole = sum(won for won, _ in alike), sum(won + lost for won, lost in alike)
         rate = (conversions + rate) / (whole + 1)
     return rate
+
+
+def steady(won, whole, rate):
+    """A rate among some journeys, made steady by one journey more at another rate."""
+    return (won + rate) / (whole + 1)
+
+
+def foretell_by_pairs(train, path):
+    """Shao & Li: the mean, over the pairs of channels of a path, of the rate at which journeys with both convert."""
+
+    def among(*members):
+        alike = [(won, lost) for other, won, lost in train if set(members) <= set(other)]
+        return sum(won for won, _ in alike), sum(won + lost for won, lost in alike)
+
+    everyone = steady(*among(), 0.5)
+    alone = {one: steady(*among(one), everyone) for one in set(path)}
+    if len(alone) < 2:
+        return next(iter(alone.values()), everyone)
+    pairs = [steady(*among(a, b), (alone[a] + alone[b]) / 2) for a, b in combinations(sorted(alone), 2)]
+    return sum(pairs) / len(pairs)
+
+
+def foretell_by_odds(train, path, constant, coefficients):
+    """A logistic regression, one journey more at the rate of all added to those it was fitted to."""
+    won, lost = sum(won for _, won, _ in train), sum(lost for _, _, lost in train)
+    odds = constant + sum(coefficients.get(one, 0.0) for one in set(path))
+    everyone = steady(won, won + lost, 0.5)
+    return ((won + lost) / (1 + math.exp(-odds)) + everyone) / (won + lost + 1)
+
+
+def foretell_by_hazard(won, lost, touches, end, lookback, strength, lag, base=0.0):
+    """Additive hazards: whether a conversion comes between the last touch and the end of the watch.
+
+    Touches are (player, time), times in days; won and lost count the journeys that were learned from.
+    """
+    last = max(time for _, time in touches)
+    hazard = 0.0
+    longest = 0.0
+    for player, time in touches:
+        until = max(min(end, time + lookback), last)
+        longest = max(longest, until - last)
+        if strength.get(player, 0.0) > 0:
+            mean = lag[player]
+            hazard += strength[player] * (math.exp(-(last - time) / mean) - math.exp(-(until - time) / mean))
+    hazard += base * longest
+    everyone = steady(won, won + lost, 0.5)
+    return ((won + lost) * (1 - math.exp(-hazard)) + everyone) / (won + lost + 1)

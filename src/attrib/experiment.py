@@ -23,13 +23,13 @@ import polars as pl
 
 from attrib.engines.base import Progress
 from attrib.engines.local import LocalEngine
-from attrib.errors import SolveError, SpecError
+from attrib.errors import AttribError, SolveError, SpecError
 from attrib.experiments import figure, page, tracking
-from attrib.experiments.plan import FILE, Experiment, Unit, code_version, load
+from attrib.experiments.plan import FILE, PER_CHANNEL, Experiment, Unit, code_version, load
 from attrib.experiments.results import MODEL, Tables, gather, summarise
 from attrib.experiments.running import Kept, Task, carry_out, failures_of
 from attrib.io import manifest, sinks
-from attrib.schemas import STAGE
+from attrib.schemas import CHANNEL, STAGE
 
 __all__ = ["Experiment", "Result", "check", "load", "run"]
 
@@ -97,6 +97,10 @@ def run(
         If the folder cannot be written.
     """
     experiment = load(folder)
+    for name in experiment.spec.tables:
+        if not (experiment.folder / name).is_file():
+            hint = "another command writes it, and this one shows it: write it first, or take it out of tables"
+            raise SpecError("no_file", f"tables: {name} is not in the folder", hint=hint, found=name)
     if mlflow is not None:
         tracking.check_available()
     sinks.ensure_writable(experiment.folder)
@@ -157,12 +161,24 @@ def check(folder: str | Path) -> tuple[str, ...]:
         faults.append("results.csv is not what the run wrote")
     missing = [name for name in recorded["files"] if not (experiment.folder / name).is_file()]
     faults += [f"{name} is missing" for name in missing]
+    faults += _changed_inputs(experiment, record)
     if not faults:
         found = page.read(experiment.folder) or ""
         tables = _read_tables(experiment, recorded["files"])
         expected = page.written(experiment, tables, record, found, figure=page.FIGURE in recorded["files"])
         faults += page.faults(experiment, found, expected)
     return tuple(faults)
+
+
+def _changed_inputs(experiment: Experiment, record: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the files of the folder that the run read or the page shows."""
+    try:
+        found = experiment.own_inputs()
+    except AttribError as error:
+        return [error.message]
+    names = [file["file"] for entry in found if entry not in record.get("inputs", ()) for file in entry["files"]]
+    faults = [f"{name} is not what the run read: run it again" for name in names]
+    return faults + [f"{n} is missing" for n in experiment.spec.tables if not (experiment.folder / n).is_file()]
 
 
 def raise_stale(faults: Sequence[str]) -> None:
@@ -200,14 +216,15 @@ def raise_failed(failures: Sequence[Mapping[str, Any]]) -> None:
 def _tasks(experiment: Experiment) -> tuple[list[Task], list[Task]]:
     """Tasks that others need, and those that are scored; each with its key."""
     known: dict[str, Task] = {}
-    needs: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    needs: dict[tuple[str, str, str | None], list[tuple[str, str]]] = defaultdict(list)
     for unit in experiment.known():
         key = experiment.key(unit, {})
         known[key] = Task(unit, key)  # settings may share a truth
-        needs[unit.world, unit.setting.name].append((unit.kind, key))
+        seen = None if unit.kind == "truth" else unit.seen  # what is true does not depend on what is seen
+        needs[unit.world, unit.setting.name, seen].append((unit.kind, key))
     runs = []
     for unit in experiment.runs():
-        needed = tuple(needs[unit.world, unit.setting.name])
+        needed = tuple(need for seen in (None, unit.seen) for need in needs[unit.world, unit.setting.name, seen])
         runs.append(Task(unit, experiment.key(unit, dict(needed)), needed))
     return list(known.values()), runs
 
@@ -223,7 +240,7 @@ def _each_once(said: Sequence[str]) -> tuple[str, ...]:
 
 def _where(unit: Unit) -> dict[str, Any]:
     of = {} if unit.kind == "run" else {"of": unit.kind}
-    return {**of, "world": unit.world, "customers": unit.customers, "setting": unit.setting.name, "seed": unit.seed}
+    return {**of, "world": unit.label, "customers": unit.customers, "setting": unit.setting.name, "seed": unit.seed}
 
 
 def _record(
@@ -290,16 +307,17 @@ def _old_results(folder: Path) -> str | None:
 def _read_tables(experiment: Experiment, files: list[str]) -> Tables:
     """Read the tables that a page shows from the files of a run."""
     metrics = list(experiment.spec.metrics)
-    texts = ("world", "setting", STAGE, MODEL, "error", "message", "first", "second")
-    kinds = dict.fromkeys(texts, pl.String) | {"customers": pl.Int64}
+    texts = ("world", "setting", STAGE, CHANNEL, MODEL, "error", "message", "first", "second")
+    kinds = dict.fromkeys(texts, pl.String) | {"customers": pl.Int64, PER_CHANNEL: pl.Float64}
 
     def table(name: str) -> pl.DataFrame:
         read = pl.read_csv(experiment.folder / name, schema_overrides=kinds, infer_schema_length=None)
         return read.with_columns(pl.col("setting").fill_null(""))
 
     results = table("results.csv").with_columns(pl.col(metrics).cast(pl.Float64))
+    players = table("players.csv") if experiment.spec.shares and "players.csv" in files else None
     agreement = table("agreement.csv") if "agreement.csv" in files else None
-    return Tables(results, summarise(results, metrics, experiment.spec.against), None, agreement)
+    return Tables(results, summarise(results, metrics, experiment.spec.against), players, agreement)
 
 
 def _bytes(writer: sinks.Writer) -> bytes:

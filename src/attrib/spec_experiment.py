@@ -15,8 +15,10 @@ Metric = Literal[
     "coverage", "width", "stability", "log_likelihood", "auc",
 ]  # fmt: skip
 OF_TRUTH = ("share_error", "spearman", "kendall", "increment_error", "budget_regret", "truth_coverage")
+OWN_TABLES = ("results.csv", "summary.csv", "players.csv", "agreement.csv")
 OF_INTERVALS = ("truth_coverage", "coverage", "width")
 MOST_SEEDS = 100_000
+Seen = Literal["log", "persons", "everything"]
 
 
 def _several(value: object) -> object:
@@ -46,6 +48,7 @@ class WorldsSpec(_Strict):
 
     scenarios: Annotated[Names, Field(min_length=1), BeforeValidator(_several)] = ("default",)
     customers: Counts = (10_000,)
+    seen: Annotated[tuple[Seen, ...], Field(strict=False, min_length=1), BeforeValidator(_several)] = ("log",)
     days: Annotated[int, Field(ge=1)] | None = None
     truth_customers: Annotated[int, Field(ge=1)] = 100_000
     truth_seed: Annotated[int, Field(ge=0, lt=2**53)] = 1_000_000_007
@@ -108,6 +111,8 @@ class ExperimentSpec(_Strict):
     against: Text = "last_touch"
     players: bool = False
     agreement: bool = False
+    shares: bool = False
+    tables: Annotated[tuple[Text, ...], Field(strict=False), BeforeValidator(_several)] = ()
     figure: bool = True
 
     @model_validator(mode="after")
@@ -126,15 +131,29 @@ class ExperimentSpec(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _what_the_page_shows(self) -> Self:
+        if self.shares and not self.players:
+            raise PydanticCustomError("missing_key", "shares = true shows what players = true keeps: give both")
+        for name in self.tables:
+            if Path(name).name != name or not name.endswith(".csv"):
+                raise PydanticCustomError(
+                    "bad_value", 'tables: "{name}" is not a CSV file of the folder', {"name": name}
+                )
+            if name in OWN_TABLES:
+                raise PydanticCustomError("bad_value", "tables: {name} is written by this command", {"name": name})
+        return self
+
+    @model_validator(mode="after")
     def _names_once(self) -> Self:
         lists: dict[str, list[object]] = {
             "metrics": list(self.metrics),
             "seeds": list(self.seeds),
             "data name": [one.name for one in self.data],
             "settings name": [one.name for one in self.settings],
+            "tables": list(self.tables),
         }
         if self.worlds is not None:
-            lists |= {"scenarios": list(self.worlds.scenarios), "customers": list(self.worlds.customers)}
+            lists |= {key: list(getattr(self.worlds, key)) for key in ("scenarios", "customers", "seen")}
         for what, entries in lists.items():
             twice = [entry for entry in entries if entries.count(entry) > 1]
             if twice:

@@ -31,6 +31,10 @@ SLIPS = {
     "a setting of another spelling": (
         ("[worlds]", '[[settings]]\nname = "a"\nlokback = "7d"\n[worlds]'), "unknown_key", "did you mean lookback?"
     ),
+    "something else that is seen": (("[worlds]", '[worlds]\nseen = "all"'), "bad_value", "must be one of log"),
+    "shares of nobody": (("seeds = 3", "seeds = 3\nshares = true"), "missing_key", "players = true keeps: give both"),
+    "a table elsewhere": (("seeds = 3", 'seeds = 3\ntables = "../a.csv"'), "bad_value", "not a CSV file of the folder"),
+    "a table of our own": (("seeds = 3", 'seeds = 3\ntables = "results.csv"'), "bad_value", "written by this command"),
     "truth about files": (
         (WORLDS, '[[data]]\nname = "mine"\npaths = "p.csv"\n'), "excluded_key", '"share_error" needs [worlds]'
     ),

@@ -1,4 +1,7 @@
-"""A picture of the first metric: a point a model with twice its standard error, a panel a cell; always the same."""
+"""A picture of the first metric with twice its standard error, always the same.
+
+A panel a cell with a point a model; or, where there are three sizes or more, a panel a world with a line a model.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ from typing import Any
 import polars as pl
 
 from attrib.experiments.page import WORDS, label
-from attrib.experiments.plan import RANDOM, Experiment
-from attrib.experiments.results import CELL, MODEL, Tables
+from attrib.experiments.plan import PER_CHANNEL, RANDOM, Experiment
+from attrib.experiments.results import CELL, MODEL, Tables, cells_of, within
 
 _MOST = 12  # panels: more is for the file
+_CURVE = 3  # sizes from which lines say more than points
+_WHOLE = 1.0  # of a share error: beyond, a point stands at the edge as an arrow
+_LINES = ("-", "--", ":", "-.")
 
 
 def drawn(experiment: Experiment, tables: Tables) -> bytes | None:
@@ -31,31 +37,66 @@ def drawn(experiment: Experiment, tables: Tables) -> bytes | None:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    cells = summary.select(CELL).unique(maintain_order=True).head(_MOST)
-    models = [model for model in experiment.models if model in set(summary[MODEL])][::-1]
-    columns = min(cells.height, 3)
-    rows = -(-cells.height // columns)
+    cells = cells_of(tables).join(summary, on=CELL, how="semi", nulls_equal=True, maintain_order="left")
+    models = [model for model in experiment.models if model in set(summary[MODEL])]
+    curves = cells["customers"].n_unique() >= _CURVE and cells[PER_CHANNEL].null_count() == 0
+    keys = ["world", "setting", "stage"] if curves else CELL
+    groups = list(cells.partition_by(keys, maintain_order=True))[:_MOST]
+    columns = min(len(groups), 3)
+    rows = -(-len(groups) // columns)
+    tall = 2.6 if curves else 0.9 + 0.24 * len(models)
     settings: Any = {"svg.hashsalt": "attrib", "svg.fonttype": "none", "font.size": 9}
     with mpl.rc_context(settings):
-        figure = Figure(figsize=(2.2 + 2.6 * columns, rows * (0.9 + 0.24 * len(models))), layout="constrained")
+        figure = Figure(figsize=(2.2 + 2.6 * columns, rows * tall), layout="constrained")
         FigureCanvasSVG(figure)
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for at, panel in enumerate(panels.flat):
-            if at >= cells.height:
+            if at >= len(groups):
                 panel.set_axis_off()
                 continue
-            cell = cells.row(at, named=True)
-            part = summary.filter(pl.all_horizontal(pl.col(k).eq_missing(pl.lit(v)) for k, v in cell.items()))
-            for row in part.rows(named=True):
-                colour = "0.6" if row[MODEL] == RANDOM else "C0"
-                spread = 2 * (row["se"] or 0.0)
-                panel.errorbar(row["mean"], models.index(row[MODEL]), xerr=spread, fmt="o", ms=4, c=colour)
-            panel.grid(axis="x", color="0.9")
+            (_curves if curves else _points)(panel, groups[at], summary, models, limited=metric == "share_error")
+            panel.grid(axis="y" if curves else "x", color="0.9")
             panel.spines[["top", "right"]].set_visible(False)
-            if cells.height > 1:
-                panel.set_title(label(cell, cells), fontsize=9)
-            panel.set_yticks(range(len(models)), [name.replace("$", r"\$") for name in models])
-        figure.supxlabel(f"{WORDS[metric]} (± 2 standard errors)", fontsize=9)
+            if len(groups) > 1:
+                shown = cells.with_columns(pl.lit(0).alias("customers")) if curves else cells
+                panel.set_title(label(groups[at].row(0, named=True), shown), fontsize=9)
+        said = f"{WORDS[metric]} (± 2 standard errors)"
+        if curves:
+            figure.supxlabel("conversions a channel", fontsize=9)
+            figure.supylabel(said, fontsize=9)
+            figure.legend(*panels.flat[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+        else:
+            figure.supxlabel(said, fontsize=9)
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return b"\n".join(line.rstrip() for line in file.getvalue().splitlines()) + b"\n"
+
+
+def _points(panel: Any, cell: pl.DataFrame, summary: pl.DataFrame, models: list[str], *, limited: bool) -> None:
+    """Draw a point a model, from above in the order of the models."""
+    from_below = models[::-1]
+    for row in within(summary, cell.row(0, named=True)).rows(named=True):
+        colour = "0.6" if row[MODEL] == RANDOM else "C0"
+        far = limited and row["mean"] > _WHOLE
+        spread = None if far else 2 * (row["se"] or 0.0)
+        at = _WHOLE if far else row["mean"]
+        panel.errorbar(at, from_below.index(row[MODEL]), xerr=spread, fmt=">" if far else "o", ms=4, c=colour)
+    panel.set_yticks(range(len(models)), [_plain(name) for name in from_below])
+
+
+def _curves(panel: Any, cells: pl.DataFrame, summary: pl.DataFrame, models: list[str], *, limited: bool) -> None:
+    """Draw a line a model over the conversions a channel."""
+    whole = cells.join(summary, on=CELL, how="inner", nulls_equal=True, maintain_order="left")
+    for number, model in enumerate(models):
+        rows = whole.filter(pl.col(MODEL) == model).sort(PER_CHANNEL)
+        spread = rows["se"].fill_null(0.0) * 2
+        colour = "0.6" if model == RANDOM else f"C{number % 10}"
+        line = _LINES[number // 10 % len(_LINES)]
+        panel.errorbar(rows[PER_CHANNEL], rows["mean"], spread, fmt=line, c=colour, lw=1, label=_plain(model))
+    panel.set_xscale("log")
+    if limited:
+        panel.set_ylim(0, min(_WHOLE, 1.1 * float(summary["mean"].max())))  # type: ignore[arg-type]
+
+
+def _plain(name: str) -> str:
+    return name.replace("$", r"\$")

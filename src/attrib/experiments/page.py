@@ -10,14 +10,16 @@ from typing import Any
 import polars as pl
 
 from attrib.experiments.metrics import BETTER
-from attrib.experiments.plan import RANDOM, Experiment
-from attrib.experiments.results import CELL, MODEL, Tables, shown
+from attrib.experiments.plan import PER_CHANNEL, RANDOM, Experiment
+from attrib.experiments.results import CELL, MODEL, Tables, cells_of, shown, within
 from attrib.io.text import clean
+from attrib.schemas import CHANNEL, CONVERSIONS, SHARE, STAGE
 
 NAME, FIGURE = "README.md", "results.svg"
 BEGIN = "<!-- written by `attrib experiment`: from here -->"
 END = "<!-- to here; what stands outside is kept -->"
 ANSWER = "**Answer.**"
+TRUTH = "truth"
 UNANSWERED = f"{ANSWER} (not yet written)"
 _PART = re.compile(re.escape(BEGIN) + r"\n.*?" + re.escape(END), re.DOTALL)
 WORDS = {
@@ -73,7 +75,7 @@ def _part(experiment: Experiment, tables: Tables, record: dict[str, Any], *, fig
         f"Means over {seeds} seed{plural}{', ± standard errors' if plural else ''}; the best of a column in bold. "
         "What the numbers mean: docs/experiments.md of attrib."
     )
-    cells = tables.summary.select(CELL).unique(maintain_order=True)
+    cells = cells_of(tables)
     if cells.height == 1:
         yield from _one_cell(experiment, tables.summary)
     else:
@@ -81,6 +83,10 @@ def _part(experiment: Experiment, tables: Tables, record: dict[str, Any], *, fig
             yield from _one_metric(experiment, tables.summary.filter(metric=metric), cells, metric)
     if figure:
         yield from ("", f"![{WORDS[experiment.spec.metrics[0]]} of each model]({FIGURE})")
+    if experiment.spec.shares and tables.players is not None:
+        yield from _shares(experiment, tables.players, cells)
+    for name in experiment.spec.tables:
+        yield from _from_file(experiment.folder / name)
     if tables.agreement is not None and tables.agreement.height:
         yield from _matrices(experiment, tables.agreement, cells.height)
     failed = tables.results.filter(pl.col("error").is_not_null())
@@ -102,13 +108,16 @@ def _one_cell(experiment: Experiment, summary: pl.DataFrame) -> Iterator[str]:
 
 
 def _one_metric(experiment: Experiment, summary: pl.DataFrame, cells: pl.DataFrame, metric: str) -> Iterator[str]:
-    """Models by cells."""
-    columns = []
-    for cell in cells.rows(named=True):
-        rows = summary.filter(pl.all_horizontal(pl.col(k).eq_missing(pl.lit(v)) for k, v in cell.items()))
-        columns.append((label(cell, cells), _texts(rows, metric)))
+    """Models by cells; a table a world where a world has several cells."""
     yield from ("", f"### {WORDS[metric][:1].upper()}{WORDS[metric][1:]}")
-    yield from _table(experiment.models, columns)
+    parts = [cells]
+    if 1 < cells["world"].n_unique() < cells.height:
+        parts = cells.partition_by("world", maintain_order=True)
+    for part in parts:
+        if len(parts) > 1:
+            yield from ("", f"{clean(part['world'][0])}:")
+        columns = [(label(cell, part), _texts(within(summary, cell), metric)) for cell in part.rows(named=True)]
+        yield from _table(experiment.models, columns)
 
 
 def label(cell: dict[str, Any], cells: pl.DataFrame) -> str:
@@ -121,11 +130,18 @@ def label(cell: dict[str, Any], cells: pl.DataFrame) -> str:
     '20,000 customers'
     """
     parts = [
-        f"{cell[name]:,} customers" if name == "customers" else clean(str(cell[name]))
+        _size(cell) if name == "customers" else clean(str(cell[name]))
         for name in CELL
         if cells[name].n_unique() > 1 and cell[name] is not None
     ]
     return ", ".join(parts) or clean(str(cell["world"]))
+
+
+def _size(cell: dict[str, Any]) -> str:
+    """Customers, and what counts for the error of a method: conversions per channel."""
+    conversions = cell.get(PER_CHANNEL)
+    size = "" if conversions is None else f" ({conversions:,.0f} conversions a channel)"
+    return f"{cell['customers']:,} customers{size}"
 
 
 def _texts(rows: pl.DataFrame, metric: str) -> dict[str, str]:
@@ -147,6 +163,57 @@ def _table(models: Sequence[str], columns: Sequence[tuple[str, dict[str, str]]])
         if any(texts.get(model, "–") != "–" for _, texts in used):
             name = f"*{model}*" if model == RANDOM else _cell(model)
             yield f"| {name} | {' | '.join(texts.get(model, '–') for _, texts in used)} |"
+
+
+def _shares(experiment: Experiment, players: pl.DataFrame, cells: pl.DataFrame) -> Iterator[str]:
+    """Shares of the channels by model, a table a cell."""
+    ranged = {"share_low", "share_high"} <= set(players.columns)
+    yield from ("", "### Who gets what", "")
+    yield (
+        f"Shares of the credit that channels got{', with intervals' if ranged else ''}; "
+        "last column: the part of the conversions that is credited to no channel."
+    )
+    for cell in cells.rows(named=True):
+        part = within(players, cell)
+        if cells.height > 1:
+            yield from ("", f"{label(cell, cells)}:")
+        columns = []
+        for key, rows in (
+            part.filter(pl.col(CHANNEL).is_not_null())
+            .partition_by([c for c in (STAGE, CHANNEL) if c in part.columns], as_dict=True, maintain_order=True)
+            .items()
+        ):
+            texts = {r[MODEL]: _share(r) for r in rows.rows(named=True)}
+            if "true_share" in rows.columns and rows["true_share"].null_count() < rows.height:
+                texts[TRUTH] = f"**{shown(rows['true_share'].drop_nulls()[0])}**"
+            columns.append((", ".join(str(name) for name in key if name is not None and name != cell[STAGE]), texts))
+        whole = part.group_by(MODEL).agg(
+            pl.col(CONVERSIONS).sum(), rest=pl.col(CONVERSIONS).filter(pl.col(CHANNEL).is_null()).sum()
+        )
+        columns.append(
+            (
+                "(no channel)",
+                {r[MODEL]: shown(r["rest"] / r[CONVERSIONS]) for r in whole.rows(named=True) if r[CONVERSIONS]},
+            )
+        )
+        yield from _table([*(m for m in experiment.models if m != RANDOM), TRUTH], columns)
+
+
+def _share(row: dict[str, Any]) -> str:
+    """A share with its interval, where it has one."""
+    low, high = row.get("share_low"), row.get("share_high")
+    interval = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+    return f"{shown(row[SHARE])}{interval}"
+
+
+def _from_file(file: Path) -> Iterator[str]:
+    """A table that something else wrote."""
+    found = pl.read_csv(file, infer_schema=False).fill_null("")
+    yield from ("", f"### {clean(file.stem.replace('_', ' ').capitalize())}", "")
+    yield f"| {' | '.join(map(_cell, found.columns))} |"
+    yield f"|{'---|' * found.width}"
+    for row in found.rows():
+        yield f"| {' | '.join(map(_cell, row))} |"
 
 
 def _matrices(experiment: Experiment, agreement: pl.DataFrame, cells: int) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from attrib.spec_experiment import OF_INTERVALS, OF_TRUTH, ExperimentSpec, Files
 
 FILE = "experiment.toml"
 RANDOM, LAST = "random", "last_touch"
+PER_CHANNEL = "conversions_per_channel"  # column of the results
 _TELLING = {  # sources that show results and cannot change them
     "__main__.py", "cli.py", "console.py", "demo.py", "experiment.py", "warming.py", "testing.py",
     "experiments/figure.py", "experiments/page.py", "experiments/results.py", "experiments/running.py",
@@ -47,9 +49,11 @@ class Unit:
         The truth about a world; all methods on very many customers, as the target of their intervals; or all methods
         on one data set, which is scored.
     world : str
-        Name of the scenario or of the data.
+        Name of the scenario or of the data, or the path of a scenario file.
     files : dict or None
         Where the data are files: their ``[[data]]`` entry, paths resolved.
+    seen : str
+        What of a world's events, see :func:`attrib.experiments.worlds.events`.
     customers : int or None
         None for files.
     seed : int
@@ -66,6 +70,12 @@ class Unit:
     seed: int
     setting: Setting
     inputs: tuple[dict[str, Any], ...] = ()
+    seen: str = worlds.LOG
+
+    @property
+    def label(self) -> str:
+        """Name of the world in the results."""
+        return self.world if self.files is not None else worlds.label(self.world, self.seen)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,12 @@ class Experiment:
     settings: tuple[Setting, ...]
 
     @property
+    def scenarios(self) -> tuple[str, ...]:
+        """Scenarios of the worlds; files of the folder by their path."""
+        names = () if self.spec.worlds is None else self.spec.worlds.scenarios
+        return tuple(str(self.folder.resolve() / name) if name.endswith(".toml") else name for name in names)
+
+    @property
     def models(self) -> tuple[str, ...]:
         """Names in the results, in order; the reference ``random`` last."""
         return (*self.methods, *([RANDOM] if self.spec.references else []))
@@ -95,7 +111,11 @@ class Experiment:
     def full_spec(self) -> dict[str, Any]:
         """Spell out what the results depend on: the file with its defaults and the model files it names."""
         kinds = {kind: name for name, kind in METHODS.items()}
-        spec = self.spec.model_dump(exclude={"question", "figure", "models"})
+        spec = self.spec.model_dump(exclude={"question", "figure", "models", "shares", "tables"})
+        if self.spec.worlds is not None and self.spec.worlds.seen == (worlds.LOG,):
+            del spec["worlds"]["seen"]  # a key that is younger than the first results, which stay valid
+        if own := {Path(one).name: _content(one) for one in self.scenarios if one.endswith(".toml")}:
+            spec["scenario_files"] = own
         spec["settings"] = [{"name": s.name, "journeys": s.journeys.model_dump()} for s in self.settings]
         spec["models"] = [
             {"name": name, "method": kinds.get(type(m), type(m).__name__), "parameters": dataclasses.asdict(m)}
@@ -114,23 +134,22 @@ class Experiment:
         if ask is None:
             return
         if set(self.spec.metrics) & set(OF_TRUTH) or self.spec.players:
-            for scenario in ask.scenarios:
+            for scenario in self.scenarios:
                 for setting in self.settings:
                     yield Unit("truth", scenario, None, ask.truth_customers, ask.truth_seed, setting)
         if "coverage" in self.spec.metrics:
-            for scenario in ask.scenarios:
+            for scenario, seen in itertools.product(self.scenarios, ask.seen):
                 for setting in self.settings:
-                    yield Unit("limit", scenario, None, ask.limit_customers, ask.truth_seed, setting)
+                    yield Unit("limit", scenario, None, ask.limit_customers, ask.truth_seed, setting, seen=seen)
 
     def runs(self) -> Iterator[Unit]:
         """Units that are scored, in the order of the results."""
         ask = self.spec.worlds
         if ask is not None:
-            for scenario in ask.scenarios:
-                for customers in ask.customers:
-                    for setting in self.settings:
-                        for seed in self.spec.seeds:
-                            yield Unit("run", scenario, None, customers, seed, setting)
+            for scenario, seen, customers in itertools.product(self.scenarios, ask.seen, ask.customers):
+                for setting in self.settings:
+                    for seed in self.spec.seeds:
+                        yield Unit("run", scenario, None, customers, seed, setting, seen=seen)
         for data in self.spec.data:
             entry, inputs = _resolved(data, self.folder), tuple(_fingerprints(data, self.folder))
             for setting in self.settings:
@@ -149,10 +168,12 @@ class Experiment:
         full = self.full_spec()
         about: dict[str, Any] = {
             "kind": unit.kind,
-            "world": unit.world,
+            "world": unit.label,
+            "scenario": _content(unit.world) if unit.world.endswith(".toml") and unit.files is None else None,
             "files": None if unit.files is None else {**unit.files.model_dump(), **dict.fromkeys(_PLACES)},
             "inputs": unit.inputs,
             "customers": unit.customers,
+            "seen": unit.seen,
             "seed": unit.seed,
             "days": None if self.spec.worlds is None else self.spec.worlds.days,
             "journeys": unit.setting.journeys.model_dump(),
@@ -165,6 +186,15 @@ class Experiment:
             about |= {key: full[key] for key in ("models", "metrics", "intervals", "references", "players")}
             about["agreement"] = full["agreement"]
         return sha256(canonical(about))
+
+    def own_inputs(self) -> list[dict[str, Any]]:
+        """Identify the data files that stand in the folder itself, and so belong to the experiment."""
+        home = self.folder.resolve()
+        return [
+            found
+            for data in self.spec.data
+            for found in _fingerprints(data, self.folder, lambda place: Path(place).is_relative_to(home))
+        ]
 
     @property
     def intervals(self) -> bool:
@@ -196,7 +226,7 @@ def load(folder: str | Path) -> Experiment:
     if spec.against not in experiment.models:
         listed = ", ".join(experiment.models)
         raise SpecError("bad_value", f"against is {spec.against!r}, which is no model", hint=f"models: {listed}")
-    for scenario in spec.worlds.scenarios if spec.worlds else ():
+    for scenario in experiment.scenarios:
         worlds.check_scenario(scenario)
     return experiment
 
@@ -224,11 +254,21 @@ def _resolved(data: FilesSpec, folder: Path) -> FilesSpec:
     return data.model_copy(update=places)
 
 
-def _fingerprints(data: FilesSpec, folder: Path) -> Iterator[dict[str, Any]]:
+def _fingerprints(
+    data: FilesSpec, folder: Path, wanted: Callable[[str], bool] = lambda _: True
+) -> Iterator[dict[str, Any]]:
     entry = _resolved(data, folder)
     for table in _PLACES[:3]:
-        if (place := getattr(entry, table)) is not None:
+        if (place := getattr(entry, table)) is not None and wanted(place):
             yield open_table(place, table).fingerprint()
+
+
+def _content(file: str) -> str:
+    """Hash of a scenario file; one that is not there is told of by who reads it."""
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def inline(data: FilesSpec) -> InlineOutcome | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from attrib.experiments.plan import Experiment, Unit
+from attrib.experiments.plan import PER_CHANNEL, Experiment, Unit
 from attrib.experiments.running import failures_of
 from attrib.schemas import CHANNEL, CONVERSIONS, SHARE, STAGE
 
@@ -49,7 +49,7 @@ def gather(experiment: Experiment, found: Iterable[tuple[Unit, Mapping[str, Any]
     players: list[dict[str, Any]] = []
     agreement: list[dict[str, Any]] = []
     for unit, result in found:
-        where = dict(zip(DESIGN, (unit.world, unit.customers, unit.setting.name, unit.seed), strict=True))
+        where = dict(zip(DESIGN, (unit.label, unit.customers, unit.setting.name, unit.seed), strict=True))
         rows += [where | row for row in result.get("rows", ())]
         for fault in failures_of(result):
             rows.append(where | {MODEL: fault["model"], "error": fault["key"], "message": fault["message"]})
@@ -57,8 +57,12 @@ def gather(experiment: Experiment, found: Iterable[tuple[Unit, Mapping[str, Any]
         agreement += [where | row for row in result.get("agreement", ())]
     metrics = list(experiment.spec.metrics)
     kinds = {"world": pl.String, "customers": pl.Int64, "setting": pl.String, "seed": pl.Int64, STAGE: pl.String}
-    kinds |= {MODEL: pl.String} | dict.fromkeys(metrics, pl.Float64) | {"error": pl.String, "message": pl.String}
-    results = pl.DataFrame(rows, schema=kinds).with_columns(_rounded(pl.col(name)) for name in metrics)
+    kinds |= (
+        {MODEL: pl.String, PER_CHANNEL: pl.Float64}
+        | dict.fromkeys(metrics, pl.Float64)
+        | {"error": pl.String, "message": pl.String}
+    )
+    results = pl.DataFrame(rows, schema=kinds).with_columns(_rounded(pl.col(pl.Float64)))
     return Tables(
         results,
         summarise(results, metrics, experiment.spec.against),
@@ -116,16 +120,32 @@ def summarise(results: pl.DataFrame, metrics: Iterable[str], against: str) -> pl
     )
 
 
+def cells_of(tables: Tables) -> pl.DataFrame:
+    """The cells of the design, in order, with the mean of the conversions per channel where it is known."""
+    cells = tables.summary.select(CELL).unique(maintain_order=True)
+    if PER_CHANNEL not in tables.results.columns:
+        return cells.with_columns(pl.lit(None, pl.Float64).alias(PER_CHANNEL))
+    sizes = tables.results.group_by(CELL).agg(pl.col(PER_CHANNEL).mean())
+    return cells.join(sizes, on=CELL, how="left", nulls_equal=True, maintain_order="left")
+
+
+def within(table: pl.DataFrame, cell: Mapping[str, Any]) -> pl.DataFrame:
+    """Rows of a cell."""
+    return table.filter(pl.all_horizontal(pl.col(k).eq_missing(pl.lit(cell[k])) for k in CELL if k in table.columns))
+
+
 def _players(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Means over the seeds; ``coverage`` is the share of data sets whose interval held the limit."""
     if not rows:
         return pl.DataFrame()
-    numbers = (CONVERSIONS, SHARE, "true_share", "increment", "limit", "low", "high", "covered")
+    numbers = (
+        CONVERSIONS, SHARE, "true_share", "increment", "limit", "share_low", "share_high", "low", "high", "covered"
+    )  # fmt: skip
     kinds = dict.fromkeys(numbers, pl.Float64) | {"customers": pl.Int64, STAGE: pl.String, "model": pl.String}
     table = pl.DataFrame(rows, schema_overrides=kinds, infer_schema_length=None)
     keys = [*(k for k in CELL if k != STAGE), MODEL, STAGE, CHANNEL]
     inside = pl.col("covered")
-    means = [pl.col(n).mean().alias(n) for n in numbers[:5]]
+    means = [pl.col(n).mean().alias(n) for n in numbers[:7]]
     out = table.group_by(keys, maintain_order=True).agg(
         pl.len().alias("n"),
         *means,

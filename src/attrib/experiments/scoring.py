@@ -17,8 +17,8 @@ from attrib.crediting import credit
 from attrib.engines.local import LocalEngine
 from attrib.errors import AttribError
 from attrib.experiments import metrics, worlds
-from attrib.experiments.holdout import predictions
-from attrib.experiments.plan import RANDOM, Experiment, Unit, inline
+from attrib.experiments.holdout import Half, foretell
+from attrib.experiments.plan import PER_CHANNEL, RANDOM, Experiment, Unit, inline
 from attrib.experiments.resamples import halves, halves_of_paths
 from attrib.journeys import Journeys
 from attrib.methods.base import Method
@@ -98,6 +98,7 @@ def _run(
     if "limit" in needed:
         limit = {(r["model"], r[STAGE], r[CHANNEL]): r for r in needed["limit"]["credit"] if r[KIND] == "player"}
     costs = _costs(data) if "budget_regret" in asked else {}
+    sizes = {stage: size for table in found.values() for stage, size in _sizes(table)}
     rows: list[dict[str, Any]] = []
     players: list[dict[str, Any]] = []
     for model, table in found.items():
@@ -109,7 +110,7 @@ def _run(
             if foretold is not None:
                 scores |= foretold.get((model, stage), {})
             kept: dict[str, Any] = {name: _finite(scores.get(name)) for name in experiment.spec.metrics}
-            rows.append({"model": model, STAGE: stage, **kept})
+            rows.append({"model": model, STAGE: stage, PER_CHANNEL: sizes.get(stage), **kept})
             if experiment.spec.players:
                 players += game.players()
     agreement = _agreement(found) if experiment.spec.agreement else []
@@ -121,7 +122,7 @@ def _data(unit: Unit, days: int | None) -> Data:
     journeys = unit.setting.journeys
     if unit.files is None:
         assert unit.customers is not None
-        made = worlds.events(unit.world, unit.customers, unit.seed, days)
+        made = worlds.events(unit.world, unit.customers, unit.seed, days, unit.seen)
         return Data((made.touchpoints, made.outcomes), _options(journeys))
     files = unit.files
     if files.paths is not None:
@@ -192,6 +193,15 @@ def _games(table: pl.DataFrame) -> Iterator[tuple[str | None, pl.DataFrame]]:
         return
     for (stage,), part in table.partition_by(STAGE, as_dict=True, maintain_order=True).items():
         yield stage, part
+
+
+def _sizes(table: pl.DataFrame) -> Iterator[tuple[str | None, float]]:
+    """Conversions with a touch, by game, per player that had one; a method without an answer does not say."""
+    for stage, part in _games(table):
+        touched = part.filter(pl.col(KIND) != "unattributed")
+        players = touched.filter(kind="player").height
+        if players and not touched[CONVERSIONS].null_count():
+            yield stage, float(touched[CONVERSIONS].sum()) / players
 
 
 Player = tuple[str | None, str | None]  # stage (of the player, or of its game), channel
@@ -265,6 +275,13 @@ class Game:
             fewest=experiment.spec.intervals.fewest,
         )
 
+    @property
+    def given(self) -> float:
+        """Part of the conversions that went to players; NaN where that is nothing, or less (a baseline above all)."""
+        credited = float(self.credit.sum())
+        total = credited + self.rest
+        return credited / total if total > 0 and credited > 0 else np.nan
+
     def scores(self, asked: set[str]) -> dict[str, float]:
         """Metrics that follow from this game alone."""
         scores: dict[str, float] = {}
@@ -276,7 +293,7 @@ class Game:
             scores["increment_error"] = metrics.increment_error(credited, caused, total)
             scores["budget_regret"] = metrics.budget_regret(self.credit, self.increments, self.cost)
             if "truth_coverage" in asked:  # shares of what players got, as those of the truth
-                given = self.credit.sum() / total if total > 0 else np.nan
+                given = self.given
                 everybody = np.ones(len(self.who), np.bool_)
                 true = metrics.shares(self.truth)
                 scores["truth_coverage"] = metrics.covered(
@@ -290,8 +307,8 @@ class Game:
         return scores
 
     def players(self) -> Iterator[dict[str, Any]]:
-        """One row a player, for those who want to see where errors come from."""
-        share = metrics.shares(self.credit)
+        """One row a player, for those who want to see where errors come from; last what went to no channel."""
+        share, given = metrics.shares(self.credit), self.given
         true = None if self.truth is None else metrics.shares(self.truth)
         for at, (stage, channel) in enumerate(self.who):
             inside = None
@@ -305,7 +322,9 @@ class Game:
                 "limit": None if self.limit is None else _finite(self.limit[at]),
                 "covered": inside,
                 "low": _finite(self.low[at]), "high": _finite(self.high[at]),
+                "share_low": _finite(self.share_low[at] / given), "share_high": _finite(self.share_high[at] / given),
             }  # fmt: skip
+        yield {"model": self.model, STAGE: self.stage, CHANNEL: None, CONVERSIONS: self.rest}
 
 
 def _between(first: pl.DataFrame | None, second: pl.DataFrame | None, stage: str | None) -> float:
@@ -347,22 +366,18 @@ def _halves(data: Data, seed: int) -> tuple[Data, Data]:
 
 def _foretold(experiment: Experiment, train: Data, test: Data) -> dict[tuple[str, str | None], dict[str, float]]:
     """Log-likelihood and AUC of one half by models fitted to the other."""
-    seen, unseen = (part.journeys().paths(n=None) for part in (train, test))
+    seen, unseen = (Half(part.journeys()) for part in (train, test))
     models: dict[str, Method | None] = dict(experiment.methods)
     if experiment.spec.references:
         models[RANDOM] = None
     scores = {}
-    stages = unseen[STAGE].unique(maintain_order=True).cast(pl.String).to_list() if STAGE in unseen.columns else [None]
-    for stage in stages:
-        sides = [part if stage is None else part.filter(pl.col(STAGE) == stage) for part in (seen, unseen)]
-        won, lost = (sides[1][name].to_numpy().astype(np.float64) for name in (CONVERSIONS, "nulls"))
-        for name, method in models.items():
-            predicted = predictions(method, *sides)
-            if predicted is not None and len(predicted):
+    for name, method in models.items():
+        with suppress(AttribError):  # whoever has no answer for half of the data said so of the whole, or says nothing
+            for stage, found in foretell(method, seen, unseen).items():
+                ends = (found.probability, found.conversions, found.nulls)
                 scores[name, stage] = {
-                    "log_likelihood": metrics.log_likelihood(predicted, won, lost),
-                    "auc": metrics.auc(predicted, won, lost),
-                }
+                    "log_likelihood": metrics.log_likelihood(*ends), "auc": metrics.auc(*ends)
+                }  # fmt: skip
     return scores
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -10,11 +11,13 @@ import polars as pl
 from attrib import synth
 from attrib.errors import SpecError
 from attrib.faults import nearest
-from attrib.schemas import CHANNEL, CONVERSIONS, ERROR, KIND, STAGE
+from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, ERROR, KIND, STAGE
 from attrib.spec import JourneysSpec
 
 DEFAULT = "default"  # the generator as it is, without a scenario
 STAGED = "five"  # the stages that the generator knows
+LOG, PERSONS, EVERYTHING = "log", "persons", "everything"  # what of the events is seen
+_LABELS = {LOG: "{}", PERSONS: "{}, persons joined", EVERYTHING: "{}, all seen"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,33 @@ def check_scenario(name: str) -> None:
     _options(name, None)
 
 
-def events(scenario: str, customers: int, seed: int, days: int | None = None) -> Events:
-    """Generate the events of some customers of a world."""
-    data = synth.generate(customers, seed, threads=1, **_options(scenario, days))
-    return Events(data.touchpoints, data.outcomes)
+def label(scenario: str, seen: str) -> str:
+    """Name a world in the results.
+
+    Examples
+    --------
+    >>> label("dark", "log"), label("dark", "everything"), label("folder/mine.toml", "log")
+    ('dark', 'dark, all seen', 'mine')
+    """
+    return _LABELS[seen].format(Path(scenario).stem if scenario.endswith(".toml") else scenario)
+
+
+def events(scenario: str, customers: int, seed: int, days: int | None = None, seen: str = LOG) -> Events:
+    """Generate the events of some customers of a world.
+
+    Parameters
+    ----------
+    scenario, customers, seed, days
+        Whose events; see :func:`attrib.synth.generate`.
+    seen : {"log", "persons", "everything"}
+        What the log has of them; the log with all ids of a person joined into one; or all true events.
+    """
+    data = synth.generate(customers, seed, threads=1, observed=seen != EVERYTHING, **_options(scenario, days))
+    tables = (data.touchpoints, data.outcomes)
+    if seen == PERSONS and data.identities is not None:
+        person = dict(data.identities.select(CUSTOMER, "person_id").iter_rows())
+        tables = tuple(t.with_columns(pl.col(CUSTOMER).replace_strict(person)) for t in tables)  # type: ignore[assignment]
+    return Events(*tables)
 
 
 def truth(scenario: str, customers: int, seed: int, journeys: JourneysSpec, days: int | None = None) -> pl.DataFrame:
@@ -48,7 +74,7 @@ def truth(scenario: str, customers: int, seed: int, journeys: JourneysSpec, days
     Parameters
     ----------
     scenario : str
-        A preset of the generator, or ``"default"``.
+        A preset of the generator, the path of a scenario file, or ``"default"``.
     customers, seed : int
         Whom to replay: many, and not those of the runs.
     journeys : JourneysSpec

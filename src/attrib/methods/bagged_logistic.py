@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from attrib.errors import SpecError
 from attrib.extras import needs
-from attrib.methods.base import Cells, Credits, Draw, Method
+from attrib.methods.base import Cells, Credits, Draw, HasTallies, Method, Observed, cells_of, check_journeys, sums_for
 from attrib.methods.games import RateGame, games_of
 from attrib.needs import PLAYER_SET, Need, Patterns
+from attrib.schemas import KIND, KINDS
 from attrib.values import BAGS, check_seed, generator, whole_number
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+PLAYER, _, BASELINE = KINDS
 
 
 @dataclass(frozen=True)
@@ -119,15 +122,64 @@ class BaggedLogistic(Method):
         counted, won = game.counted[r], game.conversions[r]
         if not 0 < won.sum() < counted.sum():
             return np.zeros(game.n), float(won.sum())
-        coefficients = self._coefficients(game, design, r, number, threads)
+        coefficients, constant = self._model(game, design, r, number, threads)
         above = design @ coefficients
-        constant = _constant(above, counted, float(won.sum()))
         base = _logistic(constant)
         rise = _logistic(constant + above) - base
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = np.where(np.abs(above) > 1e-8, rise / above, base * (1 - base))
         parts: Floats = (design.T @ (counted * slope)) * coefficients
         return parts, float(won.sum() - parts.sum())
+
+    def _model(self, game: RateGame, design: Any, r: int, number: int, threads: int) -> tuple[Floats, float]:
+        """Coefficients, and the constant with which they predict the conversions of the game."""
+        coefficients = self._coefficients(game, design, r, number, threads)
+        return coefficients, _constant(design @ coefficients, game.counted[r], float(game.conversions[r].sum()))
+
+    def fitted(self, journeys: HasTallies) -> pl.DataFrame:
+        """Coefficients of the model whose credit :meth:`credit` gives.
+
+        Parameters
+        ----------
+        journeys : Journeys
+            From :meth:`attrib.Journeys.from_events` or :meth:`attrib.Journeys.from_paths`.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row a player of a game and one a game for its constant (kind ``baseline``): the ``by`` columns,
+            ``stage``, the player's columns, ``kind``, ``coefficient`` (of log-odds). The log-odds of a conversion are
+            the constant and the coefficients of the players that a journey has, each once. A game without nulls, or
+            without conversions, has coefficients of 0 and no constant (null).
+
+        Examples
+        --------
+        >>> import attrib, polars as pl
+        >>> paths = pl.DataFrame({"path": ["a", "b"], "total_conversions": [60, 30], "total_null": [40, 70]})
+        >>> attrib.BaggedLogistic(bags=20).fitted(attrib.Journeys.from_paths(paths)).columns
+        ['channel', 'kind', 'coefficient']
+        """
+        needs("sklearn.linear_model")
+        check_journeys(journeys)
+        tallies = sums_for(journeys, [self])
+        cells = cells_of(tallies)
+        none = [pl.Series(KIND, [], pl.Enum(KINDS)), pl.Series("coefficient", [], pl.Float64)]
+        frames = [pl.DataFrame([*tallies.games.clear(), *tallies.players.clear(), *none])]
+        for number, game in games_of("rate", tallies, cells, Observed()):
+            assert isinstance(game, RateGame)
+            coefficients, constant = np.zeros(game.n), np.nan
+            if 0 < game.conversions.sum() < game.counted.sum():
+                coefficients, constant = self._model(game, _design(game), 0, number, tallies.workers)
+            cell = slice(cells.starts[number], cells.starts[number + 1])
+            names = pl.concat([tallies.players[cells.player[cell]], tallies.players.clear(1)])
+            games = [tallies.games[name].gather(np.full(game.n + 1, number)) for name in tallies.games.columns]
+            frames.append(
+                pl.DataFrame([*games, *names]).with_columns(
+                    pl.Series(KIND, [PLAYER] * game.n + [BASELINE], dtype=pl.Enum(KINDS)),
+                    pl.Series("coefficient", np.append(coefficients, constant)).fill_nan(None),
+                )
+            )
+        return pl.concat(frames)
 
     def _coefficients(self, game: RateGame, design: Any, r: int, number: int, threads: int) -> Floats:
         """Coefficient of every player, the mean over the bags that had it; 0 for one that no bag had."""
