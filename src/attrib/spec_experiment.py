@@ -16,6 +16,7 @@ Metric = Literal[
 ]  # fmt: skip
 OF_TRUTH = ("share_error", "spearman", "kendall", "increment_error", "budget_regret", "truth_coverage")
 OF_INTERVALS = ("truth_coverage", "coverage", "width")
+OF_METHODS = ("coverage", "width")  # about the intervals of methods: players.csv needs no truth beside them
 MOST_SEEDS = 100_000
 
 
@@ -109,6 +110,7 @@ class ExperimentSpec(_Strict):
     players: bool = False
     agreement: bool = False
     figure: bool = True
+    results: Literal["runs", "means"] = "runs"
 
     @model_validator(mode="after")
     def _one_kind_of_data(self) -> Self:

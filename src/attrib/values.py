@@ -13,6 +13,7 @@ from attrib.errors import SpecError
 # purposes of randomness: the same seed gives each its own numbers
 REPLICATES, ORDERS, FOLDS, DEALT, OTHER_SIDE, BAGS = range(6)
 SEEDS = 2**63
+FEWEST_CONVERSIONS, FEWEST_BUCKETS = 50.0, 20  # that carry an interval (semantics §7)
 DATES = 'write dates such as "2024-06-01", datetime.date or datetime.datetime'
 
 

@@ -81,6 +81,8 @@ def _part(experiment: Experiment, tables: Tables, record: dict[str, Any], *, fig
             yield from _one_metric(experiment, tables.summary.filter(metric=metric), cells, metric)
     if figure:
         yield from ("", f"![{WORDS[experiment.spec.metrics[0]]} of each model]({FIGURE})")
+    if tables.players is not None and "counted" in tables.players.columns:
+        yield from _coverage(experiment, tables.players)
     if tables.agreement is not None and tables.agreement.height:
         yield from _matrices(experiment, tables.agreement, cells.height)
     failed = tables.results.filter(pl.col("error").is_not_null())
@@ -147,6 +149,36 @@ def _table(models: Sequence[str], columns: Sequence[tuple[str, dict[str, str]]])
         if any(texts.get(model, "–") != "–" for _, texts in used):
             name = f"*{model}*" if model == RANDOM else _cell(model)
             yield f"| {name} | {' | '.join(texts.get(model, '–') for _, texts in used)} |"
+
+
+def _coverage(experiment: Experiment, players: pl.DataFrame) -> Iterator[str]:
+    """How often intervals held the limit of each player: those that carry the question, and beside them the others."""
+    fewest = experiment.spec.intervals.fewest
+    yield from ("", "### Coverage, player by player", "")
+    yield (
+        "Each player of each game is a cell: the share of the data sets whose interval held the limit. Cells with "
+        f"fewer than {fewest:g} expected conversions (°) do not count. `players.csv` has them all."
+    )
+    games = [name for name in CELL if players[name].n_unique() > 1]
+    yield from (
+        "",
+        f"| {' | '.join([*games, 'model', 'cells', 'lowest', 'mean', 'highest', '° cells', '° lowest', '° mean'])} |",
+    )
+    yield f"|{'---|' * (len(games) + 8)}"
+    known = players.filter(pl.col("coverage").is_not_null())
+    for key, part in known.partition_by([*games, MODEL], as_dict=True, maintain_order=True).items():
+        names = [_cell("" if x is None else f"{x:,}" if isinstance(x, int) else x) for x in key]
+        yield f"| {' | '.join([*names, *_spread(part)])} |"
+    yield f"| {'**all** | ' + '| ' * len(games)}{' | '.join(_spread(known))} |"
+
+
+def _spread(cells: pl.DataFrame) -> list[str]:
+    """Number, lowest, mean and highest coverage of the cells that count; the same but for the highest of the others."""
+    out = []
+    for counted, taken in ((True, ("min", "mean", "max")), (False, ("min", "mean"))):
+        part = cells.filter(pl.col("counted") == counted)["coverage"]
+        out += [str(len(part)), *(f"{100 * getattr(part, name)():.1f} %" if len(part) else "–" for name in taken)]
+    return out
 
 
 def _matrices(experiment: Experiment, agreement: pl.DataFrame, cells: int) -> Iterator[str]:

@@ -18,7 +18,7 @@ from attrib.loading import method_of
 from attrib.methods import METHODS, LastTouch
 from attrib.methods.base import Method
 from attrib.spec import JourneysSpec, parse
-from attrib.spec_experiment import OF_INTERVALS, OF_TRUTH, ExperimentSpec, FilesSpec, read_experiment
+from attrib.spec_experiment import OF_INTERVALS, OF_METHODS, OF_TRUTH, ExperimentSpec, FilesSpec, read_experiment
 
 FILE = "experiment.toml"
 RANDOM, LAST = "random", "last_touch"
@@ -95,7 +95,7 @@ class Experiment:
     def full_spec(self) -> dict[str, Any]:
         """Spell out what the results depend on: the file with its defaults and the model files it names."""
         kinds = {kind: name for name, kind in METHODS.items()}
-        spec = self.spec.model_dump(exclude={"question", "figure", "models"})
+        spec = self.spec.model_dump(exclude={"question", "figure", "results", "models"})
         spec["settings"] = [{"name": s.name, "journeys": s.journeys.model_dump()} for s in self.settings]
         spec["models"] = [
             {"name": name, "method": kinds.get(type(m), type(m).__name__), "parameters": dataclasses.asdict(m)}
@@ -113,11 +113,12 @@ class Experiment:
         ask = self.spec.worlds
         if ask is None:
             return
-        if set(self.spec.metrics) & set(OF_TRUTH) or self.spec.players:
+        asked = set(self.spec.metrics)
+        if asked & set(OF_TRUTH) or (self.spec.players and not asked <= set(OF_METHODS)):
             for scenario in ask.scenarios:
                 for setting in self.settings:
                     yield Unit("truth", scenario, None, ask.truth_customers, ask.truth_seed, setting)
-        if "coverage" in self.spec.metrics:
+        if "coverage" in asked:
             for scenario in ask.scenarios:
                 for setting in self.settings:
                     yield Unit("limit", scenario, None, ask.limit_customers, ask.truth_seed, setting)

@@ -32,7 +32,7 @@ class Tables:
         Per cell, model and metric: ``n`` seeds, ``mean``, ``se``, and ``difference`` to the model that ``against``
         names, paired by seed, with ``difference_se``.
     players : polars.DataFrame or None
-        Means over the seeds for each player.
+        Means over the seeds for each player; with intervals how many of them held the limit.
     agreement : polars.DataFrame or None
         Mean distance between the shares of two models.
     """
@@ -62,7 +62,7 @@ def gather(experiment: Experiment, found: Iterable[tuple[Unit, Mapping[str, Any]
     return Tables(
         results,
         summarise(results, metrics, experiment.spec.against),
-        _players(players) if experiment.spec.players else None,
+        _players(players, experiment.spec.intervals.fewest) if experiment.spec.players else None,
         _agreement(agreement) if experiment.spec.agreement else None,
     )
 
@@ -116,8 +116,11 @@ def summarise(results: pl.DataFrame, metrics: Iterable[str], against: str) -> pl
     )
 
 
-def _players(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Means over the seeds; ``coverage`` is the share of data sets whose interval held the limit."""
+def _players(rows: list[dict[str, Any]], fewest: float) -> pl.DataFrame:
+    """Means over the seeds; ``coverage`` is the share of data sets whose interval held the limit.
+
+    ``counted``: whether the limit has the conversions from which coverage counts.
+    """
     if not rows:
         return pl.DataFrame()
     numbers = (CONVERSIONS, SHARE, "true_share", "increment", "limit", "low", "high", "covered")
@@ -134,6 +137,8 @@ def _players(rows: list[dict[str, Any]]) -> pl.DataFrame:
         inside.mean().alias("coverage"),
         (inside.mean() * (1 - inside.mean()) / inside.count()).sqrt().alias("coverage_se"),
     )
+    if out["coverage"].null_count() < out.height:
+        out = out.with_columns(counted=pl.col("limit") >= fewest)
     out = out.select(c for c in out.columns if c in keys or out[c].null_count() < out.height)
     return out.with_columns(_rounded(pl.col(pl.Float64)))
 

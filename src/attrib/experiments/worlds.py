@@ -10,7 +10,7 @@ import polars as pl
 from attrib import synth
 from attrib.errors import SpecError
 from attrib.faults import nearest
-from attrib.schemas import CHANNEL, CONVERSIONS, ERROR, KIND, STAGE
+from attrib.schemas import CHANNEL, CLUSTER, CONVERSIONS, CUSTOMER, ERROR, KIND, REFERRER, STAGE
 from attrib.spec import JourneysSpec
 
 DEFAULT = "default"  # the generator as it is, without a scenario
@@ -39,7 +39,28 @@ def check_scenario(name: str) -> None:
 def events(scenario: str, customers: int, seed: int, days: int | None = None) -> Events:
     """Generate the events of some customers of a world."""
     data = synth.generate(customers, seed, threads=1, **_options(scenario, days))
-    return Events(data.touchpoints, data.outcomes)
+    touchpoints, outcomes = data.touchpoints, data.outcomes
+    if outcomes[REFERRER].null_count() < outcomes.height:
+        touchpoints, outcomes = _clustered(touchpoints, outcomes)
+    return Events(touchpoints, outcomes)
+
+
+def _clustered(touchpoints: pl.DataFrame, outcomes: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Put whom one customer brought, and whom these brought, into one ``cluster``.
+
+    What they do depends on each other: intervals that draw them one by one are too narrow.
+    """
+    brought = outcomes.filter(pl.col(REFERRER).is_not_null()).unique(CUSTOMER, keep="first", maintain_order=True)
+    root = brought.select(CUSTOMER, pl.col(REFERRER).alias(CLUSTER))
+    while True:
+        above = root.select(pl.col(CUSTOMER).alias(CLUSTER), pl.col(CLUSTER).alias("__above"))
+        further = root.join(above, on=CLUSTER, how="left", maintain_order="left")
+        if further["__above"].null_count() == further.height:
+            break
+        root = further.select(CUSTOMER, pl.coalesce("__above", CLUSTER).alias(CLUSTER))
+    tables = (table.join(root, on=CUSTOMER, how="left", maintain_order="left") for table in (touchpoints, outcomes))
+    touchpoints, outcomes = (table.with_columns(pl.coalesce(CLUSTER, CUSTOMER).alias(CLUSTER)) for table in tables)
+    return touchpoints, outcomes
 
 
 def truth(scenario: str, customers: int, seed: int, journeys: JourneysSpec, days: int | None = None) -> pl.DataFrame:
