@@ -60,7 +60,7 @@ def credit(
         The same seed gives the same intervals.
     flag : bool
         Whether to add a column ``thin``: true where a row has fewer than 50 conversions, or they come from fewer than
-        20 of the 256 buckets of customers. Intervals are known to hold what they promise for the others only.
+        40 of the 256 buckets of customers. Intervals are known to hold what they promise for the others only.
 
     Returns
     -------
@@ -100,10 +100,10 @@ def credit(
     bounds = None
     if resampling is not None:
         bounds = bounds_of([(method, credit) for _, method, credit in answers], tallies, cells, resampling)
-    return credit_frame(answers, tallies, cells, bounds, _filled(tallies, cells) if flag else None)
+    return credit_frame(answers, tallies, cells, bounds, filled_buckets(tallies, cells) if flag else None)
 
 
-def _filled(tallies: Tallies, cells: Cells) -> Floats:
+def filled_buckets(tallies: Tallies, cells: Cells) -> Floats:
     """Buckets in which each player is on a journey that converts; infinite of path tables: there journeys are drawn."""
     if tallies.units.kind != "buckets":
         return np.full(len(cells.game), np.inf)

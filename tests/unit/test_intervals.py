@@ -187,7 +187,7 @@ def grouped(customers, groups):
         (147, 1000, {"ad": False, "mail": True}),  # 98 and 49 conversions
         (150, 1000, {"ad": False, "mail": False}),  # 100 and 50
         (3000, 15, {"ad": True, "mail": True}),  # many, but no more buckets than clusters
-        (3000, 60, {"ad": False, "mail": True}),  # cluster 0, 3, … 57 have mail
+        (3000, 90, {"ad": False, "mail": True}),  # 60 clusters have ad, 30 mail
     ],
 )
 def test_thin_rows_are_flagged(customers, groups, wanted):

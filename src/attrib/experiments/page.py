@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from attrib.experiments.metrics import BETTER
+from attrib.experiments.metrics import BETTER, fewest_buckets
 from attrib.experiments.plan import RANDOM, Experiment
 from attrib.experiments.results import CELL, MODEL, Tables, shown
 from attrib.io.text import clean
@@ -154,10 +154,12 @@ def _table(models: Sequence[str], columns: Sequence[tuple[str, dict[str, str]]])
 def _coverage(experiment: Experiment, players: pl.DataFrame) -> Iterator[str]:
     """How often intervals held the limit of each player: those that carry the question, and beside them the others."""
     fewest = experiment.spec.intervals.fewest
+    buckets = fewest_buckets(fewest)
     yield from ("", "### Coverage, player by player", "")
     yield (
         "Each player of each game is a cell: the share of the data sets whose interval held the limit. Cells with "
-        f"fewer than {fewest:g} expected conversions (°) do not count. `players.csv` has them all."
+        f"fewer than {fewest:g} expected conversions, or with conversions from fewer than {buckets:g} buckets of customers, "
+        "are too thin to count (°). `players.csv` has them all."
     )
     games = [name for name in CELL if players[name].n_unique() > 1]
     yield from (

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from attrib.experiments.metrics import fewest_buckets
 from attrib.experiments.plan import Experiment, Unit
 from attrib.experiments.running import failures_of
 from attrib.schemas import CHANNEL, CONVERSIONS, SHARE, STAGE
@@ -119,11 +120,11 @@ def summarise(results: pl.DataFrame, metrics: Iterable[str], against: str) -> pl
 def _players(rows: list[dict[str, Any]], fewest: float) -> pl.DataFrame:
     """Means over the seeds; ``coverage`` is the share of data sets whose interval held the limit.
 
-    ``counted``: whether the limit has the conversions from which coverage counts.
+    ``buckets``: how many the conversions come from; ``counted``: whether they and the limit suffice for coverage.
     """
     if not rows:
         return pl.DataFrame()
-    numbers = (CONVERSIONS, SHARE, "true_share", "increment", "limit", "low", "high", "covered")
+    numbers = (CONVERSIONS, SHARE, "true_share", "increment", "limit", "low", "high", "covered", "buckets")
     kinds = dict.fromkeys(numbers, pl.Float64) | {"customers": pl.Int64, STAGE: pl.String, "model": pl.String}
     table = pl.DataFrame(rows, schema_overrides=kinds, infer_schema_length=None)
     keys = [*(k for k in CELL if k != STAGE), MODEL, STAGE, CHANNEL]
@@ -134,11 +135,13 @@ def _players(rows: list[dict[str, Any]], fewest: float) -> pl.DataFrame:
         *means,
         _se(SHARE).alias("share_se"),
         (pl.col("high") - pl.col("low")).mean().alias("width"),
+        pl.col("buckets").mean(),
         inside.mean().alias("coverage"),
         (inside.mean() * (1 - inside.mean()) / inside.count()).sqrt().alias("coverage_se"),
     )
     if out["coverage"].null_count() < out.height:
-        out = out.with_columns(counted=pl.col("limit") >= fewest)
+        spread = pl.col("buckets") >= fewest_buckets(fewest)
+        out = out.with_columns(counted=(pl.col("limit") >= fewest) & spread)
     out = out.select(c for c in out.columns if c in keys or out[c].null_count() < out.height)
     return out.with_columns(_rounded(pl.col(pl.Float64)))
 
