@@ -158,8 +158,8 @@ def _coverage(experiment: Experiment, players: pl.DataFrame) -> Iterator[str]:
     yield from ("", "### Coverage, player by player", "")
     yield (
         "Each player of each game is a cell: the share of the data sets whose interval held the limit. Cells with "
-        f"fewer than {fewest:g} expected conversions, or with conversions from fewer than {buckets:g} buckets of customers, "
-        "are too thin to count (°). `players.csv` has them all."
+        f"fewer than {fewest:g} expected conversions, or with conversions from fewer than {buckets:g} buckets of "
+        "customers, are too thin to count (°). `players.csv` has them all."
     )
     games = [name for name in CELL if players[name].n_unique() > 1]
     yield from (
