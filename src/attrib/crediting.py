@@ -5,14 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from attrib.errors import SpecError
 from attrib.intervals import bounds_of, resampling_of
-from attrib.methods.base import Method, cells_of, check_journeys, check_unique, credit_frame, observe, sums_for
+from attrib.kernels.codes import FIRST_PLAYER
+from attrib.methods.base import (
+    Cells,
+    Method,
+    cells_of,
+    check_journeys,
+    check_unique,
+    credit_frame,
+    observe,
+    sums_for,
+    touch_rule_of,
+)
+from attrib.methods.rules import Linear
+from attrib.schemas import CONVERSIONS
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from attrib.engines.base import Tallies
     from attrib.journeys import Journeys
+
+Floats = npt.NDArray[np.float64]
 
 
 def credit(
@@ -22,6 +41,7 @@ def credit(
     intervals: float | None = 0.95,
     replicates: int = 1000,
     seed: int = 0,
+    flag: bool = False,
 ) -> pl.DataFrame:
     """Credit every player of every game by several methods.
 
@@ -38,13 +58,16 @@ def credit(
         Draws of the bootstrap.
     seed : int
         The same seed gives the same intervals.
+    flag : bool
+        Whether to add a column ``thin``: true where a row has fewer than 50 conversions, or they come from fewer than
+        40 of the 256 buckets of customers. Intervals are known to hold what they promise for the others only.
 
     Returns
     -------
     polars.DataFrame
         Columns by docs/semantics.md, section 10: the ``by`` columns, ``stage``, the player's columns, ``kind``,
         ``method``, ``conversions``, ``value``, ``share``, ``effect``, ``conversions_se``; with intervals
-        ``conversions_low`` … ``effect_high``. Values in the unit of the outcomes' ``value``.
+        ``conversions_low`` … ``effect_high``; with flags ``thin``. Values in the unit of the outcomes' ``value``.
 
     Raises
     ------
@@ -70,13 +93,24 @@ def credit(
     check_journeys(journeys)
     named = named_methods(methods)
     resampling = resampling_of(journeys.engine, intervals, replicates, seed)
-    tallies = sums_for(journeys, named.values(), units=resampling is not None)
+    converting = [Linear()] if flag else []  # credits all players of the journeys that convert
+    tallies = sums_for(journeys, [*named.values(), *converting], units=flag or resampling is not None)
     cells = cells_of(tallies)
     answers = [(label, method, observe(method, tallies, cells)) for label, method in named.items()]
     bounds = None
     if resampling is not None:
         bounds = bounds_of([(method, credit) for _, method, credit in answers], tallies, cells, resampling)
-    return credit_frame(answers, tallies, cells, bounds)
+    return credit_frame(answers, tallies, cells, bounds, filled_buckets(tallies, cells) if flag else None)
+
+
+def filled_buckets(tallies: Tallies, cells: Cells) -> Floats:
+    """Buckets in which each player is on a journey that converts; infinite of path tables: there journeys are drawn."""
+    if tallies.units.kind != "buckets":
+        return np.full(len(cells.game), np.inf)
+    credited = tallies.get(touch_rule_of(Linear()))
+    credited = credited.where(credited.column(CONVERSIONS) > 0)
+    at = cells.find(credited.games, credited.player(0) - FIRST_PLAYER)
+    return np.bincount(at, minlength=len(cells.game)).astype(np.float64)
 
 
 def named_methods(methods: Method | Sequence[Method] | Mapping[str, Method]) -> dict[str, Method]:

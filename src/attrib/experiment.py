@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -159,9 +160,14 @@ def check(folder: str | Path) -> tuple[str, ...]:
         faults.append(f"{FILE} (or a model file) was changed after the results: run it again")
     if recorded["results_sha256"] != hashlib.sha256(results).hexdigest():
         faults.append("results.csv is not what the run wrote")
+    if record["spec"].get("results", "runs") != experiment.spec.results:
+        faults.append(f"results.csv has not the rows that {FILE} asks for: run it again")
     missing = [name for name in recorded["files"] if not (experiment.folder / name).is_file()]
     faults += [f"{name} is missing" for name in missing]
     faults += _changed_inputs(experiment, record)
+    for name, known in record.get("means_sha256", {}).items():
+        if name not in missing and known != hashlib.sha256((experiment.folder / name).read_bytes()).hexdigest():
+            faults.append(f"{name} is not what the run wrote")
     if not faults:
         found = page.read(experiment.folder) or ""
         tables = _read_tables(experiment, recorded["files"])
@@ -260,9 +266,10 @@ def _record(
     return recorder.facts(("scikit-learn",)) | {
         "code": {"sources_sha256": code_version(), "commit": _commit()},
         "machine": {"processors": os.cpu_count(), "architecture": platform.machine()},
-        "spec": json.loads(manifest.canonical(experiment.full_spec())),
+        "spec": json.loads(manifest.canonical(experiment.full_spec())) | {"results": experiment.spec.results},
         "spec_sha256": experiment.spec_sha256,
-        "results_sha256": hashlib.sha256(_bytes(sinks.csv(tables.results))).hexdigest(),
+        "results_sha256": _hash_of(_results(experiment, tables)),
+        "means_sha256": {f"{name}.csv": _hash_of(table) for name, table in _means(tables)},
         "seeds": list(experiment.spec.seeds),
         "inputs": inputs,
         "runs": len(runs),
@@ -274,10 +281,9 @@ def _record(
 def _write(experiment: Experiment, tables: Tables, record: dict[str, Any]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Write all files, run.json last; what a person wrote into the page stays."""
     folder = experiment.folder
-    outputs = {folder / f"{name}.csv": sinks.csv(getattr(tables, name)) for name in ("results", "summary")}
-    for name, table in (("players.csv", tables.players), ("agreement.csv", tables.agreement)):
-        if table is not None and table.width:
-            outputs[folder / name] = sinks.csv(table)
+    tables = dataclasses.replace(tables, results=_results(experiment, tables))
+    outputs = {folder / "results.csv": sinks.csv(tables.results)}
+    outputs |= {folder / f"{name}.csv": sinks.csv(table) for name, table in _means(tables)}
     picture = figure.drawn(experiment, tables)
     if picture is not None:
         outputs[folder / page.FIGURE] = _raw(picture)
@@ -288,7 +294,7 @@ def _write(experiment: Experiment, tables: Tables, record: dict[str, Any]) -> tu
     outputs[folder / RUN] = sinks.document(record)
     notes = []
     old = _old_results(folder)
-    if before is not None and old is not None and old != record["results_sha256"]:
+    if before is not None and old is not None and old != _told(record):
         notes.append(f"the results have changed: is the answer in {page.NAME} still right?")
     if page.UNANSWERED in text:
         notes.append(f"the last line of {page.NAME} waits for your answer")
@@ -296,18 +302,40 @@ def _write(experiment: Experiment, tables: Tables, record: dict[str, Any]) -> tu
     return files, tuple(notes)
 
 
+def _results(experiment: Experiment, tables: Tables) -> pl.DataFrame:
+    """What results.csv holds: all runs, or those of them that failed."""
+    if experiment.spec.results == "runs":
+        return tables.results
+    return tables.results.filter(pl.col("error").is_not_null())
+
+
+def _means(tables: Tables) -> list[tuple[str, pl.DataFrame]]:
+    """Tables over the seeds by name, those that there are."""
+    found = {"summary": tables.summary, "players": tables.players, "agreement": tables.agreement}
+    return [(name, table) for name, table in found.items() if table is not None and table.width]
+
+
+def _hash_of(table: pl.DataFrame) -> str:
+    return hashlib.sha256(_bytes(sinks.csv(table))).hexdigest()
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    """Hash of the table that a record's page is made of."""
+    means = record["spec"].get("results") == "means"
+    return str(record["means_sha256"]["summary.csv"] if means else record["results_sha256"])
+
+
 def _old_results(folder: Path) -> str | None:
     try:
-        found = json.loads((folder / RUN).read_text("utf-8"))["results_sha256"]
+        return _told(json.loads((folder / RUN).read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return str(found)
 
 
 def _read_tables(experiment: Experiment, files: list[str]) -> Tables:
     """Read the tables that a page shows from the files of a run."""
     metrics = list(experiment.spec.metrics)
-    texts = ("world", "setting", STAGE, CHANNEL, MODEL, "error", "message", "first", "second")
+    texts = ("world", "setting", STAGE, MODEL, CHANNEL, "metric", "error", "message", "first", "second")
     kinds = dict.fromkeys(texts, pl.String) | {"customers": pl.Int64, PER_CHANNEL: pl.Float64}
 
     def table(name: str) -> pl.DataFrame:
@@ -315,9 +343,12 @@ def _read_tables(experiment: Experiment, files: list[str]) -> Tables:
         return read.with_columns(pl.col("setting").fill_null(""))
 
     results = table("results.csv").with_columns(pl.col(metrics).cast(pl.Float64))
-    players = table("players.csv") if experiment.spec.shares and "players.csv" in files else None
-    agreement = table("agreement.csv") if "agreement.csv" in files else None
-    return Tables(results, summarise(results, metrics, experiment.spec.against), players, agreement)
+    agreement, players = (table(name) if name in files else None for name in ("agreement.csv", "players.csv"))
+    if experiment.spec.results == "runs":
+        summary = summarise(results, metrics, experiment.spec.against)
+    else:
+        summary = table("summary.csv")
+    return Tables(results, summary, players, agreement)
 
 
 def _bytes(writer: sinks.Writer) -> bytes:

@@ -139,7 +139,8 @@ def _run(job: Job, journeys: Journeys, costs: Costs | None, recorder: manifest.R
     wanted = settings.replicates > 0
     with recorder.phase("credit"):
         level = settings.level if wanted else None
-        table = credit(journeys, job.methods, intervals=level, replicates=settings.replicates, seed=settings.seed)
+        asked: dict[str, Any] = settings.model_dump(include={"replicates", "seed", "flag"})
+        table = credit(journeys, job.methods, intervals=level, **asked)
         validate_credit(table)  # a fault of ours should stop here, not in somebody's report
         spend = None if costs is None else spend_frame(table, costs.totals)
     adjusted: dict[str, pl.DataFrame] = {}
@@ -169,7 +170,9 @@ def _run(job: Job, journeys: Journeys, costs: Costs | None, recorder: manifest.R
             *job.fingerprints_of_values(),
         ],
         warnings=journeys.warnings,
-        intervals=manifest.Intervals(**settings.model_dump(), resampling=resampling) if wanted else None,
+        intervals=manifest.Intervals(**settings.model_dump(exclude={"flag"}), resampling=resampling)
+        if wanted
+        else None,
         files=[file.name for file in outputs],
     )
     files: tuple[Path, ...] = ()

@@ -28,7 +28,8 @@ KINDS = ("player", "unattributed", "baseline")
 NUMBERS = (CONVERSIONS, VALUE, SHARE, EFFECT)
 FIXED_COLUMNS = (KIND, METHOD, CONVERSIONS, VALUE, SHARE, EFFECT, ERROR)
 INTERVALS = tuple(f"{number}_{side}" for number in NUMBERS for side in ("low", "high"))
-RESERVED = frozenset((*FIXED_COLUMNS, *INTERVALS, STAGE, CUSTOMERS))
+THIN = "thin"  # flag of a cell that cannot carry the question
+RESERVED = frozenset((*FIXED_COLUMNS, *INTERVALS, STAGE, CUSTOMERS, THIN))
 
 SPENT = (COST, CPA, ROAS, *(f"{ratio}_{side}" for ratio in (CPA, ROAS) for side in ("low", "high")))
 

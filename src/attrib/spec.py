@@ -206,6 +206,7 @@ class IntervalsSpec(_Strict):
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     replicates: Annotated[int, Field(ge=0)] = 1000
     seed: Annotated[int, Field(ge=0)] = 0
+    flag: bool = False
 
 
 class ReferralAdjustedSpec(_Strict):

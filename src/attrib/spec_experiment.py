@@ -17,6 +17,7 @@ Metric = Literal[
 OF_TRUTH = ("share_error", "spearman", "kendall", "increment_error", "budget_regret", "truth_coverage")
 OWN_TABLES = ("results.csv", "summary.csv", "players.csv", "agreement.csv")
 OF_INTERVALS = ("truth_coverage", "coverage", "width")
+OF_METHODS = ("coverage", "width")  # about the intervals of methods: players.csv needs no truth beside them
 MOST_SEEDS = 100_000
 Seen = Literal["log", "persons", "everything"]
 
@@ -114,6 +115,7 @@ class ExperimentSpec(_Strict):
     shares: bool = False
     tables: Annotated[tuple[Text, ...], Field(strict=False), BeforeValidator(_several)] = ()
     figure: bool = True
+    results: Literal["runs", "means"] = "runs"
 
     @model_validator(mode="after")
     def _one_kind_of_data(self) -> Self:

@@ -11,6 +11,7 @@ import polars as pl
 from attrib.needs import Totals
 from attrib.schemas import (
     CONVERSIONS,
+    CUSTOMERS,
     EFFECT,
     ERROR,
     FIXED_COLUMNS,
@@ -21,6 +22,7 @@ from attrib.schemas import (
     NUMBERS,
     SHARE,
     STAGE,
+    THIN,
     VALUE,
 )  # fmt: skip
 
@@ -94,11 +96,13 @@ def _check_columns(table: pl.DataFrame) -> list[str]:
         raise AssertionError(f"there is no column {KIND!r} among {table.columns}")
     keys = table.columns[: table.columns.index(KIND)]
     fixed = tuple(table.columns[len(keys) : len(keys) + len(FIXED_COLUMNS)])
-    further = tuple(c for c in table.columns[len(keys) + len(fixed) :] if c != "customers")
+    further = tuple(c for c in table.columns[len(keys) + len(fixed) :] if c not in {CUSTOMERS, THIN})
     if not keys:
         raise AssertionError("there is no player column before kind")
     if fixed != FIXED_COLUMNS:
         raise AssertionError(f"columns from kind on are {fixed}, not {FIXED_COLUMNS}")
+    if table.schema.get(THIN, pl.Boolean) != pl.Boolean:
+        raise AssertionError(f"{THIN} is {table.schema[THIN]}, not Boolean")
     if further not in {(), INTERVALS}:
         raise AssertionError(f"columns after {ERROR} are {further}, not {INTERVALS}")
     wanted: dict[str, Any] = {KIND: pl.Enum(KINDS), METHOD: pl.String}
@@ -138,7 +142,7 @@ def _check_rows(table: pl.DataFrame, keys: list[str]) -> None:
     none((pl.col(KIND) != PLAYER) & pl.col(ERROR).is_not_null(), "what is no player has an error")
     none((pl.col(KIND) != PLAYER) & pl.col(keys[-1]).is_not_null(), f"what is no player has a {keys[-1]}")
     none((pl.col(KIND) == UNATTRIBUTED) & (pl.col(CONVERSIONS) < 0), "unattributed conversions are negative")
-    for number in NUMBERS if table.columns[-1] in INTERVALS else ():
+    for number in NUMBERS if INTERVALS[0] in table.columns else ():
         low, high = pl.col(f"{number}_low"), pl.col(f"{number}_high")
         none(low > high, f"{number}_low is above {number}_high")
         none(low.is_null() != high.is_null(), f"only one of {number}_low and {number}_high is null")

@@ -13,6 +13,8 @@ from attrib.errors import SpecError
 # purposes of randomness: the same seed gives each its own numbers
 REPLICATES, ORDERS, FOLDS, DEALT, OTHER_SIDE, BAGS = range(6)
 SEEDS = 2**63
+FEWEST_CONVERSIONS = 50.0  # that carry an interval (semantics §7)
+FEWEST_BUCKETS = 40  # of 256 that they come from: 50 customers fill 45 ± 2
 DATES = 'write dates such as "2024-06-01", datetime.date or datetime.datetime'
 
 

@@ -336,7 +336,60 @@ def test_intervals_meet_the_limit(place):
     assert 0.7 < mean <= 1
     players = done.tables.players.filter(pl.col("channel").is_not_null(), model="linear")
     assert players["coverage"].null_count() == 0
+    assert players.select(counted=(pl.col("limit") >= 5) & (pl.col("buckets") >= 4)).equals(players.select("counted"))
+    assert 0 < players["counted"].sum() < players.height
     assert done.tables.results.filter(model="random")["coverage"].null_count() == 3
+
+
+def only_coverage(place):
+    return place(
+        ('["share_error", "stability"]', '["coverage", "width"]'),
+        ("truth_customers = 300", "limit_customers = 3000\n[intervals]\nreplicates = 40\nfewest = 5"),
+        ("seeds = 3", 'seeds = 4\nresults = "means"\nplayers = true\nreferences = false\nagainst = "linear"'),
+    )
+
+
+def test_means_without_the_rows_of_runs(place):
+    folder = only_coverage(place)
+    done = experiment.run(folder, workers=1)
+    assert done.tables.results.height == 8
+    assert len(cells(folder)) == 5  # the limit, and no truth: nothing asks for it
+    assert pl.read_csv(folder / "results.csv").height == 0
+    answered(folder)
+    assert experiment.check(folder) == ()
+    assert experiment.run(folder, workers=1).warnings == ()
+    for name in ("summary.csv", "players.csv"):
+        content = (folder / name).read_text()
+        (folder / name).write_text(content.replace("0.", "0.9", 1))
+        assert experiment.check(folder)[0] == f"{name} is not what the run wrote"
+        (folder / name).write_text(content)
+    file = folder / "experiment.toml"
+    file.write_text(file.read_text().replace('results = "means"', 'results = "runs"'))
+    assert experiment.check(folder) == ("results.csv has not the rows that experiment.toml asks for: run it again",)
+    experiment.run(folder, workers=1)
+    assert pl.read_csv(folder / "results.csv").height == 8
+    assert experiment.check(folder) == ()
+
+
+def test_failures_are_rows_where_runs_are_not(place, monkeypatch):
+    folder = only_coverage(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(Markov, "_solve", lambda *_: 1 / 0)
+        experiment.run(folder, workers=1)
+    assert pl.read_csv(folder / "results.csv")["error"].to_list() == ["unforeseen"] * 4
+    assert "4 runs failed" in (folder / "README.md").read_text()
+    answered(folder)
+    assert experiment.check(folder) == ()
+
+
+def test_coverage_player_by_player(place):
+    folder = only_coverage(place)
+    found = experiment.run(folder, workers=1).tables.players.filter(model="linear")
+    counted, thin = (found.filter(counted=which)["coverage"] for which in (True, False))
+    numbers = [counted.min(), counted.mean(), counted.max(), thin.min(), thin.mean()]
+    low, mean, high, thin_low, thin_mean = (f"{100 * number:.1f} %" for number in numbers)
+    row = f"| linear | {len(counted)} | {low} | {mean} | {high} | {len(thin)} | {thin_low} | {thin_mean} |"
+    assert row in (folder / "README.md").read_text().splitlines()
 
 
 def test_sums_do_not_ask_where_threads_are(place, monkeypatch):

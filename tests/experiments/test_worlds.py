@@ -62,3 +62,28 @@ def test_events_are_those_of_the_generator():
     made, expected = worlds.events("default", 50, 3, days=100), synth.generate(50, 3, days=100)
     assert made.touchpoints.equals(expected.touchpoints)
     assert made.outcomes.equals(expected.outcomes)
+
+
+def test_whom_one_customer_brought_is_drawn_with_them():
+    events = worlds.events("default", 3000, SEED)
+    parent = dict(
+        events.outcomes.filter(pl.col("referrer_id").is_not_null()).select("customer_id", "referrer_id").rows()
+    )
+
+    def root(customer):
+        return root(parent[customer]) if customer in parent else customer
+
+    for table in (events.touchpoints, events.outcomes):
+        assert table["cluster"].to_list() == [root(customer) for customer in table["customer_id"]]
+    assert parent
+    plain = synth.generate(3000, SEED)
+    assert events.touchpoints.drop("cluster").equals(plain.touchpoints)
+    assert events.outcomes.drop("cluster").equals(plain.outcomes)
+    assert "cluster" not in worlds.events("clean", 300, SEED).touchpoints.columns
+
+
+def test_trees_of_several_generations_are_one():
+    outcomes = pl.DataFrame({"customer_id": [1, 2, 3, 4, 5, 5], "referrer_id": [None, 1, 2, 3, None, None]})
+    touchpoints = pl.DataFrame({"customer_id": [4, 3, 5, 9]})
+    found = worlds._clustered(touchpoints, outcomes)
+    assert [table["cluster"].to_list() for table in found] == [[1, 1, 5, 9], [1, 1, 1, 1, 5, 5]]

@@ -14,6 +14,7 @@ from attrib import intervals
 from attrib.errors import AttribWarning, ResourceError, SpecError
 from attrib.intervals import Resampling
 from attrib.methods.base import cells_of
+from reference_intervals import bounds
 from stories import tell
 from strategies import random_tables, to_frames
 
@@ -116,7 +117,7 @@ def test_intervals_of_disagreements_are_those_of_the_differences():
         one, other = shares(journeys, methods, 60, 3)
         rows = attrib.credit(journeys, methods[0], intervals=None).filter(kind="player")
         keys = rows.columns[: rows.columns.index("kind")]
-        low, high = (pl.Series(np.nanquantile(one - other, q, axis=0)) for q in (0.1, 0.9))
+        low, high = (pl.Series(side) for side in bounds(one - other, 0.8))
         wanted = rows.select(keys).with_columns(low=low, high=high)
         both = found.join(wanted, on=keys, how="left", nulls_equal=True)
         assert both["share_difference_low"].to_list() == pytest.approx(both["low"].to_list(), abs=1e-12)
@@ -128,8 +129,9 @@ def test_intervals_against_others_are_those_of_the_differences():
     one, other = many(seed=5), many(seed=6)
     found = attrib.compare(one, attrib.Linear(), against=other, intervals=0.8, replicates=60, seed=3).differences
     [here], [there] = (shares(side, [attrib.Linear()], 60, 3) for side in (one, other))
-    assert found["share_difference_low"].to_list() == pytest.approx(np.quantile(here - there, 0.1, axis=0))
-    assert found["share_difference_high"].to_list() == pytest.approx(np.quantile(here - there, 0.9, axis=0))
+    low, high = bounds(here - there, 0.8)
+    assert found["share_difference_low"].to_list() == pytest.approx(low)
+    assert found["share_difference_high"].to_list() == pytest.approx(high)
 
 
 @pytest.mark.parametrize("slow", [False, True])
@@ -453,5 +455,5 @@ def test_intervals_of_players_are_those_of_the_differences():
     names = attrib.credit(journeys, METHODS["linear"], intervals=None).filter(kind="player")["channel"].to_list()
     for row in found.to_dicts():
         difference = drawn[:, names.index(row["channel"])] - drawn[:, names.index(row["other_channel"])]
-        low, high = np.quantile(difference, [0.1, 0.9])
+        low, high = (side.item() for side in bounds(difference, 0.8))
         assert (row["share_difference_low"], row["share_difference_high"]) == pytest.approx((low, high))

@@ -10,7 +10,11 @@ import pytest
 
 import attrib
 from attrib.engines.base import BUCKETS, Units
-from attrib.intervals import Replicates, check_interval
+from attrib.intervals import Replicates, Resampling, check_interval, numbers_of
+from attrib.methods.base import cells_of, sums_for
+from attrib.quantiles import percentiles
+from attrib.testing import assert_credit_table
+from reference_intervals import bounds, quantile
 
 CUSTOMERS = Units("buckets", np.ones(BUCKETS, np.int64))
 
@@ -146,3 +150,99 @@ def test_intervals_of_the_known_chain_hold_its_numbers():
         for number in ("conversions", "share", "effect"):
             assert row[f"{number}_low"] <= row[number] + 1e-9
             assert row[number] - 1e-9 <= row[f"{number}_high"]
+
+
+def test_percentiles_are_those_of_the_definition():
+    random = np.random.default_rng(5)
+    drawn = random.normal(size=(37, 6))
+    drawn[random.random(drawn.shape) < 0.2] = np.nan
+    drawn[:, 4], drawn[1:, 5] = np.nan, np.nan
+    low, high = Resampling(level=0.9).percentiles(drawn)
+    np.testing.assert_allclose((low, high), bounds(drawn, 0.9))
+    np.testing.assert_allclose(percentiles(drawn, 0.001)[0][:4], np.nanmin(drawn[:, :4], axis=0))
+    np.testing.assert_allclose(percentiles(drawn, 0.2)[0], [quantile(column, 0.2) for column in drawn.T])
+
+
+def test_percentiles_leave_outside_what_they_should():
+    """The next draw falls below the p-quantile of R others with probability p, for any continuous distribution."""
+    drawn = np.random.default_rng(6).exponential(size=(40, 20_000))
+    low, high = percentiles(drawn[1:], 0.05)
+    assert (drawn[0] < low).mean() == pytest.approx(0.05, abs=0.005)
+    assert (drawn[0] > high).mean() == pytest.approx(0.05, abs=0.005)
+
+
+def grouped(customers, groups):
+    """Customers with one touch of ``ad``, a third of them of ``mail``, who buy; dealt to some clusters."""
+    ids = np.arange(customers)
+    touched = pl.DataFrame({"customer_id": ids, "channel": np.where(ids % 3 == 0, "mail", "ad")})
+    touched = touched.with_columns(timestamp=pl.datetime(2025, 1, 1), cluster=pl.Series(ids % groups))
+    reached = pl.DataFrame({"customer_id": ids})
+    reached = reached.with_columns(timestamp=pl.datetime(2025, 1, 2), outcome=pl.lit("purchase"))
+    return attrib.Journeys.from_events(touched, reached, target="purchase")
+
+
+@pytest.mark.parametrize(
+    ("customers", "groups", "wanted"),
+    [
+        (147, 1000, {"ad": False, "mail": True}),  # 98 and 49 conversions
+        (150, 1000, {"ad": False, "mail": False}),  # 100 and 50
+        (3000, 15, {"ad": True, "mail": True}),  # many, but no more buckets than clusters
+        (3000, 90, {"ad": False, "mail": True}),  # 60 clusters have ad, 30 mail
+    ],
+)
+def test_thin_rows_are_flagged(customers, groups, wanted):
+    journeys = grouped(customers, groups)
+    plain = attrib.credit(journeys, [attrib.LastTouch(), attrib.Markov()], replicates=20)
+    table = attrib.credit(journeys, [attrib.LastTouch(), attrib.Markov()], replicates=20, flag=True)
+    assert table.drop("thin").equals(plain)
+    assert table.columns[-1] == "thin"
+    last = table.filter(method="last_touch", kind="player")
+    assert dict(last.select("channel", "thin").iter_rows()) == wanted
+    assert table.filter(kind="unattributed")["thin"].all()  # none is less than 50
+    assert_credit_table(table, journeys)
+
+
+def test_rows_are_flagged_by_each_method_and_without_intervals():
+    rows = [("ad > mail", 60, 40), ("mail", 20, 20)]
+    paths = pl.DataFrame(rows, schema=["path", "total_conversions", "total_null"], orient="row")
+    journeys = attrib.Journeys.from_paths(paths)
+    table = attrib.credit(journeys, [attrib.FirstTouch(), attrib.LastTouch()], intervals=None, flag=True)
+    thin = table.filter(kind="player").select("method", "channel", "thin").rows()
+    assert thin == [
+        ("first_touch", "ad", False),
+        ("last_touch", "ad", True),
+        ("first_touch", "mail", True),
+        ("last_touch", "mail", False),
+    ]
+
+
+@pytest.mark.parametrize("slow", [attrib.AdditiveHazard(), attrib.BaggedLogistic(bags=5)], ids=str)
+def test_differences_of_a_method_that_reads_rows_come_from_the_jackknife(slow):
+    """Twenty times without a group, by hand from the same draws, as for its credit."""
+    touched, reached = events(3, customers=400)
+    touched = touched.with_columns(channel=pl.Series(np.where(np.arange(400) % 3 == 0, "mail", "ad")))
+    journeys = attrib.Journeys.from_events(touched, reached, target="purchase")
+    methods = [attrib.Linear(), slow]
+    found = attrib.compare(journeys, methods, players=True, seed=2)
+    credited = attrib.credit(journeys, methods, seed=2).filter(kind="player")
+    of_slow = credited.filter(method=slow.label).sort("channel")
+    drawn = left_out(journeys, methods, seed=2)
+    rows = found.disagreements.sort("channel")
+    linear = credited.filter(method="linear").sort("channel")
+    half = 2.0930240544 * np.sqrt(19 * (drawn[0] - drawn[1]).var(axis=0))
+    middle = (linear["share"] - of_slow["share"]).to_numpy()
+    np.testing.assert_allclose(rows["share_difference_low"], middle - half, atol=1e-9)
+    np.testing.assert_allclose(rows["share_difference_high"], middle + half, atol=1e-9)
+    np.testing.assert_allclose(
+        of_slow["share_low"], of_slow["share"].to_numpy() - 2.0930240544 * np.sqrt(19 * drawn[1].var(axis=0)), atol=1e-9
+    )
+    assert found.players.filter(method=slow.label)["share_difference_low"].is_not_null().all()
+
+
+def left_out(journeys, methods, seed):
+    """Shares of the players without each of the groups of buckets, [methods, 20, players]."""
+    tallies = sums_for(journeys, methods, units=True)
+    cells = cells_of(tallies)
+    draw = Replicates.leave_out(tallies.units, seed)
+    numbers = numbers_of(methods, tallies, cells, slice(0, tallies.n_games))(draw)
+    return [shares[:, : len(cells.game)] for shares in numbers[2::4]]

@@ -11,6 +11,7 @@ from attrib.errors import AttribWarning, ResourceError, SpecError
 from attrib.intervals import GROUPS
 from attrib.methods import shapley
 from attrib.testing import assert_credit_table
+from reference_intervals import bounds
 from stories import credited, tell
 from strategies import random_tables, to_frames
 
@@ -199,8 +200,9 @@ def test_intervals_of_small_games_are_those_of_the_bootstrap():
     table = table.filter(kind="player")
     draws = [np.random.Generator(np.random.Philox(key=[4, r])).poisson(COUNTS) / COUNTS for r in range(50)]
     credit = rates(np.stack(draws))
-    assert table["conversions_low"].to_list() == pytest.approx(np.quantile(credit, 0.1, axis=0))
-    assert table["conversions_high"].to_list() == pytest.approx(np.quantile(credit, 0.9, axis=0))
+    low, high = bounds(credit, 0.8)
+    assert table["conversions_low"].to_list() == pytest.approx(low)
+    assert table["conversions_high"].to_list() == pytest.approx(high)
 
 
 def test_intervals_of_large_games_are_those_of_the_jackknife(monkeypatch):

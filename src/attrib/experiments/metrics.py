@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from attrib.values import FEWEST_BUCKETS, FEWEST_CONVERSIONS
+
 Floats = npt.NDArray[np.float64]
 
 MOVED = 0.1  # of a budget: a small step, for which returns may be taken as constant
@@ -148,6 +150,17 @@ def covered(low: Floats, high: Floats, target: Floats, counted: npt.NDArray[np.b
     """
     known = counted & np.isfinite(low) & np.isfinite(high) & np.isfinite(target)
     return float(((low <= target) & (target <= high))[known].mean()) if known.any() else np.nan
+
+
+def fewest_buckets(fewest: float) -> float:
+    """Buckets of customers that the conversions of a player must come from to count, where ``fewest`` conversions do.
+
+    Examples
+    --------
+    >>> fewest_buckets(50.0), fewest_buckets(5.0), fewest_buckets(1000.0)
+    (40.0, 4.0, 40.0)
+    """
+    return min(FEWEST_BUCKETS, fewest * FEWEST_BUCKETS / FEWEST_CONVERSIONS)
 
 
 def width(low: Floats, high: Floats, counted: npt.NDArray[np.bool_]) -> float:

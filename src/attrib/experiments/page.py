@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from attrib.experiments.metrics import BETTER
+from attrib.experiments.metrics import BETTER, fewest_buckets
 from attrib.experiments.plan import PER_CHANNEL, RANDOM, Experiment
 from attrib.experiments.results import CELL, MODEL, Tables, cells_of, shown, within
 from attrib.io.text import clean
@@ -87,6 +87,9 @@ def _part(experiment: Experiment, tables: Tables, record: dict[str, Any], *, fig
         yield from _shares(experiment, tables.players, cells)
     for name in experiment.spec.tables:
         yield from _from_file(experiment.folder / name)
+    if tables.players is not None and "counted" in tables.players.columns:
+        yield from _coverage(experiment, tables.players)
+    yield from _times(experiment, record["seconds_each"])
     if tables.agreement is not None and tables.agreement.height:
         yield from _matrices(experiment, tables.agreement, cells.height)
     failed = tables.results.filter(pl.col("error").is_not_null())
@@ -214,6 +217,50 @@ def _from_file(file: Path) -> Iterator[str]:
     yield f"|{'---|' * found.width}"
     for row in found.rows():
         yield f"| {' | '.join(map(_cell, row))} |"
+
+
+def _coverage(experiment: Experiment, players: pl.DataFrame) -> Iterator[str]:
+    """How often intervals held the limit of each player: those that carry the question, and beside them the others."""
+    fewest = experiment.spec.intervals.fewest
+    buckets = fewest_buckets(fewest)
+    yield from ("", "### Coverage, player by player", "")
+    yield (
+        "Each player of each game is a cell: the share of the data sets whose interval held the limit. Cells with "
+        f"fewer than {fewest:g} expected conversions, or with conversions from fewer than {buckets:g} buckets of "
+        "customers, are too thin to count (°). `players.csv` has them all."
+    )
+    games = [name for name in CELL if players[name].n_unique() > 1]
+    yield from (
+        "",
+        f"| {' | '.join([*games, 'model', 'cells', 'lowest', 'mean', 'highest', '° cells', '° lowest', '° mean'])} |",
+    )
+    yield f"|{'---|' * (len(games) + 8)}"
+    known = players.filter(pl.col("coverage").is_not_null())
+    for key, part in known.partition_by([*games, MODEL], as_dict=True, maintain_order=True).items():
+        names = [_cell("" if x is None else f"{x:,}" if isinstance(x, int) else x) for x in key]
+        yield f"| {' | '.join([*names, *_spread(part)])} |"
+    yield f"| {'**all** | ' + '| ' * len(games)}{' | '.join(_spread(known))} |"
+
+
+def _spread(cells: pl.DataFrame) -> list[str]:
+    """Number, lowest, mean and highest coverage of the cells that count; the same but for the highest of the others."""
+    out = []
+    for counted, taken in ((True, ("min", "mean", "max")), (False, ("min", "mean"))):
+        part = cells.filter(pl.col("counted") == counted)["coverage"]
+        out += [str(len(part)), *(f"{100 * getattr(part, name)():.1f} %" if len(part) else "–" for name in taken)]
+    return out
+
+
+def _times(experiment: Experiment, seconds: dict[str, float]) -> Iterator[str]:
+    """What an answer costs, with its intervals if a metric asks for them."""
+    known = [model for model in experiment.models if model in seconds]
+    if not known:
+        return
+    yield from ("", "### Seconds", "")
+    yield (
+        f"Mean seconds of a run on one core, beside {seconds.get('journeys', 0.0):.2g} to form the journeys: "
+        f"{', '.join(f'{_cell(model)} {seconds[model]:.2g}' for model in known)}."
+    )
 
 
 def _matrices(experiment: Experiment, agreement: pl.DataFrame, cells: int) -> Iterator[str]:

@@ -19,7 +19,7 @@ from attrib.loading import method_of
 from attrib.methods import METHODS, LastTouch
 from attrib.methods.base import Method
 from attrib.spec import JourneysSpec, parse
-from attrib.spec_experiment import OF_INTERVALS, OF_TRUTH, ExperimentSpec, FilesSpec, read_experiment
+from attrib.spec_experiment import OF_INTERVALS, OF_METHODS, OF_TRUTH, ExperimentSpec, FilesSpec, read_experiment
 
 FILE = "experiment.toml"
 RANDOM, LAST = "random", "last_touch"
@@ -111,7 +111,7 @@ class Experiment:
     def full_spec(self) -> dict[str, Any]:
         """Spell out what the results depend on: the file with its defaults and the model files it names."""
         kinds = {kind: name for name, kind in METHODS.items()}
-        spec = self.spec.model_dump(exclude={"question", "figure", "models", "shares", "tables"})
+        spec = self.spec.model_dump(exclude={"question", "figure", "models", "results", "shares", "tables"})
         if self.spec.worlds is not None and self.spec.worlds.seen == (worlds.LOG,):
             del spec["worlds"]["seen"]  # a key that is younger than the first results, which stay valid
         if own := {Path(one).name: _content(one) for one in self.scenarios if one.endswith(".toml")}:
@@ -133,11 +133,12 @@ class Experiment:
         ask = self.spec.worlds
         if ask is None:
             return
-        if set(self.spec.metrics) & set(OF_TRUTH) or self.spec.players:
+        asked = set(self.spec.metrics)
+        if asked & set(OF_TRUTH) or (self.spec.players and not asked <= set(OF_METHODS)):
             for scenario in self.scenarios:
                 for setting in self.settings:
                     yield Unit("truth", scenario, None, ask.truth_customers, ask.truth_seed, setting)
-        if "coverage" in self.spec.metrics:
+        if "coverage" in asked:
             for scenario, seen in itertools.product(self.scenarios, ask.seen):
                 for setting in self.settings:
                     yield Unit("limit", scenario, None, ask.limit_customers, ask.truth_seed, setting, seen=seen)

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from attrib.experiments.metrics import fewest_buckets
 from attrib.experiments.plan import PER_CHANNEL, Experiment, Unit
 from attrib.experiments.running import failures_of
 from attrib.schemas import CHANNEL, CONVERSIONS, SHARE, STAGE
@@ -32,7 +33,7 @@ class Tables:
         Per cell, model and metric: ``n`` seeds, ``mean``, ``se``, and ``difference`` to the model that ``against``
         names, paired by seed, with ``difference_se``.
     players : polars.DataFrame or None
-        Means over the seeds for each player.
+        Means over the seeds for each player; with intervals how many of them held the limit.
     agreement : polars.DataFrame or None
         Mean distance between the shares of two models.
     """
@@ -66,7 +67,7 @@ def gather(experiment: Experiment, found: Iterable[tuple[Unit, Mapping[str, Any]
     return Tables(
         results,
         summarise(results, metrics, experiment.spec.against),
-        _players(players) if experiment.spec.players else None,
+        _players(players, experiment.spec.intervals.fewest) if experiment.spec.players else None,
         _agreement(agreement) if experiment.spec.agreement else None,
     )
 
@@ -134,12 +135,16 @@ def within(table: pl.DataFrame, cell: Mapping[str, Any]) -> pl.DataFrame:
     return table.filter(pl.all_horizontal(pl.col(k).eq_missing(pl.lit(cell[k])) for k in CELL if k in table.columns))
 
 
-def _players(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Means over the seeds; ``coverage`` is the share of data sets whose interval held the limit."""
+def _players(rows: list[dict[str, Any]], fewest: float) -> pl.DataFrame:
+    """Means over the seeds; ``coverage`` is the share of data sets whose interval held the limit.
+
+    ``buckets``: how many the conversions come from; ``counted``: whether they and the limit suffice for coverage.
+    """
     if not rows:
         return pl.DataFrame()
     numbers = (
-        CONVERSIONS, SHARE, "true_share", "increment", "limit", "share_low", "share_high", "low", "high", "covered"
+        CONVERSIONS, SHARE, "true_share", "increment", "limit", "share_low", "share_high", "low", "high", "covered",
+        "buckets",
     )  # fmt: skip
     kinds = dict.fromkeys(numbers, pl.Float64) | {"customers": pl.Int64, STAGE: pl.String, "model": pl.String}
     table = pl.DataFrame(rows, schema_overrides=kinds, infer_schema_length=None)
@@ -151,9 +156,13 @@ def _players(rows: list[dict[str, Any]]) -> pl.DataFrame:
         *means,
         _se(SHARE).alias("share_se"),
         (pl.col("high") - pl.col("low")).mean().alias("width"),
+        pl.col("buckets").mean(),
         inside.mean().alias("coverage"),
         (inside.mean() * (1 - inside.mean()) / inside.count()).sqrt().alias("coverage_se"),
     )
+    if out["coverage"].null_count() < out.height:
+        spread = pl.col("buckets") >= fewest_buckets(fewest)
+        out = out.with_columns(counted=(pl.col("limit") >= fewest) & spread)
     out = out.select(c for c in out.columns if c in keys or out[c].null_count() < out.height)
     return out.with_columns(_rounded(pl.col(pl.Float64)))
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.crediting import credit
+from attrib.crediting import credit, filled_buckets
 from attrib.engines.local import LocalEngine
 from attrib.errors import AttribError
 from attrib.experiments import metrics, worlds
@@ -21,7 +21,8 @@ from attrib.experiments.holdout import Half, foretell
 from attrib.experiments.plan import PER_CHANNEL, RANDOM, Experiment, Unit, inline
 from attrib.experiments.resamples import halves, halves_of_paths
 from attrib.journeys import Journeys
-from attrib.methods.base import Method
+from attrib.methods.base import Method, cells_of, sums_for
+from attrib.methods.rules import Linear
 from attrib.schemas import CHANNEL, CONVERSIONS, COST, KIND, SHARE, STAGE
 from attrib.spec import JourneysSpec, StageColumnSpec
 from attrib.stages import StageColumn
@@ -99,11 +100,12 @@ def _run(
         limit = {(r["model"], r[STAGE], r[CHANNEL]): r for r in needed["limit"]["credit"] if r[KIND] == "player"}
     costs = _costs(data) if "budget_regret" in asked else {}
     sizes = {stage: size for table in found.values() for stage, size in _sizes(table)}
+    filled = _filled(data) if level is not None else {}
     rows: list[dict[str, Any]] = []
     players: list[dict[str, Any]] = []
     for model, table in found.items():
         for stage, part in _games(table):
-            game = Game.of(part, stage, model, truth, limit, unit, experiment, costs)
+            game = Game.of(part, stage, model, truth, limit, unit, experiment, costs, filled)
             scores = game.scores(asked)
             if half is not None:
                 scores["stability"] = 1 - _between(half[0].get(model), half[1].get(model), stage)
@@ -167,6 +169,18 @@ def _credits(
     return found, failures, seconds
 
 
+def _filled(data: Data) -> dict[Player, float]:
+    """Buckets that the conversions of each player come from."""
+    tallies = sums_for(data.journeys(), [Linear()], units=True)
+    cells = cells_of(tallies)
+    stages: list[str | None] = [None] * len(cells.game)
+    for names, at in ((tallies.games, cells.game), (tallies.players, cells.player)):
+        if STAGE in names.columns:
+            stages = names[STAGE].cast(pl.String)[at].to_list()
+    channels = tallies.players[CHANNEL][cells.player].to_list()
+    return dict(zip(zip(stages, channels, strict=True), filled_buckets(tallies, cells).tolist(), strict=True))
+
+
 def random_credit(table: pl.DataFrame, seed: int) -> pl.DataFrame:
     """Deal the credited conversions of each game to its players by a draw that favours none.
 
@@ -225,6 +239,7 @@ class Game:
     baseline: float
     limit: Floats | None
     cost: Floats
+    buckets: Floats
     fewest: float
 
     @staticmethod
@@ -237,6 +252,7 @@ class Game:
         unit: Unit,
         experiment: Experiment,
         costs: Mapping[str, float],
+        filled: Mapping[Player, float],
     ) -> Game:
         """Align credit, truth and limit; a player whom one side does not know has 0 there."""
         rows = {(r[STAGE], r[CHANNEL]): r for r in part.filter(kind="player").iter_rows(named=True)}
@@ -272,6 +288,7 @@ class Game:
             baseline=float(sum(base)) * customers,
             limit=expected,
             cost=np.array([costs.get(w[1] or "", 0.0) if stage is None and w[0] is None else 0.0 for w in who]),
+            buckets=np.array([filled.get(w, 0.0) for w in who]),
             fewest=experiment.spec.intervals.fewest,
         )
 
@@ -300,7 +317,7 @@ class Game:
                     self.share_low / given, self.share_high / given, true, everybody
                 )
         expected = self.credit if self.limit is None else self.limit
-        counted = expected >= self.fewest
+        counted = (expected >= self.fewest) & (self.buckets >= metrics.fewest_buckets(self.fewest))
         scores["width"] = metrics.width(self.share_low, self.share_high, counted)
         if self.limit is not None:
             scores["coverage"] = metrics.covered(self.low, self.high, self.limit, counted)
@@ -320,7 +337,7 @@ class Game:
                 "true_share": None if true is None else _finite(true[at]),
                 "increment": None if self.increments is None else _finite(self.increments[at]),
                 "limit": None if self.limit is None else _finite(self.limit[at]),
-                "covered": inside,
+                "covered": inside, "buckets": _finite(self.buckets[at]),
                 "low": _finite(self.low[at]), "high": _finite(self.high[at]),
                 "share_low": _finite(self.share_low[at] / given), "share_high": _finite(self.share_high[at] / given),
             }  # fmt: skip

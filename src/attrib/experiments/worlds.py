@@ -11,7 +11,7 @@ import polars as pl
 from attrib import synth
 from attrib.errors import SpecError
 from attrib.faults import nearest
-from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, ERROR, KIND, STAGE
+from attrib.schemas import CHANNEL, CLUSTER, CONVERSIONS, CUSTOMER, ERROR, KIND, REFERRER, STAGE
 from attrib.spec import JourneysSpec
 
 DEFAULT = "default"  # the generator as it is, without a scenario
@@ -65,7 +65,28 @@ def events(scenario: str, customers: int, seed: int, days: int | None = None, se
     if seen == PERSONS and data.identities is not None:
         person = dict(data.identities.select(CUSTOMER, "person_id").iter_rows())
         tables = tuple(t.with_columns(pl.col(CUSTOMER).replace_strict(person)) for t in tables)  # type: ignore[assignment]
-    return Events(*tables)
+    touchpoints, outcomes = tables
+    if outcomes[REFERRER].null_count() < outcomes.height:
+        touchpoints, outcomes = _clustered(touchpoints, outcomes)
+    return Events(touchpoints, outcomes)
+
+
+def _clustered(touchpoints: pl.DataFrame, outcomes: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Put whom one customer brought, and whom these brought, into one ``cluster``.
+
+    What they do depends on each other: intervals that draw them one by one are too narrow.
+    """
+    brought = outcomes.filter(pl.col(REFERRER).is_not_null()).unique(CUSTOMER, keep="first", maintain_order=True)
+    root = brought.select(CUSTOMER, pl.col(REFERRER).alias(CLUSTER))
+    while True:
+        above = root.select(pl.col(CUSTOMER).alias(CLUSTER), pl.col(CLUSTER).alias("__above"))
+        further = root.join(above, on=CLUSTER, how="left", maintain_order="left")
+        if further["__above"].null_count() == further.height:
+            break
+        root = further.select(CUSTOMER, pl.coalesce("__above", CLUSTER).alias(CLUSTER))
+    tables = (table.join(root, on=CUSTOMER, how="left", maintain_order="left") for table in (touchpoints, outcomes))
+    touchpoints, outcomes = (table.with_columns(pl.coalesce(CLUSTER, CUSTOMER).alias(CLUSTER)) for table in tables)
+    return touchpoints, outcomes
 
 
 def truth(scenario: str, customers: int, seed: int, journeys: JourneysSpec, days: int | None = None) -> pl.DataFrame:

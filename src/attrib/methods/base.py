@@ -14,8 +14,9 @@ import polars as pl
 from attrib.errors import SpecError, warn
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.needs import Need, RuleSums, Totals, Touches
-from attrib.schemas import CONVERSIONS, EFFECT, ERROR, KIND, KINDS, METHOD, SHARE, STAGE, VALUE
+from attrib.schemas import CONVERSIONS, EFFECT, ERROR, KIND, KINDS, METHOD, SHARE, STAGE, THIN, VALUE
 from attrib.tally import Tally
+from attrib.values import FEWEST_BUCKETS, FEWEST_CONVERSIONS
 
 if TYPE_CHECKING:
     from attrib.engines.base import Progress, Tallies
@@ -346,6 +347,7 @@ def credit_frame(
     tallies: Tallies,
     cells: Cells,
     bounds: list[dict[str, tuple[Floats, Floats]]] | None = None,
+    filled: Floats | None = None,
 ) -> pl.DataFrame:
     """Assemble the credit table (semantics §10).
 
@@ -358,6 +360,8 @@ def credit_frame(
     bounds : list of dict, optional
         Per answer and number: low and high for the cells, followed by those of each game's unattributed row, and of
         each game's baseline where the method has one.
+    filled : ndarray, shape (cells,), optional
+        Buckets in which each player is on a journey that converts: the table says which rows are too thin.
 
     Returns
     -------
@@ -406,6 +410,11 @@ def credit_frame(
         *(players[column][table["__cell"]].alias(column) for column in tallies.players.columns),
     )
     shown = [c for c in table.columns if c not in ("__game", "__cell", "__order", KIND, METHOD)]
+    flags = []
+    if filled is not None:
+        buckets = pl.Series(np.append(filled, np.inf))[table["__cell"]]  # what is no player has conversions alone
+        thin = (pl.col(CONVERSIONS).fill_nan(None) < FEWEST_CONVERSIONS) | (buckets < FEWEST_BUCKETS)
+        named, flags = named.with_columns(thin.alias(THIN)), [THIN]
     by = [c for c in tallies.games.columns if c != STAGE]
     stage = [STAGE] if STAGE in named.columns else []
     player = [c for c in tallies.players.columns if c != STAGE]
@@ -414,5 +423,5 @@ def credit_frame(
     return (
         named.sort([*keys, KIND, "__order"], nulls_last=False, maintain_order=True)
         .with_columns(pl.col(shown).fill_nan(None))
-        .select([*keys, KIND, METHOD, *shown])
+        .select([*keys, KIND, METHOD, *shown, *flags])
     )

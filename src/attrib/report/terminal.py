@@ -24,6 +24,8 @@ from rich.text import Text
 
 from attrib.io.manifest import Manifest
 from attrib.io.text import clean
+from attrib.schemas import THIN
+from attrib.values import FEWEST_BUCKETS, FEWEST_CONVERSIONS
 
 MAX_WIDTH = 100
 TOP = 15
@@ -123,10 +125,11 @@ def credit_tables(credit: pl.DataFrame, manifest: Manifest, width: int = MAX_WID
         yield Text(f"… and {len(games) - MAX_GAMES:,} more tables in credit.parquet")
     kinds = credit["kind"].unique().to_list()
     several = credit["method"].n_unique() > 1
-    yield Text(caption(manifest, several=several, baseline="baseline" in kinds), style="dim")
+    flagged = THIN in credit.columns and bool(credit[THIN].any())
+    yield Text(caption(manifest, several=several, baseline="baseline" in kinds, flagged=flagged), style="dim")
 
 
-def caption(manifest: Manifest, *, several: bool = False, baseline: bool = False) -> str:
+def caption(manifest: Manifest, *, several: bool = False, baseline: bool = False, flagged: bool = False) -> str:
     """Say in words what the numbers of a run estimate, and what the brackets hold.
 
     Returns
@@ -152,6 +155,11 @@ def caption(manifest: Manifest, *, several: bool = False, baseline: bool = False
         lines = f"{lines} Baseline: what a model leaves to no channel."
     if several:
         lines = f"{lines} Cells: share of the conversions in %, as each method credits it."
+    if flagged:
+        lines = (
+            f"{lines} °: fewer than {FEWEST_CONVERSIONS:g} conversions, or from fewer than {FEWEST_BUCKETS} buckets of "
+            "customers: too little to carry the question."
+        )
     if manifest.intervals is None:
         return lines
     settings = manifest.intervals
@@ -237,6 +245,7 @@ def cell(row: Row | None, measure: str) -> str:
         spelled = ["–" if part is None else f"{part:.3f}" for part in (value, low, high)]
     else:
         spelled = [number(part, value) for part in (value, low, high)]
+    spelled[0] += _mark(row)
     return spelled[0] if low is None or high is None else f"{spelled[0]} [{spelled[1]}, {spelled[2]}]"
 
 
@@ -253,10 +262,14 @@ def share_cell(row: Row | None) -> str:
     if row is None:
         return ""
     share, low, high = row["share"], row.get("share_low"), row.get("share_high")
-    text = "–" if share is None else f"{100 * share:.1f}"
+    text = ("–" if share is None else f"{100 * share:.1f}") + _mark(row)
     if low is None or high is None:
         return text
     return f"{text} {100 * low:.1f}{'…' if low < 0 else '–'}{100 * high:.1f}"
+
+
+def _mark(row: Row) -> str:
+    return "°" if row.get(THIN) else ""
 
 
 def _game(title: str, game: pl.DataFrame, players: list[str], width: int) -> Iterator[RenderableType]:

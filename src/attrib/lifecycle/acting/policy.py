@@ -12,11 +12,11 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
 from attrib.extras import needs
-from attrib.intervals import percentiles
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import Bools, check_same_rows, read_customers, read_numbers
 from attrib.lifecycle.base.calibrated import one_thread
 from attrib.lifecycle.base.design import DesignMatrix, collected
+from attrib.quantiles import percentiles
 from attrib.values import FOLDS, REPLICATES, check_seed, check_share, generator, whole_number
 
 Floats = npt.NDArray[np.float64]

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError
-from attrib.intervals import percentiles
 from attrib.io.sources import open_table
 from attrib.lifecycle.base.beside import (
     Bools,
@@ -33,6 +32,7 @@ from attrib.lifecycle.judging.metrics import (
     gaps,
 )
 from attrib.lifecycle.judging.survival_metrics import SurvivalScores
+from attrib.quantiles import percentiles
 from attrib.values import REPLICATES, check_seed, check_share, generator, whole_number
 
 Ints = npt.NDArray[np.int64]
