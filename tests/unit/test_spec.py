@@ -326,7 +326,7 @@ def test_everything_but_input_and_models_has_a_default(tmp_path):
         "max_players": 10_000,
         "max_rejects": 0.05,
     }
-    assert spec.intervals.model_dump() == {"level": 0.95, "replicates": 1000, "seed": 0}
+    assert spec.intervals.model_dump() == {"level": 0.95, "replicates": 1000, "seed": 0, "flag": False}
     assert spec.output.folder == "out"
 
 
