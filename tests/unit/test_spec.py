@@ -269,7 +269,7 @@ def test_several_slips_are_listed_together(tmp_path):
         "  - [intervals] level must be less than 1, not 2\n"
         "  - [intervals] replicats is not known; did you mean replicates?\n"
         "  - [output] folder must be text in quotes, not 1\n"
-        "allowed here: level, replicates, seed"
+        "allowed here: level, replicates, seed, flag"
     )
 
 
