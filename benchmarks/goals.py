@@ -18,6 +18,7 @@ SAME = 1.1  # "the same memory", for no two runs have it to the byte
 WITH_INTERVALS = 1.3
 SOLVING = {  # case → wall seconds
     "markov(order=1), 12 players": 0.0002,
+    "markov(order=1), 12 players, customers, 1,000 replicates": 1.0,
     "markov(order=1), 1,000 players": 0.15,
     "markov(order=1), 5,000 players": 6.0,
     "markov(order=2), 100 players": 0.5,

@@ -36,13 +36,17 @@ SHORT, LONG = 0.05, 5.0  # seconds: shorter calls are repeated within a measurem
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """``paths`` distinct paths over ``players`` channels (or in all of some games), and what is asked of them."""
+    """``paths`` distinct paths over ``players`` channels (or in all of some games), and what is asked of them.
+
+    ``events``: each path is a customer, as it is where there are several games; else it is a row of a path table.
+    """
 
     players: int
     paths: int
     ask: Method | Callable[[attrib.Journeys], pl.DataFrame]
     games: int = 1
     full: bool = False
+    events: bool = False
 
 
 CASES = {
@@ -55,6 +59,9 @@ CASES = {
     "markov(order=5), 30 players": Case(30, 200_000, attrib.Markov(order=5), full=True),
     "markov(order=1, renormalise), 100 players": Case(100, 100_000, attrib.Markov(removal="renormalise")),
     "markov(order=1), 12 players, 1,000 replicates": Case(12, 20_000, partial(attrib.credit, methods=attrib.Markov())),
+    "markov(order=1), 12 players, customers, 1,000 replicates": Case(
+        12, 100_000, partial(attrib.credit, methods=attrib.Markov()), events=True
+    ),
     "markov(order=1), 12 players, 1,000,000 rows": Case(12, 1_000_000, attrib.Markov(order=1)),
     "markov(order=1), 10,000 games of 12 players": Case(12, 200_000, attrib.Markov(order=1), games=10_000),
     "shapley(rate), 10,000 games of 12 players": Case(12, 200_000, attrib.Shapley("rate"), games=10_000),
@@ -69,7 +76,8 @@ CASES = {
 
 def data(case: Case) -> Path:
     """Folder of the case's table, made once: about five touches a journey, the earlier channels more frequent."""
-    folder = DATA / f"paths-{case.players}-{case.paths}-{case.games}-seed-{SEED}"
+    kind = "customers" if case.events else "paths"
+    folder = DATA / f"{kind}-{case.players}-{case.paths}-{case.games}-seed-{SEED}"
     if (folder / "done").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +86,7 @@ def data(case: Case) -> Path:
     codes = (case.players * random.random(lengths.sum()) ** 2).astype(np.int64)
     names = pl.Series([f"channel {player}" for player in range(case.players)])
     touches = pl.DataFrame({"row": np.repeat(np.arange(case.paths), lengths), "channel": names[codes]})
-    if case.games > 1:
+    if case.events or case.games > 1:
         _write_events(folder, touches, random.integers(0, case.games, case.paths), random.random(case.paths) < 0.5)
     else:
         paths = touches.group_by("row", maintain_order=True).agg(path=pl.col("channel").str.join(" > "))

@@ -128,6 +128,15 @@ def test_the_manifest_tells_what_was_done(folder):
     assert set(record["timings"]) == {"journeys", "credit", "ledger", "funnel"}
 
 
+def test_a_job_that_asks_for_flags_has_them(folder):
+    change(folder, "replicates = 50", "replicates = 50\nflag = true")
+    done = attrib("run", folder / "job.toml")
+    assert done.returncode == 0, done.stderr
+    table = pl.read_parquet(folder / "out" / "credit.parquet")
+    assert table["thin"].all()  # of three conversions
+    assert "°: fewer than 50 conversions" in " ".join(done.stdout.split())
+
+
 def test_two_runs_give_the_same_hash(folder):
     first = json.loads(attrib("run", folder / "job.toml", "--json", "--threads", 1).stdout)
     second = json.loads(attrib("run", folder / "job.toml", "--json", "--threads", 2).stdout)

@@ -20,7 +20,7 @@ def credit(size, kind="ordered", task="credit", cpu="1.0", peak="0.5", ratio="2.
 def test_without_results_nothing_counts_as_measured():
     assert {goal.judgement for goal in goals({})} == {"–"}
     assert {goal.found.split(" (")[0] for goal in goals({})} == {"not measured"}
-    assert "Of 39 goals 0 are reached, 0 are not, 39 were not measured." in pages.reached({})
+    assert "Of 40 goals 0 are reached, 0 are not, 40 were not measured." in pages.reached({})
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,13 @@ def test_solving(here, monkeypatch, name):
     assert (row["states"] == "") == name.startswith("interactions")
 
 
+def test_solving_of_customers(here, monkeypatch):
+    name = "markov(order=1), 12 players, customers, 1,000 replicates"
+    monkeypatch.setitem(solve.CASES, name, solve.Case(4, 300, solve.CASES[name].ask, events=True))
+    (row,) = solve.rows_of([name], 1)
+    assert row["wall_s"] > 0
+
+
 def test_solving_many_games(here, monkeypatch):
     name = "markov(order=1), 10,000 games of 12 players"
     monkeypatch.setitem(solve.CASES, name, solve.Case(4, 300, solve.CASES[name].ask, games=20))

@@ -269,7 +269,7 @@ def test_several_slips_are_listed_together(tmp_path):
         "  - [intervals] level must be less than 1, not 2\n"
         "  - [intervals] replicats is not known; did you mean replicates?\n"
         "  - [output] folder must be text in quotes, not 1\n"
-        "allowed here: level, replicates, seed"
+        "allowed here: level, replicates, seed, flag"
     )
 
 
@@ -326,7 +326,7 @@ def test_everything_but_input_and_models_has_a_default(tmp_path):
         "max_players": 10_000,
         "max_rejects": 0.05,
     }
-    assert spec.intervals.model_dump() == {"level": 0.95, "replicates": 1000, "seed": 0}
+    assert spec.intervals.model_dump() == {"level": 0.95, "replicates": 1000, "seed": 0, "flag": False}
     assert spec.output.folder == "out"
 
 

@@ -90,6 +90,18 @@ def test_one_method_shows_its_measures():
     assert "0.250 [0.225, 0.275]" in text
 
 
+def test_thin_rows_are_marked_and_the_mark_explained():
+    credit = table(["seo", "mail"]).with_columns(thin=pl.col("channel") == "mail")
+    lines = drawn(credit).splitlines()
+    assert "50.0 45.0–55.0" in next(line for line in lines if line.startswith("mail")).replace("°", "")
+    assert all(("°" in line) == line.startswith("mail") for line in lines if line.startswith(("seo", "mail", "(un")))
+    assert "°: fewer than 50 conversions, or from fewer than 40 buckets of customers" in " ".join(drawn(credit).split())
+    alone = drawn(credit.filter(method=METHODS[0]), intervals=False)
+    assert next(line for line in alone.splitlines() if line.startswith("mail")).count("°") == 1
+    none = credit.with_columns(thin=pl.lit(value=False))
+    assert "°" not in drawn(none)
+
+
 def test_the_conversions_of_a_game_are_those_of_a_method_that_credits_them():
     null = {name: pl.when(pl.col("method") != "markov(order=1)").then(name) for name in ("conversions", "share")}
     credit = table(["seo", "mail"], ["markov(order=1)", "linear"]).with_columns(**null)

@@ -160,7 +160,7 @@ def fewest_buckets(fewest: float) -> float:
     >>> fewest_buckets(50.0), fewest_buckets(5.0), fewest_buckets(1000.0)
     (40.0, 4.0, 40.0)
     """
-    return min(FEWEST_BUCKETS, fewest * FEWEST_BUCKETS / FEWEST_CONVERSIONS)
+    return min(float(FEWEST_BUCKETS), fewest * FEWEST_BUCKETS / FEWEST_CONVERSIONS)
 
 
 def width(low: Floats, high: Floats, counted: npt.NDArray[np.bool_]) -> float:

@@ -24,7 +24,7 @@ from rich.text import Text
 
 from attrib.io.manifest import Manifest
 from attrib.io.text import clean
-from attrib.schemas import THIN
+from attrib.schemas import CONVERSIONS, THIN
 from attrib.values import FEWEST_BUCKETS, FEWEST_CONVERSIONS
 
 MAX_WIDTH = 100
@@ -245,7 +245,8 @@ def cell(row: Row | None, measure: str) -> str:
         spelled = ["–" if part is None else f"{part:.3f}" for part in (value, low, high)]
     else:
         spelled = [number(part, value) for part in (value, low, high)]
-    spelled[0] += _mark(row)
+    if measure == CONVERSIONS:
+        spelled[0] += _mark(row)
     return spelled[0] if low is None or high is None else f"{spelled[0]} [{spelled[1]}, {spelled[2]}]"
 
 
