@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ import polars as pl
 
 from attrib.durations import parse_duration
 from attrib.errors import SpecError, warn
-from attrib.hazards.latent import Fitted, Priors, Problem, fit, problem_of, search
 from attrib.methods.base import (
     Cells,
     Credits,
@@ -25,7 +24,10 @@ from attrib.methods.base import (
     sums_for,
     totals_by_game,
 )
+from attrib.methods.covariates import Covariates
+from attrib.methods.discrete import Discrete
 from attrib.methods.histories import SECONDS_A_DAY, Histories, Setting, setting_of
+from attrib.methods.latent import Latent
 from attrib.values import check_seed, whole_number
 
 if TYPE_CHECKING:
@@ -35,8 +37,27 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 CREDITED = ("shapley", "removal")
+HAZARDS = ("latent", "glm", "boosting")
 LITTLE = 1e-9
-GRID = (7.0, 7.0, 14.0, 28.0)  # days: the latent state may change at each event and so long after it
+
+
+class Engine(Protocol):
+    """A model of when events come, and replays in it. Weights are by bucket."""
+
+    def find(
+        self, setting: Setting, weight: Floats, before: Any, pool: Executor | None,
+        tell: Callable[[float], None] | None,
+    ) -> list[Any]:  # fmt: skip
+        """Models, one for each fold; those from ``before`` are where a search may begin."""
+        ...
+
+    def replayed(self, setting: Setting, models: Any, weight: Floats, pool: Executor | None) -> tuple[Floats, Floats]:
+        """What players add, and its sampling variance: [players, games, conversions and value]."""
+        ...
+
+    def effects(self, setting: Setting, models: Any, channel: list[str]) -> pl.DataFrame:
+        """What was found, one row each."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -122,9 +143,13 @@ class Incremental(Method):
     """
 
     credited: str = "shapley"
+    hazards: str = "latent"
     types: int = 4
     moods: int = 4
     decays: str | tuple[str, ...] = ("3d", "7d", "14d")
+    period: str = "1d"
+    covariates: Any = None
+    sample: int | None = None
     penalty: float = 2.0
     folds: int = 1
     permutations: int = 4
@@ -136,6 +161,12 @@ class Incremental(Method):
         if self.credited not in CREDITED:
             raise SpecError(
                 "bad_parameter", f"credited = {self.credited!r} is neither of {', '.join(CREDITED)}", hint="the default"
+            )
+        if self.hazards not in HAZARDS:
+            raise SpecError(
+                "bad_parameter",
+                f"hazards = {self.hazards!r} is none of {', '.join(HAZARDS)}",
+                hint="the default: latent",
             )
         if isinstance(self.decays, list):
             object.__setattr__(self, "decays", tuple(self.decays))
@@ -152,6 +183,28 @@ class Incremental(Method):
         if self.permutations % 2:
             raise SpecError("bad_parameter", f"permutations = {self.permutations} is odd", hint="each has its reverse")
         object.__setattr__(self, "seed", check_seed(self.seed))
+        period = parse_duration(self.period, "period")
+        if period is None or period.total_seconds() <= 0:
+            raise SpecError("bad_parameter", f"period = {self.period!r} is not a time above 0", hint='e.g. "1d"')
+        if self.sample is not None:
+            object.__setattr__(self, "sample", whole_number("sample", self.sample, 1))
+        if self.covariates is not None:
+            object.__setattr__(self, "covariates", Covariates.of(self.covariates))
+        if self.hazards == "latent":
+            self._of_periods_only()
+
+    def _of_periods_only(self) -> None:
+        """Check that nothing is asked of the latent model that it does not do."""
+        if self.covariates is not None:
+            raise SpecError(
+                "covariates_latent", "the model of latent intent has no covariates", hint='use hazards="glm"'
+            )
+        if self.sample is not None:
+            raise SpecError(
+                "sample_latent",
+                "the model of latent intent looks at all customers",
+                hint='leave sample out, or use hazards="glm"',
+            )
 
     def _days(self) -> Floats:
         """Times of fading, in days."""
@@ -178,13 +231,14 @@ class Incremental(Method):
         shape = (len(weights), len(cells.game))
         conversions, value = np.zeros(shape), np.zeros(shape)
         error, value_error = np.zeros(shape), np.zeros(shape)
+        engine = self._engine()
         with _threads(tallies.workers) as pool:
-            setting, models = self._models(rows, tallies, pool)
+            setting, models = self._models(engine, rows, tallies, pool)
             for r, weight in enumerate(weights):
                 some = models
                 if not draw.exact and not (weight == 1.0).all():
-                    some = [self._again(one, setting, weight, fold, pool) for fold, one in enumerate(models)]
-                added, noise = self._replayed(setting, some, weight, pool)
+                    some = engine.find(setting, weight, models, pool, None)
+                added, noise = engine.replayed(setting, some, weight, pool)
                 found = added[cells.player, cells.game], np.sqrt(noise[cells.player, cells.game])
                 conversions[r], value[r] = found[0].T
                 error[r], value_error[r] = found[1].T
@@ -201,75 +255,42 @@ class Incremental(Method):
             )
         return Credits(conversions, value, None, error, value_error, left, left_value)
 
-    def _models(self, rows: Rows, tallies: Tallies, pool: Executor | None) -> tuple[Setting, list[_Model]]:
+    def _engine(self) -> Engine:
+        """The engine of these hazards."""
+        common = {
+            "decays": self._days(), "penalty": self.penalty, "folds": self.folds, "permutations": self.permutations,
+            "removal": self.credited == "removal", "seed": self.seed,
+        }  # fmt: skip
+        if self.hazards == "latent":
+            return Latent(
+                types=self.types,
+                moods=self.moods,
+                tolerance=self.tolerance,
+                steps=self.steps,
+                label=self.label,
+                **common,
+            )
+        period = parse_duration(self.period, "period")
+        assert period is not None, "checked before"
+        return Discrete(
+            hazards=self.hazards, period=period.total_seconds() / SECONDS_A_DAY, covariates=self.covariates,
+            sample=self.sample, **common,
+        )  # fmt: skip
+
+    def _models(self, engine: Engine, rows: Rows, tallies: Tallies, pool: Executor | None) -> tuple[Setting, list[Any]]:
         """Histories, and a model for each fold; both are remembered."""
         if "setting" not in rows.memo:
             rows.memo["setting"] = setting_of(rows, tallies, self._reads()[0].method)
         setting: Setting = rows.memo["setting"]
         key = (self, "models")
         if key not in rows.memo:
-            rows.memo[key] = [
-                self._search(setting, np.ones(len(rows.units)), fold, tallies, pool) for fold in range(self.folds)
-            ]
+
+            def tell(share: float) -> None:
+                if tallies.progress is not None:
+                    tallies.progress(f"fitting {self.label}", share, 1.0)
+
+            rows.memo[key] = engine.find(setting, np.ones(len(rows.units)), None, pool, tell)
         return setting, rows.memo[key]
-
-    def _others(self, setting: Setting, weight: Floats, fold: int) -> Floats:
-        """Weight of the customers who tell a fold its parameters."""
-        mine = (setting.unit % self.folds == fold) & (self.folds > 1)
-        return np.where(mine, 0.0, weight[setting.unit])
-
-    def _search(self, setting: Setting, weight: Floats, fold: int, tallies: Tallies, pool: Executor | None) -> _Model:
-        decays = self._days()
-        chart = setting.chart(decays[:1], np.array(GRID))
-        weighted = self._others(setting, weight, fold)
-        problem = problem_of(
-            setting.lives, chart, weighted, Priors(penalty=self.penalty), types=self.types, moods=self.moods
-        )
-
-        def tell(share: float) -> None:
-            if tallies.progress is not None:
-                tallies.progress(f"fitting {self.label}", fold + share, self.folds)
-
-        problem, fitted = search(
-            problem, weighted, seed=self.seed, decays=decays, tolerance=self.tolerance, steps=self.steps, pool=pool,
-            tell=tell,
-        )  # fmt: skip
-        if not fitted.converged:
-            warn(f"{self.label}: no maximum of the likelihood after {self.steps:,} steps")
-        return _Model(problem, fitted)
-
-    def _again(self, model: _Model, setting: Setting, weight: Floats, fold: int, pool: Executor | None) -> _Model:
-        """The same model from other weights, beginning where it is."""
-        found = fit(
-            model.problem, self._others(setting, weight, fold), start=model.fitted.intent, tolerance=self.tolerance,
-            steps=self.steps, pool=pool,
-        )  # fmt: skip
-        return _Model(model.problem, found)
-
-    def _replayed(
-        self, setting: Setting, models: list[_Model], weight: Floats, pool: Executor | None
-    ) -> tuple[Floats, Floats]:
-        """What players add, and its sampling variance: [players, games, conversions and value]."""
-        from attrib.kernels import replay
-
-        rates = [model.fitted.intent.rates() for model in models]
-        starts = np.searchsorted(setting.unit, np.arange(len(weight) + 1))
-        some = [unit for unit in range(len(weight)) if weight[unit] and starts[unit] < starts[unit + 1]]
-
-        def bucket(unit: int) -> tuple[Floats, Floats]:
-            fold = unit % self.folds
-            added, noise, _ = replay.credit(
-                np.uint64(self.seed), setting.lives, models[fold].problem.chart, rates[fold], setting.stakes,
-                starts[unit], starts[unit + 1], self.permutations // 2, self.credited == "removal",
-            )  # fmt: skip
-            return weight[unit] * added, weight[unit] ** 2 * noise
-
-        shape = (setting.stakes.players, setting.stakes.games, 2)
-        added, noise = np.zeros(shape), np.zeros(shape)
-        for one, other in (pool.map if pool else map)(bucket, some):
-            added += one
-            noise += other
-        return added, noise
 
     def fitted(self, journeys: HasTallies) -> pl.DataFrame:
         """Effects that were found.
@@ -303,37 +324,12 @@ class Incremental(Method):
         check_journeys(journeys)
         tallies = sums_for(journeys, [self])
         rows = tallies.rows[self._reads()[0]]
+        engine = self._engine()
         with _threads(tallies.workers) as pool:
-            setting, models = self._models(rows, tallies, pool)
+            setting, models = self._models(engine, rows, tallies, pool)
         names = tallies.players[setting.channels].select(pl.exclude("stage")).cast(pl.String).fill_null("(none)")
         channel = names.select(pl.concat_str(pl.all(), separator=": ")).to_series().to_list()
-        source = [*channel, *setting.outcomes]
-        found = []
-        for fold, model in enumerate(models):
-            effect = model.fitted.intent.effect[:, :, 0]
-            for e, c in np.argwhere(effect > 0).tolist():
-                stage, on = None, channel[e] if e < len(channel) else ""
-                if e >= len(channel):
-                    p, s = np.argwhere(setting.acts == e)[0]
-                    stage, on = setting.stages[s], setting.outcomes[p - len(channel)]
-                found.append((fold, stage, on, source[c], float(effect[e, c]), float(model.problem.chart.decay[0])))
-        schema = {
-            "fold": pl.Int64,
-            "stage": pl.String,
-            "on": pl.String,
-            "source": pl.String,
-            "lift": pl.Float64,
-            "days": pl.Float64,
-        }
-        return pl.DataFrame(found, schema, orient="row")
-
-
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """Parameters of a fold, and the problem that they solve."""
-
-    problem: Problem
-    fitted: Fitted
+        return engine.effects(setting, models, channel)
 
 
 def _by_game(credit: Floats, cells: Cells, games: int) -> Floats:
