@@ -105,6 +105,11 @@ FADING = "test_the_nearer_touch_gets_more"
 OFTEN = "test_each_touch_adds_to_the_hazard"
 FITTED = "test_two_groups_have_one_strength"
 NEARLY = "test_the_search_ends_near_the_maximum"
+REPLAYED = "test_lives_are_drawn_again"
+BROUGHT = "test_a_channel_that_brings_another"
+AWAY = "test_a_channel_may_lead_away"
+TIMED = "test_the_time_of_each_touch_tells"
+STEPS = "test_other_outcomes_are_steps"
 
 CHAIN_LAWS = ("probability", "effect_bounds", "presence")
 
@@ -115,6 +120,7 @@ class Variant:
 
     ``twin``: name and parameters for ``reference.table``, None where the answer is an estimate. ``breaks``: laws that
     it breaks, with the counter-example; ``beside``: laws that do not apply. ``needs_times``: no credit from paths.
+    ``in_one_game``: no credit where ``by`` cuts histories into several.
     """
 
     name: str
@@ -124,6 +130,7 @@ class Variant:
     breaks: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
     needs_times: bool = False
+    in_one_game: bool = False
 
     def says(self, law: str) -> str:
         """Whether it keeps a law: "yes", "no: <counter-example>" or "–"."""
@@ -299,20 +306,44 @@ VARIANTS: dict[str, Variant] = {
             {"additive": FITTED, "order_free": FADING, "runs": OFTEN, "definition": NEARLY},
             needs_times=True,
         ),
+        rule(
+            "incremental",
+            "`incremental`",
+            attrib.Incremental(types=2, moods=1, decays="3s", penalty=0.0, tolerance=0.1, permutations=2),
+            None,
+            {
+                "not_negative": AWAY,
+                "null_player": BROUGHT,
+                "renaming": REPLAYED,
+                "copies": REPLAYED,
+                "additive": REPLAYED,
+                "order_free": TIMED,
+                "runs": TIMED,
+                "one_stage": STEPS,
+                "definition": REPLAYED,
+            },
+            needs_times=True,
+            in_one_game=True,
+        ),
     )
 }
 
 
-def methods(*, times: bool = True) -> dict[str, Any]:
-    """All variants; without ``times`` those that path tables can answer."""
-    return {name: row.method for name, row in VARIANTS.items() if times or not row.needs_times}
+def methods(*, times: bool = True, parted: bool = False) -> dict[str, Any]:
+    """All variants; without ``times`` those that path tables can answer, ``parted`` those that ``by`` allows."""
+    return {
+        name: row.method
+        for name, row in VARIANTS.items()
+        if (times or not row.needs_times) and not (parted and row.in_one_game)
+    }
 
 
-def keeping(law: str, *, times: bool = True) -> dict[str, Any]:
+def keeping(law: str, *, times: bool = True, parted: bool = False) -> dict[str, Any]:
     """The variants that keep a law, for ``attrib.credit``."""
     known = [one.name for one in ALL_LAWS]
     assert law in known, f"{law} is none of {known}"
-    return {name: method for name, method in methods(times=times).items() if VARIANTS[name].says(law) == "yes"}
+    some = methods(times=times, parted=parted)
+    return {name: method for name, method in some.items() if VARIANTS[name].says(law) == "yes"}
 
 
 def refuted_by(test: str) -> list[str]:

@@ -16,6 +16,7 @@ from attrib.testing import assert_credit_table
 from lawful import credit, form, paths, players
 from method_table import VARIANTS, refuted_by
 from notation import outcomes, touches
+from strategies import to_frames
 
 approx = pytest.approx
 
@@ -360,3 +361,87 @@ def test_the_search_ends_near_the_maximum(name):
     exact = {channel: row["conversions"] for channel, row in players(credit(form(tables), {"x": further}), "x").items()}
     assert found == approx(exact, abs=0.01)
     assert found != approx(exact, rel=1e-9, abs=1e-11)
+
+
+def crowd(*kinds: tuple[int, str, str]) -> tuple[list[Any], list[Any]]:
+    """So many customers with these touches and these outcomes, and one more who shows that the data go on to 60."""
+    met, reached = list(touches("last", "60c")), []
+    for kind, (many, touched, reaches) in enumerate(kinds):
+        for i in range(many):
+            met += touches(f"{kind}-{i}", touched)
+            reached += outcomes(f"{kind}-{i}", reaches) if reaches else []
+    return met, reached
+
+
+@for_every_variant
+def test_lives_are_drawn_again(name):
+    """Of customers who meet a, and two seconds later b, half buy; some who meet one of them buy, too. What is lost
+    without one of them is drawn: another seed, other names (players leave in drawn orders) and two copies of every
+    customer give another credit, and so do all of them with eight more who buy after a and eight who do not after b:
+    the model is fitted to all at once.
+    """
+    half = ((8, "0c 20a 22b", "24purchase"), (6, "0c 20a", "23purchase"), (6, "0c 30b", "34purchase"))
+    half += ((8, "0c 20a", ""), (8, "0c 30b", ""), (5, "0c", "30purchase"), (5, "0c", "10purchase"))
+    more = ((8, "0c 20a", "22purchase"), (8, "0c 20b", ""))
+    other = str.maketrans("ab", "ba")
+    found = one_by_one(form(crowd(*half)), name)
+    reseeded = {"x": dataclasses.replace(VARIANTS[name].method, seed=2)}
+    renamed = one_by_one(form(crowd(*((n, touched.translate(other), bought) for n, touched, bought in half))), name)
+    twice = one_by_one(form(crowd(*((2 * n, *rest) for n, *rest in half))), name)
+    apart, together = (one_by_one(form(crowd(*rows)), name) for rows in (more, half + more))
+    for wrong in (
+        players(credit(form(crowd(*half)), reseeded), "x")["a"]["conversions"],
+        renamed["b"],
+        twice["a"] / 2,
+        together["a"] - apart["a"],
+    ):
+        assert abs(wrong - found["a"]) > 0.1
+
+
+@for_every_variant
+def test_a_channel_that_brings_another(name):
+    """Thirty of forty who meet a meet b two seconds later and buy after two more; of the others eight meet b by
+    themselves and buy. With a window of two seconds a is on no converting journey. It is credited all the same: without
+    it many would not have met b.
+    """
+    kinds = ((30, "0c 50a 52b", "54purchase"), (10, "0c 50a", ""), (30, "0c", ""))
+    kinds += ((8, "0c 40b", "41purchase"), (10, "0c 30b", ""))
+    found = one_by_one(form(crowd(*kinds), lookback=2), name)
+    assert found["a"] > 5.0
+
+
+@for_every_variant
+def test_a_channel_may_lead_away(name):
+    """Twenty customers meet a, visit two seconds later, and buy nothing; of fourteen who do not meet it ten buy in the
+    end. Who visits does not buy: without a, some would not have visited, but bought. The credit of a is negative.
+    """
+    kinds = ((10, "0b", "40purchase"), (4, "0b", ""), (20, "0b 10a", "12visit"), (3, "0b", "50visit"))
+    assert one_by_one(form(crowd(*kinds)), name)["a"] < -1.0
+
+
+@for_every_variant
+def test_the_time_of_each_touch_tells(name):
+    """Six customers meet b, long after it a, and buy at once: a gets the credit. In the other order b does. And with a
+    second touch of a in those who meet it first, a gets more: two touches tell of two chances to buy.
+    """
+    others = ((8, "0a", ""), (6, "0b", "30purchase"), (14, "0b 25a", ""), (4, "0c", ""))
+    first, run = (12, "0a", "2purchase"), (12, "0a 1a", "2purchase")
+    found = one_by_one(form(crowd(first, *others, (6, "0b 25a", "27purchase"))), name)
+    turned = one_by_one(form(crowd(first, *others, (6, "0a 25b", "27purchase"))), name)
+    twice = one_by_one(form(crowd(run, *others, (6, "0b 25a", "27purchase"))), name)
+    assert found["b"] + 5.0 < turned["b"]
+    assert found["a"] + 5.0 < twice["a"]
+
+
+@for_every_variant
+def test_other_outcomes_are_steps(name):
+    """Ten customers meet a, visit two seconds later, and buy eighteen seconds after that; nobody else does. Without
+    stages, visits are looked at: a brings the visit, and those who visit buy. A stage model that has only the purchase
+    sees that nobody buys soon after a.
+    """
+    kinds = ((10, "0b 10a", "12visit 30purchase"), (6, "0b", "50visit"), (6, "0b 10a", ""), (8, "0b", ""))
+    without = one_by_one(form(crowd(*kinds)), name)
+    one = attrib.StageModel([("all", attrib.Milestone("purchase"))])
+    table = credit(attrib.Journeys.from_events(*to_frames(*crowd(*kinds)), stages=one), {name: VARIANTS[name].method})
+    assert without["a"] > 5.0
+    assert players(table, name)["a"]["conversions"] < 1.0

@@ -81,7 +81,7 @@ def test_routes_threads_and_order_of_rows_do_not_matter(spill, tables, recipe, p
         "spilled": (shuffled, attrib.LocalEngine(threads=1, **small)),
         "spilled, two threads": (shuffled, attrib.LocalEngine(threads=2, **small)),
     }
-    kept = keeping("routes")
+    kept = keeping("routes", parted=partitioned)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "BATCH", batch)
         patch.setattr(events, "ROWS_OF_PARTITION", batch)

@@ -9,6 +9,7 @@ from attrib.synth.config import CHANNELS, OUTCOMES, STAGES, Channel, Population
 from attrib.synth.counterfactuals import Counterfactual, Increments, counterfactual
 from attrib.synth.files import write
 from attrib.synth.generator import Synthetic, batches, generate
+from attrib.synth.intents import intents
 from attrib.synth.later import Later
 from attrib.synth.mechanisms import Follows, Induces, Observation, Pair
 from attrib.synth.scenarios import SCENARIOS, Scenario, scenario
@@ -34,6 +35,7 @@ __all__ = [
     "batches",
     "counterfactual",
     "generate",
+    "intents",
     "scenario",
     "truth",
     "write",

@@ -38,12 +38,12 @@ from attrib.synth.records import (
 # The outcome that leaves each stage, which touches lift.
 _MILESTONE = np.array([VISIT, INTENT, PURCHASE, PURCHASE, REFERRAL], np.int64)
 
-_WINDOW = np.uint64(process_key("window"))
+WINDOW = np.uint64(process_key("window"))
 _INTENT = np.uint64(process_key("intent"))
 _DIGITAL = np.uint64(process_key("digital"))
 _ADVOCATE = np.uint64(process_key("advocate"))
 _MOOD = np.uint64(process_key("wander"))
-_SHIFT = np.uint64(process_key("wander time"))
+SHIFT = np.uint64(process_key("wander time"))
 
 _ADVOCATE_INTENT = 0.8  # standard deviations
 _FAINT = 1e-12  # what is left of a boost, below which it is over
@@ -103,7 +103,7 @@ def person(key: np.uint64, advocates: float) -> tuple[bool, float, float]:
 
 
 @jit
-def _inclined(key: np.uint64, advocate: bool, z: float, shift: int, wander: float) -> float:
+def inclined(key: np.uint64, advocate: bool, z: float, shift: int, wander: float) -> float:
     """Intent after so many redraws of the part that does not last."""
     lasting = _ADVOCATE_INTENT if advocate else 0.0
     mood = normal(stream_key(key, _MOOD), shift)
@@ -175,12 +175,12 @@ def live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life)
     F = fades.size
     advocate, constant, w = person(key, p.advocates)
     z = constant
-    window = arrival + p.window * exponential(stream_key(key, _WINDOW), 0)
+    window = arrival + p.window * exponential(stream_key(key, WINDOW), 0)
     shifts = 0
     shift = math.inf  # when the mood changes
     if p.wander > 0.0:
-        z = _inclined(key, advocate, constant, 0, p.wander)
-        shift = arrival + p.wander_days * exponential(stream_key(key, _SHIFT), 0)
+        z = inclined(key, advocate, constant, 0, p.wander)
+        shift = arrival + p.wander_days * exponential(stream_key(key, SHIFT), 0)
     season = 0
     while p.season[season, K] <= arrival:
         season += 1
@@ -350,8 +350,8 @@ def live(key: np.uint64, arrival: float, recruited: bool, p: Params, life: Life)
                 restart = True
             if t == shift:
                 shifts += 1
-                z = _inclined(key, advocate, constant, shifts, p.wander)
-                shift = t + p.wander_days * exponential(stream_key(key, _SHIFT), shifts)
+                z = inclined(key, advocate, constant, shifts, p.wander)
+                shift = t + p.wander_days * exponential(stream_key(key, SHIFT), shifts)
                 _factors(advocate, z, w, p.traits, p.log_hazard, p.enthusiasm, factor)
                 restart = True
             if not restart and t < p.days:
