@@ -145,7 +145,7 @@ class Covariates:
             numbers, called = _numbers(frame[name])
             taken = numbers[order][rows] if len(order) else np.zeros((len(rows), len(called)))
             taken[absent] = np.nan
-            missing = np.isnan(taken).any(axis=1)
+            missing = np.asarray(np.isnan(taken).any(axis=1))
             usual = taken[~missing].mean(axis=0) if not missing.all() else np.zeros(taken.shape[1])
             columns.append(np.where(np.isnan(taken), usual, taken))
             names += called
@@ -199,7 +199,11 @@ def _numbers(column: pl.Series) -> tuple[Floats, list[str]]:
         return column.cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None].copy(), [column.name]
     texts = column.cast(pl.String)
     levels = texts.drop_nulls().unique().sort().to_list()
-    numbers = np.stack([(texts == level).cast(pl.Float64).fill_null(np.nan).to_numpy() for level in levels], axis=1)
+    if not levels:
+        return np.full((len(texts), 1), np.nan), [column.name]
+    there = texts.is_not_null().to_numpy()
+    numbers = np.stack([texts.eq_missing(level).to_numpy().astype(np.float64) for level in levels], axis=1)
+    numbers[~there] = np.nan
     return numbers, [f"{column.name} = {level}" for level in levels]
 
 

@@ -183,6 +183,10 @@ class Incremental(Method):
         if self.permutations % 2:
             raise SpecError("bad_parameter", f"permutations = {self.permutations} is odd", hint="each has its reverse")
         object.__setattr__(self, "seed", check_seed(self.seed))
+        self._check_periods()
+
+    def _check_periods(self) -> None:
+        """Check the parameters of the hazards by period; the latent model has none of them."""
         period = parse_duration(self.period, "period")
         if period is None or period.total_seconds() <= 0:
             raise SpecError("bad_parameter", f"period = {self.period!r} is not a time above 0", hint='e.g. "1d"')
@@ -190,11 +194,8 @@ class Incremental(Method):
             object.__setattr__(self, "sample", whole_number("sample", self.sample, 1))
         if self.covariates is not None:
             object.__setattr__(self, "covariates", Covariates.of(self.covariates))
-        if self.hazards == "latent":
-            self._of_periods_only()
-
-    def _of_periods_only(self) -> None:
-        """Check that nothing is asked of the latent model that it does not do."""
+        if self.hazards != "latent":
+            return
         if self.covariates is not None:
             raise SpecError(
                 "covariates_latent", "the model of latent intent has no covariates", hint='use hazards="glm"'
@@ -257,24 +258,17 @@ class Incremental(Method):
 
     def _engine(self) -> Engine:
         """The engine of these hazards."""
-        common = {
-            "decays": self._days(), "penalty": self.penalty, "folds": self.folds, "permutations": self.permutations,
-            "removal": self.credited == "removal", "seed": self.seed,
-        }  # fmt: skip
+        removal = self.credited == "removal"
         if self.hazards == "latent":
             return Latent(
-                types=self.types,
-                moods=self.moods,
-                tolerance=self.tolerance,
-                steps=self.steps,
-                label=self.label,
-                **common,
-            )
+                self._days(), self.penalty, self.folds, self.permutations, removal, self.seed, self.types, self.moods,
+                self.tolerance, self.steps, self.label,
+            )  # fmt: skip
         period = parse_duration(self.period, "period")
         assert period is not None, "checked before"
         return Discrete(
-            hazards=self.hazards, period=period.total_seconds() / SECONDS_A_DAY, covariates=self.covariates,
-            sample=self.sample, **common,
+            self._days(), self.penalty, self.folds, self.permutations, removal, self.seed, self.hazards,
+            period.total_seconds() / SECONDS_A_DAY, self.covariates, self.sample,
         )  # fmt: skip
 
     def _models(self, engine: Engine, rows: Rows, tallies: Tallies, pool: Executor | None) -> tuple[Setting, list[Any]]:

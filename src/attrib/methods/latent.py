@@ -30,14 +30,14 @@ class Model:
 class Latent:
     """The engine of ``hazards="latent"``; see `attrib.Incremental` for the parameters."""
 
-    types: int
-    moods: int
     decays: Floats
     penalty: float
     folds: int
     permutations: int
     removal: bool
     seed: int
+    types: int
+    moods: int
     tolerance: float
     steps: int
     label: str
