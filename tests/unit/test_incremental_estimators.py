@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -14,7 +15,7 @@ from attrib.methods.covariates import Covariates
 
 pytest.importorskip("sklearn")
 GLM = attrib.Incremental(hazards="glm", decays="7d", permutations=2)
-TREES = attrib.Incremental(hazards="boosting", decays="7d", permutations=2, sample=60)
+TREES = attrib.Incremental(hazards="boosting", decays="3d", permutations=2, sample=60)
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
@@ -42,8 +43,17 @@ def test_credit_and_baseline_are_what_was_observed(data, view, credited):
 
 
 def test_so_they_are_of_a_sample(data):
-    adds_up(data, VIEWS[0], TREES)
     adds_up(data, VIEWS[2], attrib.Incremental(hazards="glm", decays="7d", permutations=2, sample=100))
+
+
+def test_so_they_are_of_trees():
+    touches, outcomes, _ = follower(200)
+    journeys = attrib.Journeys.from_events(touches, outcomes, target="purchase")
+    table = TREES.credit(journeys)
+    attrib.testing.assert_credit_table(table)
+    assert table["conversions"].sum() == pytest.approx(outcomes.height)
+    assert table.filter(channel="video")["conversions"].item() > 0
+    assert table.filter(kind="player")["conversions_se"].min() > 0
 
 
 def adds_up(data, view, method):
@@ -99,20 +109,17 @@ def test_known_intent_is_not_taken_for_effect():
     assert brand["blind"] > 3 * abs(brand["sees"])
 
 
-def test_threads_and_order_of_rows_change_no_digit(data):
-    known = data.touchpoints.select("customer_id").unique().with_columns(even=pl.col("customer_id") % 2 == 0)
+@pytest.mark.parametrize("method", [GLM, TREES], ids=["glm", "boosting"])
+def test_threads_and_order_of_rows_change_no_digit(method):
+    touches, outcomes, known = follower(200)
 
-    def solved(threads, mixed, method):
-        touchpoints = data.touchpoints.sample(fraction=1.0, shuffle=True, seed=1) if mixed else data.touchpoints
+    def solved(threads, facts, touchpoints):
         engine = attrib.LocalEngine(threads=threads)
-        journeys = attrib.Journeys.from_events(touchpoints, data.outcomes, target="purchase", engine=engine)
-        return method.credit(journeys)
+        journeys = attrib.Journeys.from_events(touchpoints, outcomes, target="purchase", engine=engine)
+        return replace(method, covariates=facts).credit(journeys)
 
-    for make in (GLM, TREES):
-        parts = {"hazards": make.hazards, "decays": "7d", "permutations": 2, "sample": make.sample}
-        one = attrib.Incremental(**parts, covariates=known)
-        other = attrib.Incremental(**parts, covariates=known.sample(fraction=1.0, shuffle=True, seed=2))
-        assert solved(1, mixed=False, method=one).equals(solved(3, mixed=True, method=other))
+    mixed = (frame.sample(fraction=1.0, shuffle=True, seed=1) for frame in (known, touches))
+    assert solved(1, known, touches).equals(solved(3, *mixed))
 
 
 def test_times_of_fading_are_chosen_and_folds_change_little():
@@ -132,8 +139,10 @@ def test_times_of_fading_are_chosen_and_folds_change_little():
     assert one == pytest.approx(two, rel=0.2)
 
 
-def test_intervals_hold_the_credit(data):
-    table = attrib.credit(journeys_of(data, target="purchase"), GLM, intervals=0.9)
+def test_intervals_hold_the_credit():
+    touches, outcomes, _ = follower(300)
+    journeys = attrib.Journeys.from_events(touches, outcomes, target="purchase")
+    table = attrib.credit(journeys, GLM, intervals=0.9)
     some = table.filter(pl.col("kind") == "player")
     assert (some["conversions_low"] <= some["conversions"]).all()
     assert (some["conversions"] <= some["conversions_high"]).all()

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 SHORTEST = 1e-3  # days: no stretch counts less, as one between two events of one instant would
-TREES, LEAVES, LEARNING, LEAST_ROWS = 100, 8, 0.1, 20
+TREES, LEAVES, LEARNING, LEAST_ROWS, BINS = 60, 8, 0.1, 50, 63
 NONE = -1.0  # a rate that was not asked for
 
 
@@ -154,6 +154,7 @@ def boosting(penalty: float, seed: int) -> Fit:
     def fit(x: Floats, y: Floats, w: Floats, _before: RateModel | None) -> RateModel:
         model = needs("sklearn.ensemble").HistGradientBoostingRegressor(
             loss="poisson", learning_rate=LEARNING, max_iter=TREES, max_leaf_nodes=LEAVES, min_samples_leaf=LEAST_ROWS,
+            max_bins=BINS,
             l2_regularization=penalty, early_stopping=False, random_state=seed,
         )  # fmt: skip
         return Trees(model.fit(x, y, w))

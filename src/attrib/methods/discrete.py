@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import SpecError
 from attrib.hazards.estimators import (
     Hazards,
     Linear,
@@ -33,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 MEMORY = 60.0  # days until the long memories have faded to 1/e
-QUIET = 300_000  # stretches without an event that are learned from, about
+QUIET = {"glm": 300_000, "boosting": 100_000}  # stretches without an event that are learned from, about
 SAMPLE = {"glm": 20_000, "boosting": 2_000}  # customers, where nobody says how many
 CHUNK = 1_000  # customers replayed together
 
@@ -105,7 +104,7 @@ class Discrete:
         some = self.customers(setting)
         lives, design = setting.lives, self.design(setting, decay)
         whole = int(kernel.count_stretches(lives, design, some).sum())
-        part = min(1.0, QUIET / max(whole, 1))
+        part = min(1.0, QUIET[self.hazards] / max(whole, 1))
         rows, x = kernel.cut(np.uint64(self.seed), lives, setting.stakes, design, known, some, part)
         quiet = rows.event < 0
         code = np.where(quiet, -1, lives.code[rows.event])
@@ -187,10 +186,6 @@ class Discrete:
 
     def effects(self, setting: Setting, models: list[Model], channel: list[str]) -> pl.DataFrame:
         """Coefficients, one row each; see :meth:`attrib.Incremental.fitted`."""
-        if self.hazards != "glm":
-            raise SpecError(
-                "no_coefficients", "boosted trees have no coefficients", hint='use hazards="glm" or "latent"'
-            )
         source = [*channel, *setting.outcomes]
         further = ["days since the first event", *self.known(setting)[1]]
         further += [f"stage: {name}" for name in setting.stages]

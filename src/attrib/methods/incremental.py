@@ -1,4 +1,4 @@
-"""What touches add, from a model of when touches and outcomes come, and of customers' changing intent."""
+"""What touches add, from a model of when touches and outcomes come."""
 
 from __future__ import annotations
 
@@ -62,65 +62,92 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Incremental(Method):
-    r"""Credit by what touches add: customers' lives are replayed without them, in a model with latent intent.
+    r"""Credit by what touches add: customers' lives are replayed without them, at rates that a model tells.
 
-    Each customer has a lasting type and a mood that changes at random, neither of which is seen. Touches of each
-    channel, and outcomes, come at rates that depend on type, mood and the stage that the customer has reached; touches
-    that came before add to these rates, and fade. Type and mood stand for the intent that brings both touches and
-    conversions: only what fades after a touch counts as its effect.
+    Touches of each channel, and outcomes, come at rates that depend on what happened to the customer before. With
+    ``hazards="latent"`` each customer has a lasting type and a mood that changes at random, neither of which is seen;
+    both stand for the intent that brings both touches and conversions: only what fades after a touch counts as its
+    effect. With ``"glm"`` or ``"boosting"`` estimators of scikit-learn learn the rates of each period from the history
+    of the customer and from covariates, which may tell of intent.
 
     Parameters
     ----------
     credited : {"shapley", "removal"}
         Shapley values of the replayed conversions, or what is lost with one player gone and all others there.
-    types : int
-        Latent types of customers, up to 12.
-    moods : int
-        Latent moods, up to 4; 1: customers do not change.
+    hazards : {"latent", "glm", "boosting"}
+        Where rates come from: latent intent, Poisson regressions with a ridge penalty, or gradient-boosted trees. The
+        last two need ``attrib[lifecycle]``.
+    types, moods : int
+        Latent types of customers, up to 12, and latent moods, up to 4; 1: customers do not change. ``"latent"`` only.
     decays : str or sequence of str
         Times in which a touch fades to 1/e of its effect. Of several the likeliest is taken.
+    period : str
+        Rates are constant within it until something happens. Not for ``"latent"``.
+    covariates : frame, str or Path, optional
+        What is known of customers: ``customer_id``, optionally ``timestamp`` from when a row holds (the first holds
+        before, too), and numbers, booleans or texts. What is missing, as of customers without a row, has an indicator
+        of its own. Not for ``"latent"``.
+    sample : int, optional
+        Customers who are learned from and replayed, drawn by their ids' hashes; credit is scaled up from their
+        conversions to all. None: 2,000 with ``"boosting"``, 20,000 with ``"glm"``. Not for ``"latent"``.
     penalty : float
-        How sure an effect must be, in standard errors: weaker ones are taken for none. 0: keep them all.
+        ``"latent"``: how sure an effect must be, in standard errors; weaker ones are taken for none, 0: keep them all.
+        Otherwise the strength of the ridge penalty, on coefficients of standardised features or on leaves.
     folds : int
         Cross-fitting: customers of each part of the buckets are replayed with the parameters that the other parts give.
         1: all with the parameters of all.
     permutations : int
         Orders of the players for each customer, an even number: each order comes with its reverse. With
-        ``credited="removal"`` half as many draws of the latent states are made.
+        ``credited="removal"`` half as many draws of what was not seen are made.
     seed : int
         Of the first guess and of all draws.
     tolerance : float
-        The search ends when three steps raise the penalised log-likelihood by less than this, per event.
+        The search ends when three steps raise the penalised log-likelihood by less than this, per event. ``"latent"``
+        only.
     steps : int
-        Most steps of a search; beyond, there is a warning.
+        Most steps of a search; beyond, there is a warning. ``"latent"`` only.
 
     Raises
     ------
     SpecError
-        ``bad_parameter``, or ``bad_duration``.
+        ``bad_parameter``, or ``bad_duration``; ``covariates_latent``, ``sample_latent``; ``missing_extra`` where
+        scikit-learn is not installed.
+    DataError
+        ``missing_column``, ``bad_covariate``, ``doubled_covariates``, or as for any table.
 
     Notes
     -----
-    In stage s, a customer of type i in mood a has process p (touches of a channel, or an outcome) at the rate
+    **Latent intent.** In stage s, a customer of type i in mood a has process p (touches of a channel, or an outcome) at
+    the rate
 
     .. math:: b_{ps}\, u_{pi}\, v_{pa}\, w_{sa} \Bigl(1 + \sum_c \beta_{psc} \sum_{t_c < t} e^{-(t - t_c) / d}\Bigr)
 
     with sums over the earlier events of each kind c: touches of a channel, or an outcome. They act on the milestone of
     the stage and on the target, and on touches to come: an ad that makes people search, a visit that is followed up.
     The parameters maximise a penalised likelihood by EM; then effects that are left are fitted again without the
-    penalty. Events before a customer's first are not known, and the first itself is taken as given: it tells of type
-    and mood. Without a stage model, the stages are those of `attrib.methods.histories`: outcomes that more customers
-    have than the target come before it.
+    penalty. Given the states of a customer, drawn from their distribution given all events, each event tells how much
+    of a unit exponential its process has used up; without a player all follows from the same exponentials.
 
-    Given the states of a customer, drawn from their distribution given all events, each event tells how much of a unit
-    exponential its process has used up. In a world without a player, its touches reach nobody, and all else follows
-    from the same exponentials at the rates that are left; the world with everybody on is the log itself, so credit and
-    baseline add up to what was observed. In the resolved view a player is a channel in one stage.
+    **Periods.** A life is cut into periods from the first event, and at events. For each stretch the features are: the
+    logarithm of 1 + the faded count of events of each kind, twice (fading with ``decays``, and within 60 days), of
+    1 + the days since the first event; the covariates when it begins; the stage. Touches of a channel have one model,
+    an outcome one for each stage in which touches act on it and one for the others. All stretches that end in an
+    event are learned from, and a part of the others, drawn by key, with weights. Under each process lies a sheet of
+    points; those below the rate are events (thinning). The log says which were, so a world without a player has the
+    same points and its own rates. Its exposures and outcomes are those of that world; the slowly fading counts of
+    touches stay those of the log: they tell who the customer is. No rate is higher than any in what was learned from.
+    Effects may be negative here.
 
-    It rests on assumptions: given type, mood and stage nothing else brings touches and conversions close together in
-    time; effects are not negative, add up, and fade at one rate; all touches are in the log. Intent that comes and goes
-    as fast as effects fade is credited to touches. Intervals come from the jackknife over 20 groups of buckets, with
-    the decay and the choice of effects of all the data.
+    Of both: events before a customer's first are not known, and the first itself is taken as given. Without a stage
+    model, the stages are those of `attrib.methods.histories`: outcomes that more customers have than the target come
+    before it. In a world without a player its touches reach nobody; the world with everybody on is the log itself, so
+    credit and baseline add up to what was observed. In the resolved view a player is a channel in one stage.
+
+    It rests on assumptions: given type, mood and stage (or the features), nothing else brings touches and conversions
+    close together in time; effects fade at one rate, and all touches are in the log. Intent that comes and goes as fast
+    as effects fade is credited to touches, unless covariates tell of it. Intervals come from the jackknife over 20
+    groups of buckets, with the decay and the choice of effects of all the data. ``conversions_se`` holds the error of
+    the draws, and of the sample of customers.
 
     References
     ----------
@@ -297,13 +324,17 @@ class Incremental(Method):
         Returns
         -------
         polars.DataFrame
-            One row an effect that is not 0: ``fold``; ``stage`` in which it was found and ``on``, an outcome, or the
-            touches of a channel (then in every stage, ``stage`` is null); ``source``: the channel or outcome whose
-            events have it; ``lift``: what one adds to the rate at once, in multiples of the rate without; ``days``:
-            until 1/e is left.
+            With ``hazards="latent"`` one row an effect that is not 0: ``fold``; ``stage`` in which it was found and
+            ``on``, an outcome, or the touches of a channel (then in every stage, ``stage`` is null); ``source``: the
+            channel or outcome whose events have it; ``lift``: what one adds to the rate at once, in multiples of the
+            rate without; ``days``: until 1/e is left. With ``"glm"`` one row a coefficient that is not 0: ``fold``,
+            ``stage`` (null: more than one), ``on``; ``feature``, such as a channel and the days in which its touches
+            fade; ``coefficient``: what one more of it (of the logarithm of 1 + a count) adds to that of the rate.
 
         Raises
         ------
+        SpecError
+            ``no_coefficients`` for trees.
         SolveError
             ``no_times`` for path tables; ``histories_by``; ``stage_column``.
 
@@ -315,6 +346,8 @@ class Incremental(Method):
         >>> attrib.Incremental(types=2, moods=1, decays="7d").fitted(journeys).columns
         ['fold', 'stage', 'on', 'source', 'lift', 'days']
         """
+        if self.hazards == "boosting":
+            raise SpecError("no_coefficients", "boosted trees have no coefficients", hint='use "glm" or "latent"')
         check_journeys(journeys)
         tallies = sums_for(journeys, [self])
         rows = tallies.rows[self._reads()[0]]

@@ -59,9 +59,10 @@ class Replay:
         """Worlds of customers by their places, with everybody on."""
         R, n = len(place), self.setting.stakes.players
         P = len(self.model.cap)
+        zeros, whole = np.zeros(R), np.zeros(R, np.int64)
         return thinning.Worlds(
-            self.customers[place % len(self.customers)], place, np.ones((R, n), np.bool_), np.zeros(R),
-            np.zeros(R, np.int64), np.zeros((R, P, len(self.design.decay))), np.zeros((R, P)), np.zeros(R, np.int64), np.zeros(R, np.int64),
+            self.customers[place % len(self.customers)], place, np.ones((R, n), np.bool_), zeros, whole,
+            np.zeros((R, P, len(self.design.decay))), np.zeros((R, P)), whole.copy(), whole.copy(),
             np.zeros((R, n), np.bool_), np.zeros((R, self.setting.stakes.games, 2)),
         )  # fmt: skip
 
