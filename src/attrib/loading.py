@@ -222,7 +222,7 @@ def build_method(method: str, parameters: Mapping[str, Any], where: str) -> Meth
     Raises
     ------
     SpecError
-        ``unknown_method``, ``unknown_parameter`` or ``bad_parameter``.
+        ``unknown_method``, ``unknown_parameter`` or ``bad_parameter``, also for covariates, which no file names.
 
     Examples
     --------
@@ -244,6 +244,12 @@ def build_method(method: str, parameters: Mapping[str, Any], where: str) -> Meth
                 f"{where} {key} is not known{nearest(key, [*allowed, 'name', 'file'])}",
                 hint=f"parameters of {method}: {', '.join(allowed) or 'none'}",
                 found=key,
+            )
+        if key == "covariates":
+            raise SpecError(
+                "bad_parameter",
+                f"{where} {method}: covariates are no part of a file",
+                hint="a frame or a file of them is given to the method in Python",
             )
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
     try:

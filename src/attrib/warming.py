@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,9 @@ ALL: dict[str, Method] = {
     "shao li": ShaoLi(),
     "hazard": AdditiveHazard(lag="7d"),
     "incremental": Incremental(types=1, moods=1, decays="7d", steps=3),
+    **({"periods": Incremental(hazards="glm", decays="7d", permutations=2)} if find_spec("sklearn") else {}),
 }
-TIMED = ("decay", "hazard", "incremental")  # not for path tables
+TIMED = ("decay", "hazard", "incremental", "periods")  # not for path tables
 SOME: dict[str, Method] = {name: ALL[name] for name in ("decay", "markov 2", "shapley conversions", "shapley rate")}
 
 

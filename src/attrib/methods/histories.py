@@ -82,7 +82,9 @@ class Setting:
     """Customers, bucket after bucket, and what can happen to them.
 
     ``unit`` int64 [N] bucket of each customer; ``outcomes``: names of the outcomes by process, ``stages``: of the
-    observed stages; ``channels``: rows of the players frame that stand for the channels.
+    observed stages; ``channels``: rows of the players frame that stand for the channels. ``ids``: what customers' ids
+    are, as the engine hashes them; ``origin``: the first instant, in ticks, which are ``ticks`` a second; ``aware``:
+    whether times carry a zone.
     """
 
     lives: Lives
@@ -93,6 +95,10 @@ class Setting:
     outcomes: list[str]
     stages: list[str]
     channels: Ints
+    ids: str
+    origin: int
+    ticks: int
+    aware: bool | None
 
     def chart(self, decays: Floats, grid: Floats) -> Chart:
         """What acts on what, with touches that fade so."""
@@ -169,7 +175,10 @@ def setting_of(rows: Rows, tallies: Tallies, method: str) -> Setting:
     acts[:C] = np.arange(C)[:, None]
     places = np.argwhere(course.lifted)  # process, stage
     acts[C + places[:, 0], places[:, 1]] = C + np.arange(len(places))
-    return Setting(lives, course.after, acts, stakes, unit[present], course.outcomes, course.stages, channels)
+    return Setting(
+        lives, course.after, acts, stakes, unit[present], course.outcomes, course.stages, channels, reader.ids, first,
+        codes.ticks_per_second, reader.touches.types.aware,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

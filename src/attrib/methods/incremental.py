@@ -1,12 +1,12 @@
-"""What touches add, from a model of when touches and outcomes come, and of customers' changing intent."""
+"""What touches add, from a model of when touches and outcomes come."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ import polars as pl
 
 from attrib.durations import parse_duration
 from attrib.errors import SpecError, warn
-from attrib.hazards.latent import Fitted, Priors, Problem, fit, problem_of, search
 from attrib.methods.base import (
     Cells,
     Credits,
@@ -25,7 +24,10 @@ from attrib.methods.base import (
     sums_for,
     totals_by_game,
 )
+from attrib.methods.covariates import Covariates
+from attrib.methods.discrete import Discrete
 from attrib.methods.histories import SECONDS_A_DAY, Histories, Setting, setting_of
+from attrib.methods.latent import Latent
 from attrib.values import check_seed, whole_number
 
 if TYPE_CHECKING:
@@ -35,71 +37,117 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 CREDITED = ("shapley", "removal")
+HAZARDS = ("latent", "glm", "boosting")
 LITTLE = 1e-9
-GRID = (7.0, 7.0, 14.0, 28.0)  # days: the latent state may change at each event and so long after it
+
+
+class Engine(Protocol):
+    """A model of when events come, and replays in it. Weights are by bucket."""
+
+    def find(
+        self, setting: Setting, weight: Floats, before: Any, pool: Executor | None,
+        tell: Callable[[float], None] | None,
+    ) -> list[Any]:  # fmt: skip
+        """Models, one for each fold; those from ``before`` are where a search may begin."""
+        ...
+
+    def replayed(self, setting: Setting, models: Any, weight: Floats, pool: Executor | None) -> tuple[Floats, Floats]:
+        """What players add, and its sampling variance: [players, games, conversions and value]."""
+        ...
+
+    def effects(self, setting: Setting, models: Any, channel: list[str]) -> pl.DataFrame:
+        """What was found, one row each."""
+        ...
 
 
 @dataclass(frozen=True)
 class Incremental(Method):
-    r"""Credit by what touches add: customers' lives are replayed without them, in a model with latent intent.
+    r"""Credit by what touches add: customers' lives are replayed without them, at rates that a model tells.
 
-    Each customer has a lasting type and a mood that changes at random, neither of which is seen. Touches of each
-    channel, and outcomes, come at rates that depend on type, mood and the stage that the customer has reached; touches
-    that came before add to these rates, and fade. Type and mood stand for the intent that brings both touches and
-    conversions: only what fades after a touch counts as its effect.
+    Touches of each channel, and outcomes, come at rates that depend on what happened to the customer before. With
+    ``hazards="latent"`` each customer has a lasting type and a mood that changes at random, neither of which is seen;
+    both stand for the intent that brings both touches and conversions: only what fades after a touch counts as its
+    effect. With ``"glm"`` or ``"boosting"`` estimators of scikit-learn learn the rates of each period from the history
+    of the customer and from covariates, which may tell of intent.
 
     Parameters
     ----------
     credited : {"shapley", "removal"}
         Shapley values of the replayed conversions, or what is lost with one player gone and all others there.
-    types : int
-        Latent types of customers, up to 12.
-    moods : int
-        Latent moods, up to 4; 1: customers do not change.
+    hazards : {"latent", "glm", "boosting"}
+        Where rates come from: latent intent, Poisson regressions with a ridge penalty, or gradient-boosted trees. The
+        last two need ``attrib[lifecycle]``.
+    types, moods : int
+        Latent types of customers, up to 12, and latent moods, up to 4; 1: customers do not change. ``"latent"`` only.
     decays : str or sequence of str
         Times in which a touch fades to 1/e of its effect. Of several the likeliest is taken.
+    period : str
+        Rates are constant within it until something happens. Not for ``"latent"``.
+    covariates : frame, str or Path, optional
+        What is known of customers: ``customer_id``, optionally ``timestamp`` from when a row holds (the first holds
+        before, too), and numbers, booleans or texts. What is missing, as of customers without a row, has an indicator
+        of its own. Not for ``"latent"``.
+    sample : int, optional
+        Customers who are learned from and replayed, drawn by their ids' hashes; credit is scaled up from their
+        conversions to all. None: 2,000 with ``"boosting"``, 20,000 with ``"glm"``. Not for ``"latent"``.
     penalty : float
-        How sure an effect must be, in standard errors: weaker ones are taken for none. 0: keep them all.
+        ``"latent"``: how sure an effect must be, in standard errors; weaker ones are taken for none, 0: keep them all.
+        Otherwise the strength of the ridge penalty, on coefficients of standardised features or on leaves.
     folds : int
         Cross-fitting: customers of each part of the buckets are replayed with the parameters that the other parts give.
         1: all with the parameters of all.
     permutations : int
         Orders of the players for each customer, an even number: each order comes with its reverse. With
-        ``credited="removal"`` half as many draws of the latent states are made.
+        ``credited="removal"`` half as many draws of what was not seen are made.
     seed : int
         Of the first guess and of all draws.
     tolerance : float
-        The search ends when three steps raise the penalised log-likelihood by less than this, per event.
+        The search ends when three steps raise the penalised log-likelihood by less than this, per event. ``"latent"``
+        only.
     steps : int
-        Most steps of a search; beyond, there is a warning.
+        Most steps of a search; beyond, there is a warning. ``"latent"`` only.
 
     Raises
     ------
     SpecError
-        ``bad_parameter``, or ``bad_duration``.
+        ``bad_parameter``, or ``bad_duration``; ``covariates_latent``, ``sample_latent``; ``missing_extra`` where
+        scikit-learn is not installed.
+    DataError
+        ``missing_column``, ``bad_covariate``, ``doubled_covariates``, or as for any table.
 
     Notes
     -----
-    In stage s, a customer of type i in mood a has process p (touches of a channel, or an outcome) at the rate
+    **Latent intent.** In stage s, a customer of type i in mood a has process p (touches of a channel, or an outcome) at
+    the rate
 
     .. math:: b_{ps}\, u_{pi}\, v_{pa}\, w_{sa} \Bigl(1 + \sum_c \beta_{psc} \sum_{t_c < t} e^{-(t - t_c) / d}\Bigr)
 
     with sums over the earlier events of each kind c: touches of a channel, or an outcome. They act on the milestone of
     the stage and on the target, and on touches to come: an ad that makes people search, a visit that is followed up.
     The parameters maximise a penalised likelihood by EM; then effects that are left are fitted again without the
-    penalty. Events before a customer's first are not known, and the first itself is taken as given: it tells of type
-    and mood. Without a stage model, the stages are those of `attrib.methods.histories`: outcomes that more customers
-    have than the target come before it.
+    penalty. Given the states of a customer, drawn from their distribution given all events, each event tells how much
+    of a unit exponential its process has used up; without a player all follows from the same exponentials.
 
-    Given the states of a customer, drawn from their distribution given all events, each event tells how much of a unit
-    exponential its process has used up. In a world without a player, its touches reach nobody, and all else follows
-    from the same exponentials at the rates that are left; the world with everybody on is the log itself, so credit and
-    baseline add up to what was observed. In the resolved view a player is a channel in one stage.
+    **Periods.** A life is cut into periods from the first event, and at events. For each stretch the features are: the
+    logarithm of 1 + the faded count of events of each kind, twice (fading with ``decays``, and within 60 days), of
+    1 + the days since the first event; the covariates when it begins; the stage. Touches of a channel have one model,
+    an outcome one for each stage in which touches act on it and one for the others. All stretches that end in an
+    event are learned from, and a part of the others, drawn by key, with weights. Under each process lies a sheet of
+    points; those below the rate are events (thinning). The log says which were, so a world without a player has the
+    same points and its own rates. Its exposures and outcomes are those of that world; the slowly fading counts of
+    touches stay those of the log: they tell who the customer is. No rate is higher than any in what was learned from.
+    Effects may be negative here.
 
-    It rests on assumptions: given type, mood and stage nothing else brings touches and conversions close together in
-    time; effects are not negative, add up, and fade at one rate; all touches are in the log. Intent that comes and goes
-    as fast as effects fade is credited to touches. Intervals come from the jackknife over 20 groups of buckets, with
-    the decay and the choice of effects of all the data.
+    Of both: events before a customer's first are not known, and the first itself is taken as given. Without a stage
+    model, the stages are those of `attrib.methods.histories`: outcomes that more customers have than the target come
+    before it. In a world without a player its touches reach nobody; the world with everybody on is the log itself, so
+    credit and baseline add up to what was observed. In the resolved view a player is a channel in one stage.
+
+    It rests on assumptions: given type, mood and stage (or the features), nothing else brings touches and conversions
+    close together in time; effects fade at one rate, and all touches are in the log. Intent that comes and goes as fast
+    as effects fade is credited to touches, unless covariates tell of it. Intervals come from the jackknife over 20
+    groups of buckets, with the decay and the choice of effects of all the data. ``conversions_se`` holds the error of
+    the draws, and of the sample of customers.
 
     References
     ----------
@@ -122,9 +170,13 @@ class Incremental(Method):
     """
 
     credited: str = "shapley"
+    hazards: str = "latent"
     types: int = 4
     moods: int = 4
     decays: str | tuple[str, ...] = ("3d", "7d", "14d")
+    period: str = "1d"
+    covariates: Any = None
+    sample: int | None = None
     penalty: float = 2.0
     folds: int = 1
     permutations: int = 4
@@ -136,6 +188,12 @@ class Incremental(Method):
         if self.credited not in CREDITED:
             raise SpecError(
                 "bad_parameter", f"credited = {self.credited!r} is neither of {', '.join(CREDITED)}", hint="the default"
+            )
+        if self.hazards not in HAZARDS:
+            raise SpecError(
+                "bad_parameter",
+                f"hazards = {self.hazards!r} is none of {', '.join(HAZARDS)}",
+                hint="the default: latent",
             )
         if isinstance(self.decays, list):
             object.__setattr__(self, "decays", tuple(self.decays))
@@ -152,6 +210,29 @@ class Incremental(Method):
         if self.permutations % 2:
             raise SpecError("bad_parameter", f"permutations = {self.permutations} is odd", hint="each has its reverse")
         object.__setattr__(self, "seed", check_seed(self.seed))
+        self._check_periods()
+
+    def _check_periods(self) -> None:
+        """Check the parameters of the hazards by period; the latent model has none of them."""
+        period = parse_duration(self.period, "period")
+        if period is None or period.total_seconds() <= 0:
+            raise SpecError("bad_parameter", f"period = {self.period!r} is not a time above 0", hint='e.g. "1d"')
+        if self.sample is not None:
+            object.__setattr__(self, "sample", whole_number("sample", self.sample, 1))
+        if self.covariates is not None:
+            object.__setattr__(self, "covariates", Covariates.of(self.covariates))
+        if self.hazards != "latent":
+            return
+        if self.covariates is not None:
+            raise SpecError(
+                "covariates_latent", "the model of latent intent has no covariates", hint='use hazards="glm"'
+            )
+        if self.sample is not None:
+            raise SpecError(
+                "sample_latent",
+                "the model of latent intent looks at all customers",
+                hint='leave sample out, or use hazards="glm"',
+            )
 
     def _days(self) -> Floats:
         """Times of fading, in days."""
@@ -178,13 +259,14 @@ class Incremental(Method):
         shape = (len(weights), len(cells.game))
         conversions, value = np.zeros(shape), np.zeros(shape)
         error, value_error = np.zeros(shape), np.zeros(shape)
+        engine = self._engine()
         with _threads(tallies.workers) as pool:
-            setting, models = self._models(rows, tallies, pool)
+            setting, models = self._models(engine, rows, tallies, pool)
             for r, weight in enumerate(weights):
                 some = models
                 if not draw.exact and not (weight == 1.0).all():
-                    some = [self._again(one, setting, weight, fold, pool) for fold, one in enumerate(models)]
-                added, noise = self._replayed(setting, some, weight, pool)
+                    some = engine.find(setting, weight, models, pool, None)
+                added, noise = engine.replayed(setting, some, weight, pool)
                 found = added[cells.player, cells.game], np.sqrt(noise[cells.player, cells.game])
                 conversions[r], value[r] = found[0].T
                 error[r], value_error[r] = found[1].T
@@ -201,75 +283,35 @@ class Incremental(Method):
             )
         return Credits(conversions, value, None, error, value_error, left, left_value)
 
-    def _models(self, rows: Rows, tallies: Tallies, pool: Executor | None) -> tuple[Setting, list[_Model]]:
+    def _engine(self) -> Engine:
+        """The engine of these hazards."""
+        removal = self.credited == "removal"
+        if self.hazards == "latent":
+            return Latent(
+                self._days(), self.penalty, self.folds, self.permutations, removal, self.seed, self.types, self.moods,
+                self.tolerance, self.steps, self.label,
+            )  # fmt: skip
+        period = parse_duration(self.period, "period")
+        assert period is not None, "checked before"
+        return Discrete(
+            self._days(), self.penalty, self.folds, self.permutations, removal, self.seed, self.hazards,
+            period.total_seconds() / SECONDS_A_DAY, self.covariates, self.sample,
+        )  # fmt: skip
+
+    def _models(self, engine: Engine, rows: Rows, tallies: Tallies, pool: Executor | None) -> tuple[Setting, list[Any]]:
         """Histories, and a model for each fold; both are remembered."""
         if "setting" not in rows.memo:
             rows.memo["setting"] = setting_of(rows, tallies, self._reads()[0].method)
         setting: Setting = rows.memo["setting"]
         key = (self, "models")
         if key not in rows.memo:
-            rows.memo[key] = [
-                self._search(setting, np.ones(len(rows.units)), fold, tallies, pool) for fold in range(self.folds)
-            ]
+
+            def tell(share: float) -> None:
+                if tallies.progress is not None:
+                    tallies.progress(f"fitting {self.label}", share, 1.0)
+
+            rows.memo[key] = engine.find(setting, np.ones(len(rows.units)), None, pool, tell)
         return setting, rows.memo[key]
-
-    def _others(self, setting: Setting, weight: Floats, fold: int) -> Floats:
-        """Weight of the customers who tell a fold its parameters."""
-        mine = (setting.unit % self.folds == fold) & (self.folds > 1)
-        return np.where(mine, 0.0, weight[setting.unit])
-
-    def _search(self, setting: Setting, weight: Floats, fold: int, tallies: Tallies, pool: Executor | None) -> _Model:
-        decays = self._days()
-        chart = setting.chart(decays[:1], np.array(GRID))
-        weighted = self._others(setting, weight, fold)
-        problem = problem_of(
-            setting.lives, chart, weighted, Priors(penalty=self.penalty), types=self.types, moods=self.moods
-        )
-
-        def tell(share: float) -> None:
-            if tallies.progress is not None:
-                tallies.progress(f"fitting {self.label}", fold + share, self.folds)
-
-        problem, fitted = search(
-            problem, weighted, seed=self.seed, decays=decays, tolerance=self.tolerance, steps=self.steps, pool=pool,
-            tell=tell,
-        )  # fmt: skip
-        if not fitted.converged:
-            warn(f"{self.label}: no maximum of the likelihood after {self.steps:,} steps")
-        return _Model(problem, fitted)
-
-    def _again(self, model: _Model, setting: Setting, weight: Floats, fold: int, pool: Executor | None) -> _Model:
-        """The same model from other weights, beginning where it is."""
-        found = fit(
-            model.problem, self._others(setting, weight, fold), start=model.fitted.intent, tolerance=self.tolerance,
-            steps=self.steps, pool=pool,
-        )  # fmt: skip
-        return _Model(model.problem, found)
-
-    def _replayed(
-        self, setting: Setting, models: list[_Model], weight: Floats, pool: Executor | None
-    ) -> tuple[Floats, Floats]:
-        """What players add, and its sampling variance: [players, games, conversions and value]."""
-        from attrib.kernels import replay
-
-        rates = [model.fitted.intent.rates() for model in models]
-        starts = np.searchsorted(setting.unit, np.arange(len(weight) + 1))
-        some = [unit for unit in range(len(weight)) if weight[unit] and starts[unit] < starts[unit + 1]]
-
-        def bucket(unit: int) -> tuple[Floats, Floats]:
-            fold = unit % self.folds
-            added, noise, _ = replay.credit(
-                np.uint64(self.seed), setting.lives, models[fold].problem.chart, rates[fold], setting.stakes,
-                starts[unit], starts[unit + 1], self.permutations // 2, self.credited == "removal",
-            )  # fmt: skip
-            return weight[unit] * added, weight[unit] ** 2 * noise
-
-        shape = (setting.stakes.players, setting.stakes.games, 2)
-        added, noise = np.zeros(shape), np.zeros(shape)
-        for one, other in (pool.map if pool else map)(bucket, some):
-            added += one
-            noise += other
-        return added, noise
 
     def fitted(self, journeys: HasTallies) -> pl.DataFrame:
         """Effects that were found.
@@ -282,13 +324,17 @@ class Incremental(Method):
         Returns
         -------
         polars.DataFrame
-            One row an effect that is not 0: ``fold``; ``stage`` in which it was found and ``on``, an outcome, or the
-            touches of a channel (then in every stage, ``stage`` is null); ``source``: the channel or outcome whose
-            events have it; ``lift``: what one adds to the rate at once, in multiples of the rate without; ``days``:
-            until 1/e is left.
+            With ``hazards="latent"`` one row an effect that is not 0: ``fold``; ``stage`` in which it was found and
+            ``on``, an outcome, or the touches of a channel (then in every stage, ``stage`` is null); ``source``: the
+            channel or outcome whose events have it; ``lift``: what one adds to the rate at once, in multiples of the
+            rate without; ``days``: until 1/e is left. With ``"glm"`` one row a coefficient that is not 0: ``fold``,
+            ``stage`` (null: more than one), ``on``; ``feature``, such as a channel and the days in which its touches
+            fade; ``coefficient``: what one more of it (of the logarithm of 1 + a count) adds to that of the rate.
 
         Raises
         ------
+        SpecError
+            ``no_coefficients`` for trees.
         SolveError
             ``no_times`` for path tables; ``histories_by``; ``stage_column``.
 
@@ -300,40 +346,17 @@ class Incremental(Method):
         >>> attrib.Incremental(types=2, moods=1, decays="7d").fitted(journeys).columns
         ['fold', 'stage', 'on', 'source', 'lift', 'days']
         """
+        if self.hazards == "boosting":
+            raise SpecError("no_coefficients", "boosted trees have no coefficients", hint='use "glm" or "latent"')
         check_journeys(journeys)
         tallies = sums_for(journeys, [self])
         rows = tallies.rows[self._reads()[0]]
+        engine = self._engine()
         with _threads(tallies.workers) as pool:
-            setting, models = self._models(rows, tallies, pool)
+            setting, models = self._models(engine, rows, tallies, pool)
         names = tallies.players[setting.channels].select(pl.exclude("stage")).cast(pl.String).fill_null("(none)")
         channel = names.select(pl.concat_str(pl.all(), separator=": ")).to_series().to_list()
-        source = [*channel, *setting.outcomes]
-        found = []
-        for fold, model in enumerate(models):
-            effect = model.fitted.intent.effect[:, :, 0]
-            for e, c in np.argwhere(effect > 0).tolist():
-                stage, on = None, channel[e] if e < len(channel) else ""
-                if e >= len(channel):
-                    p, s = np.argwhere(setting.acts == e)[0]
-                    stage, on = setting.stages[s], setting.outcomes[p - len(channel)]
-                found.append((fold, stage, on, source[c], float(effect[e, c]), float(model.problem.chart.decay[0])))
-        schema = {
-            "fold": pl.Int64,
-            "stage": pl.String,
-            "on": pl.String,
-            "source": pl.String,
-            "lift": pl.Float64,
-            "days": pl.Float64,
-        }
-        return pl.DataFrame(found, schema, orient="row")
-
-
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """Parameters of a fold, and the problem that they solve."""
-
-    problem: Problem
-    fitted: Fitted
+        return engine.effects(setting, models, channel)
 
 
 def _by_game(credit: Floats, cells: Cells, games: int) -> Floats:
