@@ -112,6 +112,7 @@ class ExperimentSpec(_Strict):
     against: Text = "last_touch"
     players: bool = False
     agreement: bool = False
+    told: Annotated[Names, BeforeValidator(_several)] = ()
     shares: bool = False
     tables: Annotated[tuple[Text, ...], Field(strict=False), BeforeValidator(_several)] = ()
     figure: bool = True
@@ -130,6 +131,8 @@ class ExperimentSpec(_Strict):
                     'metrics: "{metric}" needs [worlds]: of files the truth is not known',
                     {"metric": wrong[0]},
                 )
+            if self.told:
+                raise PydanticCustomError("excluded_key", "told needs [worlds]: of files nobody knows the intent")
         return self
 
     @model_validator(mode="after")

@@ -31,6 +31,7 @@ SLIPS = {
     "a setting of another spelling": (
         ("[worlds]", '[[settings]]\nname = "a"\nlokback = "7d"\n[worlds]'), "unknown_key", "did you mean lookback?"
     ),
+    "a rule that is told": (("seeds = 3", 'seeds = 3\ntold = "linear"'), "bad_value", "no model that can be told"),
     "something else that is seen": (("[worlds]", '[worlds]\nseen = "all"'), "bad_value", "must be one of log"),
     "shares of nobody": (("seeds = 3", "seeds = 3\nshares = true"), "missing_key", "players = true keeps: give both"),
     "a table elsewhere": (("seeds = 3", 'seeds = 3\ntables = "../a.csv"'), "bad_value", "not a CSV file of the folder"),

@@ -58,6 +58,28 @@ def test_of_one_id_each_there_is_nothing_to_join():
     assert one.touchpoints.equals(other.touchpoints)
 
 
+def test_intents_are_told_by_the_ids_of_the_log():
+    logged = worlds.events("fragmented", 200, 7, told=True)
+    data = synth.generate(200, 7, scenario="fragmented")
+    true = synth.intents(200, 7, scenario="fragmented")
+    assert ids(logged.touchpoints) <= ids(logged.intents)
+    whose = dict(data.identities.select("customer_id", "person_id").iter_rows())
+    for row in logged.intents.rows()[:40]:
+        assert (whose[row[0]], *row[1:]) in true.rows()
+    assert worlds.events("clean", 50, 7, told=True).intents.equals(synth.intents(50, 7, scenario="clean"))
+    assert worlds.events("clean", 50, 7).intents is None
+
+
+def test_only_the_models_that_are_named_are_told(place):
+    glm = 'method = "incremental"\nhazards = "glm"\nsample = 300\npermutations = 2\ndecays = "7d"'
+    models = f'\n[[models]]\nname = "knows"\n{glm}\n\n[[models]]\nname = "guesses"\n{glm}\n\n[[models]]\nmethod = "linear"'
+    folder = place(("seeds = 3", 'seeds = 1\ntold = "knows"'), ('\n[[models]]\nmethod = "linear"', models))
+    done = experiment.run(folder, workers=1)
+    assert done.failures == ()
+    errors = dict(done.tables.results.select("model", "share_error").iter_rows())
+    assert errors["knows"] != errors["guesses"]
+
+
 def test_what_is_seen_is_beside_the_same_market(place):
     folder = place(
         ("[worlds]", '[worlds]\nscenarios = "dark"\nseen = ["log", "everything"]'), ("seeds = 3", "seeds = 2")

@@ -258,7 +258,7 @@ def _times(experiment: Experiment, seconds: dict[str, float]) -> Iterator[str]:
         return
     yield from ("", "### Seconds", "")
     yield (
-        f"Mean seconds of a run on one core, beside {seconds.get('journeys', 0.0):.2g} to form the journeys: "
+        f"Mean seconds of processor time in a run, beside {seconds.get('journeys', 0.0):.2g} to form the journeys: "
         f"{', '.join(f'{_cell(model)} {seconds[model]:.2g}' for model in known)}."
     )
 

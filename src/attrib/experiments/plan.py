@@ -114,6 +114,8 @@ class Experiment:
         spec = self.spec.model_dump(exclude={"question", "figure", "models", "results", "shares", "tables"})
         if self.spec.worlds is not None and self.spec.worlds.seen == (worlds.LOG,):
             del spec["worlds"]["seen"]  # a key that is younger than the first results, which stay valid
+        if not self.spec.told:
+            del spec["told"]  # younger, too
         if own := {Path(one).name: _content(one) for one in self.scenarios if one.endswith(".toml")}:
             spec["scenario_files"] = own
         spec["settings"] = [{"name": s.name, "journeys": s.journeys.model_dump()} for s in self.settings]
@@ -186,6 +188,7 @@ class Experiment:
         else:
             about |= {key: full[key] for key in ("models", "metrics", "intervals", "references", "players")}
             about["agreement"] = full["agreement"]
+            about["told"] = self.spec.told
         return sha256(canonical(about))
 
     def own_inputs(self) -> list[dict[str, Any]]:
@@ -227,6 +230,11 @@ def load(folder: str | Path) -> Experiment:
     if spec.against not in experiment.models:
         listed = ", ".join(experiment.models)
         raise SpecError("bad_value", f"against is {spec.against!r}, which is no model", hint=f"models: {listed}")
+    for name in spec.told:
+        if getattr(methods.get(name), "hazards", "latent") == "latent":
+            able = ", ".join(name for name, one in methods.items() if getattr(one, "hazards", "latent") != "latent")
+            hint = f"models that can: {able or 'none'}; incremental can with hazards = 'glm' or 'boosting'"
+            raise SpecError("bad_value", f"told: {name!r} is no model that can be told of intent", hint=hint, name=name)
     for scenario in experiment.scenarios:
         worlds.check_scenario(scenario)
     return experiment

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,10 +35,14 @@ _ENGINE = LocalEngine(threads=1)
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What a run works on: the tables of events, or a table of paths, as ``from_events`` or ``from_paths`` takes it."""
+    """What a run works on: the tables of events, or a table of paths, as ``from_events`` or ``from_paths`` takes it.
+
+    ``told``: the customers' intent, for models that are told of it.
+    """
 
     tables: tuple[Any, ...]
     options: dict[str, Any]
+    told: pl.DataFrame | None = None
 
     def journeys(self) -> Journeys:
         """Make the journeys."""
@@ -67,9 +71,9 @@ def compute(experiment: Experiment, unit: Unit, needed: Mapping[str, Tables]) ->
         assert unit.customers is not None
         table = worlds.truth(unit.world, unit.customers, unit.seed, unit.setting.journeys, days)
         return {"truth": table.to_dicts()}
-    clock = {"data": time.perf_counter()}
-    data = _data(unit, days)
-    clock["data"] = time.perf_counter() - clock["data"]
+    clock = {"data": time.process_time()}
+    data = _data(unit, days, told=bool(experiment.spec.told))
+    clock["data"] = time.process_time() - clock["data"]
     if unit.kind == "limit":
         found, failures, seconds = _credits(experiment, data, None, unit.seed)
         frames = [table.with_columns(model=pl.lit(name)) for name, table in found.items()]
@@ -120,12 +124,12 @@ def _run(
     return {**tables, "seconds": [clock | seconds]}
 
 
-def _data(unit: Unit, days: int | None) -> Data:
+def _data(unit: Unit, days: int | None, *, told: bool) -> Data:
     journeys = unit.setting.journeys
     if unit.files is None:
         assert unit.customers is not None
-        made = worlds.events(unit.world, unit.customers, unit.seed, days, unit.seen)
-        return Data((made.touchpoints, made.outcomes), _options(journeys))
+        made = worlds.events(unit.world, unit.customers, unit.seed, days, unit.seen, told=told)
+        return Data((made.touchpoints, made.outcomes), _options(journeys), made.intents)
     files = unit.files
     if files.paths is not None:
         columns = files.model_dump(include={"path", "sep", "conversions", "value", "nulls"}, exclude_unset=True)
@@ -146,16 +150,21 @@ def _credits(
 ) -> tuple[dict[str, pl.DataFrame], list[dict[str, Any]], dict[str, float]]:
     """Credit by each model that has an answer; what the others say; seconds of each."""
     journeys = data.journeys()
-    methods, replicates = experiment.methods, experiment.spec.intervals.replicates
+    told = {"covariates": data.told}
+    methods: dict[str, Any] = {
+        name: replace(method, **told) if name in experiment.spec.told else method
+        for name, method in experiment.methods.items()
+    }
+    replicates = experiment.spec.intervals.replicates
     found: dict[str, pl.DataFrame] = {}
     failures: list[dict[str, Any]] = []
-    begin = time.perf_counter()
+    begin = time.process_time()
     with suppress(AttribError):  # whoever cannot have its sums says so below
         needs = tuple(dict.fromkeys(need for method in methods.values() for need in method._needs()))  # noqa: SLF001
         journeys.tallies(needs, units=level is not None)
-    seconds = {"journeys": time.perf_counter() - begin}
+    seconds = {"journeys": time.process_time() - begin}
     for name, method in methods.items():
-        begin = time.perf_counter()
+        begin = time.process_time()
         try:
             table = credit(journeys, {name: method}, intervals=level, replicates=replicates, seed=seed)
         except AttribError as error:
@@ -163,7 +172,7 @@ def _credits(
         else:
             found[name] = table if STAGE in table.columns else table.with_columns(pl.lit(None, pl.String).alias(STAGE))
             found[name] = found[name].with_columns(pl.col(STAGE, KIND).cast(pl.String))
-        seconds[name] = time.perf_counter() - begin
+        seconds[name] = time.process_time() - begin
     if experiment.spec.references and found:
         found[RANDOM] = random_credit(next(iter(found.values())), seed)
     return found, failures, seconds
@@ -378,7 +387,7 @@ def _halves(data: Data, seed: int) -> tuple[Data, Data]:
         return tuple(Data((part,), {}) for part in (first, second))  # type: ignore[return-value]
     touchpoints, outcomes = data.tables
     pairs = halves(touchpoints, outcomes, data.options.get("columns"), random)
-    return tuple(Data(pair, data.options) for pair in pairs)  # type: ignore[return-value]
+    return tuple(replace(data, tables=pair) for pair in pairs)  # type: ignore[return-value]
 
 
 def _foretold(experiment: Experiment, train: Data, test: Data) -> dict[tuple[str, str | None], dict[str, float]]:

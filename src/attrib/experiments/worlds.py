@@ -11,7 +11,7 @@ import polars as pl
 from attrib import synth
 from attrib.errors import SpecError
 from attrib.faults import nearest
-from attrib.schemas import CHANNEL, CLUSTER, CONVERSIONS, CUSTOMER, ERROR, KIND, REFERRER, STAGE
+from attrib.schemas import CHANNEL, CLUSTER, CONVERSIONS, CUSTOMER, ERROR, KIND, REFERRER, STAGE, TIME
 from attrib.spec import JourneysSpec
 
 DEFAULT = "default"  # the generator as it is, without a scenario
@@ -22,10 +22,11 @@ _LABELS = {LOG: "{}", PERSONS: "{}, persons joined", EVERYTHING: "{}, all seen"}
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """The two tables of events that journeys are made of."""
+    """The two tables of events that journeys are made of, and the intent of the customers behind their ids."""
 
     touchpoints: pl.DataFrame
     outcomes: pl.DataFrame
+    intents: pl.DataFrame | None = None
 
 
 def check_scenario(name: str) -> None:
@@ -50,7 +51,9 @@ def label(scenario: str, seen: str) -> str:
     return _LABELS[seen].format(Path(scenario).stem if scenario.endswith(".toml") else scenario)
 
 
-def events(scenario: str, customers: int, seed: int, days: int | None = None, seen: str = LOG) -> Events:
+def events(
+    scenario: str, customers: int, seed: int, days: int | None = None, seen: str = LOG, *, told: bool = False
+) -> Events:
     """Generate the events of some customers of a world.
 
     Parameters
@@ -59,6 +62,8 @@ def events(scenario: str, customers: int, seed: int, days: int | None = None, se
         Whose events; see :func:`attrib.synth.generate`.
     seen : {"log", "persons", "everything"}
         What the log has of them; the log with all ids of a person joined into one; or all true events.
+    told : bool
+        Whether to tell the intent of the customers.
     """
     data = synth.generate(customers, seed, threads=1, observed=seen != EVERYTHING, **_options(scenario, days))
     tables = (data.touchpoints, data.outcomes)
@@ -68,7 +73,13 @@ def events(scenario: str, customers: int, seed: int, days: int | None = None, se
     touchpoints, outcomes = tables
     if outcomes[REFERRER].null_count() < outcomes.height:
         touchpoints, outcomes = _clustered(touchpoints, outcomes)
-    return Events(touchpoints, outcomes)
+    if not told:
+        return Events(touchpoints, outcomes)
+    intents = synth.intents(customers, seed, threads=1, **_options(scenario, days))
+    if seen == LOG and data.identities is not None:
+        of_ids = data.identities.join(intents.rename({CUSTOMER: "person_id"}), on="person_id")
+        intents = of_ids.drop("person_id").sort(CUSTOMER, TIME)
+    return Events(touchpoints, outcomes, intents)
 
 
 def _clustered(touchpoints: pl.DataFrame, outcomes: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
