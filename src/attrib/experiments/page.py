@@ -89,7 +89,7 @@ def _part(experiment: Experiment, tables: Tables, record: dict[str, Any], *, fig
         yield from _from_file(experiment.folder / name)
     if tables.players is not None and "counted" in tables.players.columns:
         yield from _coverage(experiment, tables.players)
-    yield from _times(experiment, record["seconds_each"])
+    yield from _times(experiment, record)
     if tables.agreement is not None and tables.agreement.height:
         yield from _matrices(experiment, tables.agreement, cells.height)
     failed = tables.results.filter(pl.col("error").is_not_null())
@@ -251,15 +251,17 @@ def _spread(cells: pl.DataFrame) -> list[str]:
     return out
 
 
-def _times(experiment: Experiment, seconds: dict[str, float]) -> Iterator[str]:
+def _times(experiment: Experiment, record: dict[str, Any]) -> Iterator[str]:
     """What an answer costs, with its intervals if a metric asks for them."""
+    seconds: dict[str, float] = record["seconds_each"]
     known = [model for model in experiment.models if model in seconds]
     if not known:
         return
     yield from ("", "### Seconds", "")
+    journeys = seconds.get("journeys", 0.0)
+    listed = ", ".join(f"{_cell(model)} {seconds[model]:.2g}" for model in known)
     yield (
-        f"Mean seconds of processor time in a run, beside {seconds.get('journeys', 0.0):.2g} to form the journeys: "
-        f"{', '.join(f'{_cell(model)} {seconds[model]:.2g}' for model in known)}."
+        f"Mean seconds of a run ({record.get('clock', 'wall')} time), beside {journeys:.2g} to form the journeys: {listed}."
     )
 
 
