@@ -258,11 +258,9 @@ def _times(experiment: Experiment, record: dict[str, Any]) -> Iterator[str]:
     if not known:
         return
     yield from ("", "### Seconds", "")
-    journeys = seconds.get("journeys", 0.0)
+    clock, journeys = record.get("clock", "wall"), seconds.get("journeys", 0.0)
     listed = ", ".join(f"{_cell(model)} {seconds[model]:.2g}" for model in known)
-    yield (
-        f"Mean seconds of a run ({record.get('clock', 'wall')} time), beside {journeys:.2g} to form the journeys: {listed}."
-    )
+    yield f"Mean seconds of a run ({clock} time), beside {journeys:.2g} to form the journeys: {listed}."
 
 
 def _matrices(experiment: Experiment, agreement: pl.DataFrame, cells: int) -> Iterator[str]:
