@@ -299,3 +299,11 @@ def test_bad_parameters(wrong, key):
     with pytest.raises(attrib.SpecError) as caught:
         attrib.Incremental(**wrong)
     assert caught.value.key == key
+
+
+def test_no_file_names_covariates():
+    from attrib.loading import build_method
+
+    with pytest.raises(attrib.SpecError, match="covariates are no part of a file"):
+        build_method("incremental", {"hazards": "glm", "covariates": "facts.csv"}, "job.toml")
+    assert build_method("incremental", {"hazards": "glm"}, "job.toml") == attrib.Incremental(hazards="glm")
