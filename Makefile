@@ -45,9 +45,10 @@ test: export OPENBLAS_NUM_THREADS = 1
 test: $(STAMP)  ## all tests but the doctests and the long ones, in memory and out of it, in JOBS processes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10 $(ARGS)
 	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quiet --ignore=tests/awkward \
-	    --ignore=tests/parity/test_peers.py --ignore=tests/spark --ignore=tests/lifecycle --ignore=tests/docs --ignore=tests/experiments \
+	    --ignore=tests/cli --ignore=tests/parity/test_peers.py --ignore=tests/spark --ignore=tests/lifecycle --ignore=tests/docs --ignore=tests/experiments \
 	    --ignore-glob='tests/unit/test_benchmark*' --ignore-glob='tests/unit/test_synth*' --ignore=tests/unit/test_warming.py \
-	    --ignore=tests/unit/test_counterfactuals.py --ignore=tests/unit/test_calibrate.py $(ARGS)
+	    --ignore=tests/unit/test_counterfactuals.py --ignore=tests/unit/test_calibrate.py \
+	    --ignore-glob='tests/unit/test_incremental_*' $(ARGS)
 
 test-spark: $(STAMP)  ## all tests with Spark, the long ones too
 	$(BIN)/python -m pytest -m "spark or spark_long" tests/spark $(ARGS)

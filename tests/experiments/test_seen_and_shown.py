@@ -72,7 +72,9 @@ def test_intents_are_told_by_the_ids_of_the_log():
 
 def test_only_the_models_that_are_named_are_told(place):
     glm = 'method = "incremental"\nhazards = "glm"\nsample = 300\npermutations = 2\ndecays = "7d"'
-    models = f'\n[[models]]\nname = "knows"\n{glm}\n\n[[models]]\nname = "guesses"\n{glm}\n\n[[models]]\nmethod = "linear"'
+    models = (
+        f'\n[[models]]\nname = "knows"\n{glm}\n\n[[models]]\nname = "guesses"\n{glm}\n\n[[models]]\nmethod = "linear"'
+    )
     folder = place(("seeds = 3", 'seeds = 1\ntold = "knows"'), ('\n[[models]]\nmethod = "linear"', models))
     done = experiment.run(folder, workers=1)
     assert done.failures == ()

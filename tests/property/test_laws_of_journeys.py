@@ -23,6 +23,7 @@ from method_table import keeping, methods
 from notation import outcomes, touches
 from strategies import event_tables, public, recipes, to_frames
 
+FITTED = ("logistic", "hazard", "hazard_baseline", "incremental")  # solved anew for every interval
 RULES = ["first", "last", "non_direct", "linear", "position", "ends", "decay", "table", "short_table", "function"]
 
 
@@ -103,11 +104,13 @@ def _everything(
 ) -> list[pl.DataFrame]:
     """Credit, ledger and funnel, or why there are none."""
     journeys = attrib.Journeys.from_events(*frames, engine=engine, **recipe)
+    again = {name: method for name, method in kept.items() if name in FITTED}  # their intervals: test_jackknife.py
     try:
-        table = credit(journeys, kept, draws=draws)
+        table = credit(journeys, {name: method for name, method in kept.items() if name not in again}, draws=draws)
+        fitted = [credit(journeys, again)] if again else []
     except attrib.DataError as error:
         return [pl.DataFrame({"error": [error.key], "message": [str(error)]})]
-    return [table, journeys.reconcile()] + ([journeys.funnel()] if recipe["stages"] else [])
+    return [table, *fitted, journeys.reconcile()] + ([journeys.funnel()] if recipe["stages"] else [])
 
 
 def _shuffle(frame: pl.DataFrame, rng: random.Random) -> pl.DataFrame:
