@@ -82,7 +82,7 @@ def times(root, read) -> str:
     return lines(["method", "seconds"], [[f"`{model}`", f"{seconds[model]:.2g}"] for model in models])
 
 
-PARTS = {"leaderboard": leaderboard, "coverage": coverage, "intent": intent, "times": times}
+PARTS = {"leaderboard": leaderboard, "intent": intent, "coverage": coverage, "times": times}
 
 
 def test_the_page_shows_the_results(root, read, request):
