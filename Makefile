@@ -40,15 +40,16 @@ demo: $(STAMP)  ## the main job on generated data: the per-stage table and where
 # out what forces that itself (awkward), what is about other packages, and Spark, the later stages, experiments, the
 # generator and its truth, where nothing spills. JOBS processes share the cores, so that the threads of linear algebra
 # would only stand in each other's way.
+# what is tried a second time with little memory: tests that read events, each by itself (tests/awkward does both anyway)
+SPILLED := tests/golden tests/parity tests/property tests/spec \
+    $(addprefix tests/unit/test_, $(addsuffix .py, compare interactions jackknife literature player_interactions positions routes store touches transitions views views_funnel))
+
 test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
 test: $(STAMP)  ## all tests but the doctests and the long ones, in memory and out of it, in JOBS processes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10 $(ARGS)
-	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quiet --ignore=tests/awkward \
-	    --ignore=tests/cli --ignore=tests/parity/test_peers.py --ignore=tests/spark --ignore=tests/lifecycle --ignore=tests/docs --ignore=tests/experiments \
-	    --ignore-glob='tests/unit/test_benchmark*' --ignore-glob='tests/unit/test_synth*' --ignore=tests/unit/test_warming.py \
-	    --ignore=tests/unit/test_counterfactuals.py --ignore=tests/unit/test_calibrate.py \
-	    --ignore-glob='tests/unit/test_incremental_*' $(ARGS)
+	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quiet --ignore=tests/parity/test_peers.py \
+	    $(or $(ARGS),$(SPILLED))
 
 test-spark: $(STAMP)  ## all tests with Spark, the long ones too
 	$(BIN)/python -m pytest -m "spark or spark_long" tests/spark $(ARGS)

@@ -212,7 +212,7 @@ def test_shares_of_the_channels_on_the_page(place):
 
 
 def test_where_channels_get_less_than_nothing_there_are_no_shares():
-    numbers = {name: np.array([-3.0, 1.0]) for name in ("credit", "low", "high", "share_low", "share_high")}
+    numbers = {name: np.array([-3.0, 1.0]) for name in ("credit", "low", "high", "share_low", "share_high", "buckets")}
     names = ("truth", "increments", "limit")
     game = Game(
         model="m", stage=None, who=[(None, "a"), (None, "b")], rest=12.0, baseline=0.0, cost=np.zeros(2), fewest=0.0,

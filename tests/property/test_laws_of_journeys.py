@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -60,6 +60,7 @@ def test_runs_do_not_matter(tables, recipe):
 
 
 # routes ---------------------------------------------------------------------------------------------------------------
+@settings(max_examples=max(10, settings.default.max_examples // 2))  # each example is six runs of all methods
 @given(
     event_tables(
         customers=8, integer_ids=True, columns={"touchpoints": ["sequence", "country"], "outcomes": ["value"]}
