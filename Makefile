@@ -41,7 +41,7 @@ demo: $(STAMP)  ## the main job on generated data: the per-stage table and where
 # generator and its truth, where nothing spills. JOBS processes share the cores, so that the threads of linear algebra
 # would only stand in each other's way.
 # what is tried a second time with little memory: tests that read events, each by itself (tests/awkward does both anyway)
-SPILLED := tests/golden tests/parity tests/property tests/spec \
+SPILLED := tests/parity tests/property tests/spec \
     $(addprefix tests/unit/test_, $(addsuffix .py, compare interactions jackknife literature player_interactions positions routes store touches transitions views views_funnel))
 
 test: export OMP_NUM_THREADS = 1

@@ -71,7 +71,7 @@ def test_intents_are_told_by_the_ids_of_the_log():
 
 
 def test_only_the_models_that_are_named_are_told(place):
-    glm = 'method = "incremental"\nhazards = "glm"\nsample = 300\npermutations = 2\ndecays = "7d"'
+    glm = 'method = "incremental"\nhazards = "glm"\nsample = 80\npermutations = 2\ndecays = "7d"'
     models = (
         f'\n[[models]]\nname = "knows"\n{glm}\n\n[[models]]\nname = "guesses"\n{glm}\n\n[[models]]\nmethod = "linear"'
     )

@@ -508,7 +508,7 @@ ODD = [None, True, 0, -1, 1.5, 1e308, 2**63, "", "x", "logistic", "boosting", []
 @pytest.mark.parametrize("kind", ["logistic", "isotonic", "referral-trees", "cox", "weibull", "purchases", "orders"])
 def test_random_edits_of_a_sealed_document_end_in_errors_of_ours(made, kind):
     chance = random.Random(kind)
-    for _ in range(60):
+    for _ in range(20 if kind == "referral-trees" else 60):  # trees take a quarter of a second each
         _, predict, folder = made(kind)
 
         def edit(about):

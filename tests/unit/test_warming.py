@@ -49,12 +49,12 @@ def test_a_second_process_compiles_nothing(tmp_path):
                 tables = attrib.synth.write(300, 7, place, ids=ids, shuffle=shuffle)
                 for stages in ("five", None):
                     journeys = attrib.Journeys.from_events(*tables.values(), stages=stages)
-                    # the first has no default, the second no kernel, the third solves slowly and below once
-                    slow = ("custom_weights", "bagged_logistic", "incremental")
+                    # the first has no default, the second no kernel; the others are fitted, below and once
+                    slow = ("custom_weights", "bagged_logistic", "additive_hazard", "incremental")
                     methods = [m() for n, m in attrib.METHODS.items() if n not in slow]
                     attrib.credit(journeys, methods, replicates=10)
         quick = attrib.Incremental(types=2, moods=2, decays="7d", tolerance=0.1)
-        attrib.credit(journeys, quick, intervals=None)
+        attrib.credit(journeys, [quick, attrib.AdditiveHazard()], intervals=None)
         folders, loaded, compiled = cache_use()
         print(loaded > 20, compiled)
     """
