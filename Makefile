@@ -65,12 +65,14 @@ test-all: test  ## the tests on the other Pythons too, where present
 	    $(MAKE) --no-print-directory test PYTHON="$$found" VENV=.venv-$$version || exit 1; \
 	done
 
+check: export OMP_NUM_THREADS = 1
+check: export OPENBLAS_NUM_THREADS = 1
 check: $(STAMP)  ## formatter, linter, types, import layers, doctests, experiments up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --quiet -p tests.conftest --doctest-modules src
+	$(BIN)/python -m pytest -n $(JOBS) --quiet -p tests.conftest --doctest-modules src
 	$(BIN)/attrib experiment --check experiments/*/
 
 format: $(STAMP)  ## format, and mend what the linter can
