@@ -9,6 +9,7 @@ import pytest
 
 import attrib
 from attrib import synth
+from lived import VIEWS, adds_up, journeys_of
 
 QUICK = {"types": 2, "moods": 1, "decays": "7d", "tolerance": 1e-4, "permutations": 2}
 FAIR = attrib.Incremental(types=3, moods=2, decays="7d")
@@ -32,10 +33,6 @@ def data():
     return synth.generate(400, seed=1000)
 
 
-def journeys_of(data, **settings):
-    return attrib.Journeys.from_events(data.touchpoints, data.outcomes, **settings)
-
-
 def credit_of(table, channel):
     return table.filter(channel=channel)["conversions"].item()
 
@@ -51,27 +48,10 @@ def test_a_channel_that_follows_intent_gets_little():
     assert credit_of(ours, "video") == pytest.approx(credit_of(truth, "video"), rel=0.35)
 
 
-VIEWS = [
-    {"target": "purchase"},
-    {"stages": "five"},
-    {"stages": "five", "view": "resolved", "target": "purchase"},
-    {"target": "purchase", "player": ["channel", "interaction"]},
-]
-
-
 @pytest.mark.parametrize("view", VIEWS, ids="-".join)
 @pytest.mark.parametrize("credited", ["shapley", "removal"])
 def test_credit_and_baseline_are_what_was_observed(data, view, credited):
-    journeys = journeys_of(data, **view)
-    method = attrib.Incremental(**QUICK, credited=credited)
-    table = attrib.credit(journeys, {"m": method, "linear": attrib.Linear()}, intervals=None)
-    attrib.testing.assert_credit_table(table.filter(method="m"))
-    games = [name for name in ("stage",) if "stages" in view and "view" not in view]
-    sums = table.group_by("method", *games).agg(pl.col("conversions", "value").sum()).sort("method", *games)
-    ours, linear = (sums.filter(method=name).drop("method") for name in ("m", "linear"))
-    assert ours.height == linear.height
-    for column in ("conversions", "value"):
-        assert ours[column].to_list() == pytest.approx(linear[column].to_list(), abs=1e-6)
+    table = adds_up(data, view, attrib.Incremental(**QUICK, credited=credited))
     assert table.filter(method="m", kind="player")["conversions"].sum() > 0
     unattributed = table.filter(kind="unattributed")
     ours, linear = (unattributed.filter(method=name)["conversions"].to_list() for name in ("m", "linear"))

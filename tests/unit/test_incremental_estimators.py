@@ -12,6 +12,7 @@ import pytest
 import attrib
 from attrib import synth
 from attrib.methods.covariates import Covariates
+from lived import VIEWS, adds_up, journeys_of
 
 pytest.importorskip("sklearn")
 GLM = attrib.Incremental(hazards="glm", decays="7d", permutations=2)
@@ -22,18 +23,6 @@ START = datetime(2025, 1, 1, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def data():
     return synth.generate(250, seed=1000, days=120)
-
-
-def journeys_of(data, **settings):
-    return attrib.Journeys.from_events(data.touchpoints, data.outcomes, **settings)
-
-
-VIEWS = [
-    {"target": "purchase"},
-    {"stages": "five"},
-    {"stages": "five", "view": "resolved", "target": "purchase"},
-    {"target": "purchase", "player": ["channel", "interaction"]},
-]
 
 
 @pytest.mark.parametrize("view", VIEWS, ids="-".join)
@@ -54,18 +43,6 @@ def test_so_they_are_of_trees():
     assert table["conversions"].sum() == pytest.approx(outcomes.height)
     assert table.filter(channel="video")["conversions"].item() > 0
     assert table.filter(kind="player")["conversions_se"].min() > 0
-
-
-def adds_up(data, view, method):
-    table = attrib.credit(journeys_of(data, **view), {"m": method, "linear": attrib.Linear()}, intervals=None)
-    attrib.testing.assert_credit_table(table.filter(method="m"))
-    games = [name for name in ("stage",) if "stages" in view and "view" not in view]
-    sums = table.group_by("method", *games).agg(pl.col("conversions", "value").sum()).sort("method", *games)
-    ours, linear = (sums.filter(method=name).drop("method") for name in ("m", "linear"))
-    assert ours.height == linear.height
-    for column in ("conversions", "value"):
-        assert ours[column].to_list() == pytest.approx(linear[column].to_list(), abs=1e-6)
-    assert table.filter(method="m", kind="player")["conversions"].abs().sum() > 0
 
 
 def follower(n=1500, seed=3):

@@ -18,7 +18,7 @@ import polars as pl
 
 from attrib.engines.base import BUCKETS
 from attrib.engines.store import SpillFolder
-from attrib.errors import ResourceError
+from attrib.errors import ResourceError, SolveError
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -92,6 +92,22 @@ class Rows:
             }
             for name, t in self.tables.items()
         }
+
+
+def check_times(method: str, *, has_times: bool) -> None:
+    """Check that there are times, for a method that needs them.
+
+    Raises
+    ------
+    SolveError
+        ``no_times``.
+    """
+    if not has_times:
+        raise SolveError(
+            "no_times",
+            f"{method} needs the times of touches and conversions, and a path table has none",
+            hint="use from_events, or leave the method out",
+        )
 
 
 def gather(journeys: Any, need: RowNeed, tallies: Tallies) -> Rows:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ _RANDOM_CREDIT, _HALVES = 2, 3  # purposes of randomness, beside those of worlds
 _ENGINE = LocalEngine(threads=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Data:
     """What a run works on: the tables of events, or a table of paths, as ``from_events`` or ``from_paths`` takes it.
 
@@ -44,8 +45,9 @@ class Data:
     options: dict[str, Any]
     told: pl.DataFrame | None = None
 
+    @cached_property
     def journeys(self) -> Journeys:
-        """Make the journeys."""
+        """The journeys: made once, since they keep what was summed."""
         make = Journeys.from_paths if len(self.tables) == 1 else Journeys.from_events
         return make(*self.tables, **self.options, engine=_ENGINE)
 
@@ -149,7 +151,7 @@ def _credits(
     experiment: Experiment, data: Data, level: float | None, seed: int
 ) -> tuple[dict[str, pl.DataFrame], list[dict[str, Any]], dict[str, float]]:
     """Credit by each model that has an answer; what the others say; seconds of each."""
-    journeys = data.journeys()
+    journeys = data.journeys
     told = {"covariates": data.told}
     methods: dict[str, Any] = {
         name: replace(method, **told) if name in experiment.spec.told else method
@@ -180,7 +182,7 @@ def _credits(
 
 def _filled(data: Data) -> dict[Player, float]:
     """Buckets that the conversions of each player come from."""
-    tallies = sums_for(data.journeys(), [Linear()], units=True)
+    tallies = sums_for(data.journeys, [Linear()], units=True)
     cells = cells_of(tallies)
     stages: list[str | None] = [None] * len(cells.game)
     for names, at in ((tallies.games, cells.game), (tallies.players, cells.player)):
@@ -383,7 +385,7 @@ def _halves(data: Data, seed: int) -> tuple[Data, Data]:
     """Deal customers (or the journeys of a path table) to two halves."""
     random = np.random.Generator(np.random.Philox(key=[seed % 2**63, _HALVES]))
     if len(data.tables) == 1:
-        first, second = halves_of_paths(data.journeys().to_paths(), random)
+        first, second = halves_of_paths(data.journeys.to_paths(), random)
         return tuple(Data((part,), {}) for part in (first, second))  # type: ignore[return-value]
     touchpoints, outcomes = data.tables
     pairs = halves(touchpoints, outcomes, data.options.get("columns"), random)
@@ -392,7 +394,7 @@ def _halves(data: Data, seed: int) -> tuple[Data, Data]:
 
 def _foretold(experiment: Experiment, train: Data, test: Data) -> dict[tuple[str, str | None], dict[str, float]]:
     """Log-likelihood and AUC of one half by models fitted to the other."""
-    seen, unseen = (Half(part.journeys()) for part in (train, test))
+    seen, unseen = (Half(part.journeys) for part in (train, test))
     models: dict[str, Method | None] = dict(experiment.methods)
     if experiment.spec.references:
         models[RANDOM] = None

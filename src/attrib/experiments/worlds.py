@@ -10,7 +10,6 @@ import polars as pl
 
 from attrib import synth
 from attrib.errors import SpecError
-from attrib.faults import nearest
 from attrib.schemas import CHANNEL, CLUSTER, CONVERSIONS, CUSTOMER, ERROR, KIND, REFERRER, STAGE, TIME
 from attrib.spec import JourneysSpec
 
@@ -165,11 +164,5 @@ def _options(scenario: str, days: int | None) -> dict[str, Any]:
     length: dict[str, Any] = {} if days is None else {"days": days}
     if scenario == DEFAULT:
         return length
-    read: Any = getattr(synth, "scenario", None)
-    if read is None:
-        hint = f"there is {DEFAULT}"
-        raise SpecError(
-            "unknown_scenario", f"scenario {scenario!r} is not known{nearest(scenario, [DEFAULT])}", hint=hint
-        )
-    found = read(scenario)
+    found = synth.scenario(scenario)
     return {"population": found.population, "days": found.days} | length

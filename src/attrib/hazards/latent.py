@@ -335,7 +335,7 @@ def search(
         one = one.scaled(some, pool)
         start = one.first_guess(seed) if best is None else best[1].intent
         found = fit(
-            one, some, start=start, tolerance=tolerance, steps=steps, pool=pool, tell=_part(tell, number, parts)
+            one, some, start=start, tolerance=tolerance, steps=steps, pool=pool, tell=part_of(tell, number, parts)
         )
         if best is None or found.objective > best[1].objective:
             best = one, found
@@ -345,7 +345,7 @@ def search(
         one = one.scaled(weight, pool)
         found = fit(
             one, weight, start=found.intent, tolerance=tolerance, steps=steps, pool=pool,
-            tell=_part(tell, parts - 3, parts),
+            tell=part_of(tell, parts - 3, parts),
         )  # fmt: skip
     keep, done = found.intent.effect > NEGLIGIBLE, found.steps
     for last in (False, True):
@@ -353,7 +353,7 @@ def search(
         start = found.intent._replace(effect=np.where(keep, found.intent.effect, 0.0))
         found = fit(
             one, weight, start=start, tolerance=tolerance, steps=steps, pool=pool,
-            tell=_part(tell, parts - 2 + last, parts),
+            tell=part_of(tell, parts - 2 + last, parts),
         )  # fmt: skip
         done += found.steps
         if not last:
@@ -362,7 +362,8 @@ def search(
     return one, replace(found, steps=done)
 
 
-def _part(tell: Callable[[float], None] | None, number: int, parts: int) -> Callable[[float], None] | None:
+def part_of(tell: Callable[[float], None] | None, number: int, parts: int) -> Callable[[float], None] | None:
+    """Who is told of one part of the work, where the whole has so many."""
     return None if tell is None else lambda share: tell((number + share) / parts)
 
 

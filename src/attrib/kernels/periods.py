@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from attrib.kernels._jit import jit
 from attrib.kernels.intent import Lives
-from attrib.kernels.replay import Stakes, _mix, _uniform
+from attrib.kernels.replay import Stakes, uniform
+from attrib.kernels.words import mix
 
 LEAST = 1e-4  # an exposure below counts as none
 _KEEP = np.uint64(7)
@@ -156,7 +157,7 @@ def cut(
     for c in range(len(customers)):
         i = customers[c]
         low, high = lives.offsets[i], lives.offsets[i + 1]
-        key = _mix(seed + w.key[i])
+        key = mix(seed + w.key[i])
         first = lives.time[low]
         now, k, stage, number = first, 0, 0, 0
         exposed[:] = 0.0
@@ -170,7 +171,7 @@ def cut(
                 happens = not inside and event < high
                 if happens or stop > now:
                     number += 1
-                    if happens or part >= 1.0 or _uniform(key, _KEEP, number) < part:
+                    if happens or part >= 1.0 or uniform(key, _KEEP, number) < part:
                         if n == room:  # by chance once in 10^9 cuts; never drop what should be learned from
                             raise RuntimeError("more stretches were drawn than there is room for: take another seed")
                         rows.customer[n] = i

@@ -30,12 +30,11 @@ from attrib.kernels.intent import (
     new_track,
     total_rates,
 )
+from attrib.kernels.words import mix
 
 SLACK = 1e-9  # of a unit exponential, for rounding: an event at the very end of the data comes back, too
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_M1 = np.uint64(0xBF58476D1CE4E5B9)
-_M2 = np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S12 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(12)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_S12 = np.uint64(12)
 _ORDER, _STATE, _WAIT = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
@@ -74,23 +73,26 @@ class Room(NamedTuple):
 
 
 @jit
-def _mix(x: np.uint64) -> np.uint64:
-    x = (x ^ (x >> _S30)) * _M1
-    x = (x ^ (x >> _S27)) * _M2
-    return x ^ (x >> _S31)
+def uniform(key: np.uint64, purpose: np.uint64, number: int) -> float:
+    """In (0, 1), by key, purpose and number."""
+    x = mix(mix(key + purpose * GOLDEN) + np.uint64(number) * GOLDEN)
+    return (np.float64(x >> _S12) + 0.5) * 2.0**-52
 
 
 @jit
-def _uniform(key: np.uint64, purpose: np.uint64, number: int) -> float:
-    """In (0, 1), by key, purpose and number."""
-    x = _mix(_mix(key + purpose * _GOLDEN) + np.uint64(number) * _GOLDEN)
-    return (np.float64(x >> _S12) + 0.5) * 2.0**-52
+def draw_order(key: np.uint64, order: NDArray[np.int64]) -> None:
+    """Fill an order of the players, drawn by key."""
+    for j in range(order.size):
+        order[j] = j
+    for last in range(order.size - 1, 0, -1):
+        pick = int(uniform(key, _ORDER, last) * (last + 1))
+        order[pick], order[last] = order[last], order[pick]
 
 
 @jit
 def _exponential(key: np.uint64, process: int, number: int) -> float:
     """With mean 1."""
-    return -math.log(_uniform(_mix(key + np.uint64(process + 1) * _GOLDEN), _WAIT, number))
+    return -math.log(uniform(mix(key + np.uint64(process + 1) * GOLDEN), _WAIT, number))
 
 
 @jit
@@ -100,7 +102,7 @@ def _draw_states(key: np.uint64, rates: Rates, t: Track, R: int, begin: float, r
     A = rates.leave.size
     k = 0
     for r in range(R - 1, -1, -1):
-        u = _uniform(key, _STATE, r)
+        u = uniform(key, _STATE, r)
         whole = 0.0
         h = t.length[r]
         for pas in range(2):
@@ -354,7 +356,7 @@ def credit(
         mean[:] = 0.0
         square[:] = 0.0
         for pair in range(pairs):
-            key = _mix(_mix(seed + w.key[i]) + np.uint64(pair + 1) * _GOLDEN)
+            key = mix(mix(seed + w.key[i]) + np.uint64(pair + 1) * GOLDEN)
             pieces = _draw_states(key, rates, t, R, lives.time[low], room)
             _seen_waits(chart, rates, lives, i, t, R, pieces, room)
             some[:] = 0.0
@@ -367,11 +369,7 @@ def credit(
                         worlds += 1
                         some[j] = everything - room.worth
             else:
-                for j in range(n):
-                    order[j] = j
-                for last in range(n - 1, 0, -1):
-                    pick = int(_uniform(key, _ORDER, last) * (last + 1))
-                    order[pick], order[last] = order[last], order[pick]
+                draw_order(key, order)
                 for back in range(2):
                     room.on[:] = True
                     worth[:] = everything

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from attrib.kernels._jit import jit
 from attrib.kernels.intent import Lives
 from attrib.kernels.periods import Design, Known, Stretches, fade, period_of, write
-from attrib.kernels.replay import Stakes, _mix, _uniform
+from attrib.kernels.replay import GOLDEN, Stakes, draw_order, uniform
+from attrib.kernels.words import mix
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_ORDER, _GAP, _MARK, _SEEN = np.uint64(1), np.uint64(4), np.uint64(5), np.uint64(6)
+_GAP, _MARK, _SEEN = np.uint64(4), np.uint64(5), np.uint64(6)
 
 
 class Points(NamedTuple):
@@ -77,7 +77,7 @@ def scatter(
             row += 1
         low = lives.offsets[i]
         first = lives.time[low]
-        base = _mix(_mix(seed + w.key[i]) + np.uint64(draw + 1) * _GOLDEN)
+        base = mix(mix(seed + w.key[i]) + np.uint64(draw + 1) * GOLDEN)
         one = n
         for r in range(begin, row):
             if rows.event[r] >= 0:
@@ -87,24 +87,24 @@ def scatter(
                 p = lives.code[e]
                 time[n] = lives.time[e]
                 process[n] = p
-                height[n] = _uniform(base, _SEEN, e - low) * rates[r, p]
+                height[n] = uniform(base, _SEEN, e - low) * rates[r, p]
                 event[n] = e
                 n += 1
         for p in range(P):
             if cap[p] <= 0.0:
                 continue
             top = 2.0 ** math.ceil(math.log2(cap[p]))  # sheets of few heights: other rates, the same points
-            mine = _mix(base + np.uint64(p + 1) * _GOLDEN)
+            mine = mix(base + np.uint64(p + 1) * GOLDEN)
             r, k = begin, 0
             while r < row:
-                key = _mix(mine + np.uint64(k + 1) * _GOLDEN)
+                key = mix(mine + np.uint64(k + 1) * GOLDEN)
                 now, number = first + k * design.period, 0
                 until = min(now + design.period, lives.end)
                 while True:
-                    now -= math.log(_uniform(key, _GAP, number)) / top
+                    now -= math.log(uniform(key, _GAP, number)) / top
                     if now > until:
                         break
-                    h = _uniform(key, _MARK, number) * top
+                    h = uniform(key, _MARK, number) * top
                     number += 1
                     while r < row and rows.start[r] + rows.length[r] < now:
                         r += 1
@@ -329,10 +329,6 @@ def orders(seed: np.uint64, keys: NDArray[np.uint64], n: int, draw: int) -> NDAr
     """Orders of the players, one for each key: int64 [keys, n]."""
     out = np.empty((len(keys), n), np.int64)
     for i in range(len(keys)):
-        base = _mix(_mix(seed + keys[i]) + np.uint64(draw + 1) * _GOLDEN)
-        for j in range(n):
-            out[i, j] = j
-        for last in range(n - 1, 0, -1):
-            pick = int(_uniform(base, _ORDER, last) * (last + 1))
-            out[i, pick], out[i, last] = out[i, last], out[i, pick]
+        base = mix(mix(seed + keys[i]) + np.uint64(draw + 1) * GOLDEN)
+        draw_order(base, out[i])
     return out

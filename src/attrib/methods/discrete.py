@@ -21,16 +21,17 @@ from attrib.hazards.estimators import (
     one_thread,
     one_thread_of_blas,
 )
+from attrib.hazards.latent import part_of
 from attrib.kernels import periods as kernel
 from attrib.kernels import thinning
 from attrib.kernels.periods import Design, Known
+from attrib.kernels.words import hash_integers
 from attrib.methods.covariates import Covariates
-from attrib.methods.histories import Setting
+from attrib.methods.histories import Setting, told_by
 from attrib.methods.replaying import Replay
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Words = npt.NDArray[np.uint64]
 MEMORY = 60.0  # days until the long memories have faded to 1/e
 QUIET = {"glm": 300_000, "boosting": 100_000}  # stretches without an event that are learned from, about
 SAMPLE = {"glm": 20_000, "boosting": 2_000}  # customers, where nobody says how many
@@ -39,10 +40,11 @@ CHUNK = 1_000  # customers replayed together
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Rates of a fold, and the times in which touches fade."""
+    """Rates of a fold, the times in which touches fade, and what is known of all customers."""
 
     hazards: Hazards
     decay: Floats
+    known: Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +75,14 @@ class Discrete:
         Of several times of fading that one is taken with which a regression of the outcomes is likeliest, for trees,
         too; other models before have chosen.
         """
-        known = self.known(setting)[0]
+        known = before[0].known if before else self.known(setting)[0]
         parts = parts_of(setting)
         outcomes = [part for part in parts if part.process >= len(setting.channels)]
         linear = glm(self.penalty)
         fit = linear if self.hazards == "glm" else boosting(self.penalty, self.seed)
         found = []
         for fold in range(self.folds):
-
-            def part(share: float, fold: int = fold) -> None:
-                if tell is not None:
-                    tell((fold + share) / self.folds)
-
-            last = before[fold] if before else None
+            last, part = before[fold] if before else None, part_of(tell, fold, self.folds)
             decay = self.decays if last is None else last.decay
             if len(decay) > 1:
                 likely = [
@@ -96,7 +93,7 @@ class Discrete:
                 ]
                 decay = decay[[int(np.argmax(likely))]]
             table = self._table(setting, known, weight, fold, decay)
-            found.append(Model(learn(table, parts, fit, pool, last.hazards if last else None, part), decay))
+            found.append(Model(learn(table, parts, fit, pool, last.hazards if last else None, part), decay, known))
         return found
 
     def _table(self, setting: Setting, known: Known, weight: Floats, fold: int, decay: Floats) -> Table:
@@ -109,27 +106,21 @@ class Discrete:
         quiet = rows.event < 0
         code = np.where(quiet, -1, lives.code[rows.event])
         often = np.where(quiet, (whole - int((~quiet).sum())) / max(1, int(quiet.sum())), 1.0)
-        unit = setting.unit[rows.customer]
-        mine = (unit % self.folds == fold) & (self.folds > 1)
-        return Table(x, code, rows.length, rows.stage, np.where(mine, 0.0, weight[unit]) * often, setting.acts.shape[1])
+        counts = told_by(setting.unit[rows.customer], weight, fold, self.folds) * often
+        return Table(x, code, rows.length, rows.stage, counts, setting.acts.shape[1])
 
     def customers(self, setting: Setting) -> Ints:
         """Customers that are looked at: drawn by the hashes of their ids."""
         n, size = len(setting.unit), self.sample or SAMPLE[self.hazards]
         if n <= size:
             return np.arange(n)
-        drawn = _mixed(setting.stakes.key + np.uint64(self.seed))
+        drawn = np.empty(n, np.uint64)
+        hash_integers((setting.stakes.key + np.uint64(self.seed)).view(np.int64), drawn)
         return np.sort(np.argsort(drawn, kind="stable")[:size])
 
     def design(self, setting: Setting, decay: Floats) -> Design:
         """What is told of a customer."""
-        return Design(
-            len(setting.channels),
-            setting.after,
-            decay,
-            MEMORY,
-            self.period,
-        )
+        return Design(len(setting.channels), setting.after, decay, MEMORY, self.period)
 
     def known(self, setting: Setting) -> tuple[Known, list[str]]:
         """Covariates of all customers, and their names."""
@@ -145,7 +136,7 @@ class Discrete:
     ) -> tuple[Floats, Floats]:
         """What players add, and its sampling variance: [players, games, conversions and value]."""
         some = self.customers(setting)
-        known = self.known(setting)[0]
+        known = models[0].known
         design = self.design(setting, models[0].decay)
         often = weight[setting.unit[some]]
         fired, worth = thinning.as_seen(setting.lives, setting.stakes, design, some)
@@ -216,10 +207,3 @@ def parts_of(setting: Setting) -> list[Part]:
         rest = tuple(s for s in range(S) if s not in acted)
         parts += [Part(p, rest)] if rest else []
     return parts
-
-
-def _mixed(words: Words) -> Words:
-    """Hashes of words (splitmix64)."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))

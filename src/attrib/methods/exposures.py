@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from attrib.engines.rows import UNIT, Codes, Table, Tables
-from attrib.errors import SolveError
+from attrib.engines.rows import UNIT, Codes, Table, Tables, check_times
 from attrib.kernels.codes import CONVERTING, FIRST_PLAYER, NULL
 from attrib.ragged import NEVER
 
@@ -41,12 +40,7 @@ class Exposures:
 
     def check(self, *, has_times: bool) -> None:
         """Check that there are times."""
-        if not has_times:
-            raise SolveError(
-                "no_times",
-                f"{self.method} needs the times of touches and conversions, and a path table has none",
-                hint="use from_events, or leave the method out",
-            )
+        check_times(self.method, has_times=has_times)
 
     def read(self, reader: Any, events: Any, ragged: Ragged) -> Tables:  # noqa: ARG002 - other needs read them
         """Tables of a partition; times are still ticks, players and games the reader's."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from attrib.engines.rows import READER, UNIT, Codes, Rows, Tables
+from attrib.engines.rows import READER, UNIT, Codes, Rows, Tables, check_times
 from attrib.errors import ResourceError, SolveError
 from attrib.kernels.intent import Chart, Lives
 from attrib.kernels.replay import Stakes
@@ -41,12 +41,7 @@ class Histories:
 
     def check(self, *, has_times: bool) -> None:
         """Check that there are times."""
-        if not has_times:
-            raise SolveError(
-                "no_times",
-                f"{self.method} needs the times of touches and conversions, and a path table has none",
-                hint="use from_events, or leave the method out",
-            )
+        check_times(self.method, has_times=has_times)
 
     def read(self, reader: Any, events: Events, ragged: Ragged) -> Tables:  # noqa: ARG002 - other needs read journeys
         """Tables of a partition, in the reader's kinds."""
@@ -103,6 +98,14 @@ class Setting:
     def chart(self, decays: Floats, grid: Floats) -> Chart:
         """What acts on what, with touches that fade so."""
         return Chart(len(self.channels), self.after, self.acts, decays, grid)
+
+
+def told_by(unit: Ints, weight: Floats, fold: int, folds: int) -> Floats:
+    """Weights, by bucket, of customers as they tell a fold its parameters: those of its own buckets do not.
+
+    With one fold everybody does.
+    """
+    return np.where((unit % folds == fold) & (folds > 1), 0.0, weight[unit])
 
 
 def setting_of(rows: Rows, tallies: Tallies, method: str) -> Setting:

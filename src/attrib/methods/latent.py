@@ -11,8 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import warn
-from attrib.hazards.latent import Fitted, Priors, Problem, fit, problem_of, search
-from attrib.methods.histories import Setting
+from attrib.hazards.latent import Fitted, Priors, Problem, fit, part_of, problem_of, search
+from attrib.methods.histories import Setting, told_by
 
 Floats = npt.NDArray[np.float64]
 GRID = (7.0, 7.0, 14.0, 28.0)  # days: the latent state may change at each event and so long after it
@@ -51,27 +51,18 @@ class Latent:
             return [self._again(one, setting, weight, fold, pool) for fold, one in enumerate(before)]
         return [self._search(setting, weight, fold, pool, tell) for fold in range(self.folds)]
 
-    def _others(self, setting: Setting, weight: Floats, fold: int) -> Floats:
-        """Weight of the customers who tell a fold its parameters."""
-        mine = (setting.unit % self.folds == fold) & (self.folds > 1)
-        return np.where(mine, 0.0, weight[setting.unit])
-
     def _search(
         self, setting: Setting, weight: Floats, fold: int, pool: Executor | None, tell: Callable[[float], None] | None
     ) -> Model:
         chart = setting.chart(self.decays[:1], np.array(GRID))
-        weighted = self._others(setting, weight, fold)
+        weighted = told_by(setting.unit, weight, fold, self.folds)
         problem = problem_of(
             setting.lives, chart, weighted, Priors(penalty=self.penalty), types=self.types, moods=self.moods
         )
 
-        def part(share: float) -> None:
-            if tell is not None:
-                tell((fold + share) / self.folds)
-
         problem, fitted = search(
             problem, weighted, seed=self.seed, decays=self.decays, tolerance=self.tolerance, steps=self.steps,
-            pool=pool, tell=part,
+            pool=pool, tell=part_of(tell, fold, self.folds),
         )  # fmt: skip
         if not fitted.converged:
             warn(f"{self.label}: no maximum of the likelihood after {self.steps:,} steps")
@@ -80,8 +71,8 @@ class Latent:
     def _again(self, model: Model, setting: Setting, weight: Floats, fold: int, pool: Executor | None) -> Model:
         """The same model from other weights, beginning where it is."""
         found = fit(
-            model.problem, self._others(setting, weight, fold), start=model.fitted.intent, tolerance=self.tolerance,
-            steps=self.steps, pool=pool,
+            model.problem, told_by(setting.unit, weight, fold, self.folds), start=model.fitted.intent,
+            tolerance=self.tolerance, steps=self.steps, pool=pool,
         )  # fmt: skip
         return Model(model.problem, found)
 
