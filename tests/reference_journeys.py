@@ -25,12 +25,15 @@ from reference_stages import Move, Person, Stage, funnel, stage_at, walk
 Player = tuple[Any, ...]
 Game = tuple[Any, ...]
 
+REASONS = ("never_seen", "after_only", "too_old", "since_last")
+FATES = ("used", "open", "not_preferred", "over_cap")  # of a touch in several journeys, the first that applies
 ENTRIES = {
     "touchpoints": ("in", "used", "outside_window", "open", "rejected", "duplicate"),
     "outcomes": (
         *("in", "credited", "unattributed", "without_effect", "other_outcome"),
         *("rejected", "duplicate"),
     ),
+    "unattributed": ("in", *REASONS),
 }
 
 
@@ -148,6 +151,8 @@ class _Recipe:
     max_gap: Any
     maturity: Any
     prefer: tuple[str, ...]
+    max_touches: int | None
+    after_conversion: str
     repeats: str
     by: tuple[str, ...]
     player: tuple[str, ...]
@@ -187,11 +192,17 @@ def _journeys(
 ) -> list[Journey]:
     """One customer's journeys; their rows are entered in the ledger (2)."""
     journeys = []
+    fates: dict[int, list[str]] = defaultdict(list)  # of every touch, by journey
+
+    def note(fate: str, touches: list[Row]) -> None:
+        for touch in touches:
+            fates[id(touch)].append(fate)
 
     def add(window: list[Row], status: str, stage: int, move: Move | None = None) -> None:
         rows = move.rows if move else []
         preferred = _preferred(window, recipe.prefer)
-        pairs = _repeats([(touch, recipe.who(touch, person.moves)) for touch in preferred], recipe.repeats)
+        latest = preferred if recipe.max_touches is None else preferred[-recipe.max_touches :]
+        pairs = _repeats([(touch, recipe.who(touch, person.moves)) for touch in latest], recipe.repeats)
         journey = Journey(
             person.customer,
             recipe.game(window, rows, stage),
@@ -205,12 +216,24 @@ def _journeys(
         )
         journeys.append(journey)
         if status == "open":
-            enter("touchpoints", "open", window)
+            note("open", window)
         else:
-            enter("touchpoints", "used", preferred)
-            if recipe.prefer:
-                enter("touchpoints", "not_preferred", minus(window, preferred))
+            note("used", latest)
+            note("over_cap", minus(preferred, latest))
+            note("not_preferred", minus(window, preferred))
         enter("outcomes", "credited" if status == "converting" else "unattributed", rows)
+        if status == "unattributed":
+            enter("unattributed", "in", rows)
+            enter("unattributed", reason(journey.conversion_time), rows)
+
+    def reason(time: Any) -> str:
+        """Why a conversion has no touch to credit (2)."""
+        before = [touch for touch in person.touches if touch["timestamp"] <= time]
+        if not person.touches:
+            return "never_seen"
+        if not before:
+            return "after_only"
+        return "since_last" if any(_within(touch, time, recipe.lookback) for touch in before) else "too_old"
 
     def add_nulls(parts: list[list[Row]], stage: int) -> None:
         """Each part is one null of its own, open if its last touch is younger than maturity (2)."""
@@ -221,10 +244,16 @@ def _journeys(
         return [touch for touch in person.touches if all(touch["timestamp"] > time for time in times)]
 
     previous: list[Any] = []  # the time of the previous conversion; none stands for minus infinity
+    entered: list[Any] = []  # the time of the entry into the stage
     for move in conversions:
         window = [touch for touch in after(previous) if touch["timestamp"] <= move.time]
         parts = _split([t for t in window if _within(t, move.time, recipe.lookback)], recipe.max_gap)
         add_nulls(parts[:-1], move.source)
+        if recipe.after_conversion == "keep":
+            window = [touch for touch in after(entered) if touch["timestamp"] <= move.time]
+            parts = _split([t for t in window if _within(t, move.time, recipe.lookback)], recipe.max_gap)
+        if move.source != move.goal:
+            entered = [move.time]
         if parts:
             add(parts[-1], "converting", move.source, move)
         else:
@@ -233,6 +262,11 @@ def _journeys(
     window = after(previous)
     window = [t for t in window if _within(t, window[-1]["timestamp"], recipe.lookback)]
     add_nulls(_split(window, recipe.max_gap), conversions[-1].goal if conversions else 0)
+    for touch in person.touches:
+        for fate in FATES:
+            if fate in fates[id(touch)]:
+                enter("touchpoints", fate, [touch])
+                break
     return journeys
 
 
@@ -245,6 +279,8 @@ def build(
     max_gap: Any = None,
     maturity: Any = None,
     prefer: Sequence[str] = (),
+    max_touches: int | None = None,
+    after_conversion: str = "reset",
     repeats: str = "keep",
     duplicates: str = "drop",
     stages: Any = None,
@@ -283,10 +319,12 @@ def build(
     ledger = {(kind, entry): (0, Fraction(0)) for kind, entries in ENTRIES.items() for entry in entries}
     if prefer:
         ledger["touchpoints", "not_preferred"] = (0, Fraction(0))
+    if max_touches:
+        ledger["touchpoints", "over_cap"] = (0, Fraction(0))
 
     def enter(kind: str, entry: str, rows: Sequence[Row]) -> None:
         count, value = ledger[kind, entry]
-        if kind == "outcomes":
+        if kind != "touchpoints":
             value += sum((row["value"] for row in rows), Fraction(0))
         ledger[kind, entry] = (count + len(rows), value)
 
@@ -300,6 +338,8 @@ def build(
         max_gap,
         maturity,
         tuple(prefer),
+        max_touches,
+        after_conversion,
         repeats,
         tuple(by),
         tuple(player),
@@ -322,7 +362,7 @@ def build(
         for row in minus(history, [row for move in conversions for row in move.rows]):
             effectless = advance and row["outcome"] in {milestone for _, milestone, _ in model}
             enter("outcomes", "without_effect" if effectless else "other_outcome", [row])
-    seen = sum(ledger.get(("touchpoints", entry), (0, 0))[0] for entry in ("used", "open", "not_preferred"))
+    seen = sum(ledger.get(("touchpoints", entry), (0, 0))[0] for entry in FATES)
     ledger["touchpoints", "outside_window"] = (len(kept) - seen, Fraction(0))
     return Built(tuple(journeys), ledger, tuple(funnel(people, recipe)), recipe.by, recipe.player, names, view)
 

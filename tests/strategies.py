@@ -141,6 +141,8 @@ def recipes(draw: st.DrawFn, *, longest: int = 12, stages: bool = False) -> dict
         "maturity": duration(),
         "repeats": draw(st.sampled_from(["keep", "collapse", "first", "last"])),
         "duplicates": draw(st.sampled_from(["drop", "keep"])),
+        "max_touches": draw(st.sampled_from([None, None, 1, 2, 3])),
+        "after_conversion": draw(st.sampled_from(["reset", "keep"])),
     }
     if stages:
         recipe["stages"] = draw(stage_models())

@@ -38,6 +38,7 @@ from attrib.schemas import (
     require_columns,
 )  # fmt: skip
 from attrib.stages import StageColumn, StageModel, resolve_stages
+from attrib.values import whole_number
 from attrib.views.asking import Views
 
 
@@ -82,6 +83,8 @@ class Journeys(Views):
         maturity: str | timedelta | None = None,
         prefer: str | Sequence[str] = (),
         repeats: str = "keep",
+        max_touches: int | None = None,
+        after_conversion: str = "reset",
         duplicates: str = "drop",
         stages: str | Path | StageModel | StageColumn | None = None,
         view: str = "advance",
@@ -117,6 +120,11 @@ class Journeys(Views):
             first that it has stay.
         repeats : {"keep", "collapse", "first", "last"}
             Every exposure; runs of a player as one; each player once, first or last.
+        max_touches : int, optional
+            Most touches of a journey: its latest ones stay. A bound for crawlers and shared devices.
+        after_conversion : {"reset", "keep"}
+            ``reset``: a conversion ends a journey, and its touches serve that conversion only. ``keep``: a touch
+            serves every later conversion within the lookback.
         duplicates : {"drop", "keep"}
             Touchpoints equal in every column read, and outcomes with a repeated ``event_id``.
         stages : str, Path, StageModel, StageColumn or None
@@ -150,6 +158,9 @@ class Journeys(Views):
         resolved = resolve_stages(stages)
         check_choice("repeats", repeats, REPEATS)
         check_choice("duplicates", duplicates, ("drop", "keep"))
+        check_choice("after_conversion", after_conversion, ("reset", "keep"))
+        if max_touches is not None:
+            max_touches = whole_number("max_touches", max_touches, 1, key="bad_value")
         check_choice("view", view, ("advance", "resolved"))
         by, player = distinct_names("by", by), distinct_names("player", player)
         prefer = distinct_names("prefer", prefer, "interactions")
@@ -173,7 +184,7 @@ class Journeys(Views):
         recipe = Recipe(
             touch_source, outcome_source, inline, target, check_lookback(lookback),
             parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), prefer, repeats, duplicates,
-            resolved, view, by, player, max_players, max_rejects,
+            resolved, view, by, player, max_players, max_rejects, max_touches, after_conversion,
         )  # fmt: skip
         check_recipe(recipe)
         sources = (touch_source,) if inline else (touch_source, outcome_source)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from attrib.kernels.codes import FIRST_PLAYER, WORDS
+from attrib.errors import ResourceError
+from attrib.kernels.codes import FIRST_PLAYER, OUTSIDE, REASONS, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 
 NEVER = np.iinfo(np.int64).max
+MOST_SHARED = 1 << 28  # touches of the journeys of one partition: 6 GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class CutPlan:
     ``goal`` ends journeys; ``stages`` (resolved view) only tells the stage of a touch; ``stage_of_kind`` is for
     touches that carry their stage. ``player_of_kind`` from 0; ``touch_game`` / ``outcome_game`` pack the by-values.
     ``lookback_of_kind`` int64 [K] in ticks, −1 unlimited; ``preference_of_kind`` int64 [K], 0 the most preferred; empty
-    without a preference.
+    without a preference. ``max_touches`` 0 for any number; ``keep``: touches serve every later conversion.
     """
 
     goal: Milestones
@@ -85,6 +87,8 @@ class CutPlan:
     max_gap: int
     open_from: int
     preference_of_kind: Ints
+    max_touches: int
+    keep: bool
     repeats: int
     exponent: int
     ticks_per_second: int
@@ -136,13 +140,15 @@ class Ragged:
 class Cut:
     """Journeys of a partition and what did not become part of one.
 
-    ``touches`` int64 [4]: used, outside the window, open, not preferred; ``outcomes`` int64 [3, 5]: rows and value
-    (four words) of credited or unattributed, without effect, and other outcomes.
+    ``touches`` int64 [5]: used, outside the window, open, not preferred, over the cap; ``outcomes`` int64 [3, 5]: rows
+    and value (four words) of credited or unattributed, without effect, and other outcomes; ``reasons`` int64 [4, 6]: rows,
+    conversions and value of the unattributed, by reason (``codes.REASONS``).
     """
 
     ragged: Ragged
     touches: Ints
     outcomes: Ints
+    reasons: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +180,7 @@ def boundaries_of(events: Events, goal: Milestones, scale: float) -> tuple[tuple
 
 def cut(events: Events, plan: CutPlan) -> Cut:
     """Cut the journeys of a partition."""
-    from attrib.kernels import walk
+    from attrib.kernels import overlaps, walk
 
     boundaries, outcomes = boundaries_of(events, plan.goal, float(np.ldexp(1.0, -plan.exponent)))
     customers = len(events.unit)
@@ -190,24 +196,66 @@ def cut(events: Events, plan: CutPlan) -> Cut:
     player_of_kind = player_of_kind + np.int32(FIRST_PLAYER)
 
     room = len(boundaries[1]) + customers + (n_touches if plan.max_gap >= 0 else 0)
-    out = (np.empty(n_touches, np.int32), np.empty(n_touches, np.int32), np.empty(n_touches, np.int64))
     offsets = np.zeros(room + 1, np.int64)
     raw_game, customer, conversions, nulls, end, out_rows = (np.empty(room, np.int64) for _ in range(6))
     out_value, status = np.empty(room, np.float64), np.empty(room, np.int8)
-    touches = np.zeros(4, np.int64)
-    n = walk.cut_journeys(
-        events.t_offsets, events.t_time, events.t_kind, player_of_kind, t_stage, boundaries,
-        plan.lookback_of_kind, plan.max_gap, plan.open_from, plan.preference_of_kind, plan.repeats, plan.touch_game,
-        plan.outcome_game, plan.touch_mask, plan.stage_bits, out,
-        (offsets, raw_game, customer, conversions, nulls, out_value, end, status, out_rows), touches,
+    touches, reasons = np.zeros(5, np.int64), no_reasons()
+    scale = float(np.ldexp(1.0, -plan.exponent))
+    given = (events.t_offsets, events.t_time, events.t_kind, player_of_kind, t_stage, boundaries, plan.lookback_of_kind)
+    asked = (
+        plan.max_gap, plan.open_from, plan.preference_of_kind, plan.max_touches, plan.repeats, plan.touch_game,
+        plan.outcome_game, plan.touch_mask, plan.stage_bits, scale,
     )  # fmt: skip
+    journeys = (offsets, raw_game, customer, conversions, nulls, out_value, end, status, out_rows)
+    if plan.keep:
+        longest = -1 if (plan.lookback_of_kind < 0).any() else int(plan.lookback_of_kind.max(initial=0))
+        n_out = _room_for(events, boundaries, longest, plan.max_touches)
+        out = _touches_of(n_out)
+        n = overlaps.cut_overlapping(
+            *given, longest, *asked, out, journeys, np.empty(n_out, np.int64), np.full(n_touches, OUTSIDE, np.int8),
+            touches, reasons,
+        )  # fmt: skip
+    else:
+        out = _touches_of(n_touches)
+        n = walk.cut_journeys(*given, *asked, out, journeys, touches, reasons)
     m = int(offsets[n])
     ragged = Ragged(
         offsets[: n + 1], out[0][:m], out[1][:m], out[2][:m], plan.intern_games(raw_game[:n]),
         events.unit[customer[:n]], customer[:n], conversions[:n], nulls[:n], out_rows[:n], out_value[:n], end[:n],
         status[:n], plan.ticks_per_second, plan.channel_of_kind, lookback_of_kind=plan.lookback_of_kind,
     )  # fmt: skip
-    return Cut(ragged, touches, outcomes)
+    return Cut(ragged, touches, outcomes, reasons)
+
+
+def no_reasons() -> Ints:
+    """Counts of unattributed conversions by reason, all 0; see :class:`Cut`."""
+    return np.zeros((len(REASONS), 2 + WORDS), np.int64)
+
+
+def _touches_of(n: int) -> tuple[Small, Small, Ints]:
+    """Room for the players, kinds and times of so many touches."""
+    return np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int64)
+
+
+def _room_for(events: Events, boundaries: tuple[Any, ...], longest: int, max_touches: int) -> int:
+    """Touches that journeys have which share them.
+
+    Raises
+    ------
+    ResourceError
+        ``too_many_touches`` where they are more than any machine holds.
+    """
+    from attrib.kernels import overlaps
+
+    n, largest = overlaps.room_for(events.t_offsets, events.t_time, boundaries, longest, max_touches)
+    if n > MOST_SHARED:
+        raise ResourceError(
+            "too_many_touches",
+            f'after_conversion = "keep" makes {n:,} touches of journeys out of {len(events.t_time):,} touchpoints; one '
+            f"journey has up to {largest:,}",
+            hint="shorten the lookback, or give max_touches, such as 100",
+        )
+    return int(n)
 
 
 def walk_funnel(events: Events, plan: CutPlan) -> FunnelPart:

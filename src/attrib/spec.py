@@ -164,6 +164,8 @@ class JourneysSpec(_Strict):
     maturity: Duration = None
     prefer: Names = ()
     repeats: Literal["keep", "collapse", "first", "last"] = "keep"
+    max_touches: Annotated[int, Field(ge=1)] | None = None
+    after_conversion: Literal["reset", "keep"] = "reset"
     duplicates: Literal["drop", "keep"] = "drop"
     stages: Annotated[str | StageColumnSpec | None, BeforeValidator(_stages)] = None
     view: Literal["advance", "resolved"] = "advance"

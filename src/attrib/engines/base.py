@@ -29,7 +29,8 @@ OTHERS = "*"  # stands for the interactions that a lookback does not list, and f
 class Recipe:
     """Where events come from and how journeys are made of them; nothing is read before it is needed.
 
-    ``lookback`` is one for all touches, or one an interaction, with those of others under ``OTHERS``.
+    ``lookback`` is one for all touches, or one an interaction, with those of others under ``OTHERS``. ``notes``: warnings
+    that are known before anything is read.
     """
 
     touchpoints: Source
@@ -48,6 +49,9 @@ class Recipe:
     player: tuple[str, ...]
     max_players: int
     max_rejects: float
+    max_touches: int | None = None
+    after_conversion: str = "reset"
+    notes: tuple[str, ...] = ()
 
     @property
     def needs_interaction(self) -> bool:
@@ -62,23 +66,30 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Rows of both tables by fate: (table, entry) → (rows, value); value is None for touchpoints."""
+    """Rows of both tables by fate: (table, entry) → (rows, value); value is None for touchpoints.
+
+    ``reasons``: rows, conversions and value of unattributed outcomes, by why there is no touch to credit; none for path
+    tables.
+    """
 
     entries: dict[tuple[str, str], tuple[int, float | None]]
     warnings: tuple[str, ...]
     rejected: pl.DataFrame
+    reasons: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Fates:
     """What became of rows after they were read, summed over the partitions.
 
-    ``touches`` int64 [4]: used, outside the window, open, not preferred; ``outcomes`` int64 [3, 5]: rows and value
-    (four words) of credited or unattributed, without effect, other outcomes.
+    ``touches`` int64 [5]: used, outside the window, open, not preferred, over the cap; ``outcomes`` int64 [3, 5]: rows
+    and value (four words) of credited or unattributed, without effect, other outcomes; ``reasons`` int64 [4, 6]: rows,
+    conversions and value of unattributed outcomes, by reason.
     """
 
     touches: Ints
     outcomes: Ints
+    reasons: Ints
     duplicates: int
     repeated: int
     repeated_values: list[float]

@@ -26,6 +26,7 @@ from attrib.engines.store import PartitionStore
 from attrib.io import checks
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.kernels import rows as kernel
+from attrib.kernels.codes import REASONS
 from attrib.needs import Need
 from attrib.ragged import NEVER, Cut, CutPlan, Events, cut
 from attrib.schemas import (
@@ -266,6 +267,7 @@ class EventReader:
         unattributed = int(totals.counts("unattributed_rows").sum())
         unattributed_value = math.fsum(totals.column("unattributed_value"))
         carry(fates.outcomes[:, 1:])
+        carry(fates.reasons[:, 2:])
         value = to_float(fates.outcomes[:, 1:], self._exponent)
         outcomes, touches = fates.outcomes[:, 0], fates.touches
         entries: dict[tuple[str, str], tuple[int, float | None]] = {
@@ -273,6 +275,7 @@ class EventReader:
             ("touchpoints", "used"): (int(touches[0]), None),
             ("touchpoints", "outside_window"): (int(touches[1]), None),
             **({("touchpoints", "not_preferred"): (int(touches[3]), None)} if self.recipe.prefer else {}),
+            **({("touchpoints", "over_cap"): (int(touches[4]), None)} if self.recipe.max_touches else {}),
             ("touchpoints", "open"): (int(touches[2]), None),
             ("touchpoints", "rejected"): (t.rejected_rows, None),
             ("touchpoints", "duplicate"): (fates.duplicates, None),
@@ -290,10 +293,17 @@ class EventReader:
             entries,
             tuple(self._warnings(fates, int(fates.outcomes[0, 0]) - unattributed)),
             checks.join_rejected([*t.rejected, *o.rejected]),
+            {
+                reason: (int(rows), int(conversions), float(to_float(words[None], self._exponent)[0]))
+                for reason, (rows, conversions, *_), words in zip(
+                    REASONS, fates.reasons, fates.reasons[:, 2:], strict=True
+                )
+            },
         )
 
     def _warnings(self, fates: Fates, credited: int) -> Iterator[str]:
         t, o = self.touches, self.outcomes
+        yield from self.recipe.notes
         if o.negative:
             yield f"{o.negative:,} outcomes have a negative value (taken as refunds)"
         for reader in (t, o):

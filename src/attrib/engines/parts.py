@@ -287,7 +287,8 @@ def _put_sums(answer: _Answer, total: PartPass) -> None:
             answer.arrays |= {f"offsets.{i}": tally.lists.offsets, f"players.{i}": tally.lists.players}
     fates = total.fates
     carry(fates.outcomes[:, 1:])
-    answer.arrays |= {"touches": fates.touches, "outcomes": fates.outcomes}
+    carry(fates.reasons[:, 2:])
+    answer.arrays |= {"touches": fates.touches, "outcomes": fates.outcomes, "reasons": fates.reasons}
     answer.dropped = [fates.duplicates, fates.repeated, fates.repeated_values]
     if total.funnel:
         answer.arrays["funnel.counts"] = np.sum([part.counts for part in total.funnel], axis=0)
@@ -414,7 +415,9 @@ def _add_sums(reader: EventReader, total: PartPass, answer: _Answer) -> None:
     fates = total.fates
     fates.touches += arrays["touches"]
     fates.outcomes += arrays["outcomes"]
+    fates.reasons += arrays["reasons"]
     carry(fates.outcomes[:, 1:])
+    carry(fates.reasons[:, 2:])
     duplicates, repeated, values = answer.dropped
     fates.duplicates += duplicates
     fates.repeated += repeated

@@ -18,7 +18,7 @@ from attrib.io.checks import add_sizes, check_rejects, join_rejected
 from attrib.io.sources import MORE, Source
 from attrib.kernels.codes import CONVERTING, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
 from attrib.needs import Need
-from attrib.ragged import Cut, Ragged
+from attrib.ragged import Cut, Ragged, no_reasons
 from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH, TIME, VALUE, require_columns
 from attrib.tally import Tally, bits_for
 
@@ -206,7 +206,7 @@ class PathReader:
         )  # fmt: skip
         outcomes = np.zeros((3, 1 + WORDS), np.int64)
         outcomes[0, 0] = int(rows.conversions.sum())
-        return Cut(ragged, np.array([int(offsets[-1]), 0, 0, 0], np.int64), outcomes)
+        return Cut(ragged, np.array([int(offsets[-1]), 0, 0, 0, 0], np.int64), outcomes, no_reasons())
 
     def player_frame(self) -> pl.DataFrame:
         """Every player, in the order of the codes."""

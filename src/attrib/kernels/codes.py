@@ -11,6 +11,13 @@ STATUSES = ("converting", "null", "open", "unattributed")
 # fates of an outcome row
 CREDITED, NO_EFFECT, OTHER = 0, 1, 2
 
+# fates of a touch, in the order of the ledger's array; a touch that serves several journeys has the first that applies
+USED, OUTSIDE, IS_OPEN, PASSED_OVER, OVER_CAP = range(5)
+
+# why a conversion has no touch to credit: semantics §2
+NEVER_SEEN, AFTER_ONLY, TOO_OLD, SINCE_LAST = range(4)
+REASONS = ("never_seen", "after_only", "too_old", "since_last")
+
 # what `repeats` does
 REPEATS = ("keep", "collapse", "first", "last")
 KEEP, COLLAPSE, FIRST, LAST = 0, 1, 2, 3

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrib.kernels._jit import inline, jit
-from attrib.kernels.codes import (
-    COLLAPSE,
-    CONVERTING,
-    CREDITED,
-    FIRST,
-    KEEP,
-    NO_EFFECT,
-    NOT_PREFERRED,
-    NULL,
-    OPEN,
-    OTHER,
-    UNATTRIBUTED,
-)  # fmt: skip
+from attrib.kernels._jit import jit
+from attrib.kernels.codes import CONVERTING, CREDITED, KEEP, NO_EFFECT, NULL, OPEN, OTHER, OUTSIDE, UNATTRIBUTED
 from attrib.kernels.fixed import add
+from attrib.kernels.windows import (
+    EVER,
+    enter,
+    keep_latest,
+    keep_preferred,
+    note_reason,
+    reach_of,
+    reason_of,
+    span,
+    thin_out,
+)
 
 NO_GAP = -1
 
@@ -132,102 +131,39 @@ def stage_of_touches(t_offsets, times, b_offsets, b_time, b_to, out):
             out[i] = stage
 
 
-@inline
-def _span(earlier, later):
-    """Ticks between two times; those at both ends of int64 are further apart than int64 can say."""
-    return np.uint64(later) - np.uint64(earlier)
-
-
-@jit
-def _thin_out(players, kinds, times, low, high, repeats):
-    """Apply ``repeats`` to journeys' touches [low, high) in place; returns the new end."""
-    if repeats == KEEP or high - low < 2:
-        return high
-    end = low
-    if repeats == COLLAPSE:
-        for i in range(low, high):
-            if end == low or players[i] != players[end - 1]:
-                players[end], kinds[end], times[end] = players[i], kinds[i], times[i]
-                end += 1
-        return end
-    # each player once: scan for first occurrences from the front, or from the back for the last ones
-    size = 8
-    while size < 2 * (high - low):
-        size *= 2
-    table = np.full(size, -1, np.int64)
-    keep = np.zeros(high - low, np.bool_)
-    for step in range(high - low):
-        i = low + step if repeats == FIRST else high - 1 - step
-        slot = (np.int64(players[i]) * 2654435761) & (size - 1)
-        while table[slot] >= 0 and table[slot] != players[i]:
-            slot = (slot + 1) & (size - 1)
-        if table[slot] < 0:
-            table[slot] = players[i]
-            keep[i - low] = True
-    for i in range(low, high):
-        if keep[i - low]:
-            players[end], kinds[end], times[end] = players[i], kinds[i], times[i]
-            end += 1
-    return end
-
-
-@inline
-def _enter(ledger, used, not_preferred, is_open):
-    """Enter a journey's touches in the ledger."""
-    if is_open:
-        ledger[2] += used + not_preferred
-    else:
-        ledger[0] += used
-        ledger[3] += not_preferred
-
-
-@jit
-def _keep_preferred(players, kinds, times, low, high, preference_of_kind):
-    """Keep only the most preferred touches of [low, high) where one is preferred, in place; returns the new end."""
-    if preference_of_kind.shape[0] == 0:
-        return high
-    best = NOT_PREFERRED
-    for i in range(low, high):
-        best = min(best, preference_of_kind[kinds[i]])
-    if best == NOT_PREFERRED:
-        return high
-    end = low
-    for i in range(low, high):
-        if preference_of_kind[kinds[i]] == best:
-            players[end], kinds[end], times[end] = players[i], kinds[i], times[i]
-            end += 1
-    return end
-
-
 @jit
 def cut_journeys(
     t_offsets, t_time, t_kind, player_of_kind, t_stage, boundaries, lookback_of_kind, max_gap, open_from,
-    preference_of_kind, repeats, touch_game, outcome_game, touch_mask, by_stage, touches_out, journeys_out, ledger,
+    preference_of_kind, max_touches, repeats, touch_game, outcome_game, touch_mask, by_stage, scale, touches_out,
+    journeys_out, ledger, reasons,
 ):  # fmt: skip
-    """Cut customers' touches at the boundaries, window them, split pauses, keep the preferred, thin out repeats.
+    """Cut customers' touches at the boundaries, window them, split pauses, and keep of each journey what is asked for.
 
     player_of_kind int32 [K]: code of the player; t_stage int32 [T]: added to it, or empty. lookback_of_kind int64 [K]
     ticks, -1 unlimited; max_gap ticks or -1; open_from: a null
     journey whose last touch is later than this is open. preference_of_kind int64 [K]: 0 for the interaction preferred
-    most, NOT_PREFERRED for others; empty: no preference. touch_game, outcome_game int64 [K]: packed `by` values;
-    touch_mask: the bits that only touches carry. by_stage: number of low bits of a game that hold the stage.
+    most, NOT_PREFERRED for others; empty: no preference. max_touches: touches that a journey may have, 0 for any.
+    touch_game, outcome_game int64 [K]: packed `by` values; touch_mask: the bits that only touches carry. by_stage: number of low bits of a game that hold the stage.
     touches_out: (player int32, kind int32, time int64) [T]. journeys_out: (offsets [J+1], game, customer,
-    conversions, nulls, value, end, status, outcome rows). ledger int64 [4]: touches used, outside the window, open,
-    not preferred. Returns the number of journeys.
+    conversions, nulls, value, end, status, outcome rows). ledger int64 [5]: touches used, outside the window, open,
+    not preferred, over the cap. reasons int64 [4, 6]: rows, conversions and value (4 words, scaled by ``scale``) of
+    unattributed conversions, by reason. Returns the number of journeys.
     """
     b_offsets, b_time, b_stage, b_to, b_count, b_value, b_kind, b_rows = boundaries
     out_player, out_kind, out_time = touches_out
     offsets, game, customer, conversions, nulls, value, end_time, status, rows = journeys_out
     customers = t_offsets.shape[0] - 1
     by_touch = touch_game.any()
-    as_they_are = preference_of_kind.shape[0] == 0 and repeats == KEEP
+    as_they_are = preference_of_kind.shape[0] == 0 and repeats == KEEP and max_touches == 0
     j = 0
     m = 0
     offsets[0] = 0
     for c in range(customers):
         i = t_offsets[c]
+        t_start = i
         t_end = t_offsets[c + 1]
         b_end = b_offsets[c + 1]
+        looked, reach = i, EVER  # how far back the touches were looked at, for conversions without one
         for b in range(b_offsets[c], b_end + 1):
             is_null = b == b_end
             if not is_null:
@@ -242,15 +178,16 @@ def cut_journeys(
             while i < t_end and t_time[i] <= anchor:
                 kind = t_kind[i]
                 # as unsigned, -1 is longer than any span
-                inside = _span(t_time[i], anchor) <= np.uint64(lookback_of_kind[kind])
-                if max_gap != NO_GAP and inside and m > part and _span(out_time[m - 1], t_time[i]) > np.uint64(max_gap):
+                inside = span(t_time[i], anchor) <= np.uint64(lookback_of_kind[kind])
+                if max_gap != NO_GAP and inside and m > part and span(out_time[m - 1], t_time[i]) > np.uint64(max_gap):
                     # a long pause: what came before it is a null journey of its own
                     is_open = out_time[m - 1] > open_from
                     game[j] = (touch_game[out_kind[m - 1]] << by_stage) | stage
                     end_time[j] = out_time[m - 1]
-                    kept = _keep_preferred(out_player, out_kind, out_time, part, m, preference_of_kind)
-                    _enter(ledger, kept - part, m - kept, is_open)
-                    m = _thin_out(out_player, out_kind, out_time, part, kept, repeats)
+                    kept = keep_preferred(out_player, out_kind, out_time, part, m, preference_of_kind)
+                    latest = keep_latest(out_player, out_kind, out_time, part, kept, max_touches)
+                    enter(ledger, latest - part, m - kept, kept - latest, is_open)
+                    m = thin_out(out_player, out_kind, out_time, part, latest, repeats)
                     customer[j] = c
                     conversions[j] = 0
                     nulls[j] = 0 if is_open else 1
@@ -267,7 +204,7 @@ def cut_journeys(
                 out_kind[m] = kind
                 out_time[m] = t_time[i]
                 m += np.int64(inside)
-                ledger[1] += np.int64(not inside)
+                ledger[OUTSIDE] += np.int64(not inside)
                 i += 1
             is_open = is_null and out_time[m - 1] > open_from
             by_values = np.int64(0)
@@ -289,13 +226,20 @@ def cut_journeys(
                 nulls[j] = 0
                 value[j] = b_value[b]
                 rows[j] = b_rows[b]
-                status[j] = CONVERTING if m > part else UNATTRIBUTED
+                status[j] = CONVERTING
+                if m == part:
+                    status[j] = UNATTRIBUTED
+                    reach = reach_of(t_time, t_kind, lookback_of_kind, looked, i, reach)
+                    looked = i
+                    reason = reason_of(t_start, t_end, i, anchor, reach)
+                    note_reason(reasons, reason, rows[j], conversions[j], value[j] * scale)
             if as_they_are:
-                _enter(ledger, m - part, 0, is_open)
+                enter(ledger, m - part, 0, 0, is_open)
             else:
-                kept = _keep_preferred(out_player, out_kind, out_time, part, m, preference_of_kind)
-                _enter(ledger, kept - part, m - kept, is_open)
-                m = _thin_out(out_player, out_kind, out_time, part, kept, repeats)
+                kept = keep_preferred(out_player, out_kind, out_time, part, m, preference_of_kind)
+                latest = keep_latest(out_player, out_kind, out_time, part, kept, max_touches)
+                enter(ledger, latest - part, m - kept, kept - latest, is_open)
+                m = thin_out(out_player, out_kind, out_time, part, latest, repeats)
             j += 1
             offsets[j] = m
     return j

@@ -175,18 +175,25 @@ class Views(PathViews):
         -------
         polars.DataFrame
             ``table``, ``entry``, ``rows``, ``conversions`` (credited and unattributed only), ``value``. Per table the
-            entry ``in`` is the sum of the others.
+            entry ``in`` is the sum of the others. The table ``unattributed`` takes the outcomes' entry of that name
+            apart by reason: ``never_seen`` (no touch of the customer), ``after_only`` (touches only after it),
+            ``too_old`` (none in the window), ``since_last`` (those in the window stand before the last conversion or
+            the entry into the stage).
         """
         totals = self.tallies(()).get(Totals())
         conversions = {
             "credited": float(totals.counts("conversions").sum()),
             "unattributed": float(totals.counts("unattributed").sum()),
         }
-        entries = self._ledger().entries
+        ledger = self._ledger()
         rows = [
             (table, entry, count, conversions.get(entry) if table == "outcomes" else None, value)
-            for (table, entry), (count, value) in entries.items()
+            for (table, entry), (count, value) in ledger.entries.items()
         ]
+        if ledger.reasons:
+            total, value = ledger.entries["outcomes", "unattributed"]
+            rows.append(("unattributed", "in", total, conversions["unattributed"], value))
+            rows += [("unattributed", why, n, float(c), v) for why, (n, c, v) in ledger.reasons.items()]
         schema = dict(zip(LEDGER_COLUMNS, (pl.String, pl.String, pl.Int64, pl.Float64, pl.Float64), strict=True))
         return pl.DataFrame(rows, schema=schema, orient="row")
 
