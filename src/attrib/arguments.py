@@ -13,6 +13,7 @@ from attrib.engines.local import LocalEngine
 from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
 from attrib.io.checks import split_inline
+from attrib.io.identities import Identities, read_identities
 from attrib.io.sources import InlineOutcome, Source, check_mapping, mapping_for, open_table
 from attrib.schemas import (
     CHANNEL,
@@ -40,13 +41,21 @@ def open_events(
     columns: Mapping[str, str | Mapping[str, str]],
     by: tuple[str, ...],
     open_with: Callable[[Any, str, Mapping[str, str]], Source] = open_table,
+    identities: Identities | None = None,
 ) -> tuple[Source, Source, InlineOutcome | None]:
-    """Open both tables, or the one that holds both, under our column names; engines may open tables of their own."""
+    """Open both tables, or the one that holds both, under our column names; engines may open tables of their own.
+
+    With ``identities`` each row gets the customer that its id belongs to.
+    """
     own = mapping_for("touchpoints", columns)
     source = open_with(touchpoints, "touchpoints", own)
+    if identities:
+        source = identities.join(source)
     if not isinstance(outcomes, InlineOutcome):
         theirs = mapping_for("outcomes", columns)
         other = open_with(outcomes, "outcomes", theirs)
+        if identities:
+            other = identities.join(other)
         check_mapping(mapping_for("", columns), (source, other))
         for table, mapping in ((source, columns.get("touchpoints")), (other, columns.get("outcomes"))):
             check_mapping(mapping if isinstance(mapping, Mapping) else {}, (table,))
@@ -55,6 +64,26 @@ def open_events(
     require_columns("touchpoints", source.schema, [outcomes.flag, *([outcomes.value] if outcomes.value else [])])
     require_columns("touchpoints", source.schema, [CUSTOMER, TIME, CHANNEL])
     return (*split_inline(source, outcomes, by), outcomes)
+
+
+def check_identities(identities: Any, max_component: Any, engine: Engine) -> Identities | None:
+    """Read the links between ids, if there are any.
+
+    Raises
+    ------
+    SpecError
+        ``bad_value`` for ``max_component``, ``not_on_spark`` with Spark; and what reading raises.
+    """
+    largest = whole_number("max_component", max_component, 1, key="bad_value")
+    if identities is None:
+        return None
+    if isinstance(engine, SparkEngine):
+        raise SpecError(
+            "not_on_spark",
+            "identities are joined on one machine",
+            hint="join the links to both tables in Spark, and give the customers that come of it as customer_id",
+        )
+    return read_identities(identities, largest)
 
 
 def check_engine(engine: Any) -> Engine:

@@ -13,6 +13,7 @@ import polars as pl
 from attrib.arguments import (
     check_choice,
     check_engine,
+    check_identities,
     check_limits,
     check_lookback,
     check_names,
@@ -91,6 +92,8 @@ class Journeys(Views):
         by: str | Sequence[str] = (),
         player: str | Sequence[str] = (CHANNEL,),
         columns: Mapping[str, str | Mapping[str, str]] | None = None,
+        identities: Any = None,
+        max_component: int = 50,
         max_players: int = 10_000,
         max_rejects: float = 0.05,
         engine: Engine | str | None = None,
@@ -137,6 +140,11 @@ class Journeys(Views):
             Touchpoint columns that make up who gets credit.
         columns : mapping of str to str, optional
             Our names to yours, for both tables; under the keys ``touchpoints`` and ``outcomes`` for one of them.
+        identities : frame, str or Path, optional
+            Links between ids of both tables, columns ``id`` and ``other_id``: linked ids are one customer, called by
+            the smallest of them. As if both tables had named that customer.
+        max_component : int
+            Most ids that links join to one customer; larger groups stay apart, with a warning.
         max_players : int
             Most distinct players allowed.
         max_rejects : float
@@ -177,7 +185,8 @@ class Journeys(Views):
             mapping[STAGE] = resolved.column
         runner = check_engine(engine)
         open_with = getattr(runner, "open_table", open_table)
-        touch_source, outcome_source, inline = open_events(touchpoints, outcomes, mapping, by, open_with)
+        linked = check_identities(identities, max_component, runner)
+        touch_source, outcome_source, inline = open_events(touchpoints, outcomes, mapping, by, open_with, linked)
         for column in by:
             if column not in touch_source.schema and column not in outcome_source.schema:
                 require_columns("touchpoints and outcomes", [*touch_source.schema, *outcome_source.schema], [column])
@@ -185,9 +194,10 @@ class Journeys(Views):
             touch_source, outcome_source, inline, target, check_lookback(lookback),
             parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), prefer, repeats, duplicates,
             resolved, view, by, player, max_players, max_rejects, max_touches, after_conversion,
+            tuple(linked.notes()) if linked else (),
         )  # fmt: skip
         check_recipe(recipe)
-        sources = (touch_source,) if inline else (touch_source, outcome_source)
+        sources = (touch_source, *(() if inline else (outcome_source,)), *((linked.source,) if linked else ()))
         return cls(recipe, runner, sources)
 
     @classmethod

@@ -123,6 +123,7 @@ class InputSpec(_Strict):
     value: Text | None = "total_conversion_value"
     nulls: Text | None = "total_null"
     costs: Text | None = None
+    identities: Text | None = None
     columns: ColumnsSpec = ColumnsSpec()
 
     @model_validator(mode="after")
@@ -133,7 +134,7 @@ class InputSpec(_Strict):
         if self.paths is not None:
             if self.columns.costs and not self.columns.mapping():
                 given = given - {"columns"}  # those of the costs stand beside any input
-            _exclude(given, ("touchpoints", "outcomes", "outcome", "columns"), "paths is the whole input")
+            _exclude(given, ("touchpoints", "outcomes", "outcome", "identities", "columns"), "paths is the whole input")
         elif self.touchpoints is None:
             raise PydanticCustomError("missing_key", "needs touchpoints (with outcomes), or paths")
         else:
@@ -164,6 +165,7 @@ class JourneysSpec(_Strict):
     maturity: Duration = None
     prefer: Names = ()
     repeats: Literal["keep", "collapse", "first", "last"] = "keep"
+    max_component: Annotated[int, Field(ge=1)] = 50
     max_touches: Annotated[int, Field(ge=1)] | None = None
     after_conversion: Literal["reset", "keep"] = "reset"
     duplicates: Literal["drop", "keep"] = "drop"
