@@ -182,7 +182,9 @@ class Job:
 def fed_by(source: InputSpec, folder: Path, files: Sequence[Path], more: Sequence[str] = ()) -> str | None:
     """Name the input of a job file in a folder, or one of ``more``, that would hold one of some files of one folder."""
     files = [file.resolve() for file in files]
-    for written in filter(None, (source.touchpoints, source.outcomes, source.paths, source.costs, source.identities, *more)):
+    for written in filter(
+        None, (source.touchpoints, source.outcomes, source.paths, source.costs, source.identities, *more)
+    ):
         place = Path(written if "://" in written else folder / written).resolve()
         if place.is_dir() and files[0].parent.is_relative_to(place):
             return written

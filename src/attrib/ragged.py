@@ -141,8 +141,8 @@ class Cut:
     """Journeys of a partition and what did not become part of one.
 
     ``touches`` int64 [5]: used, outside the window, open, not preferred, over the cap; ``outcomes`` int64 [3, 5]: rows
-    and value (four words) of credited or unattributed, without effect, and other outcomes; ``reasons`` int64 [4, 6]: rows,
-    conversions and value of the unattributed, by reason (``codes.REASONS``).
+    and value (four words) of credited or unattributed, without effect, and other outcomes; ``reasons`` int64 [4, 6]:
+    rows, conversions and value of the unattributed, by reason (``codes.REASONS``).
     """
 
     ragged: Ragged

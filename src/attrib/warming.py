@@ -153,6 +153,7 @@ def _runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
     yield form(touches.with_row_index("event_id").with_row_index("sequence"), numbered), few
     unsigned = [frame.with_columns(pl.col("customer_id").cast(pl.UInt64)) for frame in (touches, outcomes)]
     yield form(*unsigned, prefer="click", max_gap="3d", repeats="first"), few
+    yield form(*unsigned, prefer="click", max_gap="3d", stages="five", view="resolved", after_conversion="keep"), few
     yield form(unsigned[0].reverse(), unsigned[1], player=("channel", "interaction")), SOME
     flagged = touches.with_columns(conversion=pl.int_range(pl.len()) % 3 == 0)
     windows = {"click": "30d", "*": "1d"}

@@ -1,4 +1,4 @@
-"""Laws of windows: what `after_conversion`, `max_touches` and `identities` leave as it is (docs/semantics.md, 1 and 2)."""
+"""What `after_conversion`, `max_touches` and `identities` leave as it is (docs/semantics.md, sections 1 and 2)."""
 
 from __future__ import annotations
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import datetime
+from datetime import timedelta
 
 import polars as pl
 import pytest
 
 import attrib
 from attrib.io.identities import read_identities
+from strategies import EPOCH
 
+DAY, NEXT = EPOCH, EPOCH + timedelta(days=1)
 TOUCHED = pl.DataFrame(
-    {"customer_id": [f"cookie{i}" for i in range(10)], "timestamp": [datetime(2024, 1, 1)] * 10, "channel": ["ad"] * 10}
+    {"customer_id": [f"cookie{i}" for i in range(10)], "timestamp": [DAY] * 10, "channel": ["ad"] * 10}
 )
 ORDERS = pl.DataFrame({
-    "customer_id": [f"cookie{i}" if i < 4 else f"user{i}" for i in range(10)], "timestamp": [datetime(2024, 1, 2)] * 10,
+    "customer_id": [f"cookie{i}" if i < 4 else f"user{i}" for i in range(10)], "timestamp": [NEXT] * 10,
     "outcome": ["purchase"] * 10, "value": [1.0] * 10,
 })  # fmt: skip
 LINKS = pl.DataFrame({"id": [f"cookie{i}" for i in range(4, 10)], "other_id": [f"user{i}" for i in range(4, 10)]})
@@ -56,7 +58,7 @@ def test_the_smallest_id_names_the_customer(pairs, customers):
 
 
 def test_links_of_any_type_meet_tables_of_any_type():
-    touched = pl.DataFrame({"customer_id": [7, 8], "timestamp": [datetime(2024, 1, 1)] * 2, "channel": ["ad"] * 2})
+    touched = pl.DataFrame({"customer_id": [7, 8], "timestamp": [DAY] * 2, "channel": ["ad"] * 2})
     for dtype in (pl.Int16, pl.UInt64, pl.String, pl.Categorical):
         orders = ORDERS[:1].with_columns(customer_id=pl.Series(["12"]))
         tables = [t.with_columns(pl.col("customer_id").cast(pl.String).cast(dtype)) if dtype == pl.Categorical
@@ -99,7 +101,7 @@ def test_links_that_lack_an_id_join_nothing_and_are_counted():
         (pl.DataFrame({"id": [1.0], "other_id": ["b"]}), attrib.DataError, "wrong_type"),
         (pl.DataFrame({"id": [["a"]], "other_id": ["b"]}), attrib.DataError, "wrong_type"),
         (LINKS.with_columns(probability=0.5), attrib.SpecError, "unread_column"),
-        (LINKS.with_columns(pl.lit(datetime(2024, 1, 1)).alias("from")), attrib.SpecError, "unread_column"),
+        (LINKS.with_columns(pl.lit(DAY).alias("from")), attrib.SpecError, "unread_column"),
         (7, attrib.SpecError, "bad_table"),
         ("nowhere.csv", attrib.DataError, "no_file"),
     ],

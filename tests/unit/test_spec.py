@@ -13,7 +13,8 @@ MODEL = '[[models]]\nmethod = "linear"\n'
 GOOD = INPUT + MODEL
 
 JOURNEYS_KEYS = (
-    "allowed here: target, lookback, max_gap, maturity, prefer, repeats, duplicates, stages, view, by, "
+    "allowed here: target, lookback, max_gap, maturity, prefer, repeats, max_component, max_touches, "
+    "after_conversion, duplicates, stages, view, by, "
     "player, max_players, max_rejects"
 )
 
@@ -318,6 +319,9 @@ def test_everything_but_input_and_models_has_a_default(tmp_path):
         "maturity": None,
         "prefer": (),
         "repeats": "keep",
+        "max_component": 50,
+        "max_touches": None,
+        "after_conversion": "reset",
         "duplicates": "drop",
         "stages": None,
         "view": "advance",

@@ -29,8 +29,8 @@ OTHERS = "*"  # stands for the interactions that a lookback does not list, and f
 class Recipe:
     """Where events come from and how journeys are made of them; nothing is read before it is needed.
 
-    ``lookback`` is one for all touches, or one an interaction, with those of others under ``OTHERS``. ``notes``: warnings
-    that are known before anything is read.
+    ``lookback`` is one for all touches, or one an interaction, with those of others under ``OTHERS``. ``notes``: what
+    is to be warned of before anything is read.
     """
 
     touchpoints: Source

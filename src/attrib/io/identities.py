@@ -41,9 +41,9 @@ class Identities:
         count, largest, example = self.oversized
         if count:
             yield (
-                f"identities: {count:,} groups of more than {self.max_component:,} linked ids are not joined; the largest "
-                f"has {largest:,}, among them {clean(example, 40)!r}: a shared device, or a placeholder? Drop such links, "
-                "or raise max_component"
+                f"identities: {count:,} groups of more than {self.max_component:,} linked ids are not joined; the "
+                f"largest has {largest:,}, among them {clean(example, 40)!r}: a shared device, or a placeholder? Drop "
+                "such links, or raise max_component"
             )
 
     def join(self, source: Source) -> Source:
@@ -56,7 +56,8 @@ class Identities:
             return source  # no id: the check of types says so
         own: pl.DataType = pl.UInt64() if dtype == pl.UInt64 else pl.Int64() if whole else pl.String()
         names = self.customers.select(
-            pl.col(ID).cast(own, strict=False).alias("__id"), pl.col("customer").cast(own, strict=False).alias("__joined")
+            pl.col(ID).cast(own, strict=False).alias("__id"),
+            pl.col("customer").cast(own, strict=False).alias("__joined"),
         ).drop_nulls()
         frame = (
             source.frame.with_columns(pl.col(CUSTOMER).cast(own))
@@ -132,9 +133,7 @@ def _components(source: Source, pairs: pl.DataFrame, left_out: int, max_componen
     ordered = (
         ids.with_columns(component=pl.Series(component, dtype=pl.Int32), number=number)
         .sort("number", ID, nulls_last=True)
-        .with_columns(
-            pl.col(ID).first().over("component").alias("customer"), pl.len().over("component").alias("size")
-        )
+        .with_columns(pl.col(ID).first().over("component").alias("customer"), pl.len().over("component").alias("size"))
     )
     large = ordered.filter(pl.col("size") > max_component).unique("component", keep="first", maintain_order=True)
     oversized = (0, 0, "")

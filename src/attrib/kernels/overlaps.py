@@ -1,7 +1,7 @@
 """Journeys whose touches serve every later conversion (semantics §2, ``after_conversion="keep"``).
 
-C = customers, T = touches, B = boundaries, J = journeys, K = kinds of touch. Where `walk.cut_journeys` ends a journey at
-every conversion, here a converting journey reaches back as far as its lookback, to the entry into its stage at most.
+C = customers, T = touches, B = boundaries, J = journeys, K = kinds of touch. Where `walk.cut_journeys` ends a journey
+at every conversion, here a converting journey reaches back as far as its lookback, to the entry into its stage at most.
 """
 
 from __future__ import annotations
