@@ -144,8 +144,8 @@ def cut_journeys(
     preference_of_kind int64 [K]: 0 for the interaction preferred most, NOT_PREFERRED for others; empty: no preference.
     max_touches: touches that a journey may have, 0 for any. touch_game, outcome_game int64 [K]: packed `by` values;
     touch_mask: the bits that only touches carry. by_stage: number of low bits of a game that hold the stage. scale:
-    unit of values. touches_out: (player int32, kind int32, time int64) [T]. journeys_out: (offsets [J+1], game, customer,
-    conversions, nulls, value, end, status, outcome rows). ledger int64 [5]: touches used, outside the window, open,
+    unit of values. touches_out: (player int32, kind int32, time int64) [T]. journeys_out: (offsets [J+1], game,
+    customer, conversions, nulls, value, end, status, outcome rows). ledger int64 [5]: touches used, outside the window, open,
     not preferred, over the cap. reasons int64 [4, 6]: rows, conversions and value (4 words, scaled by ``scale``) of
     unattributed conversions, by reason. Returns the number of journeys.
     """
