@@ -33,9 +33,10 @@ def touch_order(row: Row, rest: Sequence[str]) -> tuple[Any, ...]:
 
 
 def outcome_order(row: Row, rest: Sequence[str]) -> tuple[Any, ...]:
-    """Time, outcome in byte order, value, then the remaining columns by name (1, 3)."""
+    """Time, outcome in byte order, value, then the remaining columns by name (1, 3), last order ids, nulls first."""
     remaining = tuple(_nulls_last(row.get(column)) for column in rest)
-    return (row["timestamp"], row["outcome"], row["value"], *remaining)
+    named = row.get("order_id")
+    return (row["timestamp"], row["outcome"], row["value"], *remaining, (named is not None, named or 0))
 
 
 def minus(rows: list[Row], others: list[Row]) -> list[Row]:

@@ -20,6 +20,7 @@ from reference_events import (
     outcome_order,
     touch_order,
 )
+from reference_refunds import net
 from reference_stages import Move, Person, Stage, funnel, stage_at, walk
 
 Player = tuple[Any, ...]
@@ -287,6 +288,8 @@ def build(
     view: str = "advance",
     by: Sequence[str] = (),
     player: Sequence[str] = ("channel",),
+    refunds: str = "net",
+    count_refunded: bool = False,
 ) -> Built:
     """Journeys, ledger and funnel of two event tables (1 to 3).
 
@@ -315,6 +318,10 @@ def build(
         equal = ["customer_id", "timestamp", "sequence", "channel", *rest]
         kept = accepted if dates else drop_touches(accepted, equal)
         counted = drop_outcomes(valued)
+    before, entries = counted, {}
+    if refunds == "net":
+        netted = net(counted, count_refunded=count_refunded)
+        counted, entries = netted.rows, netted.entries if any(row["value"] < 0 for row in valued) else {}
 
     ledger = {(kind, entry): (0, Fraction(0)) for kind, entries in ENTRIES.items() for entry in entries}
     if prefer:
@@ -331,7 +338,8 @@ def build(
     enter("touchpoints", "in", accepted)
     enter("touchpoints", "duplicate", minus(accepted, kept))
     enter("outcomes", "in", valued)
-    enter("outcomes", "duplicate", minus(valued, counted))
+    enter("outcomes", "duplicate", minus(valued, before))
+    ledger |= {("outcomes", entry): numbers for entry, numbers in entries.items()}
 
     recipe = _Recipe(
         lookback,

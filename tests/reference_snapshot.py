@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from reference_events import Row, outcome_order, touch_order
+from reference_refunds import net
 from reference_stages import walk
 
 DAY = 86_400
@@ -22,6 +24,13 @@ def most_used(touches: Sequence[Row], before: Any, most: int) -> list[str]:
     """Channels by touches before a date, equals by name."""
     names = [row["channel"] for row in touches if row["timestamp"] < before]
     return sorted(set(names), key=lambda name: (-names.count(name), name))[:most]
+
+
+def known(outcomes: Sequence[Row], until: Any, *, before: bool = False) -> list[Row]:
+    """Outcomes until a time (or before it), with the refunds among them netted, as they stood then."""
+    rows = [r for r in outcomes if r["timestamp"] < until or (r["timestamp"] == until and not before)]
+    rows = sorted(rows, key=lambda r: (*outcome_order(r, ()), str(r.get("referrer_id"))))
+    return [{**r, "value": float(r["value"])} for r in net([{**r, "value": Fraction(r["value"])} for r in rows]).rows]
 
 
 def referrals(outcomes: Sequence[Row]) -> list[tuple[Any, Any, Any]]:
@@ -59,7 +68,7 @@ def features(
     mine = sorted(mine, key=lambda r: touch_order(r, rest))
     # touches equal in every column are one
     mine = [r for i, r in enumerate(mine) if i == 0 or touch_order(r, rest) != touch_order(mine[i - 1], rest)]
-    done = [r for r in outcomes if r["customer_id"] == customer and r["timestamp"] < date]
+    done = [r for r in known(outcomes, date, before=True) if r["customer_id"] == customer]
     done = sorted(done, key=lambda r: outcome_order(r, ()))
     times = sorted(r["timestamp"] for r in (*mine, *done))
     if not times:
@@ -146,13 +155,19 @@ def label(  # noqa: PLR0911 - one step a rule
     after = date + ask.gap
     until = after + ask.horizon
     name = ask.target if ask.target or ask.churn == "silent" else ask.churn
-    rows = [r for r in (*touches, *outcomes) if r["customer_id"] == customer]
-    seen = [r["timestamp"] for r in rows if name is None or r.get("outcome") == name]
+    by_then = known(outcomes, ask.end if ask.purpose == "survival" else min(until, ask.end))
+    before, rows = (
+        [r for r in (*touches, *done) if r["customer_id"] == customer]
+        for done in (known(outcomes, date, before=True), by_then)
+    )
+    heard, seen = (
+        [r["timestamp"] for r in some if name is None or r.get("outcome") == name] for some in (before, rows)
+    )
     if ask.target is None and ask.churn is None:
         return {}
-    if left_already(rows, date, ask):
+    if left_already(before if ask.purpose == "score" else rows, date, ask):
         return None
-    if ask.churn == "silent" and not any(t < date and (ask.window is None or t >= date - ask.window) for t in seen):
+    if ask.churn == "silent" and not any(t < date and (ask.window is None or t >= date - ask.window) for t in heard):
         return None
     if ask.purpose == "score":
         return {}
@@ -174,13 +189,14 @@ def snapshot(
     """The whole table, sorted by date and customer."""
     touches = [r for r in touches if r["timestamp"] <= ask.end]
     outcomes = [r for r in outcomes if r["timestamp"] <= ask.end]
-    channels, brought = most_used(touches, min(dates), most), referrals(outcomes)
+    channels = most_used(touches, min(dates), most)
     table = []
     for date in sorted(dates):
+        brought = referrals(known(outcomes, date, before=True))
         for customer in sorted({r["customer_id"] for r in (*touches, *outcomes)}):
             row = features(customer, date, touches, outcomes, ask.window, channels, purchases, model, own, brought)
             answer = None if row is None else label(customer, date, touches, outcomes, ask)
-            mine = [r for r in outcomes if r["customer_id"] == customer]
+            mine = [r for r in known(outcomes, date, before=True) if r["customer_id"] == customer]
             if ask.population == "customers" and not customer_by(date, mine, purchases):
                 continue
             if row is not None and answer is not None:

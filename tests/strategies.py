@@ -33,8 +33,10 @@ OPTIONAL: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "value": st.sampled_from(VALUES),
         "event_id": st.sampled_from([None, "o1", "o2"]),
         "country": st.sampled_from([None, "de", "fr"]),
+        "order_id": st.sampled_from([None, 1, 2]),  # whole numbers: what orders equal rows is then known
     },
 }
+ON_DEMAND = {"order_id"}
 SCHEMAS = {
     "touchpoints": {
         "customer_id": pl.String,
@@ -53,6 +55,7 @@ SCHEMAS = {
         "value": pl.Float64,
         "event_id": pl.String,
         "country": pl.String,
+        "order_id": pl.Int64,
     },
 }
 
@@ -80,7 +83,7 @@ def event_tables(
     optional = {}
     for table, possible in OPTIONAL.items():
         if columns is None:
-            optional[table] = draw(st.lists(st.sampled_from(sorted(possible)), unique=True))
+            optional[table] = draw(st.lists(st.sampled_from(sorted(possible.keys() - ON_DEMAND)), unique=True))
         else:
             optional[table] = list(columns.get(table, ()))
     strategies = {
@@ -143,6 +146,8 @@ def recipes(draw: st.DrawFn, *, longest: int = 12, stages: bool = False) -> dict
         "duplicates": draw(st.sampled_from(["drop", "keep"])),
         "max_touches": draw(st.sampled_from([None, None, 1, 2, 3])),
         "after_conversion": draw(st.sampled_from(["reset", "keep"])),
+        "refunds": draw(st.sampled_from(["net", "net", "keep"])),
+        "count_refunded": draw(st.booleans()),
     }
     if stages:
         recipe["stages"] = draw(stage_models())

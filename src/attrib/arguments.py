@@ -21,6 +21,7 @@ from attrib.schemas import (
     CUSTOMER,
     EVENT,
     INTERACTION,
+    ORDER,
     OUTCOME,
     RESERVED,
     SEQUENCE,
@@ -32,7 +33,7 @@ from attrib.schemas import (
 from attrib.values import whole_number
 
 TABLES = ("touchpoints", "outcomes")
-OURS = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE, SEQUENCE, EVENT, CLUSTER, STAGE, INTERACTION)
+OURS = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE, SEQUENCE, EVENT, CLUSTER, STAGE, INTERACTION, ORDER)
 
 
 def open_events(

@@ -29,6 +29,7 @@ from attrib.errors import DataError, SpecError
 from attrib.io.sources import MORE, InlineOutcome, Source, check_distinct, open_table
 from attrib.kernels.codes import REPEATS
 from attrib.needs import Totals
+from attrib.refunds import NET, Refunding
 from attrib.schemas import (
     CHANNEL,
     CONVERSIONS,
@@ -96,6 +97,8 @@ class Journeys(Views):
         max_component: int = 50,
         max_players: int = 10_000,
         max_rejects: float = 0.05,
+        refunds: str = NET,
+        count_refunded: bool = False,
         engine: Engine | str | None = None,
     ) -> Journeys:
         """Journeys from touchpoints and outcomes (docs/semantics.md, sections 1 to 3).
@@ -107,7 +110,8 @@ class Journeys(Views):
             ``interaction`` and those that ``by`` and ``player`` name. A text is a file, folder or glob of parquet or
             CSV files.
         outcomes : the same, or InlineOutcome
-            Columns ``customer_id``, ``timestamp``, ``outcome``; optional ``value`` (1.0 without), ``event_id``.
+            Columns ``customer_id``, ``timestamp``, ``outcome``; optional ``value`` (1.0 without), ``event_id``,
+            ``order_id``.
         target : str or None
             The outcome that ends a journey; not used with stages in the advance view.
         lookback : str, timedelta, None, or mapping of str to these
@@ -149,6 +153,12 @@ class Journeys(Views):
             Most distinct players allowed.
         max_rejects : float
             Largest share of rows of a table that may be rejected.
+        refunds : {"net", "keep"}
+            Outcome rows of negative value: ``"net"`` lowers the outcome row that each belongs to (that of its
+            ``order_id``, else the latest earlier one), and one that has nothing left is no conversion; ``"keep"`` takes
+            them for outcomes like others.
+        count_refunded : bool
+            Whether an outcome refunded in full stays a conversion, with value 0.
         engine : LocalEngine, SparkEngine or {"local", "spark"}, optional
             Threads, memory limit, spill folder and progress; or Spark, and then tables are Spark's (docs/spark.md).
 
@@ -194,7 +204,7 @@ class Journeys(Views):
             touch_source, outcome_source, inline, target, check_lookback(lookback),
             parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), prefer, repeats, duplicates,
             resolved, view, by, player, max_players, max_rejects, max_touches, after_conversion,
-            tuple(linked.notes()) if linked else (),
+            tuple(linked.notes()) if linked else (), Refunding(refunds, count_refunded),
         )  # fmt: skip
         check_recipe(recipe)
         sources = (touch_source, *(() if inline else (outcome_source,)), *((linked.source,) if linked else ()))

@@ -26,8 +26,10 @@ from attrib.lifecycle.judging import groups
 from attrib.lifecycle.saving.places import ABOUT, saved_name
 from attrib.lifecycle.saving.storage import LARGEST, Parts, SavedModel, open_model, parts_of
 from attrib.loading import fed_by
+from attrib.refunds import Refunding
 from attrib.snapshots.asked import EVERYONE
 from attrib.snapshots.events import read_events
+from attrib.snapshots.snapshot import tell_of_refunds
 from attrib.spec_models import OF_PURCHASES, EstimatorFile, PurchasesSpec, SnapshotSpec, read_data, read_estimator
 from attrib.values import read_date
 
@@ -320,7 +322,9 @@ def _data(file: str | Path, own: tuple[str, ...] = ()) -> Data:
     limits = spec.journeys
     touchpoints = path(str(source.touchpoints))
     named = {"touchpoints": touchpoints, "outcomes": outcomes}
-    events = read_events(touchpoints, outcomes, source.columns.mapping() or None, own, limits.max_rejects)
+    refunding = Refunding(limits.refunds, limits.count_refunded)
+    events = read_events(touchpoints, outcomes, source.columns.mapping() or None, own, limits.max_rejects, refunding)
+    tell_of_refunds(events)
     inputs = [open_table(place, name).fingerprint() for name, place in named.items() if isinstance(place, str)]
     return Data(events, own, limits.duplicates, inputs)
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attrib.errors import ResourceError
-from attrib.kernels.codes import FIRST_PLAYER, OUTSIDE, REASONS, WORDS
+from attrib.kernels.codes import FATES, FIRST_PLAYER, NETTED, OUTSIDE, REASONS, REFUNDED, UNMATCHED, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +27,35 @@ MOST_SHARED = 1 << 28  # touches of the journeys of one partition: 6 GB
 
 
 @dataclass(frozen=True, slots=True)
+class Refunded:
+    """What refunds did to the outcomes of a partition, before they were left out.
+
+    ``taken`` float64 [orders]: taken off each order that was lowered; ``netted`` float64 [refunds]: of each refund with
+    an order, what it took (< 0); ``unmatched`` float64: of a refund, what belongs to no order (< 0). ``alone``: refunds
+    without any order; ``in_full``: orders with nothing left; ``gone``: those of them that are no outcomes any more.
+    """
+
+    taken: Floats
+    netted: Floats
+    unmatched: Floats
+    alone: int
+    in_full: int
+    gone: int
+
+    @property
+    def counts(self) -> Ints:
+        """Refunds with an order, orders lowered, orders with nothing left, refunds with a rest; int64 [4]."""
+        return np.array([len(self.netted), len(self.taken), self.in_full, len(self.unmatched)], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
 class Events:
     """Events of a partition, grouped by customer, each customer's in the order of semantics §1.
 
     ``identity`` uint64 [C, 1 or 2] hash of the customer; ``unit`` int32 [C] bucket that is resampled; offsets
     int64 [C + 1]; times in ticks; kinds are codes of the engine's dictionaries. ``duplicates``: touches dropped;
-    ``repeated``: outcomes dropped for a repeated event id, and their value.
+    ``repeated``: outcomes dropped for a repeated event id, and their value; ``refunded``: what refunds did to the
+    outcomes, None where there are none.
     """
 
     identity: Words
@@ -47,6 +70,7 @@ class Events:
     duplicates: int = 0
     repeated: int = 0
     repeated_value: float = 0.0
+    refunded: Refunded | None = None
 
     @property
     def nbytes(self) -> int:
@@ -140,15 +164,17 @@ class Ragged:
 class Cut:
     """Journeys of a partition and what did not become part of one.
 
-    ``touches`` int64 [5]: used, outside the window, open, not preferred, over the cap; ``outcomes`` int64 [3, 5]: rows
-    and value (four words) of credited or unattributed, without effect, and other outcomes; ``reasons`` int64 [4, 6]:
-    rows, conversions and value of the unattributed, by reason (``codes.REASONS``).
+    ``touches`` int64 [5]: used, outside the window, open, not preferred, over the cap; ``outcomes`` int64 [6, 5]: rows
+    and value (four words) of credited or unattributed, without effect, and other outcomes, of orders as far as they
+    were refunded, of refunds as far as they were netted, and of the rest of these; ``reasons`` int64 [4, 6]: rows,
+    conversions and value of the unattributed, by reason (``codes.REASONS``); ``refunds``: see `Refunded.counts`.
     """
 
     ragged: Ragged
     touches: Ints
     outcomes: Ints
     reasons: Ints
+    refunds: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +195,7 @@ def boundaries_of(events: Events, goal: Milestones, scale: float) -> tuple[tuple
     time, stage, to, count, kind, rows = ints
     value = np.empty(n, np.float64)
     offsets = np.zeros(len(events.o_offsets), np.int64)
-    ledger = np.zeros((3, 1 + WORDS), np.int64)
+    ledger = np.zeros((FATES, 1 + WORDS), np.int64)
     found = walk.find_boundaries(
         events.o_offsets, events.o_time, events.o_kind, events.o_value, scale, goal.type_of_kind, goal.stage_type,
         goal.stage_nth, goal.types, (offsets, time, stage, to, count, value, kind, rows), ledger,
@@ -224,7 +250,23 @@ def cut(events: Events, plan: CutPlan) -> Cut:
         events.unit[customer[:n]], customer[:n], conversions[:n], nulls[:n], out_rows[:n], out_value[:n], end[:n],
         status[:n], plan.ticks_per_second, plan.channel_of_kind, lookback_of_kind=plan.lookback_of_kind,
     )  # fmt: skip
-    return Cut(ragged, touches, outcomes, reasons)
+    refunds = np.zeros(4, np.int64)
+    if events.refunded is not None:
+        refunds = events.refunded.counts
+        _enter_refunds(events.refunded, float(np.ldexp(1.0, -plan.exponent)), outcomes)
+    return Cut(ragged, touches, outcomes, reasons, refunds)
+
+
+def _enter_refunds(refunded: Refunded, scale: float, ledger: Ints) -> None:
+    """Enter what refunds did in the ledger of the outcomes."""
+    from attrib.kernels import refunds as kernel
+
+    rows = (refunded.gone, len(refunded.netted), refunded.alone)
+    for fate, count, values in zip(
+        (REFUNDED, NETTED, UNMATCHED), rows, (refunded.taken, refunded.netted, refunded.unmatched), strict=True
+    ):
+        ledger[fate, 0] += count
+        kernel.enter(ledger, fate, values * scale)
 
 
 def no_reasons() -> Ints:

@@ -15,6 +15,7 @@ CUSTOMER, TIME, CHANNEL = "customer_id", "timestamp", "channel"
 OUTCOME, VALUE, EVENT = "outcome", "value", "event_id"
 SEQUENCE, CLUSTER, STAGE, INTERACTION = "sequence", "cluster", "stage", "interaction"
 REFERRER = "referrer_id"
+ORDER = "order_id"  # which order a refund belongs to
 KIND, METHOD, CONVERSIONS, SHARE, EFFECT, ERROR = (
     "kind", "method", "conversions", "share", "effect", "conversions_se",
 )  # fmt: skip

@@ -175,6 +175,8 @@ class JourneysSpec(_Strict):
     player: Annotated[Names, Field(min_length=1)] = ("channel",)
     max_players: Annotated[int, Field(ge=1)] = 10_000
     max_rejects: Annotated[float, Field(ge=0, le=1)] = 0.05
+    refunds: Literal["net", "keep"] = "net"
+    count_refunded: bool = False
 
 
 class ModelSpec(_Strict):

@@ -149,7 +149,10 @@ def _runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
     yield form(texts.touchpoints, texts.outcomes, stages="five"), SOME
     yield form(texts.touchpoints.reverse(), texts.outcomes, stages="five"), few
     yield form(faulty.touchpoints, faulty.outcomes, by="campaign", duplicates="keep", max_rejects=1), few
-    numbered = outcomes.with_row_index("event_id")
+    refund = pl.int_range(pl.len()) % 3 == 2
+    numbered = outcomes.with_row_index("event_id").with_columns(
+        value=pl.col("value") * pl.when(refund).then(-1).otherwise(1)
+    )
     yield form(touches.with_row_index("event_id").with_row_index("sequence"), numbered), few
     unsigned = [frame.with_columns(pl.col("customer_id").cast(pl.UInt64)) for frame in (touches, outcomes)]
     yield form(*unsigned, prefer="click", max_gap="3d", repeats="first"), few

@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 import attrib
 import reference_snapshot as twin
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*refunds:attrib.AttribWarning")  # of which others tell
 START = datetime(2024, 1, 1)  # noqa: DTZ001 - times without a zone
 MODEL = (("aware", "visit", 1), ("buy", "purchase", 1), ("loyal", "purchase", 2), ("advocate", None, 1))
 STAGES = attrib.StageModel(
@@ -28,7 +29,7 @@ TOUCH_TYPES = {
 }  # fmt: skip
 OUTCOME_TYPES = {
     "customer_id": pl.String, "timestamp": pl.Datetime("us"), "outcome": pl.String, "value": pl.Float64,
-    "referrer_id": pl.String,
+    "referrer_id": pl.String, "order_id": pl.Int64,
 }  # fmt: skip
 HOSTILE = ("mail", "a", "label", "share:mail", "touches", '"x"', "who", "Ä^.*$")
 
@@ -56,6 +57,7 @@ outcome_rows = st.lists(
             "outcome": st.sampled_from(["visit", "purchase", "cancel"]),
             "value": st.sampled_from([-2.0, 0.0, 1.5, 8.0]),
             "referrer_id": st.none() | customers,
+            "order_id": st.none() | st.integers(1, 2),
         }
     ),
     max_size=15,
@@ -101,10 +103,9 @@ def test_twin(touches, outcomes, at, question, window, gap, horizon, population)
     known = any(row["outcome"] == "purchase" for row in outcomes)
     if population == "customers" and not known and purpose != "score":
         return  # refused
-    meant = "customers" if churn is not None and (target is None or churn == "silent") and known else "everyone"
     window = None if window is None else timedelta(days=window)
     ask = SimpleNamespace(
-        target=target, churn=churn, purpose=purpose, population=population or meant, window=window,
+        target=target, churn=churn, purpose=purpose, population=population or "everyone", window=window,
         gap=timedelta(hours=12 * gap),
         horizon=timedelta(hours=12 * horizon), end=max(row["timestamp"] for row in (*touches, *outcomes)),
     )  # fmt: skip

@@ -11,6 +11,7 @@ import polars as pl
 
 from attrib.errors import warn
 from attrib.needs import Transitions
+from attrib.refunds import DEFAULT, Refunding
 
 if TYPE_CHECKING:
     from attrib.engines.rows import RowNeed, Rows
@@ -52,6 +53,7 @@ class Recipe:
     max_touches: int | None = None
     after_conversion: str = "reset"
     notes: tuple[str, ...] = ()
+    refunding: Refunding = DEFAULT
 
     @property
     def needs_interaction(self) -> bool:
@@ -82,14 +84,14 @@ class Ledger:
 class Fates:
     """What became of rows after they were read, summed over the partitions.
 
-    ``touches`` int64 [5]: used, outside the window, open, not preferred, over the cap; ``outcomes`` int64 [3, 5]: rows
-    and value (four words) of credited or unattributed, without effect, other outcomes; ``reasons`` int64 [4, 6]: rows,
-    conversions and value of unattributed outcomes, by reason.
+    ``touches`` int64 [5], ``outcomes`` int64 [6, 5], ``reasons`` int64 [4, 6], ``refunds`` int64 [4]: see
+    `attrib.ragged.Cut`.
     """
 
     touches: Ints
     outcomes: Ints
     reasons: Ints
+    refunds: Ints
     duplicates: int
     repeated: int
     repeated_values: list[float]

@@ -26,15 +26,17 @@ from attrib.engines.store import PartitionStore
 from attrib.io import checks
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.kernels import rows as kernel
-from attrib.kernels.codes import REASONS
+from attrib.kernels.codes import NETTED, REASONS, REFUNDED, UNMATCHED
 from attrib.needs import Need
 from attrib.ragged import NEVER, Cut, CutPlan, Events, cut
+from attrib.refunds import Account, likely_refunds, told_if_kept
 from attrib.schemas import (
     CHANNEL,
     CLUSTER,
     CUSTOMER,
     EVENT,
     INTERACTION,
+    ORDER,
     OUTCOME,
     SEQUENCE,
     STAGE,
@@ -75,7 +77,8 @@ class EventReader:
         value = (recipe.inline.value,) if recipe.inline and recipe.inline.value else ()
         t_columns = tuple(dict.fromkeys((CUSTOMER, TIME, CHANNEL, *further, *optional, *flag, *value, *_more(touches))))
         require_columns("touchpoints", touches.schema, [c for c in t_columns if not c.startswith("__")])
-        o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT) if c in outcomes.schema)
+        order_id = (ORDER,) if recipe.refunding.net and {VALUE, ORDER} <= set(outcomes.schema) else ()
+        o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT, *order_id) if c in outcomes.schema)
         o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional, *_more(outcomes))))
         require_columns("outcomes", outcomes.schema, [c for c in o_columns if not c.startswith("__")])
 
@@ -93,7 +96,11 @@ class EventReader:
             p for p, on in (("cluster", CLUSTER in optional), ("extra", bool(flag)), ("event", EVENT in optional)) if on
         ]
         o_parts = ["time", *(["first_kind", "value", "kind"] if in_outcomes else ["kind", "value"])]
-        o_parts += [p for p, on in (("cluster", CLUSTER in o_optional), ("event", EVENT in o_optional)) if on]
+        o_parts += [
+            p
+            for p, on in (("cluster", CLUSTER in o_optional), ("event", EVENT in o_optional), ("order", bool(order_id)))
+            if on
+        ]
         shared = {c: Dictionary(c) for c in recipe.by}
         t_kinds = Kinds([Dictionary(CHANNEL), *(shared.get(c) or Dictionary(c) for c in further)])
         o_kinds = Kinds([Dictionary(OUTCOME), *(shared[c] for c in sorted(in_outcomes))])
@@ -113,7 +120,9 @@ class EventReader:
             source=outcome_source, types=o_types, kinds=o_kinds, layout=RowLayout.build(identity, o_parts), stages=(),
             player_columns=(), counted=_counted(recipe), **common,
         )  # fmt: skip
-        self.grouping = Grouping(self.touches, self.outcomes, self.ids, self.by_id, recipe.duplicates == "drop")
+        self.grouping = Grouping(
+            self.touches, self.outcomes, self.ids, self.by_id, recipe.duplicates == "drop", recipe.refunding
+        )
         self.names = Names(recipe, t_kinds, o_kinds, in_touches, in_outcomes)
 
     # facts --------------------------------------------------------------------------------------------------------
@@ -284,6 +293,7 @@ class EventReader:
             ("outcomes", "unattributed"): (unattributed, unattributed_value),
             ("outcomes", "without_effect"): (int(outcomes[1]), float(value[1])),
             ("outcomes", "other_outcome"): (int(outcomes[2]), float(value[2])),
+            **self._refund_entries(outcomes, value),
             ("outcomes", "rejected"): (
                 o.rejected_rows, math.fsum(o.value_rejected) if o.types.has_value else float(o.rejected_rows)
             ),
@@ -291,7 +301,7 @@ class EventReader:
         }  # fmt: skip
         return Ledger(
             entries,
-            tuple(self._warnings(fates, int(fates.outcomes[0, 0]) - unattributed)),
+            tuple(self._warnings(fates, int(fates.outcomes[0, 0]) - unattributed, value)),
             checks.join_rejected([*t.rejected, *o.rejected]),
             {
                 reason: (int(rows), int(conversions), float(to_float(words[None], self._exponent)[0]))
@@ -301,11 +311,28 @@ class EventReader:
             },
         )
 
-    def _warnings(self, fates: Fates, credited: int) -> Iterator[str]:
+    def _refund_entries(self, rows: Any, value: Any) -> dict[tuple[str, str], tuple[int, float | None]]:
+        if not self.outcomes.negative or not self.recipe.refunding.net:
+            return {}
+        fates = (("refunded", REFUNDED), ("netted_refund", NETTED), ("unmatched_refund", UNMATCHED))
+        return {("outcomes", entry): (int(rows[fate]), float(value[fate])) for entry, fate in fates}
+
+    def _refund_warnings(self, fates: Fates, value: Any) -> Iterator[str]:
+        o, refunding = self.outcomes, self.recipe.refunding
+        if o.negative and not refunding.net:
+            yield told_if_kept(o.negative)
+        elif fates.refunds.any():
+            account = Account.of(fates.refunds, float(value[REFUNDED]), float(value[UNMATCHED]))
+            yield account.told(count_refunded=refunding.count_refunded, with_ids=o.layout.order >= 0)
+        model = self.recipe.stages
+        used = [*_counted(self.recipe), *(model.outcomes if isinstance(model, StageModel) else ())]
+        if (likely := likely_refunds(*o.names_and_valued(), used)) is not None:
+            yield likely
+
+    def _warnings(self, fates: Fates, credited: int, value: Any) -> Iterator[str]:
         t, o = self.touches, self.outcomes
         yield from self.recipe.notes
-        if o.negative:
-            yield f"{o.negative:,} outcomes have a negative value (taken as refunds)"
+        yield from self._refund_warnings(fates, value)
         for reader in (t, o):
             if reader.future:
                 at_the_end = (

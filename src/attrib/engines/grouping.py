@@ -13,6 +13,7 @@ from attrib.engines.coding import Words, unordered_float
 from attrib.engines.reading import RowLayout, TableReader, hash_ordered_ids
 from attrib.kernels import rows as kernel
 from attrib.ragged import Events, Ints
+from attrib.refunds import Refunding, net_events
 
 Small = npt.NDArray[np.int32]
 Ranks = list[tuple[int, Small]]
@@ -22,7 +23,8 @@ Ranks = list[tuple[int, Small]]
 class Grouping:
     """How rows become events: by sorting them, or, where they arrive customer by customer, inside each customer.
 
-    ``by_id``: the identity word sorts like the id and rows arrive in its order; ``drop``: drop duplicates.
+    ``by_id``: the identity word sorts like the id and rows arrive in its order; ``drop``: drop duplicates;
+    ``refunding``: what becomes of outcomes of negative value.
     """
 
     touches: TableReader
@@ -30,17 +32,21 @@ class Grouping:
     ids: str
     by_id: bool
     drop: bool
+    refunding: Refunding
 
     def later(self, touch_rows: Words, outcome_rows: Words, skip: int) -> Callable[[], Events]:
         """Group on the thread that calls; names are looked up now, since reading goes on meanwhile."""
         orders = _order(self.touches), _order(self.outcomes)
         ranks = _ranks(self.touches), _ranks(self.outcomes)
-        return lambda: self._group(touch_rows, outcome_rows, skip, orders, ranks)
+        # all rows of these customers have been read: none of them is negative where none was met yet
+        names = self.outcomes.kinds.codes[:, 0] if self.refunding.net and self.outcomes.negative else None
+        return lambda: self._group(touch_rows, outcome_rows, skip, orders, ranks, names)
 
     def _group(
-        self, touch_rows: Words, outcome_rows: Words, skip: int, orders: tuple[Small, Small], ranks: tuple[Ranks, Ranks]
-    ) -> Events:
-        """Sort the rows of some customers, drop duplicates, and match the two tables."""
+        self, touch_rows: Words, outcome_rows: Words, skip: int, orders: tuple[Small, Small],
+        ranks: tuple[Ranks, Ranks], names: Small | None,
+    ) -> Events:  # fmt: skip
+        """Sort the rows of some customers, drop duplicates, match the two tables, and net refunds."""
         t_layout, o_layout = self.touches.layout, self.outcomes.layout
         for rows, pairs in ((touch_rows, ranks[0]), (outcome_rows, ranks[1])):
             for word, rank in pairs:
@@ -72,12 +78,17 @@ class Grouping:
         o_time, o_kind = _times_and_kinds(outcome_rows, o_layout, orders[1])
         o_value = np.empty(len(outcome_rows), np.uint64)
         kernel.read_floats(outcome_rows, o_layout.value, o_value)
-        return Events(
+        events = Events(
             identity=identity, unit=(cluster >> np.uint64(56)).astype(np.int32),
             t_offsets=t_offsets, t_time=t_time, t_kind=t_kind,
             o_offsets=o_offsets, o_time=o_time, o_kind=o_kind, o_value=o_value.view(np.float64),
             duplicates=duplicates, repeated=repeated, repeated_value=repeated_value,
         )  # fmt: skip
+        if names is None:
+            return events
+        at = o_layout.order
+        ids = outcome_rows[:, at : at + 2] if at >= 0 else np.empty((0, 2), np.uint64)
+        return net_events(events, names, ids, count_refunded=self.refunding.count_refunded)
 
     def _sort(self, rows: Words, keys: int, identity: int, skip: int) -> Words:
         if self.by_id and self.ids != "text":

@@ -19,7 +19,7 @@ from attrib.engines.events import EventReader
 from attrib.engines.in_order import NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
 from attrib.errors import ResourceError, SpecError, warn
-from attrib.kernels.codes import WORDS
+from attrib.kernels.codes import FATES, WORDS
 from attrib.needs import Need, RuleSums, Totals, Touches, Transitions
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, no_reasons, walk_funnel
 from attrib.summing import RunningSums
@@ -349,7 +349,9 @@ class TallyPass:
     def __init__(self, reader: Any, needs: Iterable[Need], *, units: bool, budget: int) -> None:
         self.reader, self.units = reader, units
         self.sums: dict[Need, Accumulator] = {n: Accumulator(n, budget) for n in (Totals(), Touches(), *needs)}
-        self.fates = Fates(np.zeros(5, np.int64), np.zeros((3, 1 + WORDS), np.int64), no_reasons(), 0, 0, [])
+        self.fates = Fates(
+            np.zeros(5, np.int64), np.zeros((FATES, 1 + WORDS), np.int64), no_reasons(), np.zeros(4, np.int64), 0, 0, []
+        )
         self._share = 0.0
         self._running: list[RunningSums] = []  # one a thread
         self._idle: list[RunningSums] = []  # those of them not at work
@@ -382,6 +384,7 @@ class TallyPass:
         fates.touches += part.touches
         fates.outcomes += part.outcomes
         fates.reasons += part.reasons
+        fates.refunds += part.refunds
         fates.duplicates += duplicates
         fates.repeated += repeated
         fates.repeated_values.append(repeated_value)

@@ -289,6 +289,7 @@ def _put_sums(answer: _Answer, total: PartPass) -> None:
     carry(fates.outcomes[:, 1:])
     carry(fates.reasons[:, 2:])
     answer.arrays |= {"touches": fates.touches, "outcomes": fates.outcomes, "reasons": fates.reasons}
+    answer.arrays["refunds"] = fates.refunds
     answer.dropped = [fates.duplicates, fates.repeated, fates.repeated_values]
     if total.funnel:
         answer.arrays["funnel.counts"] = np.sum([part.counts for part in total.funnel], axis=0)
@@ -416,6 +417,7 @@ def _add_sums(reader: EventReader, total: PartPass, answer: _Answer) -> None:
     fates.touches += arrays["touches"]
     fates.outcomes += arrays["outcomes"]
     fates.reasons += arrays["reasons"]
+    fates.refunds += arrays["refunds"]
     carry(fates.outcomes[:, 1:])
     carry(fates.reasons[:, 2:])
     duplicates, repeated, values = answer.dropped

@@ -16,7 +16,7 @@ from attrib.engines.events import exponent_of
 from attrib.errors import DataError
 from attrib.io.checks import add_sizes, check_rejects, join_rejected
 from attrib.io.sources import MORE, Source
-from attrib.kernels.codes import CONVERTING, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
+from attrib.kernels.codes import CONVERTING, FATES, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
 from attrib.needs import Need
 from attrib.ragged import Cut, Ragged, no_reasons
 from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH, TIME, VALUE, require_columns
@@ -204,9 +204,10 @@ class PathReader:
             value=np.where(is_null, 0.0, rows.value[row]), end=np.zeros(n, np.int64), status=status,
             ticks_per_second=1, channel_of_kind=values[1:].to_numpy(), has_times=False,
         )  # fmt: skip
-        outcomes = np.zeros((3, 1 + WORDS), np.int64)
+        outcomes = np.zeros((FATES, 1 + WORDS), np.int64)
         outcomes[0, 0] = int(rows.conversions.sum())
-        return Cut(ragged, np.array([int(offsets[-1]), 0, 0, 0, 0], np.int64), outcomes, no_reasons())
+        touches = np.array([int(offsets[-1]), 0, 0, 0, 0], np.int64)
+        return Cut(ragged, touches, outcomes, no_reasons(), np.zeros(4, np.int64))
 
     def player_frame(self) -> pl.DataFrame:
         """Every player, in the order of the codes."""

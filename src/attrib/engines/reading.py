@@ -28,7 +28,8 @@ from attrib.io import checks
 from attrib.io.sources import Source, read_error
 from attrib.kernels import rows as kernel
 from attrib.kernels import words
-from attrib.schemas import CLUSTER, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE
+from attrib.refunds import blank_as_none
+from attrib.schemas import CLUSTER, CUSTOMER, EVENT, ORDER, OUTCOME, SEQUENCE, TIME, VALUE
 
 BATCH = 1 << 17  # rows: 3 MB a batch of three words, which caches hold; larger ones take memory and save no time
 LAST = np.uint64(2**64 - 1)
@@ -50,16 +51,19 @@ class RowLayout:
     cluster: int
     extra: int
     event: int
+    order: int
     width: int
 
     @staticmethod
     def build(identity: int, parts: list[str]) -> RowLayout:
-        """Place the parts one after the other (an event id takes two words)."""
+        """Place the parts one after the other (an event id and an order id take two words)."""
         at = identity
-        places = dict.fromkeys(("time", "sequence", "first_kind", "value", "kind", "cluster", "extra", "event"), -1)
+        places = dict.fromkeys(
+            ("time", "sequence", "first_kind", "value", "kind", "cluster", "extra", "event", "order"), -1
+        )
         for part in parts:
             places[part] = at
-            at += 2 if part == "event" else 1
+            at += 2 if part in ("event", "order") else 1
         return RowLayout(identity=identity, width=at, **places)
 
 
@@ -160,6 +164,15 @@ class TableReader:
         """Take note of a value that stands in rows read elsewhere."""
         self._told_largest = size
 
+    def names_and_valued(self) -> tuple[list[str], list[str]]:
+        """Outcomes that occur, and those of them with a value other than 0 in some row."""
+        values = self.kinds.dictionaries[0].values
+        names = [] if values is None else [str(name) for name in values[1:]]
+        sizes = np.zeros(len(names) + 1)
+        codes = self.kinds.codes[: len(self._largest), 0]
+        np.maximum.at(sizes, codes, self._largest[: len(codes)])
+        return names, [name for name, size in zip(names, sizes[1:], strict=True) if size > 0]
+
     def _reject(self, batch: pl.DataFrame, first_row: int) -> pl.DataFrame:
         good, broken = checks.split_rejected(batch, self.types, self.stages, self.interactions)
         if good.height < batch.height:
@@ -224,6 +237,9 @@ class TableReader:
         if layout.event >= 0:
             w0, w1 = _event_words(batch[EVENT])
             rows[:, layout.event], rows[:, layout.event + 1] = w0, w1
+        if layout.order >= 0:
+            w0, w1 = _event_words(blank_as_none(batch.select(ORDER), ORDER)[ORDER])
+            rows[:, layout.order], rows[:, layout.order + 1] = w0, w1
         return whole, kinds, blank
 
     def _stop_at_cap(self, batch: pl.DataFrame) -> None:
@@ -300,7 +316,7 @@ def _event_words(series: pl.Series) -> tuple[Words, Words]:
         w0, w1 = integer_words(series)
         w1 = np.ones(len(w0), np.uint64)
     if series.null_count():
-        null = series.is_null().to_numpy()
+        null, w0 = series.is_null().to_numpy(), w0.copy()  # whole numbers may be those of the table itself
         w0[null], w1[null] = 0, 0
     return w0, w1
 

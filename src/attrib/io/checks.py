@@ -15,7 +15,7 @@ import polars as pl
 
 from attrib.errors import DataError, RejectedError
 from attrib.io.sources import MORE, InlineOutcome, Source
-from attrib.schemas import CHANNEL, CUSTOMER, EVENT, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
+from attrib.schemas import CHANNEL, CUSTOMER, EVENT, INTERACTION, ORDER, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
 RAW = "__raw_"
 LISTED = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)  # columns of the list of rejected rows
@@ -187,7 +187,7 @@ def split_inline(source: Source, outcome: InlineOutcome, by: tuple[str, ...]) ->
     """Make the two tables of one that holds both: all rows are touches, the flagged ones outcomes too."""
     frame = source.frame.with_columns(read_flag(outcome.flag, source.schema[outcome.flag]).alias(FLAG))
     touches = replace(source, frame=frame, schema=pl.Schema({**source.schema, FLAG: pl.Boolean()}))
-    kept = [CUSTOMER, TIME, *(c for c in (*by, EVENT, MORE) if c in source.schema)]
+    kept = [CUSTOMER, TIME, *(c for c in (*by, EVENT, ORDER, MORE) if c in source.schema)]
     exprs = [*(pl.col(c) for c in dict.fromkeys(kept)), pl.lit(outcome.outcome).alias(OUTCOME)]
     schema: dict[str, pl.DataType] = {c: source.schema[c] for c in kept} | {OUTCOME: pl.String()}
     if outcome.value:

@@ -9,7 +9,8 @@ CONVERTING, NULL, OPEN, UNATTRIBUTED = 0, 1, 2, 3
 STATUSES = ("converting", "null", "open", "unattributed")
 
 # fates of an outcome row
-CREDITED, NO_EFFECT, OTHER = 0, 1, 2
+CREDITED, NO_EFFECT, OTHER, REFUNDED, NETTED, UNMATCHED = range(6)
+FATES = 6
 
 # fates of a touch, in the order of the ledger's array; a touch that serves several journeys has the first that applies
 USED, OUTSIDE, IS_OPEN, PASSED_OVER, OVER_CAP = range(5)

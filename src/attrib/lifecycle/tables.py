@@ -13,11 +13,12 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.faults import nearest
-from attrib.lifecycle.buying.purchases import purchase_summary
-from attrib.schemas import CUSTOMER, DATE, OUTCOME, STAGE, TIME, VALUE
+from attrib.lifecycle.buying.purchases import summed_up
+from attrib.schemas import CUSTOMER, DATE, ORDER, OUTCOME, STAGE, TIME, VALUE
 from attrib.snapshots.asked import EPOCH, EVERYONE, SILENT, Wish
-from attrib.snapshots.events import AT, DONE, MONEY, OWN, TOUCH, WHO, Events
+from attrib.snapshots.events import AT, DONE, MONEY, OF_ORDER, OWN, TOUCH, WHO, Events
 from attrib.snapshots.referred import FROM, ROW, TO, brought, without_repeats
+from attrib.snapshots.refunded import known_at_ends
 from attrib.snapshots.snapshot import describe, population_of
 from attrib.values import read_date
 
@@ -251,8 +252,9 @@ def purchases_at(events: Events, asked: Mapping[str, Any], moment: datetime) -> 
         pl.col(AT).cast(pl.Datetime("us")).alias(TIME),
         pl.col(DONE).cast(pl.String).alias(OUTCOME),
         pl.col(MONEY).alias(VALUE),
+        *([pl.col(OF_ORDER).alias(ORDER)] if OF_ORDER in events.outcomes.columns else []),
     )
-    return purchase_summary(bought, day, asked["unit"], asked["target"])
+    return summed_up(bought, day, asked["unit"], asked["target"], events.refunding)
 
 
 def _ahead(asked: Mapping[str, Any]) -> timedelta:
@@ -269,7 +271,11 @@ def _with_referrals(table: pl.DataFrame, events: Events, asked: Mapping[str, Any
         (when + gap).alias(FROM),
         (when + _ahead(asked) // microsecond).alias(TO),
     ).with_row_index(ROW)
-    found = brought(windows, without_repeats(events.outcomes), asked["purchases"])
+    parts = [
+        brought(some, without_repeats(known.outcomes), asked["purchases"])
+        for some, known in known_at_ends(windows, events)
+    ]
+    found = pl.concat(parts)
     amounts = windows.select(ROW).join(found, on=ROW, how="left", maintain_order="left").drop(ROW).fill_null(0)
     amounts = amounts.rename({"value": "value_brought"})  # the snapshot has a value of its own
     return table.hstack(amounts).with_columns((pl.col("count") > 0).cast(pl.Int8).alias("label"))

@@ -14,13 +14,16 @@ from attrib.engines.reading import batches_of, mixed_zones
 from attrib.errors import DataError, SpecError, warn
 from attrib.io import checks
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
+from attrib.refunds import DEFAULT, Refunding, blank_as_none
 from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE, require_columns
+from attrib.schemas import ORDER as ORDER_ID
 
 SATISFACTION, REFERRER = "satisfaction", "referrer_id"
 # our names inside: callers' names never meet them
 WHO, AT, ORDER, SCORE, ID, DATED = "who", "t", "order", "score", "id", "dated"
 TOUCH, DONE, MONEY, BROUGHT_BY = "touch", "done", "money", "brought_by"
 FLAGGED = "flagged"
+OF_ORDER = "of_order"
 OWN = "own"  # own0, own1, …: the caller's columns
 NANO = 1_000  # nanoseconds of a microsecond
 
@@ -35,15 +38,19 @@ class Events:
         ``who``; ``t``, microseconds since 1970; ``touch``, the channel; ``dated``, whether the time was a date only;
         ``order``, ``score`` (satisfaction), ``flagged``, ``own0`` … and ``id`` where the table has them.
     outcomes : polars.DataFrame
-        ``who``, ``t``, ``done`` (the outcome), ``money``; ``brought_by`` and ``id`` where the table has them.
+        ``who``, ``t``, ``done`` (the outcome), ``money``; ``brought_by``, ``of_order`` (order id) and ``id`` where the
+        table has them. Refunds are among them: `attrib.snapshots.refunded` nets them as of a time.
     zone : str or None
         Time zone of the output; None for times without one.
+    refunding : Refunding
+        What outcomes of negative value are taken for.
     """
 
     touches: pl.DataFrame
     outcomes: pl.DataFrame
     id_type: pl.DataType
     zone: str | None
+    refunding: Refunding = DEFAULT
 
     def only(self, rows: pl.Expr) -> Events:
         """Those that an expression over ``who`` and ``t`` holds for."""
@@ -81,6 +88,7 @@ class _Reader:
     max_rejects: float
     own: tuple[str, ...] = ()
     inline: tuple[str, ...] = ()  # columns that tell touches apart which are outcomes too
+    orders: bool = False  # whether order ids are read
     names: pl.Categorical = field(default_factory=lambda: pl.Categorical(pl.Categories.random()))
     aware: bool = False
     naive: bool = False
@@ -113,9 +121,10 @@ class _Reader:
         return not any(batch.select(checks.is_blank(c).any()).item() for c in texts)
 
     def _wanted(self) -> list[str]:
-        more = (EVENT, SATISFACTION, REFERRER, MORE)
+        more: tuple[str, ...] = (EVENT, SATISFACTION, REFERRER, MORE)
         has = self.source.schema
         mine = [CUSTOMER, TIME, *self.types.names, *self.own, *self.inline]
+        more += (ORDER_ID,) if self.orders else ()
         return list(dict.fromkeys([*mine, *(c for c in more if c in has)]))
 
     def _schema(self) -> dict[str, pl.DataType]:
@@ -150,6 +159,9 @@ class _Reader:
             columns += [pl.col(OUTCOME).cast(self.names).alias(DONE), money.alias(MONEY)]
             if REFERRER in batch.columns:
                 columns.append(self._referrer(batch))
+            if self.orders and ORDER_ID in batch.columns:
+                batch = blank_as_none(batch, ORDER_ID)
+                columns.append(pl.col(ORDER_ID).alias(OF_ORDER))
         return batch.select(columns)
 
     def _touch_columns(self, batch: pl.DataFrame) -> list[pl.Expr]:
@@ -188,6 +200,7 @@ def read_events(
     columns: Mapping[str, str | Mapping[str, str]] | None,
     own: tuple[str, ...],
     max_rejects: float,
+    refunding: Refunding = DEFAULT,
 ) -> Events:
     """Open, check and read both tables; one of them may be None."""
     mapping = check_names(columns, (*own, SATISFACTION, REFERRER))
@@ -195,6 +208,8 @@ def read_events(
     readers = _readers(tables, own, max_rejects)
     if isinstance(outcomes, InlineOutcome):
         readers["touchpoints"].inline = (checks.FLAG, *([outcomes.value] if outcomes.value else []))
+    if "outcomes" in readers:
+        readers["outcomes"].orders = refunding.net and readers["outcomes"].types.has_value
     frames = {name: reader.read() for name, reader in readers.items()}
     aware = {reader.aware for name, reader in readers.items() if frames[name].height}
     if len(aware) > 1:
@@ -214,7 +229,7 @@ def read_events(
         id_type,
         zone,
     )  # fmt: skip
-    return Events(_ranked(events.touches, TOUCH), _ranked(events.outcomes, DONE), id_type, zone)
+    return Events(_ranked(events.touches, TOUCH), _ranked(events.outcomes, DONE), id_type, zone, refunding)
 
 
 def _ranked(frame: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -33,6 +33,10 @@ class Question:
     horizon: int
     end: int
 
+    def known_by(self, date: int) -> int:
+        """When the label of a date is known: the end of its window, or of the data."""
+        return self.end if self.purpose == "survival" else min(self.end, date + self.gap + self.horizon)
+
     def is_open(self, date: int) -> bool:
         """Whether nothing can be said yet: the label window, or all time after the gap, lies beyond the data."""
         if self.kind == "none" or self.purpose == "score":
@@ -41,19 +45,24 @@ class Question:
         return after >= self.end if self.purpose == "survival" else after + self.horizon > self.end
 
 
-def asked_about(rows: pl.DataFrame, line: Timeline, date: int, question: Question, left: Counter[str]) -> pl.DataFrame:
-    """Keep the customers of whom the question can be asked; the others are counted by the first reason that holds."""
+def asked_about(
+    rows: pl.DataFrame, before: Timeline, after: Timeline, date: int, question: Question, left: Counter[str]
+) -> pl.DataFrame:
+    """Keep the customers of whom the question can be asked; the others are counted by the first reason that holds.
+
+    ``before`` are the events as they were known at the date, ``after`` as they are when the label is.
+    """
     if question.customers:
         rows = _kept(rows, rows.filter(pl.col("recency_purchase").is_not_null()), "no_purchase", left)
     if question.active:
         rows = _kept(rows, rows.filter(pl.col("events") > 0), "inactive", left)
     if question.gone is not None:
         known = pl.col(AT) < date if question.purpose == "score" else pl.col(AT) <= date + question.gap
-        gone = _seen(line, question.gone).filter(known)
+        gone = _seen(before if question.purpose == "score" else after, question.gone).filter(known)
         rows = _kept(rows, rows.join(gone, on=WHO, how="anti"), "gone", left)
     if question.kind == "silent":
         start = date - question.window if question.window >= 0 else -(2**62)
-        heard = _seen(line, question.outcome).filter(pl.col(AT) < date, pl.col(AT) >= start)
+        heard = _seen(before, question.outcome).filter(pl.col(AT) < date, pl.col(AT) >= start)
         rows = _kept(rows, rows.join(heard, on=WHO, how="semi"), "silent_before", left)
     return rows
 

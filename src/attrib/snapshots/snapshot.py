@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,27 @@ import polars as pl
 from attrib.arguments import check_limits
 from attrib.errors import SpecError, warn
 from attrib.faults import nearest
+from attrib.refunds import NET, Refunding, likely_refunds, told_if_kept
 from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.asked import CUSTOMERS, EVERYONE, Wish, in_micro
-from attrib.snapshots.events import AT, BROUGHT_BY, SCORE, TOUCH, WHO, Events, read_events, warn_of_future
+from attrib.snapshots.events import (
+    AT,
+    BROUGHT_BY,
+    DONE,
+    MONEY,
+    OF_ORDER,
+    SCORE,
+    TOUCH,
+    WHO,
+    Events,
+    read_events,
+    warn_of_future,
+)
 from attrib.snapshots.features import Recipe, features_at, name_of_rest
 from attrib.snapshots.labels import Question, answer, asked_about
 from attrib.snapshots.referred import first_referrals
-from attrib.snapshots.timeline import lay_out
+from attrib.snapshots.refunded import as_known, by_refunds, count_refunds
+from attrib.snapshots.timeline import Timeline, lay_out
 from attrib.stages import StageModel
 
 AT_ONCE = 4_000_000  # events laid out at a time: less than 1 GB, and no slower than more
@@ -47,6 +61,8 @@ def snapshot(
     duplicates: str = "drop",
     columns: Mapping[str, str | Mapping[str, str]] | None = None,
     max_rejects: float = 0.05,
+    refunds: str = NET,
+    count_refunded: bool = False,
 ) -> pl.DataFrame:
     """Describe customers at dates: features from events before each date, the label from after it.
 
@@ -58,7 +74,8 @@ def snapshot(
     ----------
     touchpoints, outcomes : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str, Path or None
         As for :meth:`attrib.Journeys.from_events`; one of the two may be None. Read where present: ``sequence``,
-        ``event_id``, ``satisfaction`` of the touchpoints; ``value``, ``event_id``, ``referrer_id`` of the outcomes.
+        ``event_id``, ``satisfaction`` of the touchpoints; ``value``, ``event_id``, ``order_id``,
+        ``referrer_id`` of the outcomes.
     at : date or sequence of dates
         A date is its midnight, in the time zone of the data where they have one.
     window : str, timedelta or None
@@ -104,6 +121,12 @@ def snapshot(
         Our names to yours, as for :meth:`attrib.Journeys.from_events`.
     max_rejects : float
         Largest share of rows of a table that may be rejected; those that are, are counted in a warning.
+    refunds : {"net", "keep"}
+        Outcomes of negative value: ``"net"`` lowers the outcome that each belongs to (that of its ``order_id``, else
+        the latest earlier one), and one with nothing left is none: features know the refunds before the date, labels
+        those until the end of their window. ``"keep"`` takes them for outcomes like others.
+    count_refunded : bool
+        Whether outcomes refunded in full stay, with value 0.
 
     Returns
     -------
@@ -150,7 +173,9 @@ def snapshot(
     if wish.kind == "none" and wish.purpose == "train":
         warn("there is no label: name a target or churn; for features alone ask for purpose='score'")
     _, allowed = check_limits(1, max_rejects)
-    table, _ = describe(read_events(touchpoints, outcomes, columns, wish.features, allowed), wish)
+    events = read_events(touchpoints, outcomes, columns, wish.features, allowed, Refunding(refunds, count_refunded))
+    tell_of_refunds(events, wish)
+    table, _ = describe(events, wish)
     if population is None and wish.kind in ("churn", "silent") and wish.purpose != "score":
         never = table["recency_purchase"].null_count()
         if 0 < never < table.height:
@@ -160,6 +185,27 @@ def snapshot(
                 "meant"
             )
     return table
+
+
+def tell_of_refunds(events: Events, wish: Wish | None = None) -> None:
+    """Warn of outcomes of negative value, and of outcomes that may take back those which the wish is about."""
+    negative = int((events.outcomes[MONEY] < 0).sum())
+    if negative and not events.refunding.net:
+        warn(told_if_kept(negative))
+    elif (account := count_refunds(events)) is not None:
+        ids = OF_ORDER in events.outcomes.columns
+        warn(account.told(count_refunded=events.refunding.count_refunded, with_ids=ids))
+    if wish is not None:
+        name = pl.col(DONE).cast(pl.String)
+        valued = events.outcomes.filter(pl.col(MONEY) != 0).select(name.unique()).to_series().to_list()
+        asked = [
+            *wish.purchases,
+            *filter(None, (wish.outcome, wish.gone)),
+            *(wish.model.outcomes if wish.model else ()),
+        ]
+        likely = likely_refunds(events.names, valued, asked)
+        if likely is not None:
+            warn(likely)
 
 
 def describe(events: Events, wish: Wish) -> tuple[pl.DataFrame, Counter[str]]:
@@ -239,7 +285,7 @@ def _finish(tables: list[pl.DataFrame], tick: int, events: Events) -> pl.DataFra
 
 def _tables(
     events: Events,
-    ticks: Iterable[int],
+    ticks: Collection[int],
     model: StageModel | None,
     recipe: Recipe,
     question: Question,
@@ -247,23 +293,51 @@ def _tables(
     drop: bool,
 ) -> tuple[dict[int, list[pl.DataFrame]], Counter[str]]:
     """Rows by date, of some customers at a time: what is laid out and joined stays of one size."""
-    referrals = first_referrals(events.outcomes)
-    parts = -(-(events.touches.height + events.outcomes.height) // AT_ONCE)
+    steady, returning = by_refunds(events)
+    referrals = _referrals(steady, returning, ticks, drop=drop) if recipe.referrals else {}
     tables: dict[int, list[pl.DataFrame]] = {tick: [] for tick in ticks}
-    repeated, left = 0, Counter[str]()
-    for part in range(parts):
-        some = events if parts == 1 else events.only(pl.col(WHO).to_physical().hash() % parts == part)
+    repeated, once, left = 0, 0, Counter[str]()
+
+    def enter(tick: int, before: Timeline, after: Timeline) -> None:
+        rows = features_at(tick, before, referrals.get(tick, pl.DataFrame()), recipe)
+        if question.is_open(tick):
+            rows = rows.clear()
+        rows = asked_about(rows, before, after, tick, question, left)
+        tables[tick].append(answer(rows, after, tick, question).drop("first"))
+
+    for some in _parts(steady):
         line = lay_out(some.touches, some.outcomes, recipe.purchases, model, drop=drop)
         repeated += line.repeated
-        for moment in ticks:
-            rows = features_at(moment, line, referrals, recipe)
-            if question.is_open(moment):
-                rows = rows.clear()
-            rows = asked_about(rows, line, moment, question, left)
-            tables[moment].append(answer(rows, line, moment, question).drop("first"))
+        for tick in ticks:
+            enter(tick, line, line)
+    for some in _parts(returning) if returning is not None else ():
+        for tick in ticks:  # what they have bought is another thing at each date
+            known = (as_known(some, until, drop=drop) for until in (tick - 1, question.known_by(tick)))
+            before, after = (lay_out(e.touches, e.outcomes, recipe.purchases, model, drop=drop) for e in known)
+            enter(tick, before, after)
+            once = before.repeated
+        repeated += once
     if repeated:
         warn(f"{repeated:,} touchpoints equal others on the same date: kept, since dates cannot tell duplicates")
     return tables, +left
+
+
+def _parts(events: Events) -> Iterator[Events]:
+    """Some customers at a time."""
+    parts = -(-(events.touches.height + events.outcomes.height) // AT_ONCE)
+    for part in range(parts):
+        yield events if parts == 1 else events.only(pl.col(WHO).to_physical().hash() % parts == part)
+
+
+def _referrals(
+    steady: Events, returning: Events | None, ticks: Collection[int], *, drop: bool
+) -> dict[int, pl.DataFrame]:
+    """Who was brought by whom, as it was known at each date."""
+    found = first_referrals(steady.outcomes)
+    if returning is None:
+        return dict.fromkeys(ticks, found)
+    known = {tick: as_known(returning, tick - 1, drop=drop).outcomes for tick in ticks}
+    return {tick: pl.concat([found, first_referrals(outcomes)]) for tick, outcomes in known.items()}
 
 
 def _most_used(touches: pl.DataFrame, before: int, most: int) -> tuple[str, ...]:

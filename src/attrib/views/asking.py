@@ -179,6 +179,9 @@ class Views(PathViews):
             apart by reason: ``never_seen`` (no touch of the customer), ``after_only`` (touches only after it),
             ``too_old`` (none in the window), ``since_last`` (those in the window stand before the last conversion or
             the entry into the stage).
+            Where outcomes have refunds: ``refunded`` (outcomes with nothing
+            left, and all that was taken off outcomes), ``netted_refund`` (the rows that took it, value < 0) and
+            ``unmatched_refund`` (the others; of one that exceeds its order, the rest of the value).
         """
         totals = self.tallies(()).get(Totals())
         conversions = {

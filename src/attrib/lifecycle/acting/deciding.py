@@ -9,9 +9,12 @@ from typing import Any
 import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
+from attrib.refunds import NET, Refunding
 from attrib.schemas import CUSTOMER, DATE, STAGE
 from attrib.snapshots.asked import EVERYONE, check_dates, check_durations, check_model, in_micro
 from attrib.snapshots.events import AT, DONE, ORDER, TOUCH, WHO, Events, read_events, warn_of_future
+from attrib.snapshots.referred import TO
+from attrib.snapshots.refunded import known_at_ends
 from attrib.snapshots.snapshot import snapshot
 from attrib.snapshots.timeline import STAGE as NUMBER
 from attrib.snapshots.timeline import lay_out
@@ -35,6 +38,8 @@ def decisions(
     end: Any = None,
     columns: Any = None,
     max_rejects: float = 0.05,
+    refunds: str = NET,
+    count_refunded: bool = False,
     **options: Any,
 ) -> pl.DataFrame:
     """Look back at dates: how customers stood, which channel touched them next, and whether they advanced.
@@ -48,7 +53,7 @@ def decisions(
 
     Parameters
     ----------
-    touchpoints, outcomes, columns, max_rejects, end
+    touchpoints, outcomes, columns, max_rejects, end, refunds, count_refunded
         As for `attrib.snapshot`.
     at : date or sequence of dates
         Those whose horizon passes the end of the data are left out.
@@ -105,7 +110,7 @@ def decisions(
         raise SpecError("bad_value", 'churn = "silent": silence has no moment from which customers are gone', hint=hint)
     _, pause, ahead = check_durations(None, gap, horizon)
     model, dates = check_model(stages), check_dates(at)
-    events = read_events(touchpoints, outcomes, columns, (), max_rejects)
+    events = read_events(touchpoints, outcomes, columns, (), max_rejects, Refunding(refunds, count_refunded))
     until = events.latest if end is None else in_micro(read_date(end, "end"), events.zone, "end")
     if end is None:
         warn_of_future(until)
@@ -117,23 +122,36 @@ def decisions(
         warn(f"{len(ticks) - len(over):,} of {len(ticks):,} dates are left out: horizon passes the end of the data")
     rows = snapshot(
         touchpoints, outcomes, at=list(over.values()), gap=gap, horizon=horizon, purpose="score", stages=stages,
-        churn=churn, end=end, columns=columns, max_rejects=max_rejects, **{"population": EVERYONE} | options,
+        churn=churn, end=end, columns=columns, max_rejects=max_rejects,
+        refunds=refunds, count_refunded=count_refunded, **{"population": EVERYONE} | options,
     )  # fmt: skip
     keys = rows.select(pl.col(CUSTOMER), in_ticks_of(rows).alias(_TICK)).with_row_index(_ROW)
     keep = pl.lit(value=True)
-    if model is None:
-        steps = steps_of(events, [str(target)])
-        late, early = _within(keys, steps, pause, pause + ahead), _within(keys, steps, -1, pause)
-    else:
-        late, early = _advances(events, rows, keys, model, pause, ahead)
-        if model.milestones[-1] is None:
-            keep = pl.col(STAGE).cast(pl.String) != model.names[-1]
+    if model is not None and model.milestones[-1] is None:
+        keep = pl.col(STAGE).cast(pl.String) != model.names[-1]
+    late, early = _answers(events, rows, keys, target if model is None else model, pause, ahead)
     whole = rows.with_columns(first_touch(events, keys, pause), late.cast(pl.Int8).alias(ADVANCED))
     kept = whole.filter(keep & ~early)
     moved = int(early.sum())
     if moved:
         warn(f"{moved:,} of {rows.height:,} rows are left out: their customers advanced within the decision window")
     return kept
+
+
+def _answers(
+    events: Events, rows: pl.DataFrame, keys: pl.DataFrame, towards: StageModel | str | None, pause: int, ahead: int
+) -> tuple[pl.Series, pl.Series]:
+    """Whether each row's customer advances in the horizon, and within the decision window, as known at its end."""
+    parts = []
+    for some, known in known_at_ends(keys.with_columns((pl.col(_TICK) + pause + ahead).alias(TO)), events):
+        if isinstance(towards, StageModel):
+            late, early = _advances(known, rows[some[_ROW]], some, towards, pause, ahead)
+        else:
+            steps = steps_of(known, [str(towards)])
+            late, early = _within(some, steps, pause, pause + ahead), _within(some, steps, -1, pause)
+        parts.append(some.select(_ROW, late.alias("late"), early.alias("early")))
+    answers = pl.concat(parts).sort(_ROW)
+    return answers["late"], answers["early"]
 
 
 def in_ticks_of(rows: pl.DataFrame) -> pl.Expr:

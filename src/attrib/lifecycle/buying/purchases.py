@@ -11,12 +11,14 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import parse_times
-from attrib.io.sources import open_table
+from attrib.io.sources import Source, open_table
 from attrib.lifecycle.buying.models import BetaGeoNBD
-from attrib.schemas import CUSTOMER, OUTCOME, TIME, VALUE, require_columns
+from attrib.refunds import NET, Refunding, blank_as_none, likely_refunds, net_rows, told_if_kept
+from attrib.schemas import CUSTOMER, ORDER, OUTCOME, TIME, VALUE, require_columns
 from attrib.values import check_share
 
 SUMMARY = ("frequency", "recency", "T")
+_AT = "__at"
 
 
 def purchase_summary(
@@ -25,14 +27,17 @@ def purchase_summary(
     unit: str = "w",
     target: str = "purchase",
     columns: Mapping[str, str] | None = None,
+    *,
+    refunds: str = NET,
+    count_refunded: bool = False,
 ) -> pl.DataFrame:
     """Sum up each customer's purchases until a day, as BG/NBD and Gamma-Gamma take them.
 
     Parameters
     ----------
     outcomes : frame, str or Path
-        The outcomes table: ``customer_id``, ``timestamp``; ``outcome`` and ``value`` where it has them (without: every
-        row is a purchase, worth 1). Days are those of UTC.
+        The outcomes table: ``customer_id``, ``timestamp``; ``outcome``, ``value`` and ``order_id`` where it has them
+        (without: every row is a purchase, worth 1). Days are those of UTC.
     at : datetime.date or str
         Last day of observation, inclusive (``"1997-09-30"``); later purchases are not looked at. For predictions as of
         a snapshot date, which knows only what came before it, this is the day before.
@@ -42,6 +47,12 @@ def purchase_summary(
         The outcome that is a purchase.
     columns : mapping of str to str, optional
         Our column names to theirs.
+    refunds : {"net", "keep"}
+        Rows of negative value: ``"net"`` takes those until ``at`` off the purchases that they belong to (those of their
+        ``order_id``, else the latest earlier ones), and one with nothing left is no purchase; ``"keep"`` takes them for
+        purchases like others.
+    count_refunded : bool
+        Whether purchases refunded in full stay, with value 0.
 
     Returns
     -------
@@ -76,7 +87,12 @@ def purchase_summary(
     [('a', 1, 2.0, 4.0, 50.0), ('b', 0, 0.0, 3.0, None)]
     """
     end, one = _day(at), _unit(unit)
-    return _summed(_days(outcomes, end, target, columns), end, one)
+    return _summed(_days(outcomes, end, target, columns, Refunding(refunds, count_refunded)), end, one)
+
+
+def summed_up(outcomes: Any, at: date, unit: str, target: str, refunding: Refunding) -> pl.DataFrame:
+    """Sum up as `purchase_summary` does, where those who read the outcomes have told of refunds."""
+    return _summed(_days(outcomes, at, target, None, refunding, tell=False), at, _unit(unit))
 
 
 def _summed(days: pl.DataFrame, end: date, one: float) -> pl.DataFrame:
@@ -99,6 +115,8 @@ def silence(
     target: str = "purchase",
     model: BetaGeoNBD | None = None,
     columns: Mapping[str, str] | None = None,
+    refunds: str = NET,
+    count_refunded: bool = False,
 ) -> pl.DataFrame:
     """Label customers who have been silent for longer than most gaps between purchases.
 
@@ -114,7 +132,7 @@ def silence(
         The limit is this quantile of the gaps. Of an outcomes table: all gaps between successive days with a purchase.
         Of a summary, which has no single gaps: the mean gap of each repeat buyer, as often as it has gaps.
         Gaps that are still open at the end are not among them, so the limit is rather short.
-    at, unit, target, columns
+    at, unit, target, columns, refunds, count_refunded
         As of :func:`purchase_summary`.
     model : BetaGeoNBD, optional
         Fitted in the same time unit; adds ``p_alive``.
@@ -147,7 +165,7 @@ def silence(
         if at is None:
             raise SpecError("bad_value", "at is missing", hint='the last day of observation, e.g. at="2024-06-30"')
         end, one = _day(at), _unit(unit)
-        days = _days(data, end, target, columns)
+        days = _days(data, end, target, columns, Refunding(refunds, count_refunded))
         summary = _summed(days, end, one)
         gap = (pl.col("day").diff().over(CUSTOMER)).dt.total_days() / one
         gaps = days.select(gap=gap, n=pl.lit(1)).drop_nulls()
@@ -170,21 +188,28 @@ def _quantile(gaps: pl.DataFrame, quantile: float) -> float:
     return float(enough["gap"][0])
 
 
-def _days(outcomes: Any, end: date, target: str, columns: Mapping[str, str] | None) -> pl.DataFrame:
+def _days(
+    outcomes: Any, end: date, target: str, columns: Mapping[str, str] | None, refunding: Refunding, *, tell: bool = True
+) -> pl.DataFrame:
     """Days with a purchase until the end, in order: customer, day, value summed."""
     source = open_table(outcomes, "outcomes", columns)
     require_columns("outcomes", source.schema, [CUSTOMER, TIME])
-    frame = source.frame.select(name for name in (CUSTOMER, TIME, OUTCOME, VALUE) if name in source.schema)
+    read = (CUSTOMER, TIME, OUTCOME, VALUE, ORDER)
+    frame = source.frame.select(name for name in read if name in source.schema)
     if OUTCOME in source.schema:
-        frame = frame.filter(pl.col(OUTCOME).cast(pl.String).str.strip_chars() == target)
+        name = pl.col(OUTCOME).cast(pl.String).str.strip_chars()
+        if tell:
+            _tell_of_others(source, frame.select(name, *([VALUE] if VALUE in source.schema else [])), target)
+        frame = frame.filter(name == target)
     rows = source.collect(frame)
-    day = _to_days(rows[TIME])
+    moment = _to_times(rows[TIME])
     value = (
         rows[VALUE].cast(pl.Float64, strict=False)
         if VALUE in rows.columns
         else pl.Series([1.0]).new_from_index(0, len(rows))
     )
-    rows = pl.DataFrame({CUSTOMER: rows[CUSTOMER], "day": day, VALUE: value})
+    ids = {ORDER: rows[ORDER]} if ORDER in rows.columns and VALUE in rows.columns else {}
+    rows = pl.DataFrame({CUSTOMER: rows[CUSTOMER], _AT: moment, "day": moment.dt.date(), VALUE: value, **ids})
     kept = rows.filter(pl.col(CUSTOMER).is_not_null() & pl.col("day").is_not_null() & pl.col(VALUE).is_finite())
     if len(kept) < len(rows):
         warn(
@@ -196,18 +221,51 @@ def _days(outcomes: Any, end: date, target: str, columns: Mapping[str, str] | No
         raise DataError(
             "no_rows", f"outcomes has no {target!r} until {end}", hint="check at, and target: the name of the outcome"
         )
+    kept = _without_refunds(kept, refunding, tell=tell)
     # cum_sum, since polars leaves out a sort before a sum: the values of a day add up the same in any order of rows
     by_day = kept.group_by(CUSTOMER, "day").agg(pl.col(VALUE).sort().cum_sum().last())
     return by_day.sort(CUSTOMER, "day")
 
 
-def _to_days(times: pl.Series) -> pl.Series:
+def _tell_of_others(source: Source, frame: pl.LazyFrame, target: str) -> None:
+    """Warn of outcomes that may take purchases back."""
+    names = source.collect(frame.group_by(OUTCOME).agg(pl.all().cast(pl.Float64, strict=False).abs().max()))
+    valued = names.filter(pl.col(VALUE) > 0)[OUTCOME].to_list() if VALUE in names.columns else []
+    likely = likely_refunds(names[OUTCOME].drop_nulls().to_list(), valued, [target])
+    if likely is not None:
+        warn(likely)
+
+
+def _without_refunds(rows: pl.DataFrame, refunding: Refunding, *, tell: bool) -> pl.DataFrame:
+    """Purchases less what was refunded of them."""
+    negative = int((rows[VALUE] < 0).sum())
+    if negative and not refunding.net and tell:
+        warn(told_if_kept(negative))
+    if not negative or not refunding.net:
+        return rows
+    order = ORDER if ORDER in rows.columns else None
+    if order:
+        rows = blank_as_none(rows, order)
+    rows = rows.sort(CUSTOMER, _AT, VALUE, *([order] if order else []))
+    rows, account = net_rows(
+        rows, who=CUSTOMER, at=_AT, money=VALUE, name=None, order=order, count_refunded=refunding.count_refunded
+    )
+    if tell:
+        warn(account.told(count_refunded=refunding.count_refunded, with_ids=order is not None))
+    if not len(rows):
+        hint = 'count_refunded = true keeps them, with value 0; refunds = "keep" takes negative values for purchases'
+        raise DataError("no_rows", "every purchase was refunded in full", hint=hint)
+    return rows
+
+
+def _to_times(times: pl.Series) -> pl.Series:
+    """Instants of which the days are those of UTC."""
     if times.dtype == pl.String:
         times = parse_times(times)[0]
     if times.dtype == pl.Date:
-        return times
+        return times.cast(pl.Datetime("us"))
     if isinstance(times.dtype, pl.Datetime):
-        return (times.dt.convert_time_zone("UTC") if times.dtype.time_zone else times).dt.date()
+        return times.dt.convert_time_zone("UTC") if times.dtype.time_zone else times
     raise DataError(
         "bad_column", f"{TIME} of outcomes holds {times.dtype}, not times", hint="convert it to dates or ISO 8601 text"
     )

@@ -12,10 +12,13 @@ from attrib.arguments import distinct_names
 from attrib.errors import DataError, SpecError, warn
 from attrib.faults import nearest
 from attrib.lifecycle.base.design import collected
+from attrib.refunds import NET, Refunding
 from attrib.schemas import CUSTOMER, DATE, require_columns
 from attrib.snapshots.asked import EPOCH, check_durations, in_micro
 from attrib.snapshots.events import AT, DONE, TOUCH, WHO, Events, read_events
 from attrib.snapshots.referred import FROM, ROW, TO, brought, inside, without_repeats
+from attrib.snapshots.refunded import known_at_ends
+from attrib.snapshots.snapshot import tell_of_refunds
 from attrib.values import read_date
 
 
@@ -32,6 +35,8 @@ def referral_targets(
     end: str | date | datetime | None = None,
     columns: Mapping[str, str | Mapping[str, str]] | None = None,
     max_rejects: float = 0.05,
+    refunds: str = NET,
+    count_refunded: bool = False,
 ) -> pl.DataFrame:
     """Find for each row of a snapshot whom the customer brought afterwards, and whether they were asked to.
 
@@ -55,8 +60,8 @@ def referral_targets(
         Outcomes whose ``value`` counts.
     end : date, optional
         Up to when the data are complete; the latest time of either table without.
-    columns, max_rejects
-        As of `attrib.snapshot`.
+    columns, max_rejects, refunds, count_refunded
+        As of `attrib.snapshot`: refunds until the end of a label window are known to its label.
 
     Returns
     -------
@@ -99,16 +104,21 @@ def referral_targets(
     if asks is not None and touchpoints is None:
         raise SpecError("bad_value", "asks is given, but no touchpoints", hint="asks are touches")
     bought = distinct_names("purchases", purchases, "outcomes")
-    events = read_events(touchpoints, outcomes, columns, (), max_rejects)
+    events = read_events(touchpoints, outcomes, columns, (), max_rejects, Refunding(refunds, count_refunded))
+    tell_of_refunds(events)
     until = events.latest if end is None else in_micro(read_date(end, "end"), events.zone, "end")
     keys, windows = _windows(collected(rows), events, pause, ahead, until)
-    done = without_repeats(events.outcomes)
-    if target is None:
-        table = brought(windows, done, bought)
-    else:
-        met = pl.col(DONE).cast(pl.String) == target
+    if target is not None:
         _warn_of_name("target", target, events.outcomes[DONE], "outcome")
-        table = inside(windows, done.filter(met)).group_by(ROW).agg(pl.len().cast(pl.Int64).alias("count"))
+    parts = []
+    for some, known in known_at_ends(windows, events):
+        done = without_repeats(known.outcomes)
+        if target is None:
+            parts.append(brought(some, done, bought))
+        else:
+            met = inside(some, done.filter(pl.col(DONE).cast(pl.String) == target))
+            parts.append(met.group_by(ROW).agg(pl.len().cast(pl.Int64).alias("count")))
+    table = pl.concat(parts)
     found = windows.select(ROW).join(table, on=ROW, how="left", maintain_order="left").drop(ROW).fill_null(0)
     found = found.select((pl.col("count") > 0).cast(pl.Int8).alias("label"), pl.all())
     if asks is None:
