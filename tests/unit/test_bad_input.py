@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import attrib
+from attrib.refunds import told_if_kept
 
 DAY = dt.datetime(2025, 3, 1)  # noqa: DTZ001 (naive on purpose)
 GOOD_TOUCH = {"customer_id": "ann", "timestamp": DAY, "channel": "ad"}
@@ -471,10 +472,11 @@ def test_the_cap_of_path_tables():
 
 def test_negative_values_and_future_dates_are_warned_about():
     ahead = dt.datetime(2125, 1, 1)  # noqa: DTZ001
-    journeys = form(touches({"timestamp": ahead}), outcomes({"value": -3.0}, {"value": -1.0}, {"timestamp": ahead}))
+    bought = outcomes({"value": -3.0}, {"value": -1.0}, {"timestamp": ahead})
+    journeys = form(touches({"timestamp": ahead}), bought, refunds="keep")
     assert journeys.rejected().is_empty()
     assert journeys.warnings == (
-        "2 outcomes have a negative value (taken as refunds)",
+        told_if_kept(2),
         "1 touchpoints lie in the future",
         "1 outcomes lie in the future",
     )

@@ -32,7 +32,7 @@ def credited(table):
 
 @pytest.fixture(scope="module")
 def journeys():
-    return tell(STORY)
+    return tell(STORY, refunds="keep")
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_the_error_of_a_function_reaches_its_author(journeys):
         raise ZeroDivisionError("mine")
 
     for threads in (1, 2):
-        some = tell(STORY, engine=attrib.LocalEngine(threads=threads))
+        some = tell(STORY, refunds="keep", engine=attrib.LocalEngine(threads=threads))
         with pytest.raises(ZeroDivisionError, match="mine"):
             attrib.CustomWeights(weights).credit(some)
         assert attrib.Linear().credit(some).equals(attrib.Linear().credit(journeys))  # nothing half done is remembered
@@ -311,7 +311,7 @@ def test_otherwise_names_a_rule_without_parameters(otherwise):
 
 def test_a_function_is_asked_anew_each_time():
     """What it closes over may have changed."""
-    journeys, first = tell(STORY), 1.0
+    journeys, first = tell(STORY, refunds="keep"), 1.0
     method = attrib.CustomWeights(lambda positions, _: np.where(positions == 1, first, 1.0))
     even = attrib.credit(journeys, method, intervals=None)
     first = 9.0

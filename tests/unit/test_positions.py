@@ -63,8 +63,8 @@ def test_first_and_last_stand_where_they_must():
     ]  # fmt: skip
 
 
-def test_refunds_have_a_position_too():
-    found = attrib.positions(tell("ann 1a 2b | 3purchase=-4"), attrib.Linear())
+def test_negative_values_that_are_kept_have_a_position_too():
+    found = attrib.positions(tell("ann 1a 2b | 3purchase=-4", refunds="keep"), attrib.Linear())
     assert found.rows() == [("a", 1, 0.5, -2.0), ("b", 2, 0.5, -2.0)]
 
 

@@ -45,8 +45,10 @@ def test_a_conversion_takes_the_touches_since_the_previous_one_and_the_rest_is_o
 
 
 def test_rows_at_one_instant_merge():
-    (journey,) = build(touches("x", "1a"), outcomes("x", "2purchase=3 2purchase=-1")).journeys
+    (journey,) = build(touches("x", "1a"), outcomes("x", "2purchase=3 2purchase=-1"), refunds="keep").journeys
     assert (journey.conversions, journey.value, journey.conversion_time) == (2, 2, 2)
+    (journey,) = build(touches("x", "1a"), outcomes("x", "2purchase=3 2purchase=-1")).journeys
+    assert (journey.conversions, journey.value) == (1, 2)
 
 
 def test_the_lookback_is_inclusive_and_reaches_back_from_the_conversion_or_the_last_touch():

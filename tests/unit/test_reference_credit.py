@@ -58,7 +58,8 @@ def test_time_decay_is_stable_for_any_span():
 
 
 def test_credit_of_a_rule():
-    built = build(touches("x", "1a 2b 5a") + touches("y", "1c"), outcomes("x", "3purchase=10 6purchase=-4 6purchase"))
+    bought = outcomes("x", "3purchase=10 6purchase=-4 6purchase")
+    built = build(touches("x", "1a 2b 5a") + touches("y", "1c"), bought, refunds="keep")
     assert credit_rule(built, "linear") == {
         (): {("a",): (F(5, 2), 2), ("b",): (F(1, 2), 5), ("c",): (0, 0)},
     }

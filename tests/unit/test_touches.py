@@ -47,7 +47,7 @@ def many(recipe=None, **engine):
 
 
 def test_a_story_touch_by_touch():
-    found = attrib.journey_credit(tell(STORY), attrib.Linear())
+    found = attrib.journey_credit(tell(STORY, refunds="keep"), attrib.Linear())
     ann = found.filter(customer_id="ann").drop("customer_id")
     at = {row["position"]: row for row in ann.to_dicts()}
     assert [at[i]["channel"] for i in (1, 2, 3)] == ["ad", "mail", "ad"]
@@ -252,14 +252,14 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sinks.os, "fsync", full)
     with pytest.raises(ResourceError, match="No space left") as caught:
-        attrib.journey_credit(tell(STORY), attrib.Linear(), to=place)
+        attrib.journey_credit(tell(STORY, refunds="keep"), attrib.Linear(), to=place)
     assert caught.value.key == "write_failed"
     assert place.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [place]
 
 
 def test_places_that_are_no_file_are_errors(tmp_path):
-    journeys = tell(STORY)
+    journeys = tell(STORY, refunds="keep")
     (tmp_path / "file").write_text("")
     for place in (tmp_path, tmp_path / "file" / "x.parquet"):
         with pytest.raises(ResourceError) as caught:
@@ -275,7 +275,7 @@ def test_places_that_are_no_file_are_errors(tmp_path):
 def test_methods_without_shares_of_touches_are_refused(method, tmp_path):
     for to in (None, tmp_path / "x.parquet"):
         with pytest.raises(SpecError) as caught:
-            attrib.journey_credit(tell(STORY), method, to=to)
+            attrib.journey_credit(tell(STORY, refunds="keep"), method, to=to)
         assert caught.value.key == ("no_touch_shares" if isinstance(method, Method) else "bad_methods")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SpecError, match="is a DataFrame"):
