@@ -112,13 +112,14 @@ class Experiment:
         """Spell out what the results depend on: the file with its defaults and the model files it names."""
         kinds = {kind: name for name, kind in METHODS.items()}
         spec = self.spec.model_dump(exclude={"question", "figure", "models", "results", "shares", "tables"})
+        spec["journeys"] = _told(self.spec.journeys)
         if self.spec.worlds is not None and self.spec.worlds.seen == (worlds.LOG,):
             del spec["worlds"]["seen"]  # a key that is younger than the first results, which stay valid
         if not self.spec.told:
             del spec["told"]  # younger, too
         if own := {Path(one).name: _content(one) for one in self.scenarios if one.endswith(".toml")}:
             spec["scenario_files"] = own
-        spec["settings"] = [{"name": s.name, "journeys": s.journeys.model_dump()} for s in self.settings]
+        spec["settings"] = [{"name": s.name, "journeys": _told(s.journeys)} for s in self.settings]
         spec["models"] = [
             {"name": name, "method": kinds.get(type(m), type(m).__name__), "parameters": dataclasses.asdict(m)}
             for name, m in self.methods.items()
@@ -179,7 +180,7 @@ class Experiment:
             "seen": unit.seen,
             "seed": unit.seed,
             "days": None if self.spec.worlds is None else self.spec.worlds.days,
-            "journeys": unit.setting.journeys.model_dump(),
+            "journeys": _told(unit.setting.journeys),
             "needed": dict(needed),
             "code": code_version(),
         }
@@ -250,6 +251,8 @@ def _settings(spec: ExperimentSpec) -> tuple[Setting, ...]:
     )
 
 
+_YOUNGER = ("max_touches", "after_conversion", "max_component", "refunds", "count_refunded")
+_DEFAULT = JourneysSpec().model_dump()
 _PLACES = ("touchpoints", "outcomes", "paths", "costs", "name")
 
 
@@ -270,6 +273,12 @@ def _fingerprints(
     for table in _PLACES[:3]:
         if (place := getattr(entry, table)) is not None and wanted(place):
             yield open_table(place, table).fingerprint()
+
+
+def _told(journeys: JourneysSpec) -> dict[str, Any]:
+    """Spell out how journeys are made, but for keys that are younger than the first results and not used."""
+    told = journeys.model_dump()
+    return {key: value for key, value in told.items() if key not in _YOUNGER or value != _DEFAULT[key]}
 
 
 def _content(file: str) -> str:
