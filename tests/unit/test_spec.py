@@ -15,7 +15,7 @@ GOOD = INPUT + MODEL
 JOURNEYS_KEYS = (
     "allowed here: target, lookback, max_gap, maturity, prefer, repeats, max_component, max_touches, "
     "after_conversion, duplicates, stages, view, by, "
-    "player, max_players, max_rejects"
+    "player, max_players, max_rejects, refunds, count_refunded"
 )
 
 TABLES = "allowed here: input, journeys, models, intervals, referral_adjusted, retention_adjusted, output, engine"
@@ -329,6 +329,8 @@ def test_everything_but_input_and_models_has_a_default(tmp_path):
         "player": ("channel",),
         "max_players": 10_000,
         "max_rejects": 0.05,
+        "refunds": "net",
+        "count_refunded": False,
     }
     assert spec.intervals.model_dump() == {"level": 0.95, "replicates": 1000, "seed": 0, "flag": False}
     assert spec.output.folder == "out"
