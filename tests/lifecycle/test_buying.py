@@ -19,7 +19,8 @@ from scipy.stats import gamma as gamma_distribution
 
 from attrib.errors import AttribWarning, DataError, SolveError, SpecError
 from attrib.lifecycle import BetaGeoNBD, GammaGamma, lifetime_value
-from attrib.lifecycle.buying.models import _gamma_gamma, _Histories
+from attrib.lifecycle.buying.histories import Histories
+from attrib.lifecycle.buying.order_values import _gamma_gamma
 
 CDNOW = (0.2425929, 4.4135316, 0.7928861, 2.4257534)
 
