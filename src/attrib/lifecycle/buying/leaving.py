@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -14,14 +13,9 @@ from attrib.faults import nearest
 from attrib.io.sources import open_table
 from attrib.io.text import clean
 from attrib.schemas import CUSTOMER, OUTCOME, TIME
+from attrib.snapshots.leaving import looks_like_leaving
 
 CANCELLED = "cancelled"
-_LEAVING = re.compile(
-    r"cancel|churn|unsubscri|terminat|deactivat|uninstall|opt(ed)?[ -]?out|^(quit|left|gone|lapsed?)$|"
-    r"(account|contract|subscription|membership)[ -]?(clos|delet|end|expir)|"
-    r"(clos|delet|end)(e|ed|ing)?[ -]?(account|contract|subscription|membership)",
-    re.IGNORECASE,
-)
 _SHOWN = 5  # names of a message
 
 
@@ -47,17 +41,6 @@ def read_names(cancelled: Any) -> tuple[str, ...] | None:
             "bad_value", f"cancelled = {cancelled!r} is no name of an outcome, and no list of names", hint=hint
         )
     return tuple(name.strip() for name in names)
-
-
-def looks_like_leaving(names: Sequence[str]) -> list[str]:
-    """Those of some names of outcomes that sound like the end of a relation.
-
-    Examples
-    --------
-    >>> looks_like_leaving(["purchase", "Subscription_Cancelled", "account closed", "leaflet", "unsubscribe"])
-    ['Subscription_Cancelled', 'account closed', 'unsubscribe']
-    """
-    return [name for name in names if _LEAVING.search(name.strip().replace("_", " "))]
 
 
 def mark_cancelled(
