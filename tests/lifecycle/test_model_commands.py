@@ -30,6 +30,7 @@ MODELS = {
     "brought": f'estimator = "referral_likelihood"\n[parameters]\ncheck_leaks = false\n{SNAPSHOT}',
     "tenure": f'estimator = "survival_churn"\n{SNAPSHOT}target = "purchase"\nclock = "tenure"\n',
     "orders": 'estimator = "gamma_gamma"\n',
+    "best": 'estimator = "auto"\n[parameters]\nmodels = ["modified_beta_geo_nbd", "pareto_nbd"]\nfolds = 2\n',
 }
 
 
@@ -239,7 +240,7 @@ def test_slips_in_a_model_file(tmp_path, text, key, message):
 
 def test_slips_that_only_the_estimator_knows(folder, tmp_path):
     for text, message in (
-        ('estimator = "gamma_gamma"\n[parameters]\nC = 1', "parameters of gamma_gamma: none"),
+        ('estimator = "gamma_gamma"\n[parameters]\nC = 1', "parameters of gamma_gamma: no_mean, cap"),
         (f'estimator = "churn_classifier"\n[parameters]\nmodl = 1\n{SNAPSHOT}target = "a"', "did you mean model?"),
         (f'estimator = "churn_classifier"\n[parameters]\nmodel = "x"\n{SNAPSHOT}target = "visit"', "'x' is not one of"),
         (f'estimator = "churn_classifier"\n{SNAPSHOT}target = "a"\nstages = "s.toml"', "is a file"),

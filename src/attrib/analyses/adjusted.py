@@ -39,9 +39,9 @@ from attrib.analyses.referrals import REASONS, Forest, check_referrers, read_for
 from attrib.analyses.value_table import ValueTable
 from attrib.arguments import distinct_names
 from attrib.errors import SpecError, warn
+from attrib.intervals import resampling_of
 from attrib.io.sources import open_table
 from attrib.io.text import clean
-from attrib.intervals import resampling_of
 from attrib.methods.base import Method, check_journeys, touch_rule_of
 from attrib.schemas import VALUE
 from attrib.snapshots.leaving import looks_like_leaving

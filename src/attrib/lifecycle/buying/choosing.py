@@ -190,12 +190,15 @@ def choose_purchase_model(
 
     Examples
     --------
-    >>> rng = np.random.default_rng(1)
-    >>> once = pl.DataFrame({"frequency": [0] * 150, "recency": [0.0] * 150, "T": rng.uniform(20, 52, 150)})
-    >>> often = pl.DataFrame({"frequency": rng.poisson(6, 50) + 1, "T": rng.uniform(20, 52, 50)})
-    >>> often = often.with_columns(recency=pl.col("T") * rng.uniform(0.6, 1, 50)).select(once.columns)
-    >>> choose_purchase_model(pl.concat([once, often]), models=["beta_geo_nbd", "modified_beta_geo_nbd"]).name_
-    'modified_beta_geo_nbd'
+    >>> rng, rows = np.random.default_rng(1), []
+    >>> for rate, gone in zip(rng.gamma(1.5, 1 / 6, 400), rng.exponential(rng.gamma(1.0, 12.0, 400)), strict=True):
+    ...     times = rng.exponential(1 / rate, 200).cumsum()
+    ...     times = times[times < min(gone, 39.0)]
+    ...     rows.append((len(times), times.max(initial=0.0), 39.0))
+    >>> history = pl.DataFrame(rows, schema=["frequency", "recency", "T"], orient="row")
+    >>> choice = choose_purchase_model(history, models=["beta_geo_nbd", "modified_beta_geo_nbd"], folds=2)
+    >>> choice.table_.select("model", pl.col("behind").round(0)).rows()
+    [('modified_beta_geo_nbd', 0.0), ('beta_geo_nbd', 52.0)]
     """
     return PurchaseChoice(models, folds, seed).fit(frequency, recency, T, cancelled)
 

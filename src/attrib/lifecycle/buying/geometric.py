@@ -156,7 +156,7 @@ class ModifiedBetaGeoNBD(_Geometric):
     ...     T=[38.9, 38.9, 38.9, 30.1, 38.9, 38.9, 21.6, 38.9, 35.2, 31.3] * 20,
     ... )
     >>> model.p_alive([2, 0], [30.4, 0.0], [38.9, 38.9]).round(2)
-    array([0.79, 0.35])
+    array([0.69, 0.02])
     """
 
     _stream: ClassVar[int] = 2
