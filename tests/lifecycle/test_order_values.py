@@ -1,4 +1,4 @@
-"""Order values with a heavy tail: where Gamma-Gamma has no mean, no infinite number leaves the package, and it says so."""
+"""Order values with a heavy tail: where Gamma-Gamma has no mean, no infinite number is given out, and it says so."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def test_expected_purchases_of_cdnow_by_frequency_are_the_published_ones(cdnow):
         assert [expected[x == k].mean() for k in range(6)] == pytest.approx(wanted, abs=0.0051)
 
 
-# --- twins: the likelihood of one customer, integrated over all rates and ways to leave --------------------------------
+# --- twins: the likelihood of one customer, integrated over all rates and ways to leave --------------------
 
 
 def rates(power, time, r, alpha):
@@ -181,8 +181,9 @@ def test_slopes_are_those_of_the_likelihood(kind, told):
 @pytest.mark.parametrize(
     "case",
     [
-        (0.5, 1e-3, 0.6, 400.0, 0, 0.0, 300.0), (0.5, 400.0, 0.6, 1e-3, 0, 0.0, 300.0), (3.0, 5.0, 0.1, 5.0, 2, 1.0, 9.0),
-        (0.9, 0.02, 7.0, 30.0, 500, 1.0, 1000.0), (0.9, 30.0, 7.0, 0.02, 5000, 990.0, 1000.0), (9.0, 1.0, 9.0, 1.0, 1, 5, 5),
+        (0.5, 1e-3, 0.6, 400.0, 0, 0.0, 300.0), (0.5, 400.0, 0.6, 1e-3, 0, 0.0, 300.0),
+        (3.0, 5.0, 0.1, 5.0, 2, 1.0, 9.0), (0.9, 0.02, 7.0, 30.0, 500, 1.0, 1000.0),
+        (0.9, 30.0, 7.0, 0.02, 5000, 990.0, 1000.0), (9.0, 1.0, 9.0, 1.0, 1, 5, 5),
     ],
 )  # fmt: skip
 def test_the_time_of_leaving_is_integrated_to_ten_digits(case):
