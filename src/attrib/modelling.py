@@ -20,7 +20,7 @@ from attrib.faults import nearest
 from attrib.io import manifest, sinks
 from attrib.io.sources import InlineOutcome, open_table
 from attrib.lifecycle import tables as rows_of
-from attrib.lifecycle.applying import Data, drift_of, fit_to, judge, scores_of
+from attrib.lifecycle.applying import Data, chosen_of, drift_of, fit_to, judge, left_out, scores_of
 from attrib.lifecycle.contractual.names import model_name
 from attrib.lifecycle.judging import groups
 from attrib.lifecycle.saving.places import ABOUT, saved_name
@@ -37,16 +37,16 @@ ESTIMATORS = {
     "churn_classifier": "ChurnClassifier",
     "survival_churn": "SurvivalChurn",
     "referral_likelihood": "ReferralLikelihood",
+    "auto": "PurchaseChoice",
     "beta_geo_nbd": "BetaGeoNBD",
+    "modified_beta_geo_nbd": "ModifiedBetaGeoNBD",
+    "pareto_nbd": "ParetoNBD",
     "gamma_gamma": "GammaGamma",
 }
 _NAMES = {value: key for key, value in ESTIMATORS.items()}
-_REASONS = {  # for which rows are left out of snapshots
-    "no_purchase": "without a purchase by then", "inactive": "without an event in the window",
-    "gone": "gone already", "silent_before": "silent before",
-}  # fmt: skip
 _LIBRARIES = ("scikit-learn", "lifelines", "skops")
-OF_FIT, OF_EVALUATION = ("metrics", "reliability", "gains", "leaks"), ("metrics", "reliability", "gains", "drift")
+OF_FIT = ("metrics", "reliability", "gains", "leaks", "by_frequency", "choice")
+OF_EVALUATION = ("metrics", "reliability", "gains", "drift", "by_frequency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Outcome:
     title : str
         One line that says what was done.
     tables : dict of polars.DataFrame
-        Some of ``metrics``, ``reliability``, ``gains``, ``drift``, ``leaks``, ``scores``.
+        Some of ``metrics``, ``reliability``, ``gains``, ``drift``, ``leaks``, ``by_frequency``, ``choice``, ``scores``.
     record : dict
         The content of ``run.json``.
     files : tuple of Path
@@ -118,18 +118,24 @@ def fit(
     with _step(recorder, progress, "fit"):
         treatment = None if spec.asked is None else spec.asked.model_dump()
         dates, features, tables = fit_to(model, spec.estimator, asked, data, treatment)
+        model, reason = chosen_of(model)
+        kind = _NAMES[type(model).__name__]
     with _step(recorder, progress, "evaluate"):
         if dates.test:
-            tables |= judge(model, spec.estimator, asked, data, dates.test)
+            tables |= judge(model, kind, asked, data, dates.test)
     kept = asked | {name: [day.isoformat() for day in getattr(dates, name)] for name in ("train", "test")}
-    parts = parts_of(model, spec.name, spec.description, kept, tables.get("metrics"), features)
-    about = {
+    said = "; ".join(text for text in (spec.description, reason) if text)
+    parts = parts_of(model, spec.name, said, kept, tables.get("metrics"), features)
+    about: dict[str, Any] = {
         "model": {"name": spec.name, "estimator": spec.estimator, "fingerprint": parts.fingerprint},
         "spec": spec.model_dump(),
     }
-    for what in ("rows", "left_out") if data.counts else ():
-        about[what] = {part: counts[what] for part, counts in data.counts.items()}
-    title = f"{spec.name}: fitted to {features.height:,} rows{_left_out(data.counts.get('train'))}"
+    about |= {"chosen": kind, "reason": reason} if reason else {}
+    for what in ("rows", "left_out", "without_repeat", "cancelled"):
+        counted = {part: counts[what] for part, counts in data.counts.items() if what in counts}
+        about |= {what: counted} if counted else {}
+    title = f"{spec.name}: fitted to {features.height:,} rows{left_out(data.counts.get('train'))}"
+    title += f"; {reason}" if reason else ""
     return _written(title, recorder, data, about, tables, place, OF_FIT, model=parts)
 
 
@@ -179,7 +185,7 @@ def score(
     more |= {"scores_sha256": manifest.credit_hash(scores)}
     more |= {"meaning": found.model.meaning_} if "meaning" in scores.columns else {}
     title = f"{found.name}: {scores.height:,} customers scored as of {day.isoformat(sep=' ')}"
-    title += _left_out(data.counts.get("score"))
+    title += left_out(data.counts.get("score"))
     return _written(title, recorder, data, more, tables, place, ("scores",), parquet=("scores",))
 
 
@@ -229,7 +235,7 @@ def evaluate(
     more: dict[str, Any] = {"model": about, "dates": [day.isoformat() for day in days]}
     more |= {"dates_seen": seen, **data.counts.get("test", {})}
     named = ", ".join(day.isoformat(sep=" ") for day in days)
-    title = f"{found.name}: judged at {named}{_left_out(data.counts.get('test'))}"
+    title = f"{found.name}: judged at {named}{left_out(data.counts.get('test'))}"
     return _written(title, recorder, data, more, tables, place, OF_EVALUATION)
 
 
@@ -338,7 +344,7 @@ def _asked(spec: EstimatorFile) -> dict[str, Any]:
 def _kept(found: SavedModel) -> dict[str, Any]:
     """What a saved model was trained on, checked as the model file was: it comes from a file, too."""
     known = {name: value for name, value in found.snapshot.items() if name not in ("channels", "train", "test")}
-    table = PurchasesSpec if type(found.model).__name__ in ("BetaGeoNBD", "GammaGamma") else SnapshotSpec
+    table = PurchasesSpec if _NAMES[type(found.model).__name__] in OF_PURCHASES else SnapshotSpec
     if known and table is SnapshotSpec:
         known = {"population": EVERYONE} | known  # of models that were saved before there was a choice
     if not known:
@@ -359,13 +365,6 @@ def _latest(asked: dict[str, Any], kind: str, data: Data) -> tuple[datetime, ...
         day = data.end - timedelta(days=groups.days(asked["horizon"]))
         return (day.replace(hour=0, minute=0, second=0, microsecond=0),)
     return rows_of.split_dates({**asked, "at": (), "test_dates": max(asked["test_dates"], 1)}, data.end).test
-
-
-def _left_out(counts: Mapping[str, Any] | None) -> str:
-    """Say how many rows were left out and why, as the end of a title."""
-    left = (counts or {}).get("left_out", {})
-    named = ", ".join(f"{count:,} {_REASONS[reason]}" for reason, count in left.items())
-    return f" (left out: {named})" if named else ""
 
 
 def _seen_dates(found: SavedModel, asked: dict[str, Any], kind: str, days: Sequence[datetime]) -> list[str] | None:

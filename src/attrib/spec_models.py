@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from attrib.spec import Duration, JobSpec, ModelSpec, Names, Text, _read_toml, _Strict, parse
 
 OF_SNAPSHOTS = ("churn_classifier", "survival_churn", "referral_likelihood")
-OF_PURCHASES = ("beta_geo_nbd", "gamma_gamma")
+OF_PURCHASES = ("auto", "beta_geo_nbd", "modified_beta_geo_nbd", "pareto_nbd", "gamma_gamma")
 
 
 def _dates(value: object) -> object:
@@ -23,6 +23,11 @@ def _dates(value: object) -> object:
     if not isinstance(value, (list, tuple)):
         return value
     return [entry.isoformat() if isinstance(entry, dt.date) else entry for entry in value]
+
+
+def _names(value: object) -> object:
+    """One name may stand for a list of one."""
+    return [value] if isinstance(value, str) else value
 
 
 def _chance(value: object) -> object:
@@ -64,12 +69,13 @@ class SnapshotSpec(_Strict):
 
 
 class PurchasesSpec(_Strict):
-    """``[purchases]``: which outcomes are purchases, in which unit of time, and how far ahead to look."""
+    """``[purchases]``: which outcomes are purchases, in which unit of time, how far ahead to look, who has left."""
 
     target: Text = "purchase"
     unit: Text = "w"
     horizon: Text = "90d"
     holdout: bool = True
+    cancelled: Annotated[Names | None, BeforeValidator(_names)] = None
 
 
 class AskedSpec(_Strict):
@@ -98,7 +104,10 @@ class EstimatorFile(_Strict):
     """A model file of the later stages, ``models/<name>/model.toml``."""
 
     name: Text
-    estimator: Literal["churn_classifier", "survival_churn", "referral_likelihood", "beta_geo_nbd", "gamma_gamma"]
+    estimator: Literal[
+        "churn_classifier", "survival_churn", "referral_likelihood",
+        "auto", "beta_geo_nbd", "modified_beta_geo_nbd", "pareto_nbd", "gamma_gamma",
+    ]  # fmt: skip
     description: str = ""
     parameters: dict[str, Any] = Field(default_factory=dict)
     snapshot: SnapshotSpec | None = None

@@ -18,6 +18,8 @@ from attrib.lifecycle import (
     BetaGeoNBD,
     ChurnClassifier,
     GammaGamma,
+    ModifiedBetaGeoNBD,
+    ParetoNBD,
     ReferralLikelihood,
     SurvivalChurn,
     drift,
@@ -45,6 +47,7 @@ FREQUENCY, RECENCY, T = (
     [30.4, 1.7, 0, 0, 36.4, 5, 0, 14.1, 31, 0] * 20,
     [39.0] * 200,
 )
+GONE = [False, False, False, False, False, True, False, True, False, True] * 20
 MONEY = np.random.default_rng(1).gamma(6, np.random.default_rng(2).gamma(4, 2, 200))
 
 
@@ -81,6 +84,24 @@ def purchases(_):
     )
 
 
+def geometric():
+    model = ModifiedBetaGeoNBD().fit(FREQUENCY, RECENCY, T, GONE)
+    return model, lambda m: np.column_stack(
+        [m.p_alive(FREQUENCY, RECENCY, T, GONE), m.expected_purchases(5, FREQUENCY, RECENCY, T), m.draws(200)[:, 4]]
+    )
+
+
+def pareto():
+    return ParetoNBD().fit(FREQUENCY, RECENCY, T), lambda m: np.column_stack(
+        [m.p_alive(FREQUENCY, RECENCY, T), m.expected_purchases(5, FREQUENCY, RECENCY, T), m.draws(200)[:, 3]]
+    )
+
+
+def capped_orders():
+    model = GammaGamma(no_mean="median", cap=60.0).fit(FREQUENCY, MONEY)
+    return model, lambda m: m.expected_value(FREQUENCY, MONEY)
+
+
 def orders(_):
     return GammaGamma().fit(FREQUENCY, MONEY), lambda m: m.expected_value(FREQUENCY, MONEY)
 
@@ -99,7 +120,10 @@ KINDS = {
     "kaplan-meier": lambda: survival("kaplan_meier"),
     "competing-risks": causes,
     "purchases": lambda: purchases(""),
+    "purchases-cancelled": geometric,
+    "purchases-pareto": pareto,
     "orders": lambda: orders(""),
+    "orders-capped": capped_orders,
 }
 _made: dict = {}
 

@@ -40,8 +40,11 @@ from attrib.analyses.value_table import ValueTable
 from attrib.arguments import distinct_names
 from attrib.errors import SpecError, warn
 from attrib.intervals import resampling_of
+from attrib.io.sources import open_table
+from attrib.io.text import clean
 from attrib.methods.base import Method, check_journeys, touch_rule_of
 from attrib.schemas import VALUE
+from attrib.snapshots.leaving import looks_like_leaving
 
 if TYPE_CHECKING:
     from attrib.journeys import Journeys
@@ -185,6 +188,8 @@ def referral_adjusted(
     won = acquisitions(journeys, rule, channels)
     _warn_unmet(channels, channels_met(won.reader))
     value, others = (won.value, None) if values is None else lifetime_values(values, won)
+    if values is not None:
+        _warn_of_leavers(values, won)
     forest = read_forest(source, won)
     w = np.empty(len(value))
     kernel.sum_referral(won.offsets, won.weights, won.referral, w)
@@ -280,6 +285,7 @@ def retention_adjusted(
     check_customers(journeys, "retention-adjusted credit")
     won = acquisitions(journeys, rule, ())
     value, others = lifetime_values(values, won)
+    _warn_of_leavers(values, won)
     table = ValueTable(journeys, won, method.label, "retention_adjusted", resampling)
     all_kept = np.ones(len(value))
     found = table.fill(won.unit, (won.first_value, all_kept), (value, all_kept))
@@ -297,6 +303,22 @@ def _warn_unmet(channels: tuple[str, ...], met: Sequence[str]) -> None:
         near = [close for name in channels for close in get_close_matches(name, met, n=1)]
         meant = f"did you mean {near[0]!r}?" if near else "name the channel of referrals with channel="
         warn(f"no touch is over {', '.join(map(repr, channels))}, so that nothing is passed on; {meant}")
+
+
+def _warn_of_leavers(values: Any, won: Acquisitions) -> None:
+    """Warn where values rest on chances to be alive that know of no cancellation, and the outcomes do."""
+    known = open_table(values, "values").schema
+    if "p_alive" not in known or "cancelled" in known:
+        return
+    met = won.reader.outcomes.kinds.dictionaries[0].values
+    leaving = looks_like_leaving([] if met is None else met.drop_nulls().to_list())
+    if leaving:
+        named = ", ".join(repr(clean(name, 40)) for name in leaving[:5])
+        warn(
+            f"values has p_alive and no column cancelled, and outcomes hold what sounds like the end of the relation "
+            f"({named}): customers who have cancelled may be valued as if they were there still; make the values with "
+            f"purchase_summary(…, cancelled={clean(leaving[0], 40)!r}) and lifetime_value(…, cancelled=…)"
+        )
 
 
 # the summary ----------------------------------------------------------------------------------------------------------

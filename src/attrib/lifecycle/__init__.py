@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from attrib.lifecycle.acting.actions import NextActions, next_action
     from attrib.lifecycle.acting.deciding import decisions
     from attrib.lifecycle.acting.policy import policy_value
+    from attrib.lifecycle.buying.choosing import PurchaseChoice, choose_purchase_model
+    from attrib.lifecycle.buying.classes import purchases_by_frequency
+    from attrib.lifecycle.buying.geometric import BetaGeoNBD, ModifiedBetaGeoNBD
     from attrib.lifecycle.buying.lifetime import LifetimeValue, lifetime_value
-    from attrib.lifecycle.buying.models import BetaGeoNBD, GammaGamma
+    from attrib.lifecycle.buying.order_values import GammaGamma
+    from attrib.lifecycle.buying.pareto import ParetoNBD
     from attrib.lifecycle.buying.purchases import purchase_summary, silence
     from attrib.lifecycle.classifying.classifier import ChurnClassifier
     from attrib.lifecycle.classifying.referral import ReferralLikelihood
@@ -31,17 +35,21 @@ if TYPE_CHECKING:
     from attrib.lifecycle.saving.storage import SavedModel, load, open_model, save
 
 _HOMES = {
-    "BetaGeoNBD": "buying.models",
+    "BetaGeoNBD": "buying.geometric",
     "ChurnClassifier": "classifying.classifier",
-    "GammaGamma": "buying.models",
+    "GammaGamma": "buying.order_values",
     "LifetimeValue": "buying.lifetime",
+    "ModifiedBetaGeoNBD": "buying.geometric",
     "NextActions": "acting.actions",
+    "ParetoNBD": "buying.pareto",
     "Personas": "grouping.personas",
     "Profit": "judging.metrics",
+    "PurchaseChoice": "buying.choosing",
     "ReferralLikelihood": "classifying.referral",
     "SavedModel": "saving.storage",
     "SurvivalChurn": "contractual.survival",
     "calibration_at": "contractual.riskset",
+    "choose_purchase_model": "buying.choosing",
     "contract_value": "contractual.lifetime",
     "cumulative_incidence": "contractual.incidence",
     "decisions": "acting.deciding",
@@ -55,6 +63,7 @@ _HOMES = {
     "open_model": "saving.storage",
     "policy_value": "acting.policy",
     "purchase_summary": "buying.purchases",
+    "purchases_by_frequency": "buying.classes",
     "referral_targets": "classifying.targets",
     "reliability": "judging.evaluation",
     "save": "saving.storage",
@@ -67,13 +76,17 @@ __all__ = [
     "ChurnClassifier",
     "GammaGamma",
     "LifetimeValue",
+    "ModifiedBetaGeoNBD",
     "NextActions",
+    "ParetoNBD",
     "Personas",
     "Profit",
+    "PurchaseChoice",
     "ReferralLikelihood",
     "SavedModel",
     "SurvivalChurn",
     "calibration_at",
+    "choose_purchase_model",
     "contract_value",
     "cumulative_incidence",
     "decisions",
@@ -87,6 +100,7 @@ __all__ = [
     "open_model",
     "policy_value",
     "purchase_summary",
+    "purchases_by_frequency",
     "referral_targets",
     "reliability",
     "save",

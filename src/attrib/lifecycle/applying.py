@@ -14,6 +14,9 @@ import polars as pl
 
 from attrib.errors import AttribWarning, DataError, SolveError, SpecError, warn
 from attrib.lifecycle import tables as rows_of
+from attrib.lifecycle.buying.choosing import PurchaseChoice
+from attrib.lifecycle.buying.classes import compared, tell_of_once
+from attrib.lifecycle.buying.leaving import CANCELLED
 from attrib.lifecycle.judging import groups
 from attrib.lifecycle.judging.drifting import drift
 from attrib.lifecycle.saving.storage import SavedModel
@@ -24,6 +27,11 @@ from attrib.snapshots.events import Events
 from attrib.spec_models import OF_PURCHASES
 
 TENURE = "tenure"
+_REASONS = {  # for which rows are left out of snapshots
+    "no_purchase": "without a purchase by then", "inactive": "without an event in the window",
+    "gone": "gone already", "silent_before": "silent before",
+}  # fmt: skip
+_REMEDY = '; estimator = "auto" chooses among models by which such customers may have left'
 Floats = npt.NDArray[np.float64]
 
 
@@ -128,7 +136,8 @@ def _fit_to_purchases(
         day = (data.end - timedelta(days=groups.days(asked["horizon"]))).replace(
             hour=0, minute=0, second=0, microsecond=0
         )
-    histories = rows_of.purchases_at(data.events, asked, day)
+    histories = rows_of.purchases_at(data.events, asked, day, tell=kind != "gamma_gamma")
+    data.counts["train"] = _counted(histories)
     try:
         model.fit(*_history(kind, histories))
     except SolveError as error:
@@ -136,7 +145,8 @@ def _fit_to_purchases(
         text = f"{error.message}; of {histories.height:,} customers with {asked['target']!r}, {again:,} bought again"
         hint = f"a longer history, or another target that recurs more often; {error.hint}"
         raise SolveError(error.key, text, hint=hint) from error
-    return rows_of.Dates((day,), (day,) if asked["holdout"] else ()), histories.drop(CUSTOMER), {}
+    tables = {"choice": model.table_} if isinstance(model, PurchaseChoice) else {}
+    return rows_of.Dates((day,), (day,) if asked["holdout"] else ()), _features(histories), tables
 
 
 def _check_labels(rows: Rows, asked: Mapping[str, Any], dates: Sequence[datetime], *, referral: bool) -> None:
@@ -194,10 +204,14 @@ def _judged_by_purchases(
     until = day + timedelta(days=horizon)
     if until > data.end + timedelta(days=1):
         raise SpecError("bad_date", f"the horizon after {day} passes the end of the data", hint="an earlier date")
-    before, after = (rows_of.purchases_at(data.events, asked, moment) for moment in (day, until))
+    tell = found is not None and kind != "gamma_gamma"  # else the fit has told
+    before = rows_of.purchases_at(data.events, asked, day, tell=tell)
+    after = rows_of.purchases_at(data.events, asked, until)
+    data.counts["test"] = _counted(before)
     both = before.join(after, on=CUSTOMER, how="left", suffix="_then", maintain_order="left")
     bought = (both["frequency_then"] - both["frequency"]).to_numpy().astype(np.float64)
     expected = _expected(model, kind, before, asked)
+    tables = {}
     if kind == "gamma_gamma":  # of those who bought in the horizon: the mean value of what they bought
         now, then = (both[f"frequency{end}"] * both[f"monetary{end}"].fill_null(0) for end in ("", "_then"))
         spent = then - now
@@ -205,16 +219,36 @@ def _judged_by_purchases(
         if not some.any():
             raise DataError("no_rows", "nobody bought in the horizon: order values cannot be judged")
         expected, bought = expected[some], spent.to_numpy()[some] / bought[some]
-    if not len(expected) or not np.isfinite(expected).all():
-        raise DataError("no_rows", "the model has no expectation for some customers, or there is none")
-    return {"metrics": groups.judge_counts(expected, bought, replicates)} | (
-        drift_of(found, before.drop(CUSTOMER)) if found else {}
+    else:
+        tables["by_frequency"] = compared(before["frequency"].to_numpy().astype(np.float64), expected, bought)
+        remedy = "" if kind == "pareto_nbd" else _REMEDY
+        tell_of_once(tables["by_frequency"], type(model).__name__, remedy)
+    if not len(expected):
+        raise DataError("no_rows", "there is no customer to judge the model by")
+    return {"metrics": groups.judge_counts(expected, bought, replicates), **tables} | (
+        drift_of(found, _features(before)) if found else {}
     )
 
 
+def chosen_of(model: Any) -> tuple[Any, str]:
+    """Return the model that was chosen and why, of a choice; any other model with no word."""
+    return (model.model_, model.reason_) if isinstance(model, PurchaseChoice) else (model, "")
+
+
+def _counted(histories: pl.DataFrame) -> dict[str, Any]:
+    """What the record of a run tells of purchase histories."""
+    known = {"rows": histories.height, "without_repeat": int((histories["frequency"] == 0).sum())}
+    return known | ({CANCELLED: int(histories[CANCELLED].sum())} if CANCELLED in histories.columns else {})
+
+
+def _features(histories: pl.DataFrame) -> pl.DataFrame:
+    """Columns that models learn from, less who has left: that is known, not learned."""
+    return histories.drop(CUSTOMER, CANCELLED, strict=False)
+
+
 def _history(kind: str, histories: pl.DataFrame) -> list[pl.Series]:
-    names = ("frequency", "recency", "T") if kind == "beta_geo_nbd" else ("frequency", "monetary")
-    return [histories[name] for name in names]
+    names = ("frequency", "monetary") if kind == "gamma_gamma" else ("frequency", "recency", "T", CANCELLED)
+    return [histories[name] for name in names if name in histories.columns]
 
 
 def _expected(model: Any, kind: str, histories: pl.DataFrame, asked: Mapping[str, Any]) -> Any:
@@ -238,16 +272,20 @@ def scores_of(
     """Score customers as they stand at a date; their features come second."""
     model = found.model
     if kind in OF_PURCHASES:
-        features = rows_of.purchases_at(data.events, asked, day)
-        columns = {"score": _expected(model, kind, features, asked)}
-        if kind == "beta_geo_nbd":
-            columns["p_alive"] = model.p_alive(*_history(kind, features))
-        keys = features.select(CUSTOMER).with_columns(pl.lit(day, pl.Datetime("us")).alias(DATE))
-        features = features.drop(CUSTOMER)
+        rows = rows_of.purchases_at(data.events, asked, day, tell=kind != "gamma_gamma")
+        data.counts["score"] = _counted(rows)
+        columns = {"score": _expected(model, kind, rows, asked)}
+        if kind != "gamma_gamma":
+            with catch_warnings():  # told with the score
+                simplefilter("ignore", AttribWarning)
+                columns["p_alive"] = model.p_alive(*_history(kind, rows))
+            columns |= {name: rows[name] for name in (CANCELLED,) if name in rows.columns}
+        keys = rows.select(CUSTOMER).with_columns(pl.lit(day, pl.Datetime("us")).alias(DATE))
+        features = _features(rows)
     else:
-        rows = rows_of.rows_at(data.events, asked, [day], "score", duplicates=data.duplicates)
-        data.counts["score"] = rows.counts
-        keys, features = rows.keys, rows.features
+        found_rows = rows_of.rows_at(data.events, asked, [day], "score", duplicates=data.duplicates)
+        data.counts["score"] = found_rows.counts
+        keys, features = found_rows.keys, found_rows.features
         timed = _on_clock(model, asked)
         columns = {"score": groups.probability(timed, Rows(keys, features, pl.DataFrame()), asked)}
         if kind == "survival_churn":
@@ -275,3 +313,11 @@ def drift_of(found: SavedModel, features: pl.DataFrame) -> dict[str, pl.DataFram
         more = f" and {strong.height - 5} more" if strong.height > 5 else ""
         warn(f"{strong.height} of {table.height} features have moved since training (PSI from 0.25): {named}{more}")
     return {"drift": table}
+
+
+def left_out(counts: Mapping[str, Any] | None) -> str:
+    """Say how many rows were left out and why, as the end of a title."""
+    left = (counts or {}).get("left_out", {})
+    named = ", ".join(f"{count:,} {_REASONS[reason]}" for reason, count in left.items())
+    gone = (counts or {}).get("cancelled")
+    return (f" (left out: {named})" if named else "") + (f" ({gone:,} of them have cancelled)" if gone else "")

@@ -13,6 +13,7 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.faults import nearest
+from attrib.lifecycle.buying.leaving import CANCELLED
 from attrib.lifecycle.buying.purchases import summed_up
 from attrib.schemas import CUSTOMER, DATE, ORDER, OUTCOME, STAGE, TIME, VALUE
 from attrib.snapshots.asked import EPOCH, EVERYONE, SILENT, Wish
@@ -244,8 +245,12 @@ def channels_of(features: pl.DataFrame) -> list[str]:
     return named[:-1]  # the last one is that of all others
 
 
-def purchases_at(events: Events, asked: Mapping[str, Any], moment: datetime) -> pl.DataFrame:
-    """One row a customer who bought before a date: their history, see `purchase_summary`."""
+def purchases_at(events: Events, asked: Mapping[str, Any], moment: datetime, *, tell: bool = False) -> pl.DataFrame:
+    """One row a customer who bought before a date: their history, see `purchase_summary`.
+
+    ``tell``: whether to warn of outcomes that sound like the end of the relation where ``asked`` does not name any;
+    commands look at several dates, and warn once.
+    """
     day: date = (moment - timedelta(microseconds=1)).date()
     bought = events.outcomes.select(
         pl.col(WHO).cast(events.id_type).alias(CUSTOMER),
@@ -254,7 +259,10 @@ def purchases_at(events: Events, asked: Mapping[str, Any], moment: datetime) -> 
         pl.col(MONEY).alias(VALUE),
         *([pl.col(OF_ORDER).alias(ORDER)] if OF_ORDER in events.outcomes.columns else []),
     )
-    return summed_up(bought, day, asked["unit"], asked["target"], events.refunding)
+    named = asked.get(CANCELLED)
+    if not tell:
+        named = [name for name in named or () if name in events.names]  # a slip was told of already
+    return summed_up(bought, day, asked["unit"], asked["target"], events.refunding, named)
 
 
 def _ahead(asked: Mapping[str, Any]) -> timedelta:

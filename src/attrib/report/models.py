@@ -15,6 +15,12 @@ from attrib.report.terminal import MAX_WIDTH, frame_tables, place_of
 _MOST = 12  # rows of a table
 _BY_GROUP = ("auc", "brier", "ece")
 _DRIFTED = 8
+_WHOLE = {  # tables that are shown as they are, less some columns
+    "choice": ("models of purchases, by customers left out", ("chosen",)),
+    "by_frequency": ("purchases expected and observed, by repeat purchases before", ()),
+    "reliability": ("predicted and observed", ("from", "to")),
+    "gains": ("among the customers with the highest probability", ("n",)),
+}
 
 
 def outcome_parts(
@@ -37,7 +43,8 @@ def outcome_parts(
     Yields
     ------
     rich renderables
-        Metrics, metrics by group, reliability, gains, what has moved since training, leaks, and where the files are.
+        Metrics, metrics by group, models compared, purchases by frequency, reliability, gains, what has moved since
+        training, leaks, and where the files are.
     """
     yield Text(clean(title), style="bold")
     for name, heading, table in _shown(tables, seen):
@@ -62,10 +69,9 @@ def _shown(tables: Mapping[str, pl.DataFrame], seen: Sequence[str] | None) -> It
         for (by,), part in metrics.filter(pl.col("by").is_not_null()).partition_by("by", as_dict=True).items():
             wide = part.filter(pl.col("metric").is_in(_BY_GROUP)).pivot("metric", index=["group", "n"], values="value")
             yield "groups", f"by {clean(by, 40)}", wide.sort("n", descending=True)
-    if "reliability" in tables:
-        yield "reliability", "predicted and observed", tables["reliability"].drop("from", "to")
-    if "gains" in tables:
-        yield "gains", "among the customers with the highest probability", tables["gains"].drop("n")
+    for name, (heading, left_out) in _WHOLE.items():
+        if name in tables:
+            yield name, heading, tables[name].drop(left_out)
     if "drift" in tables:
         moved = tables["drift"].filter(pl.col("level") != "stable")
         if moved.height:

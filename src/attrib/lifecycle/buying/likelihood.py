@@ -120,6 +120,7 @@ class LikelihoodModel(Estimator):
     """A model of a few positive parameters, fitted by maximum likelihood."""
 
     _names: ClassVar[tuple[str, ...]]
+    _optional: ClassVar[tuple[str, ...]] = ()  # parameters that not every fit has
     _stream: ClassVar[int]  # of random numbers: models drawn with the same seed are independent
     params_: dict[str, float]
     standard_errors_: dict[str, float]
@@ -181,21 +182,28 @@ class LikelihoodModel(Estimator):
         """
         try:
             model = cls(**json["parameters"])
-            model.params_ = {name: float(json["params"][name]) for name in cls._names}
-            model.standard_errors_ = {name: float(json["standard_errors"][name]) for name in cls._names}
+            names = (*cls._names, *(name for name in cls._optional if name in json["params"]))
+            model.params_ = {name: float(json["params"][name]) for name in names}
+            model.standard_errors_ = {name: float(json["standard_errors"][name]) for name in names}
             model.log_likelihood_, model.n_customers_ = float(json["log_likelihood"]), int(json["n_customers"])
             model.covariance_ = np.array(arrays["covariance"], np.float64)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError("bad_state", f"this is no saved {cls.__name__}: {str(error)[:200]}") from error
-        size = len(cls._names)
+        size = cls._free(model.params_)
         fine = model.covariance_.shape == (size, size) and np.isfinite(model.covariance_).all()
         if (
             not fine
             or not _is_covariance(model.covariance_)
             or not all(0 < value < np.inf for value in model.params_.values())
+            or any(model.params_.get(name, 1.0) > 1.0 for name in cls._optional)
         ):
             raise DataError("bad_state", f"this is no saved {cls.__name__}: its numbers are out of range")
         return model
+
+    @classmethod
+    def _free(cls, params: dict[str, float]) -> int:
+        """How many of the parameters were estimated."""
+        return len(params)
 
 
 def _is_covariance(matrix: Floats) -> bool:
@@ -211,8 +219,10 @@ def is_frame(values: Any) -> bool:
     return isinstance(values, (Mapping, pl.LazyFrame)) or hasattr(type(values), "columns")
 
 
-def columns_of(**given: Any) -> list[Any]:
+def columns_of(optional: Sequence[str] = (), /, **given: Any) -> list[Any]:
     """Columns as they were given, or those of one frame, given in place of the first.
+
+    Those that are ``optional`` may be missing from the frame, or stand beside it; then they are None where not given.
 
     Raises
     ------
@@ -229,14 +239,20 @@ def columns_of(**given: Any) -> list[Any]:
     """
     names = list(given)
     first, *rest = given.values()
-    missing = [name for name in names[1:] if given[name] is None]
-    hint = f"pass the columns {', '.join(names)}, or one frame that has them"
+    needed = [name for name in names if name not in optional]
+    missing = [name for name in needed[1:] if given[name] is None]
+    hint = f"pass the columns {', '.join(needed)}, or one frame that has them"
     if not is_frame(first):
         if missing:
             raise SpecError("bad_argument", f"{', '.join(missing)}: not given", hint=hint)
         return [first, *rest]
-    if len(missing) < len(rest):
+    if len(missing) < len(needed) - 1:
         raise SpecError("bad_argument", f"columns are given beside a frame as {names[0]}", hint=hint)
     table = open_table(pl.DataFrame(first) if isinstance(first, Mapping) else first, "customers")
-    require_columns("customers", table.schema, names)
-    return list(table.collect(table.frame.select(names)))
+    require_columns("customers", table.schema, needed)
+    found = table.collect(table.frame.select(name for name in names if name in table.schema))
+    return [given[name] if name in optional and given[name] is not None else _column(found, name) for name in names]
+
+
+def _column(table: pl.DataFrame, name: str) -> pl.Series | None:
+    return table[name] if name in table.columns else None

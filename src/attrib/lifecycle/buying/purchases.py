@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,9 @@ from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import parse_times
 from attrib.io.sources import Source, open_table
-from attrib.lifecycle.buying.models import BetaGeoNBD
+from attrib.lifecycle.base.beside import read_flags
+from attrib.lifecycle.buying.leaving import CANCELLED, mark_cancelled, read_names
+from attrib.lifecycle.buying.purchasing import PurchaseModel
 from attrib.refunds import NET, Refunding, blank_as_none, likely_refunds, net_rows, told_if_kept
 from attrib.schemas import CUSTOMER, ORDER, OUTCOME, TIME, VALUE, require_columns
 from attrib.values import check_share
@@ -30,6 +32,7 @@ def purchase_summary(
     *,
     refunds: str = NET,
     count_refunded: bool = False,
+    cancelled: str | Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """Sum up each customer's purchases until a day, as BG/NBD and Gamma-Gamma take them.
 
@@ -53,6 +56,9 @@ def purchase_summary(
         purchases like others.
     count_refunded : bool
         Whether purchases refunded in full stay, with value 0.
+    cancelled : str or sequence of str, optional
+        The outcomes that end the relation, such as ``"cancel"``; ``()`` where none does. Without, outcomes that sound
+        like it are warned of: customers who have cancelled would count as customers still.
 
     Returns
     -------
@@ -60,14 +66,15 @@ def purchase_summary(
         One row a customer with a purchase, by ``customer_id``: ``frequency`` (days with a purchase, less the first:
         several purchases of one day are one), ``recency`` (first to last of these days), ``T`` (first day to ``at``)
         and ``monetary`` (mean value of the purchases after the first; null at frequency 0). ``BetaGeoNBD().fit``,
-        ``GammaGamma().fit`` and their predictions take this frame as it is.
+        ``GammaGamma().fit`` and their predictions take this frame as it is. With `cancelled` also ``cancelled``:
+        whether such an outcome is dated until ``at``, and no purchase to a later day.
 
     Raises
     ------
     DataError
         ``missing_columns``, ``bad_column``, ``no_rows``, and those of reading a table.
     SpecError
-        ``bad_value``, ``bad_duration``.
+        ``bad_value``, ``bad_duration``; ``unknown_outcome`` for a slip of a name in `cancelled`.
 
     References
     ----------
@@ -86,13 +93,18 @@ def purchase_summary(
     >>> summary.rows()
     [('a', 1, 2.0, 4.0, 50.0), ('b', 0, 0.0, 3.0, None)]
     """
-    end, one = _day(at), _unit(unit)
-    return _summed(_days(outcomes, end, target, columns, Refunding(refunds, count_refunded)), end, one)
+    end, one, names, refunding = _day(at), _unit(unit), read_names(cancelled), Refunding(refunds, count_refunded)
+    days = _days(outcomes, end, target, columns, refunding)
+    return mark_cancelled(_summed(days, end, one), days, outcomes, end, names, target, columns, _to_days)
 
 
-def summed_up(outcomes: Any, at: date, unit: str, target: str, refunding: Refunding) -> pl.DataFrame:
+def summed_up(
+    outcomes: Any, at: date, unit: str, target: str, refunding: Refunding, cancelled: str | Sequence[str] | None = None
+) -> pl.DataFrame:
     """Sum up as `purchase_summary` does, where those who read the outcomes have told of refunds."""
-    return _summed(_days(outcomes, at, target, None, refunding, tell=False), at, _unit(unit))
+    days = _days(outcomes, at, target, None, refunding, tell=False)
+    summary = _summed(days, at, _unit(unit))
+    return mark_cancelled(summary, days, outcomes, at, read_names(cancelled), target, None, _to_days)
 
 
 def _summed(days: pl.DataFrame, end: date, one: float) -> pl.DataFrame:
@@ -113,10 +125,11 @@ def silence(
     at: date | str | None = None,
     unit: str = "w",
     target: str = "purchase",
-    model: BetaGeoNBD | None = None,
+    model: PurchaseModel | None = None,
     columns: Mapping[str, str] | None = None,
     refunds: str = NET,
     count_refunded: bool = False,
+    cancelled: str | Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """Label customers who have been silent for longer than most gaps between purchases.
 
@@ -132,15 +145,17 @@ def silence(
         The limit is this quantile of the gaps. Of an outcomes table: all gaps between successive days with a purchase.
         Of a summary, which has no single gaps: the mean gap of each repeat buyer, as often as it has gaps.
         Gaps that are still open at the end are not among them, so the limit is rather short.
-    at, unit, target, columns, refunds, count_refunded
-        As of :func:`purchase_summary`.
-    model : BetaGeoNBD, optional
+    at, unit, target, columns, refunds, count_refunded, cancelled
+        As of :func:`purchase_summary`; a summary may have the column ``cancelled``.
+    model : BetaGeoNBD, ModifiedBetaGeoNBD or ParetoNBD, optional
         Fitted in the same time unit; adds ``p_alive``.
 
     Returns
     -------
     polars.DataFrame
         ``customer_id`` (where the data have it), ``silent_for`` and ``limit`` in time units, ``silent``, ``p_alive``.
+        Where it is known who has cancelled, also ``cancelled``; of these, ``silent`` is null: they have left, and are
+        not asked whether they have fallen silent.
 
     Raises
     ------
@@ -166,7 +181,8 @@ def silence(
             raise SpecError("bad_value", "at is missing", hint='the last day of observation, e.g. at="2024-06-30"')
         end, one = _day(at), _unit(unit)
         days = _days(data, end, target, columns, Refunding(refunds, count_refunded))
-        summary = _summed(days, end, one)
+        names = read_names(cancelled)
+        summary = mark_cancelled(_summed(days, end, one), days, data, end, names, target, columns, _to_days)
         gap = (pl.col("day").diff().over(CUSTOMER)).dt.total_days() / one
         gaps = days.select(gap=gap, n=pl.lit(1)).drop_nulls()
     if not len(gaps):
@@ -175,9 +191,14 @@ def silence(
         *([CUSTOMER] if CUSTOMER in summary.columns else []), silent_for=pl.col("T") - pl.col("recency")
     ).with_columns(limit=pl.lit(_quantile(gaps, quantile)))
     labels = labels.with_columns(silent=pl.col("silent_for") > pl.col("limit"))
+    gone = None
+    if CANCELLED in summary.columns:
+        gone = pl.Series(CANCELLED, read_flags(CANCELLED, summary[CANCELLED], null=False))
+        labels = labels.with_columns(gone).with_columns(silent=pl.when(~pl.col(CANCELLED)).then("silent"))
     if model is None:
         return labels
-    alive = model.p_alive(*(summary[name] for name in SUMMARY))
+    x, last, end_of = (summary[name] for name in SUMMARY)
+    alive = model.p_alive(x, last, end_of, gone)
     return labels.with_columns(p_alive=pl.Series(alive, dtype=pl.Float64))
 
 

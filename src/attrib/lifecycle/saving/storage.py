@@ -38,9 +38,11 @@ from attrib.lifecycle.saving.trees import dump_trees, load_trees
 
 FORMAT = 1
 CLASSES = {
-    "BetaGeoNBD": "attrib.lifecycle.buying.models",
+    "BetaGeoNBD": "attrib.lifecycle.buying.geometric",
     "ChurnClassifier": "attrib.lifecycle.classifying.classifier",
-    "GammaGamma": "attrib.lifecycle.buying.models",
+    "GammaGamma": "attrib.lifecycle.buying.order_values",
+    "ModifiedBetaGeoNBD": "attrib.lifecycle.buying.geometric",
+    "ParetoNBD": "attrib.lifecycle.buying.pareto",
     "ReferralLikelihood": "attrib.lifecycle.classifying.referral",
     "SurvivalChurn": "attrib.lifecycle.contractual.survival",
 }
@@ -112,7 +114,7 @@ def save(
 
     Parameters
     ----------
-    model : BetaGeoNBD, ChurnClassifier, GammaGamma, ReferralLikelihood or SurvivalChurn
+    model : BetaGeoNBD, ChurnClassifier, GammaGamma, ModifiedBetaGeoNBD, ParetoNBD, ReferralLikelihood or SurvivalChurn
     folder : str or Path
         Made if it is missing.
     name, description : str, optional
