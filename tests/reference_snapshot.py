@@ -128,9 +128,16 @@ def features(
     return row
 
 
+def ends(ask: Any) -> set[str]:
+    """Outcomes that end the relation: as named, as given, and of silence the one of these data that sounds so."""
+    named = {ask.churn} - {None, "silent"}
+    sounds = {"cancel"} if ask.churn == "silent" else set()
+    return named | (sounds if ask.cancelled is None else set(ask.cancelled))
+
+
 def left_already(rows: list[Row], date: Any, ask: Any) -> bool:
-    """Whether the outcome that ends the relation came too early for the customer to be asked about."""
-    gone = [r["timestamp"] for r in rows if ask.churn not in (None, "silent") and r.get("outcome") == ask.churn]
+    """Whether an outcome that ends the relation came too early for the customer to be asked about."""
+    gone = [r["timestamp"] for r in rows if r.get("outcome") in ends(ask)]
     return any(t < date if ask.purpose == "score" else t <= date + ask.gap for t in gone)
 
 
@@ -147,11 +154,12 @@ def label(  # noqa: PLR0911 - one step a rule
     until = after + ask.horizon
     name = ask.target if ask.target or ask.churn == "silent" else ask.churn
     rows = [r for r in (*touches, *outcomes) if r["customer_id"] == customer]
-    seen = [r["timestamp"] for r in rows if name is None or r.get("outcome") == name]
-    if ask.target is None and ask.churn is None:
-        return {}
+    # leaving is no sign of life
+    seen = [r["timestamp"] for r in rows if r.get("outcome") == name or (name is None and r.get("outcome") not in ends(ask))]
     if left_already(rows, date, ask):
         return None
+    if ask.target is None and ask.churn is None:
+        return {}
     if ask.churn == "silent" and not any(t < date and (ask.window is None or t >= date - ask.window) for t in seen):
         return None
     if ask.purpose == "score":

@@ -1,0 +1,66 @@
+"""Which outcomes say that a customer has left, where only silence is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from attrib.errors import warn
+from attrib.io.text import clean
+from attrib.snapshots.asked import Wish
+from attrib.snapshots.events import DONE, Events
+
+# words of leaving, in the languages of common exports; a word may have any ending: cancel, cancelled, cancellation
+_LEAVES = re.compile(
+    r"(?<![a-z])(?:un|de)?(?:cancel|churn|unsubscri|terminat|deactivat|deregist|unregist|closed|closing|closure|close"
+    r"|opt(?:ed)?[ _-]?out|k[uü]ndig|gek[uü]ndigt|abgemeldet|r[eé]sili)"
+)
+# what is cancelled or closed is an order, a visit, a sale or a ticket, and not the relation with the customer
+_STAYS = re.compile(
+    r"order|booking|appointment|reservation|meeting|delivery|shipment|payment|cart|checkout|event|flight|trip|ticket"
+    r"|case|issue|chat|deal|won|lost|sale|win_?back|prevent|saved|undo|uncancel|un_cancel|reactivat|survey|form|popup"
+    r"|modal|window|tab|banner|view|page|flow|attempt|offer|call"
+)
+_SHOWN = 5
+
+
+def says_gone(name: str) -> bool:
+    """Whether an outcome is named like the end of the relation with a customer.
+
+    Examples
+    --------
+    >>> [name for name in ("cancel", "Subscription cancelled", "order_cancelled", "closed_won", "purchase")
+    ...  if says_gone(name)]
+    ['cancel', 'Subscription cancelled']
+    """
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()  # accountClosed
+    return _LEAVES.search(text.replace("_", " ")) is not None and _STAYS.search(text) is None
+
+
+def settled(events: Events, wish: Wish) -> Wish:
+    """Say after which outcomes customers are gone: where only silence is asked for, those whose names say so."""
+    if wish.cancelled is not None or wish.kind != "silent":
+        return wish
+    spared = {wish.outcome, *wish.purchases}
+    found = tuple(name for name in events.names if name not in spared and says_gone(name))
+    if found:
+        rows = events.outcomes.filter(pl.col(DONE).cast(pl.String).is_in(list(found))).height
+        warn(
+            f"{rows:,} rows of {spelt(found)} are taken for customers who leave: who has left is not asked whether "
+            f"they will fall silent; cancelled={_as_list(found)} says that this is meant, cancelled=[] that these "
+            "customers are still there"
+        )
+    return replace(wish, cancelled=found, gone=(*wish.gone, *found))
+
+
+def spelt(names: Sequence[str]) -> str:
+    """Spell the first few names, safely: they come from data."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(repr(clean(name, 60)) for name in names[:_SHOWN]) + more
+
+
+def _as_list(names: Sequence[str]) -> str:
+    return "[" + ", ".join(f'"{clean(name, 60)}"' for name in names) + "]"
