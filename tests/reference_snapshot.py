@@ -155,7 +155,9 @@ def label(  # noqa: PLR0911 - one step a rule
     name = ask.target if ask.target or ask.churn == "silent" else ask.churn
     rows = [r for r in (*touches, *outcomes) if r["customer_id"] == customer]
     # leaving is no sign of life
-    seen = [r["timestamp"] for r in rows if r.get("outcome") == name or (name is None and r.get("outcome") not in ends(ask))]
+    seen = [
+        r["timestamp"] for r in rows if r.get("outcome") == name or (name is None and r.get("outcome") not in ends(ask))
+    ]
     if left_already(rows, date, ask):
         return None
     if ask.target is None and ask.churn is None:

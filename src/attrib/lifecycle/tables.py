@@ -185,8 +185,8 @@ def settle_population(events: Events, asked: dict[str, Any], kind: str) -> None:
 
 
 def _wish(asked: Mapping[str, Any], dates: Sequence[datetime], purpose: str, **more: Any) -> Wish:
-    keys = ("window", "gap", "horizon", "target", "churn", "cancelled", "population", "active_only", "purchases", "stages",
-            "max_channels", "features")  # fmt: skip
+    keys = ("window", "gap", "horizon", "target", "churn", "cancelled", "population", "active_only", "purchases",
+            "stages", "max_channels", "features")  # fmt: skip
     named = {name: asked[name] for name in keys} | {"channels": asked.get("channels")}
     return Wish.of(at=list(dates), purpose=purpose, **({"end": None, "duplicates": "drop"} | named | more))
 

@@ -26,8 +26,8 @@ CUSTOMERS, EVERYONE = "customers", "everyone"
 class Wish:
     """The arguments of `attrib.snapshot` but the tables, checked: lengths of time in microseconds, dates in order.
 
-    ``kind``, ``outcome`` and ``gone`` are those of `attrib.snapshots.labels.Question`; ``cancelled``: outcomes that were
-    given as ends of the relation, None where nothing was said; ``population``: None where nothing was said and
+    ``kind``, ``outcome`` and ``gone`` are those of `attrib.snapshots.labels.Question`; ``cancelled``: outcomes given as
+    ends of the relation, None where nothing was said; ``population``: None where nothing was said and
     customers are meant, if there are any; ``drop``: whether duplicates are dropped.
     """
 

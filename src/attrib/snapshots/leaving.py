@@ -32,8 +32,11 @@ def says_gone(name: str) -> bool:
 
     Examples
     --------
-    >>> [name for name in ("cancel", "Subscription cancelled", "order_cancelled", "closed_won", "purchase")
-    ...  if says_gone(name)]
+    >>> [
+    ...     name
+    ...     for name in ("cancel", "Subscription cancelled", "order_cancelled", "closed_won", "purchase")
+    ...     if says_gone(name)
+    ... ]
     ['cancel', 'Subscription cancelled']
     """
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()  # accountClosed

@@ -17,8 +17,8 @@ from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.asked import CUSTOMERS, EVERYONE, Wish, in_micro
 from attrib.snapshots.events import AT, BROUGHT_BY, SCORE, TOUCH, WHO, Events, read_events, warn_of_future
 from attrib.snapshots.features import Recipe, features_at, name_of_rest
-from attrib.snapshots.leaving import settled
 from attrib.snapshots.labels import Question, answer, asked_about
+from attrib.snapshots.leaving import settled
 from attrib.snapshots.referred import first_referrals
 from attrib.snapshots.timeline import lay_out
 from attrib.stages import StageModel

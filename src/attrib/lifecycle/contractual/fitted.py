@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,13 @@ from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_numbers
 from attrib.lifecycle.base.design import collected, linear
 from attrib.lifecycle.contractual.hazards import PARAMETRIC
-from attrib.lifecycle.contractual.incidence import Incidence, with_bounds
+from attrib.lifecycle.contractual.incidence import Incidence, warn_of_nobody, with_bounds
 from attrib.lifecycle.contractual.names import CURVES
-from attrib.lifecycle.contractual.riskset import RiskTable, normal_quantile, step
+from attrib.lifecycle.contractual.riskset import RiskTable, step
 from attrib.lifecycle.contractual.stored import StoredSurvival
 from attrib.lifecycle.contractual.uncertain import Uncertainty, log_survival
 from attrib.schemas import require_columns
+from attrib.values import normal_quantile
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -196,7 +197,9 @@ class FittedSurvival(StoredSurvival):
             chances = (steps[:, last] - steps[:, first]) / np.where(there > 0, there, np.nan)
         return pl.DataFrame({str(cause): chance for cause, chance in zip(self.causes_, chances, strict=True)})
 
-    def incidence(self, times: Any = None, *, conditional_after: float | None = None, level: float = 0.95) -> pl.DataFrame:
+    def incidence(
+        self, times: Any = None, *, conditional_after: float | None = None, level: float = 0.95
+    ) -> pl.DataFrame:
         """Probability to have left for each cause by a time (Aalen & Johansen), of those still there at another time.
 
         Parameters
@@ -222,7 +225,9 @@ class FittedSurvival(StoredSurvival):
         SpecError
             ``no_causes`` for other models than ``aalen_johansen``.
         """
-        (after,) = (NEW,) if conditional_after is None else read_numbers("conditional_after", [conditional_after], least=0)
+        (after,) = (
+            (NEW,) if conditional_after is None else read_numbers("conditional_after", [conditional_after], least=0)
+        )
         z, whole = normal_quantile(level), self._incidence()
         found = whole.after(after)
         points = found.times if times is None else read_numbers("times", np.atleast_1d(times), least=0)

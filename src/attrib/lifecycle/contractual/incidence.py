@@ -11,7 +11,8 @@ import polars as pl
 
 from attrib.errors import DataError, warn
 from attrib.lifecycle.base.beside import as_flags, check_same_rows, is_text, read_column, read_numbers
-from attrib.lifecycle.contractual.riskset import RiskTable, entries, normal_quantile
+from attrib.lifecycle.contractual.riskset import RiskTable, entries
+from attrib.values import normal_quantile
 
 Floats = npt.NDArray[np.float64]
 _NOT = ("", "0")  # texts of customers who are still there

@@ -128,6 +128,7 @@ class SurvivalChurn(FittedSurvival):
         calibration: str | None = "slope",
         folds: int = 5,
         seed: int = 0,
+        *,
         check_leaks: bool = True,
     ) -> None:
         self.model = model
@@ -269,7 +270,9 @@ class SurvivalChurn(FittedSurvival):
         found, covariance = coefficients(self.model_, self.penalizer, design.names, matrix, rows)
         errors = self._errors = Uncertainty.of(self.model_, found, covariance, matrix, rows)
         if self.calibration is not None:
-            slope, unseen = calibration_slope(self.model_, self.penalizer, design.names, matrix, rows, self.folds, self.seed)
+            slope, unseen = calibration_slope(
+                self.model_, self.penalizer, design.names, matrix, rows, self.folds, self.seed
+            )
             if slope == 0:
                 warn("nothing that the features say of those who left holds in other folds: all get the curve of all")
             if self.leaks_ is not None and self.leaks_["leak"].is_null().all():
@@ -358,8 +361,7 @@ class SurvivalChurn(FittedSurvival):
         return trend_test(self.design_.names, residuals @ covariance, rows.duration[rows.event], covariance)
 
 
-
 def _last(rows: Episodes, customer: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The last interval of each customer, which says whether they left."""
     order = np.lexsort((rows.duration, customer))
-    return order[np.append(np.diff(customer[order]) != 0, True)]  # noqa: FBT003 - a value
+    return order[np.append(np.diff(customer[order]) != 0, True)]

@@ -109,8 +109,8 @@ def tell_together(score: Floats, names: list[str], event: Bools, duration: Float
             return
     shown = ", ".join(repr(clean(name, 80)) for name in names[:_SHOWN])
     warn(
-        f"features together know who left better than is plausible: AUC {found:.3f} of customers left out, leaning most "
-        f"on {shown}; check that they are known before, and not because of, leaving, or leave them out"
+        f"features together know who left better than is plausible: AUC {found:.3f} of customers left out, most by "
+        f"{shown}; check that they are known before, and not because of, leaving, or leave them out"
     )
 
 
@@ -121,9 +121,7 @@ def _kinds(one: Power, event: Bools) -> set[Any]:
     return found | ({"strong"} if one.low >= STRONG else set())
 
 
-def _concordance(
-    cell: Ints, duration: Floats, event: Bools, entry: Floats | None, fold: Ints, some: Ints
-) -> float:
+def _concordance(cell: Ints, duration: Floats, event: Bools, entry: Floats | None, fold: Ints, some: Ints) -> float:
     """Concordance of the rate of leaving of a feature's cells, each by other folds; of some of the rows."""
     watched = duration if entry is None else duration - entry
     width = int(cell.max()) + 1
