@@ -91,6 +91,7 @@ def test_who_has_cancelled_is_not_asked_whether_they_will_fall_silent():
     done = outcomes(
         (1, AT - TICK, "cancel"), (2, AT + 7 * DAY, "cancel"), (3, AT + 7 * DAY + TICK, "cancel"),
         (4, AT + 10 * DAY, "cancel"), (5, AT + 9 * DAY, "order_cancelled"),
+        (9, AT - 400 * DAY, "purchase"),
     )  # fmt: skip
     with pytest.warns(
         AttribWarning, match="^4 rows of 'cancel' are taken for customers who leave: .*cancelled=\\[\\] "
@@ -110,7 +111,7 @@ def test_who_has_cancelled_is_not_asked_whether_they_will_fall_silent():
         everybody = attrib.snapshot(seen, done, churn="silent", cancelled=[], **ask)
         assert everybody["customer_id"].to_list() == [1, 2, 3, 4, 5]
         beside = attrib.snapshot(seen, done, churn="cancel", cancelled="order_cancelled", **ask)
-        assert beside.select("customer_id", "label").rows() == [(3, 1), (4, 1), (5, 0)]
+        assert beside.select("customer_id", "label").rows() == [(3, 1), (4, 1), (5, 0), (9, 0)]
     for wrong, text in (
         ("cancle", "cancelled: no outcome is called 'cancle'; did you mean cancel"),
         ("purchase", "looks"),

@@ -213,8 +213,7 @@ class ReferralLikelihood(TwoClasses):
         assert unseen is not None, "there are folds"
         note_one_probability(everybody.probability(matrix))
         arms, errors = {"all": everybody}, dict[str, Floats]()
-        report: dict[str, Any] = {"rows": rows, "share": float(positive.mean())}
-        report["model"] = _quality(positive, unseen)
+        report: dict[str, Any] = {"rows": rows, "share": float(positive.mean()), "model": _quality(positive, unseen)}
         if nps is not None:
             report["nps_alone"] = _quality(positive, _rising(table[nps], positive, fold))
         if treated is not None:
@@ -234,9 +233,8 @@ class ReferralLikelihood(TwoClasses):
             expected = everybody.probability(matrix) * mean.expect(matrix)
             self.means_[name], facts[name] = mean, amount_facts(amount[positive], expected, alpha)
         report |= {"amounts": facts} if facts else {}
-        self._errors = errors
         self.arms_, self.design_, self.classes_, self.leaks_ = arms, design, classes, leaks
-        self.report_ = report
+        self.report_, self._errors = report, errors
         self.meaning_ = None if treated is None else meaning_of(chance, unfit=unfit, told=told)
         self._name_features(table.columns)
         return self

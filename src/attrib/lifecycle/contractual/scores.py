@@ -16,6 +16,7 @@ from attrib.lifecycle.contractual.riskset import RiskTable, step
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 _GRID = 24  # times at which the errors of incidence are looked at
 
 
@@ -37,13 +38,15 @@ def by_customer(values: Floats, code: Ints) -> Floats:
     return out
 
 
-def clustered(influence: Floats, code: Ints) -> Floats:
+def clustered(influence: Floats, code: Ints, left: Bools, fitted: int) -> Floats:
     """Covariance [q, q] of estimates of which each row has an influence [n, q]: the rows of a customer go together.
 
-    Times G / (G − 1), with G the number of customers, as they are a sample.
+    Times L / (L − p − 1), with L the number of customers who left and p that of coefficients: residuals of a fit are
+    smaller than errors, and it is those who left that tell.
     """
     sums = by_customer(influence, code)
-    of_all: Floats = sums.T @ sums * (len(sums) / max(len(sums) - 1, 1))
+    leavers = len(np.unique(code[left]))
+    of_all: Floats = sums.T @ sums * (leavers / max(leavers - fitted - 1, 1))
     return of_all
 
 

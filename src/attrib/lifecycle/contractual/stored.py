@@ -72,7 +72,7 @@ class StoredSurvival(Estimator):
         arrays = [
             self.coefficients_, self.covariance_, self._center, self._times, self._hazard, self._at_risk, self._left,
         ]  # fmt: skip
-        names = OF_FIT
+        names: tuple[str, ...] = OF_FIT
         if self._errors is not None:
             names = ARRAYS
             arrays += [self._errors.coefficients, self._errors.hazard, self._errors.grid, self._errors.joint]

@@ -364,4 +364,5 @@ class SurvivalChurn(FittedSurvival):
 def _last(rows: Episodes, customer: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The last interval of each customer, which says whether they left."""
     order = np.lexsort((rows.duration, customer))
-    return order[np.append(np.diff(customer[order]) != 0, True)]
+    ends: npt.NDArray[np.int64] = order[np.append(np.diff(customer[order]) != 0, True)]
+    return ends

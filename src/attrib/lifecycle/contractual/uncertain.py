@@ -74,7 +74,8 @@ class Uncertainty:
         center = matrix.mean(axis=0)
         if model in PARAMETRIC:
             if code is not None:
-                covariance = clustered(parametric_scores(model, matrix, found, rows) @ covariance, code)
+                scores = parametric_scores(model, matrix, found, rows)
+                covariance = clustered(scores @ covariance, code, rows.event, len(found))
             return cls(model, found, center, none, none, none, covariance)
         curve = model in CURVES
         centred = matrix - center
@@ -101,7 +102,7 @@ class Uncertainty:
         else:
             of_slopes = cox_scores(centred, risk, rows) @ covariance if p else np.zeros((len(risk), 0))
             of_steps = baseline_steps(rows, risk, table, table.times[chosen], product=curve)
-            joint = clustered(np.hstack([of_slopes, of_steps - of_slopes @ pull.T]), code)
+            joint = clustered(np.hstack([of_slopes, of_steps - of_slopes @ pull.T]), code, rows.event, p)
         return cls(model, found, center, table.times, hazard, hazard[chosen], joint)
 
     @property
@@ -151,7 +152,7 @@ class Uncertainty:
 
         def slope(below: Floats, above: Floats) -> Floats:
             with np.errstate(invalid="ignore", divide="ignore"):
-                return (np.log(above) - np.log(below)) / (2 * _STEP)
+                return np.asarray((np.log(above) - np.log(below)) / (2 * _STEP))
 
         by_location = slope(passed(location - _STEP, shape), passed(location + _STEP, shape))
         by_shape = slope(passed(location, shape - _STEP), passed(location, shape + _STEP))
@@ -164,7 +165,7 @@ class Uncertainty:
             np.einsum("ij,ij->i", some @ self.joint, some)
             for some in np.array_split(gradient, max(1, -(-len(gradient) // _ROWS)))
         ]
-        return np.sqrt(np.maximum(np.concatenate(parts), 0.0))
+        return np.asarray(np.sqrt(np.maximum(np.concatenate(parts), 0.0)))
 
     def bounds(self, matrix: Floats, now: Floats, later: Floats, z: float) -> tuple[Floats, Floats]:
         """Interval of the probability to leave between two times, [n] each: on the scale of log(−log)."""

@@ -16,7 +16,7 @@ from attrib.errors import warn
 from attrib.io.text import clean
 from attrib.lifecycle.judging.leaks import SETTLED, STRONG
 from attrib.lifecycle.judging.pairs import Pairs
-from attrib.lifecycle.judging.power import Power, area, cell_codes, power_of
+from attrib.lifecycle.judging.power import Power, area, cell_codes, power_of_column
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -74,10 +74,12 @@ def survival_leaks(
         if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
             continue  # the design refuses it
         cell = cell_codes(column)
-        one = power_of(cell, event, fold, FOLDS) if known else None
+        one = power_of_column(column, event, fold, FOLDS) if known else None
         kinds = set() if one is None else _kinds(one, event)
         if kinds and again:
-            kinds &= _kinds(power_of(cell[long], event[long], fold[long], FOLDS), event[long])
+            kinds &= _kinds(
+                power_of_column(column.filter(pl.Series(long)), event[long], fold[long], FOLDS), event[long]
+            )
         order = _concordance(cell, duration, event, entry, fold, some)
         timed = order - _error(order, int(event[some].sum())) >= STRONG
         leak = "event" if kinds else "duration" if timed else None
@@ -98,7 +100,7 @@ def tell_together(score: Floats, names: list[str], event: Bools, duration: Float
         Columns, those that the model leans on most first.
     event, duration, customer : numpy.ndarray
     """
-    long = event | (duration >= np.median(duration[event]))
+    long, found = event | (duration >= np.median(duration[event])), 0.0
     for rows in (np.ones_like(event), long):
         ones, zeros = event[rows], ~event[rows]
         if min(ones.sum(), zeros.sum()) < _ENOUGH:
