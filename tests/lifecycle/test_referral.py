@@ -184,7 +184,7 @@ def test_uplift_by_a_fair_coin_is_causal():
     w = world(60_000)
     model = ReferralLikelihood().fit(w["X"], w["y"], asked=w["asked"], propensity=0.5)
     table = model.uplift(w["X"])
-    assert table.columns == ["if_asked", "if_not_asked", "uplift", "meaning"]
+    assert table.columns == ["if_asked", "if_not_asked", "uplift", "uplift_low", "uplift_high", "meaning"]
     assert set(table["meaning"]) == {CAUSAL}
     truth = (w["sure"][True] - w["sure"][False]).mean()
     assert table["uplift"].mean() == pytest.approx(truth, rel=0.15)
