@@ -80,9 +80,10 @@ class SurvivalChurn(FittedSurvival):
         float64, one for each column; then, for the parametric models, the intercept and the logarithm of the shape.
         Shrunk by the calibration, as predictions use them.
     covariance_ : numpy.ndarray
-        Of the coefficients before they are shrunk; robust where some customers have several rows (``id``).
+        Of the coefficients before they are shrunk; robust where some customers have several rows (``id``), but for
+        ``time_varying_cox``, whose rows are one life in pieces.
     clustered_ : bool
-        Whether some customers have several rows.
+        Whether variances are over customers.
     leaks_ : polars.DataFrame or None
         ``feature, auc, settled, concordance, leak``: see `attrib.lifecycle.judging.survival_leaks`. None for the
         models of one curve, without ``check_leaks``, and after loading.
@@ -217,7 +218,8 @@ class SurvivalChurn(FittedSurvival):
         self.model_, self.classes_ = kind, np.array([False, True])
         self.longest_, self.customers_ = float(rows.duration.max()), rows.customer.n_unique()
         self.left_, self.calibration_slope_ = int(rows.event.sum()), None
-        self.clustered_, self.leaks_, self._design_effect = self.customers_ < len(rows.event), None, None
+        self.clustered_ = not varying and self.customers_ < len(rows.event)
+        self.leaks_, self._design_effect = None, None
         table = self._fit_curve(rows) if kind in CURVES else self._fit_features(rows)
         self._times, self._at_risk, self._left = table.times, table.at_risk, table.left
         return self

@@ -70,7 +70,8 @@ class Uncertainty:
             float64 [n, p].
         rows : Episodes
         """
-        code, none = customer_codes(rows.customer), np.zeros(0)
+        # intervals that follow each other are one life in pieces, which the likelihood counts once
+        code, none = None if model == "time_varying_cox" else customer_codes(rows.customer), np.zeros(0)
         center = matrix.mean(axis=0)
         if model in PARAMETRIC:
             if code is not None:
