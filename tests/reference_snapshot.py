@@ -137,9 +137,16 @@ def features(
     return row
 
 
+def ends(ask: Any) -> set[str]:
+    """Outcomes that end the relation: as named, as given, and of silence the one of these data that sounds so."""
+    named = {ask.churn} - {None, "silent"}
+    sounds = {"cancel"} if ask.churn == "silent" else set()
+    return named | (sounds if ask.cancelled is None else set(ask.cancelled))
+
+
 def left_already(rows: list[Row], date: Any, ask: Any) -> bool:
-    """Whether the outcome that ends the relation came too early for the customer to be asked about."""
-    gone = [r["timestamp"] for r in rows if ask.churn not in (None, "silent") and r.get("outcome") == ask.churn]
+    """Whether an outcome that ends the relation came too early for the customer to be asked about."""
+    gone = [r["timestamp"] for r in rows if r.get("outcome") in ends(ask)]
     return any(t < date if ask.purpose == "score" else t <= date + ask.gap for t in gone)
 
 
@@ -160,13 +167,16 @@ def label(  # noqa: PLR0911 - one step a rule
         [r for r in (*touches, *done) if r["customer_id"] == customer]
         for done in (known(outcomes, date, before=True), by_then)
     )
+    # leaving is no sign of life
     heard, seen = (
-        [r["timestamp"] for r in some if name is None or r.get("outcome") == name] for some in (before, rows)
-    )
-    if ask.target is None and ask.churn is None:
-        return {}
+        [r["timestamp"] for r in some
+         if r.get("outcome") == name or (name is None and r.get("outcome") not in ends(ask))]
+        for some in (before, rows)
+    )  # fmt: skip
     if left_already(before if ask.purpose == "score" else rows, date, ask):
         return None
+    if ask.target is None and ask.churn is None:
+        return {}
     if ask.churn == "silent" and not any(t < date and (ask.window is None or t >= date - ask.window) for t in heard):
         return None
     if ask.purpose == "score":

@@ -46,6 +46,7 @@ class SnapshotSpec(_Strict):
     horizon: Text = "90d"
     target: Text | None = None
     churn: Text | None = None
+    cancelled: Names | None = None
     at: Annotated[Names, BeforeValidator(_dates)] = ()
     every: Text = "30d"
     dates: Annotated[int, Field(ge=1)] = 6

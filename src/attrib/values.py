@@ -104,3 +104,16 @@ def check_seed(seed: Any, *, key: str = "bad_parameter") -> int:
 def generator(seed: int, purpose: int, number: int = 0) -> np.random.Generator:
     """Random numbers that depend on (seed, purpose, number) only, the same on every machine."""
     return np.random.Generator(np.random.Philox(key=[seed, (purpose << 56) | number]))
+
+
+def normal_quantile(level: float) -> float:
+    """Half width of a two-sided interval in standard deviations.
+
+    Raises
+    ------
+    SpecError
+        ``bad_parameter``.
+    """
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf((1 + check_share("level", level)) / 2)

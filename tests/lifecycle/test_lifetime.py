@@ -114,7 +114,7 @@ def test_the_twin_says_the_same(kind, period, discount):
     found = contract_value(
         model, some.select("calls"), some["fee"], 5, conditional_after=after, period=period, discount=discount
     )
-    assert found.columns == ["periods", "value"]
+    assert found.columns == ["periods", "value", "low", "high"]
     np.testing.assert_allclose(
         found["value"], twin(model, some.select("calls"), some["fee"], 5, after, period, discount)
     )
@@ -137,7 +137,7 @@ def test_the_past_of_a_contract_and_its_ids():
     ask = {"horizon": 6, "conditional_after": frame["months"], "customer_id": frame["customer_id"]}
     plain = contract_value(model, frame.select("calls"), frame["fee"], **ask)
     whole = contract_value(model, frame.select("calls"), frame["fee"], past=np.arange(300.0), **ask)
-    assert whole.columns == ["customer_id", "periods", "past", "ahead", "value"]
+    assert whole.columns == ["customer_id", "periods", "past", "ahead", "value", "low", "high"]
     assert whole["customer_id"].equals(frame["customer_id"])
     np.testing.assert_allclose(whole["value"], plain["value"].to_numpy() + np.arange(300.0))
 
@@ -150,7 +150,8 @@ def test_times_beyond_training_warn_once_and_nobody_there_is_null():
     gone = SurvivalChurn("kaplan_meier").fit(None, [1.0, 2.0], [1, 1])
     with pytest.warns(AttribWarning, match="1 of 2 times"):
         found = contract_value(gone, None, 1.0, 1, conditional_after=[0.0, 2.0], past=[3.0, 4.0])
-    assert found.rows() == [(0.5, 3.0, 0.5, 3.5), (None, 4.0, None, None)]
+    assert found.drop("low", "high").rows() == [(0.5, 3.0, 0.5, 3.5), (None, 4.0, None, None)]
+    assert found["low"][1] is found["high"][1] is None
 
 
 @pytest.mark.parametrize(

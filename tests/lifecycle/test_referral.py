@@ -184,7 +184,7 @@ def test_uplift_by_a_fair_coin_is_causal():
     w = world(60_000)
     model = ReferralLikelihood().fit(w["X"], w["y"], asked=w["asked"], propensity=0.5)
     table = model.uplift(w["X"])
-    assert table.columns == ["if_asked", "if_not_asked", "uplift", "meaning"]
+    assert table.columns == ["if_asked", "if_not_asked", "uplift", "uplift_low", "uplift_high", "meaning"]
     assert set(table["meaning"]) == {CAUSAL}
     truth = (w["sure"][True] - w["sure"][False]).mean()
     assert table["uplift"].mean() == pytest.approx(truth, rel=0.15)
@@ -441,3 +441,39 @@ def test_what_was_not_learned_is_not_answered():
             ReferralLikelihood(**parameters).fit(w["X"], w["y"])
     with pytest.raises(DataError, match="training held"):
         model.score(w["X"], np.where(w["y"], "b", "a"))
+
+
+def test_uplift_has_an_interval_that_holds_it_and_is_stored():
+    rng = np.random.default_rng(4)
+    frame = pl.DataFrame({"x": rng.normal(size=1500), "z": rng.normal(size=1500)})
+    asked = rng.random(1500) < 0.5
+    refers = rng.random(1500) < np.where(asked, 0.3, 0.15)
+    model = ReferralLikelihood(check_leaks=False).fit(frame, refers, asked=asked, propensity=0.5)
+    found = model.uplift(frame)
+    assert ((found["uplift_low"] <= found["uplift"]) & (found["uplift"] <= found["uplift_high"])).all()
+    mean = model.report_["uplift"]
+    assert mean["mean"] == pytest.approx(found["uplift"].mean())
+    assert mean["low"] < 0.15 < mean["high"]
+    # of a mean over rows: the difference of two shares, nearly
+    error = np.sqrt(sum(p * (1 - p) / n for p, n in ((refers[a].mean(), a.sum()) for a in (asked, ~asked))))
+    assert mean["high"] - mean["low"] == pytest.approx(2 * 1.96 * error, rel=0.1)
+    assert ReferralLikelihood.from_state(*model.state()).uplift(frame).equals(found)
+    wider = model.uplift(frame, level=0.99)
+    assert (wider["uplift_low"] <= found["uplift_low"]).all()
+    # rows given twice say no more
+    twice = ReferralLikelihood(check_leaks=False, C=0.5).fit(
+        pl.concat([frame, frame]), np.tile(refers, 2), asked=np.tile(asked, 2), propensity=0.5,
+        customers=np.tile(np.arange(1500), 2),
+    )  # fmt: skip
+    both = twice.report_["uplift"]
+    assert both["high"] - both["low"] == pytest.approx(mean["high"] - mean["low"], rel=0.05)
+
+
+def test_trees_have_no_interval_of_uplift():
+    rng = np.random.default_rng(4)
+    frame = pl.DataFrame({"x": rng.normal(size=1500)})
+    asked = rng.random(1500) < 0.5
+    refers = rng.random(1500) < 0.2 + 0.2 * (frame["x"].to_numpy() > 0)
+    model = ReferralLikelihood("boosting", check_leaks=False).fit(frame, refers, asked=asked, propensity=0.5)
+    assert model.uplift(frame)["uplift_low"].null_count() == 1500
+    assert "uplift" not in model.report_

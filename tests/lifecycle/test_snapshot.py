@@ -14,6 +14,7 @@ import attrib
 from attrib.errors import AttribWarning, DataError, RejectedError, SpecError
 from attrib.snapshots.asked import Wish
 from attrib.snapshots.events import read_events
+from attrib.snapshots.leaving import says_gone
 from attrib.snapshots.snapshot import describe
 
 WISHED = {*inspect.signature(Wish.of).parameters}
@@ -84,6 +85,49 @@ def test_beside_a_target_churn_only_leaves_out_who_is_gone():
     assert table["customer_id"].to_list() == [2, 3, 4, 5, 6]  # nobody knows yet that 2 will leave
 
 
+def test_who_has_cancelled_is_not_asked_whether_they_will_fall_silent():
+    ask = {"population": "everyone"} | ASK
+    seen = touches(*((who, AT - DAY, "ad") for who in range(1, 6)), (4, AT + 9 * DAY, "ad"))
+    done = outcomes(
+        (1, AT - TICK, "cancel"), (2, AT + 7 * DAY, "cancel"), (3, AT + 7 * DAY + TICK, "cancel"),
+        (4, AT + 10 * DAY, "cancel"), (5, AT + 9 * DAY, "order_cancelled"),
+        (9, AT - 400 * DAY, "purchase"),
+    )  # fmt: skip
+    with pytest.warns(
+        AttribWarning, match="^4 rows of 'cancel' are taken for customers who leave: .*cancelled=\\[\\] "
+    ):
+        table = attrib.snapshot(seen, done, churn="silent", **ask)
+    # 3 leaves after the gap, which is no sign of life; 4 did something before leaving; 5 cancels an order, not us
+    assert table.select("customer_id", "label").rows() == [(3, 1), (4, 0), (5, 0)]
+    with pytest.warns(AttribWarning, match="taken for customers who leave"):
+        table = attrib.snapshot(seen, done, churn="silent", purpose="score", **ask)
+    assert table["customer_id"].to_list() == [2, 3, 4, 5]  # nobody knows yet that 2 will leave
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is said is not warned of
+        named = attrib.snapshot(seen, done, churn="silent", cancelled="cancel", **ask)
+        assert named.select("customer_id", "label").rows() == [(3, 1), (4, 0), (5, 0)]
+        both = attrib.snapshot(seen, done, churn="silent", cancelled=["cancel", "order_cancelled"], **ask)
+        assert both.select("customer_id", "label").rows() == [(3, 1), (4, 0), (5, 1)]
+        everybody = attrib.snapshot(seen, done, churn="silent", cancelled=[], **ask)
+        assert everybody["customer_id"].to_list() == [1, 2, 3, 4, 5]
+        beside = attrib.snapshot(seen, done, churn="cancel", cancelled="order_cancelled", **ask)
+        assert beside.select("customer_id", "label").rows() == [(3, 1), (4, 1), (5, 0), (9, 0)]
+    for wrong, text in (
+        ("cancle", "cancelled: no outcome is called 'cancle'; did you mean cancel"),
+        ("purchase", "looks"),
+    ):
+        with pytest.raises(SpecError, match=text):
+            attrib.snapshot(seen, done, target="purchase", cancelled=wrong, **ASK)
+
+
+def test_outcomes_that_sound_like_leaving():
+    ends = ("cancel", "Cancelled", "subscription_canceled", "churn", "churned", "unsubscribe", "accountClosed",
+            "Closed", "contract_terminated", "opt-out", "Kündigung")  # fmt: skip
+    others = ("purchase", "order_cancelled", "OrderCancelled", "closed_won", "deal_closed", "disclosed", "cart closed",
+              "checkout_cancel", "ticket closed", "churn_survey", "enclosed", "visit", "cancel_page_view")  # fmt: skip
+    assert [name for name in (*ends, *others) if says_gone(name)] == list(ends)
+
+
 def test_only_customers_can_leave():
     seen = touches((1, AT - DAY, "ad"), (2, AT - DAY, "ad"), (3, AT - DAY, "ad"))
     done = outcomes(
@@ -93,7 +137,7 @@ def test_only_customers_can_leave():
         table = attrib.snapshot(seen, done, churn="cancel", **ASK)
     assert table.select("customer_id", "label").rows() == [(1, 1), (2, 0), (3, 0)]
     with pytest.warns(AttribWarning, match="^1 of 3 rows have no 'purchase' or 'order' before the date"):
-        table = attrib.snapshot(seen, done, churn="silent", purchases=["purchase", "order"], **ASK)
+        table = attrib.snapshot(seen, done, churn="silent", cancelled=[], purchases=["purchase", "order"], **ASK)
     assert table.select("customer_id", "label").rows() == [(1, 0), (2, 1), (3, 1)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # what is asked for is not warned of

@@ -94,9 +94,9 @@ def assert_rows(found: pl.DataFrame, expected: list[dict]) -> None:
 
 @given(
     touch_rows, outcome_rows, dates, questions, st.sampled_from([None, 2, 5]), st.integers(0, 3), st.integers(1, 9),
-    st.sampled_from([None, "customers", "everyone"]),
+    st.sampled_from([None, "customers", "everyone"]), st.sampled_from([None, (), ("cancel",), ("visit", "cancel")]),
 )  # fmt: skip
-def test_twin(touches, outcomes, at, question, window, gap, horizon, population):
+def test_twin(touches, outcomes, at, question, window, gap, horizon, population, cancelled):
     if not touches and not outcomes:
         return
     target, churn, purpose = question
@@ -106,12 +106,13 @@ def test_twin(touches, outcomes, at, question, window, gap, horizon, population)
     window = None if window is None else timedelta(days=window)
     ask = SimpleNamespace(
         target=target, churn=churn, purpose=purpose, population=population or "everyone", window=window,
+        cancelled=cancelled,
         gap=timedelta(hours=12 * gap),
         horizon=timedelta(hours=12 * horizon), end=max(row["timestamp"] for row in (*touches, *outcomes)),
     )  # fmt: skip
     found = attrib.snapshot(
         *frames(touches, outcomes), at=at, window=window, gap=ask.gap, horizon=ask.horizon, target=target, churn=churn,
-        purpose=purpose, population=population, stages=STAGES, features="plan", max_channels=3,
+        purpose=purpose, population=population, cancelled=cancelled, stages=STAGES, features="plan", max_channels=3,
     )  # fmt: skip
     assert_rows(found, twin.snapshot(touches, outcomes, at, ask, model=MODEL, own=["plan"], most=3))
 

@@ -14,9 +14,9 @@ import pytest
 
 from attrib.errors import AttribWarning, DataError, SolveError, SpecError
 from attrib.lifecycle import SurvivalChurn, calibration_at, cumulative_incidence
-from attrib.lifecycle.contractual.fitted import ARRAYS
 from attrib.lifecycle.contractual.names import MODELS
 from attrib.lifecycle.contractual.riskset import RiskTable
+from attrib.lifecycle.contractual.stored import ARRAYS
 
 FEATURES = ["plan", "age", "calls"]
 

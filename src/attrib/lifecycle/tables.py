@@ -18,6 +18,7 @@ from attrib.lifecycle.buying.purchases import summed_up
 from attrib.schemas import CUSTOMER, DATE, ORDER, OUTCOME, STAGE, TIME, VALUE
 from attrib.snapshots.asked import EPOCH, EVERYONE, SILENT, Wish
 from attrib.snapshots.events import AT, DONE, MONEY, OF_ORDER, OWN, TOUCH, WHO, Events
+from attrib.snapshots.leaving import settled
 from attrib.snapshots.referred import FROM, ROW, TO, brought, without_repeats
 from attrib.snapshots.refunded import known_at_ends
 from attrib.snapshots.snapshot import describe, population_of
@@ -151,6 +152,10 @@ def check_outcomes(events: Events, asked: Mapping[str, Any], kind: str) -> None:
         ``unknown_outcome``, with the outcomes that occur.
     """
     found = events.names
+    for name in asked.get("cancelled") or ():
+        if name not in found and (slip := nearest(name, found)):
+            known = f"outcomes that occur: {', '.join(found) or 'none'}"
+            raise SpecError("unknown_outcome", f"cancelled: no outcome is called {name!r}{slip}", hint=known)
     for key in ("target", "churn"):
         name = asked.get(key)
         if name is None or name in found or (key == "churn" and name == SILENT):
@@ -166,7 +171,7 @@ def check_outcomes(events: Events, asked: Mapping[str, Any], kind: str) -> None:
 
 
 def settle_population(events: Events, asked: dict[str, Any], kind: str) -> None:
-    """Say who is looked at, where the model file does not: scores and evaluations will be of the same kind of rows.
+    """Say who is looked at and who has left, where the model file does not: scores will be of the same kind of rows.
 
     Raises
     ------
@@ -175,12 +180,15 @@ def settle_population(events: Events, asked: dict[str, Any], kind: str) -> None:
     """
     if asked["population"] is None and kind == "referral_likelihood":
         asked["population"] = EVERYONE
-    asked["population"] = population_of(events, _wish(asked, [EPOCH.replace(tzinfo=None)], "train"))
+    wish = _wish(asked, [EPOCH.replace(tzinfo=None)], "train")
+    asked["population"] = population_of(events, wish)
+    # of nothing found nothing is kept: the data to be scored may hold some
+    asked["cancelled"] = settled(events, wish).cancelled or asked["cancelled"]
 
 
 def _wish(asked: Mapping[str, Any], dates: Sequence[datetime], purpose: str, **more: Any) -> Wish:
-    keys = ("window", "gap", "horizon", "target", "churn", "population", "active_only", "purchases", "stages",
-            "max_channels", "features")  # fmt: skip
+    keys = ("window", "gap", "horizon", "target", "churn", "cancelled", "population", "active_only", "purchases",
+            "stages", "max_channels", "features")  # fmt: skip
     named = {name: asked[name] for name in keys} | {"channels": asked.get("channels")}
     return Wish.of(at=list(dates), purpose=purpose, **({"end": None, "duplicates": "drop"} | named | more))
 

@@ -26,13 +26,15 @@ CUSTOMERS, EVERYONE = "customers", "everyone"
 class Wish:
     """The arguments of `attrib.snapshot` but the tables, checked: lengths of time in microseconds, dates in order.
 
-    ``kind``, ``outcome`` and ``gone`` are those of `attrib.snapshots.labels.Question`; ``population``: None where
-    nothing was said and customers are meant, if there are any; ``drop``: whether duplicates are dropped.
+    ``kind``, ``outcome`` and ``gone`` are those of `attrib.snapshots.labels.Question`; ``cancelled``: outcomes given as
+    ends of the relation, None where nothing was said; ``population``: None where nothing was said and
+    customers are meant, if there are any; ``drop``: whether duplicates are dropped.
     """
 
     kind: str
     outcome: str | None
-    gone: str | None
+    gone: tuple[str, ...]
+    cancelled: tuple[str, ...] | None
     population: str | None
     purpose: str
     window: int
@@ -52,21 +54,26 @@ class Wish:
     def of(
         cls, *, at: Any, window: Any, gap: Any, horizon: Any, target: Any, churn: Any, purpose: Any, end: Any,
         population: Any, active_only: bool, purchases: Any, stages: Any, channels: Any, max_channels: Any,
-        features: Any, duplicates: Any,
+        features: Any, duplicates: Any, cancelled: Any = None,
     ) -> Self:  # fmt: skip
         """Check them; see `attrib.snapshot` for what they mean and for the errors."""
         check_choice("purpose", purpose, PURPOSES)
         check_choice("duplicates", duplicates, ("drop", "keep"))
         if population is not None:
             check_choice("population", population, (CUSTOMERS, EVERYONE))
-        kind, outcome, gone = check_question(target, churn, purpose)
+        kind, outcome, named = check_question(target, churn, purpose)
+        left = None if cancelled is None else distinct_names("cancelled", cancelled, "outcomes")
+        if left and outcome in left and outcome != named:
+            text = f"cancelled holds {outcome!r}, which is what the label looks for"
+            raise SpecError("bad_value", text, hint=f"leave it out of cancelled, or ask for churn = {outcome!r}")
         if population is None and kind not in ("churn", "silent"):
             population = EVERYONE
         back, pause, ahead = check_durations(window, gap, horizon)
         return cls(
             kind=kind,
             outcome=outcome,
-            gone=gone,
+            gone=tuple(dict.fromkeys((*([] if named is None else [named]), *(left or ())))),
+            cancelled=left,
             population=population,
             purpose=purpose,
             window=back,
@@ -85,7 +92,7 @@ class Wish:
 
 
 def check_question(target: Any, churn: Any, purpose: str) -> tuple[str, str | None, str | None]:
-    """Kind of the label, the outcome that it is about, and the outcome after which customers are gone.
+    """Kind of the label, the outcome that it is about, and the outcome that ``churn`` names as the end.
 
     Raises
     ------

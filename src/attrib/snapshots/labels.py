@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,13 +19,13 @@ class Question:
 
     ``outcome``: whose rows are looked for, None for events of any kind; ``kind``: ``target`` (it happens), ``churn``
     (it happens once, and ends the relation), ``silent`` (it does not happen), ``elsewhere`` (another will find the
-    answer, in the same window) or ``none``; ``gone``: the outcome after which a customer is not asked about;
+    answer, in the same window) or ``none``; ``gone``: outcomes after which a customer is not asked about;
     ``customers``: whether only those who have bought are; ``active``: only those with an event in the window.
     """
 
     kind: str
     outcome: str | None
-    gone: str | None
+    gone: tuple[str, ...]
     customers: bool
     active: bool
     purpose: str
@@ -56,13 +57,14 @@ def asked_about(
         rows = _kept(rows, rows.filter(pl.col("recency_purchase").is_not_null()), "no_purchase", left)
     if question.active:
         rows = _kept(rows, rows.filter(pl.col("events") > 0), "inactive", left)
-    if question.gone is not None:
+    if question.gone:
         known = pl.col(AT) < date if question.purpose == "score" else pl.col(AT) <= date + question.gap
-        gone = _seen(before if question.purpose == "score" else after, question.gone).filter(known)
+        line = before if question.purpose == "score" else after
+        gone = line.outcomes.filter(_named(question.gone), known).select(WHO)
         rows = _kept(rows, rows.join(gone, on=WHO, how="anti"), "gone", left)
     if question.kind == "silent":
         start = date - question.window if question.window >= 0 else -(2**62)
-        heard = _seen(before, question.outcome).filter(pl.col(AT) < date, pl.col(AT) >= start)
+        heard = _seen(before, question).filter(pl.col(AT) < date, pl.col(AT) >= start)
         rows = _kept(rows, rows.join(heard, on=WHO, how="semi"), "silent_before", left)
     return rows
 
@@ -72,7 +74,7 @@ def answer(rows: pl.DataFrame, line: Timeline, date: int, question: Question) ->
     if question.kind in ("none", "elsewhere") or question.purpose == "score":
         return rows
     after = date + question.gap
-    later = _seen(line, question.outcome).filter(pl.col(AT) > after).group_by(WHO).agg(pl.col(AT).min().alias("met"))
+    later = _seen(line, question).filter(pl.col(AT) > after).group_by(WHO).agg(pl.col(AT).min().alias("met"))
     rows = rows.join(later, on=WHO, how="left")
     if question.purpose == "survival":
         until = pl.coalesce("met", pl.lit(question.end, pl.Int64))
@@ -85,11 +87,18 @@ def answer(rows: pl.DataFrame, line: Timeline, date: int, question: Question) ->
     return rows.with_columns(label.cast(pl.Int8).alias("label")).drop("met")
 
 
-def _seen(line: Timeline, outcome: str | None) -> pl.DataFrame:
-    """Return whose events of this name are when; without a name, those of all events."""
-    if outcome is None:
+def _seen(line: Timeline, question: Question) -> pl.DataFrame:
+    """Return whose events that the question looks for are when; leaving is no sign of life."""
+    if question.outcome is not None:
+        return line.outcomes.filter(_named((question.outcome,))).select(WHO, AT)
+    if not question.gone:
         return line.events.select(WHO, AT)
-    return line.outcomes.filter(pl.col(DONE).cast(pl.String) == outcome).select(WHO, AT)
+    others = line.outcomes.filter(~_named(question.gone))
+    return pl.concat([line.touches.select(WHO, AT), others.select(WHO, AT)])
+
+
+def _named(outcomes: Sequence[str]) -> pl.Expr:
+    return pl.col(DONE).cast(pl.String).is_in(list(outcomes))
 
 
 def _kept(before: pl.DataFrame, after: pl.DataFrame, reason: str, left: Counter[str]) -> pl.DataFrame:

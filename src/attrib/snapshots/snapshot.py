@@ -31,6 +31,7 @@ from attrib.snapshots.events import (
 )
 from attrib.snapshots.features import Recipe, features_at, name_of_rest
 from attrib.snapshots.labels import Question, answer, asked_about
+from attrib.snapshots.leaving import settled
 from attrib.snapshots.referred import first_referrals
 from attrib.snapshots.refunded import as_known, by_refunds, count_refunds
 from attrib.snapshots.timeline import Timeline, lay_out
@@ -49,6 +50,7 @@ def snapshot(
     horizon: str | timedelta = "90d",
     target: str | None = None,
     churn: str | None = None,
+    cancelled: str | Sequence[str] | None = None,
     purpose: str = "train",
     end: str | date | datetime | None = None,
     population: str | None = None,
@@ -91,6 +93,11 @@ def snapshot(
         of customers with one in the window before the date. Any other text names the outcome that ends the relation:
         label 1 where it lies in the label window; customers with one at or before date + gap are left out. Beside a
         `target` it only leaves these out: the label is that of the target.
+    cancelled : str or sequence of str, optional
+        Outcomes that end the relation, beside one that `churn` names: customers with one at or before date + gap are
+        left out (when scoring: strictly before the date), whatever is asked, and such an outcome is no sign of life
+        for ``"silent"``. Without: where silence is asked for, outcomes whose names say so (cancel, churn, unsubscribe,
+        closed, … ; not of an order, a ticket, a deal), with a warning that names them. ``[]``: none.
     purpose : {"train", "survival", "score"}
         ``train``: a column ``label``; dates whose label window passes the end of the data are left out, for
         their customers would enter only if their event came early. ``survival``: ``duration`` and ``event`` instead,
@@ -168,7 +175,7 @@ def snapshot(
     wish = Wish.of(
         at=at, window=window, gap=gap, horizon=horizon, target=target, churn=churn, purpose=purpose, end=end,
         population=population or EVERYONE, active_only=active_only, purchases=purchases, stages=stages,
-        channels=channels, max_channels=max_channels, features=features, duplicates=duplicates,
+        channels=channels, max_channels=max_channels, features=features, duplicates=duplicates, cancelled=cancelled,
     )  # fmt: skip
     if wish.kind == "none" and wish.purpose == "train":
         warn("there is no label: name a target or churn; for features alone ask for purpose='score'")
@@ -225,6 +232,7 @@ def describe(events: Events, wish: Wish) -> tuple[pl.DataFrame, Counter[str]]:
     ticks = {in_micro(moment, events.zone, "at"): moment for moment in wish.dates}
     until = events.latest if wish.end is None else in_micro(wish.end, events.zone, "end")
     _check_names(events, wish)
+    wish = settled(events, wish)
     question = Question(
         wish.kind, wish.outcome, wish.gone, population_of(events, wish) == CUSTOMERS, wish.active_only, wish.purpose,
         wish.window, wish.gap, wish.horizon, until,
@@ -354,7 +362,8 @@ def _check_names(events: Events, wish: Wish) -> None:
     """
     found = events.names
     target = None if wish.kind == "churn" else wish.outcome
-    for about, name in (("target", target), ("churn", wish.gone)):
+    gone = [("cancelled" if name in (wish.cancelled or ()) else "churn", name) for name in wish.gone]
+    for about, name in (("target", target), *gone):
         if name is None or name in found:
             continue
         slip = nearest(name, found)

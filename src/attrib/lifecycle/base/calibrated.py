@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from attrib.errors import DataError, SolveError, SpecError
+from attrib.errors import DataError, SolveError, SpecError, warn
 from attrib.extras import needs
 from attrib.lifecycle.base.labels import Bools, Floats, Integers, check_seed_and_folds
 from attrib.values import whole_number
@@ -22,6 +22,7 @@ from attrib.values import whole_number
 ROWS_AT_ONCE = 100_000  # bounds the memory of trees while they score
 _STEEPEST = 1e6  # inverse penalty of the line of "sigmoid": none in effect, but finite where classes are separate
 _ITERATIONS = 500
+_ONE = 1e-9  # difference of probabilities that is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,15 @@ def converged(estimator: Any, matrix: Floats, target: npt.NDArray[Any], weight: 
                 f"{type(estimator).__name__} did not converge",
                 hint="a stronger penalty (smaller C, larger alpha), or fewer features",
             ) from error
+
+
+def note_one_probability(probability: Floats, whom: str = "") -> None:
+    """Warn where all rows of training get one probability: such a model ranks nobody."""
+    if len(probability) > 1 and np.ptp(probability) <= _ONE:
+        warn(
+            f"{whom}all {len(probability):,} rows get the same probability, {probability[0]:.3g}: nothing that the "
+            "features say holds for customers left out; more rows or other features, or use the share of all"
+        )
 
 
 def fit_calibrated(

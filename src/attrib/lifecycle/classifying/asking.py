@@ -11,7 +11,7 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError, warn
 from attrib.lifecycle.base.beside import read_flags, read_numbers
-from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
+from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated, note_one_probability
 from attrib.lifecycle.base.design import spell
 from attrib.lifecycle.base.labels import Bools, Floats, Integers, customer_folds
 from attrib.lifecycle.judging.leaks import SETTLED, STRONG
@@ -157,6 +157,7 @@ def fit_arms(
             raise DataError("one_class", f"customers {name.replace('_', ' ')}: y is the same in all {rows.sum()} rows")
         fold = customer_folds(positive[rows], own, recipe.folds, recipe.seed)
         out[name] = fit_calibrated(recipe, matrix[rows], positive[rows], fold, weight)[0], weight
+        note_one_probability(out[name][0].probability(matrix[rows]), f"customers {name.replace('_', ' ')}: ")
     return out
 
 

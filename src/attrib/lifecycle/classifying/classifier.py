@@ -12,7 +12,7 @@ import polars as pl
 from attrib.errors import DataError, SpecError, warn
 from attrib.extras import needs
 from attrib.lifecycle.base.beside import check_same_rows, read_customers
-from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
+from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated, note_one_probability
 from attrib.lifecycle.base.columns import features_only
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.labels import Floats, collected, customer_folds, read_labels
@@ -143,7 +143,7 @@ class ChurnClassifier(TwoClasses):
         Warns
         -----
         AttribWarning
-            Where the leak report names a feature.
+            Where the leak report names a feature; where all rows get one probability.
         """
         recipe = self._recipe()
         check_same_rows(X=X, y=y, customers=customers)
@@ -155,7 +155,9 @@ class ChurnClassifier(TwoClasses):
         design = DesignMatrix.fit(table, scale=self.model == "logistic")
         leaks = self._leaks(table, positive, codes)
         unneeded = recipe.calibration is None
-        self.calibrated_, _ = fit_calibrated(recipe, design.transform(table), positive, None if unneeded else fold)
+        matrix = design.transform(table)
+        self.calibrated_, _ = fit_calibrated(recipe, matrix, positive, None if unneeded else fold)
+        note_one_probability(self.calibrated_.probability(matrix))
         self.design_, self.classes_, self.leaks_ = design, classes, leaks
         self.calibration_ = recipe.calibration
         self.fold_ = None if unneeded else fold

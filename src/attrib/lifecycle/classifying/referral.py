@@ -12,7 +12,7 @@ from attrib.errors import DataError, SpecError
 from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags, read_numbers
-from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated
+from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated, note_one_probability
 from attrib.lifecycle.base.columns import features_only, take_named
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.labels import (
@@ -35,6 +35,7 @@ from attrib.lifecycle.classifying.asking import (
     read_treatment,
 )
 from attrib.lifecycle.classifying.two_classes import TwoClasses
+from attrib.lifecycle.classifying.uplift import errors_of_arms, mean_uplift, read_errors, uplift_table
 from attrib.schemas import require_columns
 
 State = tuple[dict[str, Any], dict[str, npt.NDArray[Any]], list[Any]]
@@ -84,7 +85,7 @@ class ReferralLikelihood(TwoClasses):
         column): ``auc``, ``pr_auc``, ``brier``, out of fold (the two numbers of a sigmoid calibration have seen all
         rows); ``amounts``, of ``count`` and ``value``: ``given_any`` (mean), ``alpha`` (None: one mean for all),
         ``total_ratio`` (expected of the rows of training over what came); given ``asked``, ``arms``: rows, shares,
-        effective rows of weights, mean number given any.
+        effective rows of weights, mean number given any; and ``uplift``: ``mean, low, high`` over the rows of training.
 
     References
     ----------
@@ -210,9 +211,9 @@ class ReferralLikelihood(TwoClasses):
         fold = customer_folds(positive, codes, self.folds, self.seed)
         everybody, unseen = fit_calibrated(recipe, matrix, positive, fold)
         assert unseen is not None, "there are folds"
-        arms = {"all": everybody}
-        report: dict[str, Any] = {"rows": rows, "share": float(positive.mean())}
-        report["model"] = _quality(positive, unseen)
+        note_one_probability(everybody.probability(matrix))
+        arms, errors = {"all": everybody}, dict[str, Floats]()
+        report: dict[str, Any] = {"rows": rows, "share": float(positive.mean()), "model": _quality(positive, unseen)}
         if nps is not None:
             report["nps_alone"] = _quality(positive, _rising(table[nps], positive, fold))
         if treated is not None:
@@ -223,6 +224,9 @@ class ReferralLikelihood(TwoClasses):
                 name: arm_facts(treated == (name == "asked"), positive, numbers, weight)
                 for name, (_, weight) in parts.items()
             }
+            errors = errors_of_arms(parts, self.C, matrix, positive, codes, treated)
+            if errors:
+                report["uplift"] = mean_uplift(arms, errors, matrix)
         self.means_, facts = {}, {}
         for name, (amount, least) in given.items():
             mean, alpha = Mean.fit(matrix, amount, positive, least, unseen, fold, self.alpha)
@@ -230,7 +234,7 @@ class ReferralLikelihood(TwoClasses):
             self.means_[name], facts[name] = mean, amount_facts(amount[positive], expected, alpha)
         report |= {"amounts": facts} if facts else {}
         self.arms_, self.design_, self.classes_, self.leaks_ = arms, design, classes, leaks
-        self.report_ = report
+        self.report_, self._errors = report, errors
         self.meaning_ = None if treated is None else meaning_of(chance, unfit=unfit, told=told)
         self._name_features(table.columns)
         return self
@@ -283,25 +287,35 @@ class ReferralLikelihood(TwoClasses):
         """
         return self._expected("value", X, asked)
 
-    def uplift(self, X: Any) -> pl.DataFrame:
+    def uplift(self, X: Any, *, level: float = 0.95) -> pl.DataFrame:
         """What asking adds to the probability of referring, row by row, and what that number means.
+
+        Parameters
+        ----------
+        X : frame
+            As in `fit`.
+        level : float
+            Of the intervals.
 
         Returns
         -------
         polars.DataFrame
-            ``if_asked``, ``if_not_asked``, ``uplift`` (their difference), ``meaning``: causal only where `fit` was
-            given the chance of being asked; otherwise those asked differ from others in more than being asked.
+            ``if_asked``, ``if_not_asked``, ``uplift`` (their difference), ``uplift_low``, ``uplift_high``,
+            ``meaning``: causal only where `fit` was given the chance of being asked; otherwise those asked differ from
+            others in more than being asked. Intervals are of the expectation for customers with these features: those
+            of the two regressions before calibration (delta method, variances over customers), wide enough to hold
+            the calibrated uplift; null for ``model="boosting"`` and of models that were saved without them. The mean
+            over the rows of training stands in ``report_["uplift"]``.
 
         Raises
         ------
         SpecError
-            ``not_fitted``; ``no_treatment``.
+            ``not_fitted``; ``no_treatment``; ``bad_parameter``.
         """
         self._check_fitted("arms_")
-        matrix = self.design_.transform(X)
-        yes, no = self._any(matrix, asked=True), self._any(matrix, asked=False)
-        frame = pl.DataFrame({"if_asked": yes, "if_not_asked": no, "uplift": yes - no})
-        return frame.with_columns(pl.lit(self.meaning_, pl.String).alias("meaning"))
+        self._check_treatment()
+        table = uplift_table(self.arms_, self._errors, self.design_.transform(X), level)
+        return table.with_columns(pl.lit(self.meaning_, pl.String).alias("meaning"))
 
     def score(self, X: Any, y: Any) -> float:
         """Area under the precision-recall curve (average precision); a model that knows nothing reaches the share."""
@@ -313,11 +327,14 @@ class ReferralLikelihood(TwoClasses):
         if self.alpha is not None and not fine:
             raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is neither a number above 0 nor None")
 
+    def _check_treatment(self) -> None:
+        if "asked" not in self.arms_:
+            raise SpecError("no_treatment", "fit was not told who was asked", hint="pass asked= to fit")
+
     def _any(self, matrix: Floats, asked: Any) -> Floats:
         if asked is None:
             return self.arms_["all"].probability(matrix)
-        if "asked" not in self.arms_:
-            raise SpecError("no_treatment", "fit was not told who was asked", hint="pass asked= to fit")
+        self._check_treatment()
         if isinstance(asked, (bool, np.bool_)):
             return self.arms_["asked" if asked else "not_asked"].probability(matrix)
         flags = read_flags("asked", asked, len(matrix))
@@ -353,6 +370,7 @@ class ReferralLikelihood(TwoClasses):
             trees += grown
         for name, mean in self.means_.items():
             arrays |= {f"{name}.coefficients": mean.coefficients, f"{name}.bounds": mean.bounds}
+        arrays |= {f"{name}.errors": found for name, found in self._errors.items()}
         return data, arrays, trees
 
     @classmethod
@@ -377,11 +395,13 @@ class ReferralLikelihood(TwoClasses):
             raise DataError("bad_model", "a stored ReferralLikelihood has other parts than it should")
         model.design_ = DesignMatrix.from_dict(data.get("design"))
         columns, grown = len(model.design_.names), list(trees)
-        model.arms_, model.means_ = {}, {}
+        model.arms_, model.means_, model._errors = {}, {}, {}
         for name in (name for name in _ARMS if name in arms):
             own = {key: arrays[f"{name}.{key}"] for key in ("knots", "coefficients") if f"{name}.{key}" in arrays}
             mine = [] if "coefficients" in own else [grown.pop(0)] if grown else []
             model.arms_[name] = Calibrated.from_state(arms[name], own, mine, columns)
+            if f"{name}.errors" in arrays:
+                model._errors[name] = read_errors(arrays[f"{name}.errors"], columns)
         for name, least in means.items():
             own = {key: arrays.get(f"{name}.{key}") for key in ("coefficients", "bounds")}
             model.means_[name] = Mean.from_state(own, least, columns)

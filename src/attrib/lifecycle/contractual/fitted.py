@@ -1,10 +1,9 @@
-"""A fitted survival model as numbers: what it predicts from them, and how they are stored."""
+"""A fitted survival model as numbers, and what it predicts from them (how it is stored: stored.py)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,45 +12,24 @@ import polars as pl
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_numbers
-from attrib.lifecycle.base.design import DesignMatrix, collected, linear
-from attrib.lifecycle.base.estimator import Estimator
+from attrib.lifecycle.base.design import collected, linear
 from attrib.lifecycle.contractual.hazards import PARAMETRIC
-from attrib.lifecycle.contractual.incidence import Incidence, with_bounds
-from attrib.lifecycle.contractual.names import CURVES, model_name
-from attrib.lifecycle.contractual.riskset import RiskTable, normal_quantile, step
+from attrib.lifecycle.contractual.incidence import Incidence, warn_of_nobody, with_bounds
+from attrib.lifecycle.contractual.names import CURVES
+from attrib.lifecycle.contractual.riskset import RiskTable, step
+from attrib.lifecycle.contractual.stored import StoredSurvival
+from attrib.lifecycle.contractual.uncertain import Uncertainty, log_survival
 from attrib.schemas import require_columns
+from attrib.values import normal_quantile
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-FORMAT = 1
+NEW = -1.0  # the time of customers of whom nothing is known yet: before all that happens at 0
 _LARGEST = 700.0  # its exponential is still a number
-ARRAYS = ("coefficients", "covariance", "center", "times", "hazard", "at_risk", "left")
 
 
-class FittedSurvival(Estimator):
+class FittedSurvival(StoredSurvival):
     """What `SurvivalChurn` can do without the data it was fitted to."""
-
-    model: str
-    horizon: float | None
-    model_: str
-    classes_: Bools
-    causes_: list[Any]
-    design_: DesignMatrix | None
-    coefficients_: Floats
-    covariance_: Floats
-    calibration_slope_: float | None
-    longest_: float
-    customers_: int
-    left_: int
-    _center: Floats
-    _times: Floats
-    _hazard: Floats
-    _at_risk: Floats
-    _left: Floats
-    _by_cause: Floats
-
-    def _check_parameters(self) -> None:
-        raise NotImplementedError
 
     def risk(self, X: Any) -> Floats:
         """Score of each customer, higher for those who leave sooner, float64 [n].
@@ -62,7 +40,13 @@ class FittedSurvival(Estimator):
         score = self._predictor(X)
         return -score if self.model_ in PARAMETRIC else score
 
-    def predict_survival(self, X: Any, times: Any) -> Floats:
+    @overload
+    def predict_survival(self, X: Any, times: Any, *, level: None = None) -> Floats: ...
+
+    @overload
+    def predict_survival(self, X: Any, times: Any, *, level: float) -> pl.DataFrame: ...
+
+    def predict_survival(self, X: Any, times: Any, *, level: float | None = None) -> Floats | pl.DataFrame:
         """Probability to be still there at given times after the begin of the relation.
 
         Parameters
@@ -71,17 +55,47 @@ class FittedSurvival(Estimator):
             Features [n].
         times : array-like of float
             In the unit of training [m].
+        level : float, optional
+            Of intervals, in (0, 1): see `predict_churn`.
 
         Returns
         -------
-        numpy.ndarray
-            float64 [n, m].
+        numpy.ndarray or polars.DataFrame
+            float64 [n, m]. With ``level`` a frame with a row each customer and time: ``row`` (from 0), ``time``,
+            ``survival, survival_low, survival_high``.
+
+        Raises
+        ------
+        SpecError
+            ``bad_parameter``; ``no_errors``, see `predict_churn`.
         """
         at = read_numbers("times", np.atleast_1d(times), least=0)
         self._warn_beyond(at)
-        return np.exp(self._log_survival(self._predictor(X)[:, None], at[None, :]))
+        found = np.exp(self._log_survival(self._predictor(X)[:, None], at[None, :]))
+        if level is None:
+            return found
+        n, m = found.shape
+        new, later = np.full(n, NEW), np.empty((2, n, m))
+        for column, time in enumerate(at):
+            later[:, :, column] = self._leaving(X, new, np.full(n, time), 1 - found[:, column], level)
+        columns = {"survival": found, "survival_low": 1 - later[1], "survival_high": 1 - later[0]}
+        return pl.DataFrame(
+            {"row": np.repeat(np.arange(n), m), "time": np.tile(at, n)} | {k: v.ravel() for k, v in columns.items()}
+        ).with_columns(pl.col("survival_low", "survival_high").fill_nan(None))
 
-    def predict_churn(self, X: Any, horizon: float | None = None, conditional_after: Any = None) -> Floats:
+    @overload
+    def predict_churn(
+        self, X: Any, horizon: float | None = None, conditional_after: Any = None, *, level: None = None
+    ) -> Floats: ...
+
+    @overload
+    def predict_churn(
+        self, X: Any, horizon: float | None = None, conditional_after: Any = None, *, level: float
+    ) -> pl.DataFrame: ...
+
+    def predict_churn(
+        self, X: Any, horizon: float | None = None, conditional_after: Any = None, *, level: float | None = None
+    ) -> Floats | pl.DataFrame:
         """Probability to leave within the horizon, for a customer who is still there now.
 
         Parameters
@@ -91,24 +105,55 @@ class FittedSurvival(Estimator):
         horizon : float, optional
             How far ahead, in the unit of training; by default that of the constructor.
         conditional_after : array-like, float or str, optional
-            How long each customer has been there now [n]; a text names a column of X. By default 0: new customers.
+            How long each customer has been there now [n]; a text names a column of X. Without: new customers, some of
+            whom may leave at once (at time 0). 0 are customers who have not left at once.
+        level : float, optional
+            Of intervals for the probability (not for what the customer does), in (0, 1).
 
         Returns
         -------
-        numpy.ndarray
-            float64 [n]: 1 − S(after + horizon) / S(after). Not a number where the model says that nobody is there
-            so long. All but the parametric models know no hazard beyond ``longest_``: what lies there counts as 0,
-            and a warning says for how many customers.
+        numpy.ndarray or polars.DataFrame
+            float64 [n]: 1 − S(after + horizon) / S(after), for new customers 1 − S(horizon), as `predict_survival`
+            says. Not a number where the model says that nobody is there so long. All but the parametric models know
+            no hazard beyond ``longest_``: what lies there counts as 0, and a warning says for how many customers.
+            With ``level`` a frame of n rows, ``churn, churn_low, churn_high``: intervals by the delta method on the
+            scale of log(−log), of the fit before it is shrunk, and wide enough to hold the shrunken prediction;
+            null where nobody of training left in that time.
 
         Raises
         ------
         SpecError
-            ``no_horizon``, ``bad_parameter``.
+            ``no_horizon``, ``bad_parameter``; ``no_errors`` where intervals are asked of a model that was saved
+            before it kept what they need.
         """
-        score, now, ahead = self._asked(X, horizon, conditional_after)
+        score, now, later = self._asked(X, horizon, conditional_after)
+        chance = self._chance(score, now, later)
+        if level is None:
+            return chance
+        low, high = self._leaving(X, now, later, chance, level)
+        columns = {"churn": chance, "churn_low": low, "churn_high": high}
+        return pl.DataFrame(columns).with_columns(pl.col("churn_low", "churn_high").fill_nan(None))
+
+    def _chance(self, score: Floats, now: Floats, later: Floats) -> Floats:
+        """Probability to leave between two times."""
         with np.errstate(invalid="ignore"):
-            change = self._log_survival(score, now + ahead) - self._log_survival(score, now)
+            change = self._log_survival(score, later) - self._log_survival(score, now)
         return 0.0 - np.expm1(change)  # and not -0.0
+
+    def _leaving(self, X: Any, now: Floats, later: Floats, chance: Floats, level: float) -> tuple[Floats, Floats]:
+        """Interval of the probability to leave between two times, [n] each, with the prediction in it."""
+        z, errors = normal_quantile(level), self._known_errors()
+        low, high = errors.bounds(self._matrix(X, len(now)), now, later, z)
+        return np.minimum(low, chance), np.maximum(high, chance)
+
+    def _known_errors(self) -> Uncertainty:
+        if self._errors is None:
+            hint = "fit it again"
+            raise SpecError("no_errors", "this model was saved before models kept what intervals need", hint=hint)
+        return self._errors
+
+    def _matrix(self, X: Any, rows: int) -> Floats:
+        return np.zeros((rows, 0)) if self.design_ is None else self.design_.transform(X)
 
     def predict_proba(self, X: Any, horizon: float | None = None, conditional_after: Any = None) -> Floats:
         """Probabilities to be still there, and to have left, when the horizon is over: see `predict_churn`.
@@ -144,23 +189,26 @@ class FittedSurvival(Estimator):
             ``no_causes`` for other models than ``aalen_johansen``.
         """
         found = self._incidence()
-        _, now, ahead = self._asked(X, horizon, conditional_after)
+        _, now, later = self._asked(X, horizon, conditional_after)
         steps = np.hstack([np.zeros((len(self.causes_), 1)), found.at(self._times)[0]])
         there = step(self._times, found.table().survival(), now, 1.0)
-        first, last = (np.searchsorted(self._times, at, side="right") for at in (now, now + ahead))
+        first, last = (np.searchsorted(self._times, at, side="right") for at in (now, later))
         with np.errstate(invalid="ignore"):
             chances = (steps[:, last] - steps[:, first]) / np.where(there > 0, there, np.nan)
         return pl.DataFrame({str(cause): chance for cause, chance in zip(self.causes_, chances, strict=True)})
 
-    def incidence(self, times: Any = None, *, conditional_after: float = 0.0, level: float = 0.95) -> pl.DataFrame:
+    def incidence(
+        self, times: Any = None, *, conditional_after: float | None = None, level: float = 0.95
+    ) -> pl.DataFrame:
         """Probability to have left for each cause by a time (Aalen & Johansen), of those still there at another time.
 
         Parameters
         ----------
         times : array-like of float, optional
             Since the begin of the relation, in the unit of training [m]; by default all at which somebody left.
-        conditional_after : float
+        conditional_after : float, optional
             Of customers who are still there then; those who left before count neither as leaving nor as at risk.
+            Without: of new customers, some of whom may leave at once.
         level : float
             Of the intervals.
 
@@ -168,32 +216,55 @@ class FittedSurvival(Estimator):
         -------
         polars.DataFrame
             ``cause, time, incidence, standard_error, incidence_low, incidence_high`` by cause and time; see
-            `cumulative_incidence`.
+            `cumulative_incidence`. Where some customers have several rows, these go together in standard errors. Null
+            where nobody was at risk any more: beyond the longest duration while some are still there, or of customers
+            who are still there when nobody was.
 
         Raises
         ------
         SpecError
             ``no_causes`` for other models than ``aalen_johansen``.
         """
-        (after,), z = read_numbers("conditional_after", [conditional_after], least=0), normal_quantile(level)
-        found = self._incidence().after(after)
+        (after,) = (
+            (NEW,) if conditional_after is None else read_numbers("conditional_after", [conditional_after], least=0)
+        )
+        z, whole = normal_quantile(level), self._incidence()
+        found = whole.after(after)
         points = found.times if times is None else read_numbers("times", np.atleast_1d(times), least=0)
-        self._warn_beyond(points)
+        unknown = whole.unknown(points, self.longest_, after)
+        if unknown.any():
+            warn_of_nobody(points, unknown, self.longest_)
         parts = []
-        for cause, value, spread in zip(self.causes_, *found.at(points), strict=True):
-            columns = with_bounds(points, value, spread, z) | {"standard_error": spread}
+        value, spread = found.at(points)
+        if self._design_effect is not None:
+            wider = self._design_effect[:, np.maximum(np.searchsorted(whole.times, points, side="right") - 1, 0)]
+            spread = spread * wider
+        for k, cause in enumerate(self.causes_):
+            columns = with_bounds(points, value[k], spread[k], z) | {"standard_error": spread[k]}
             parts.append(pl.DataFrame(columns).select(pl.lit(cause).alias("cause"), pl.all()))
         order = ("cause", "time", "incidence", "standard_error", "incidence_low", "incidence_high")
-        return pl.concat(parts).select(order).with_columns(pl.col(order[-2:]).fill_nan(None))
+        table = pl.concat(parts).select(order).with_columns(pl.col(order[-2:]).fill_nan(None))
+        nobody = pl.Series(np.tile(unknown, len(self.causes_)))
+        return table.with_columns(pl.when(~nobody).then(pl.col(name)).alias(name) for name in order[2:])
 
     def summary(self, level: float = 0.95) -> pl.DataFrame:
-        """Coefficients with standard errors, ratios and intervals.
+        """Coefficients of the fit with standard errors, ratios and intervals, and what predictions make of them.
+
+        Inference is that of the fit before it is shrunk (with its penalty), and robust where some customers have
+        several rows: a shrunken coefficient is a better guess, but its error is not known.
 
         Returns
         -------
         polars.DataFrame
             ``feature, coefficient, standard_error``, then ``hazard_ratio`` (for parametric models ``time_ratio``:
-            how many times longer customers stay) per unit of the feature with ``…_low, …_high``, ``z, p``.
+            how many times longer customers stay) per unit of the feature with ``…_low, …_high``, ``z, p``, all of the
+            fit before it is shrunk; ``low, high``, the interval of the coefficient; ``shrunk_coefficient``, that of
+            predictions. Of a model that was saved before these were kept: those of the shrunken fit.
+
+        References
+        ----------
+        Lin & Wei (1989), The robust inference for the Cox proportional hazards model, Journal of the American
+        Statistical Association 84:1074-1078.
         """
         self._check_fitted("coefficients_")
         from scipy.special import ndtr
@@ -202,7 +273,8 @@ class FittedSurvival(Estimator):
         if self.model_ in PARAMETRIC:
             names = [*names, "(intercept)", "(log shape)"]
         ratio = "time_ratio" if self.model_ in PARAMETRIC else "hazard_ratio"
-        value, spread = self.coefficients_, np.sqrt(np.diag(self.covariance_))
+        value = self.coefficients_ if self._errors is None else self._errors.coefficients
+        spread = np.sqrt(np.diag(self.covariance_))
         width = normal_quantile(level) * spread
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             columns = {
@@ -213,6 +285,9 @@ class FittedSurvival(Estimator):
                 f"{ratio}_high": np.exp(value + width),
                 "z": value / spread,
                 "p": 2 * ndtr(-np.abs(value / spread)),
+                "low": value - width,
+                "high": value + width,
+                "shrunk_coefficient": self.coefficients_,
             }
         return pl.DataFrame({"feature": pl.Series(names, dtype=pl.String), **columns})
 
@@ -232,6 +307,12 @@ class FittedSurvival(Estimator):
         if self.model_ in CURVES:
             table = RiskTable(self._times, self._at_risk, self._left)
             columns["survival_low"], columns["survival_high"] = table.interval()
+            if self._errors is not None and self.clustered_:
+                none, new = np.zeros((len(self._times), 0)), np.full(len(self._times), NEW)
+                low, high = self._errors.bounds(none, new, self._times, normal_quantile(0.95))
+                known = np.isfinite(low)
+                columns["survival_low"] = np.where(known, 1 - high, columns["survival_low"])
+                columns["survival_high"] = np.where(known, 1 - low, columns["survival_high"])
         return pl.DataFrame(columns).cast({"at_risk": pl.Int64, "left": pl.Int64})
 
     @property
@@ -252,8 +333,8 @@ class FittedSurvival(Estimator):
             raise SpecError("no_causes", f"model={self.model_!r} knows no causes of leaving", hint=hint)
         return Incidence(self._times, self._at_risk, self._by_cause)
 
-    def _asked(self, X: Any, horizon: float | None, conditional_after: Any) -> tuple[Floats, Floats, float]:
-        """Linear predictor and time of each customer, and how far ahead to look from there."""
+    def _asked(self, X: Any, horizon: float | None, conditional_after: Any) -> tuple[Floats, Floats, Floats]:
+        """Linear predictor of each customer, their time now, `NEW` for new ones, and when the horizon is over."""
         score = self._predictor(X)
         if horizon is None and self.horizon is None:
             hint = f"pass horizon=, or {type(self).__name__}(horizon=…)"
@@ -274,7 +355,7 @@ class FittedSurvival(Estimator):
             raise DataError("different_lengths", f"conditional_after has {len(now)} values for {len(score)} customers")
         now = np.broadcast_to(now, score.shape)
         self._warn_beyond(now + ahead)
-        return score, now, ahead
+        return score, np.full(len(now), NEW) if conditional_after is None else now, now + ahead
 
     def _predictor(self, X: Any) -> Floats:
         """Linear predictor of each customer."""
@@ -288,14 +369,7 @@ class FittedSurvival(Estimator):
         """Logarithm of the probability to be there at given times: arrays broadcast."""
         if self.model_ not in PARAMETRIC:
             return -step(self._times, self._hazard, at, 0.0) * np.exp(np.minimum(score, _LARGEST))
-        with np.errstate(divide="ignore", over="ignore"):
-            distance: Floats = np.log(at) - score
-            shape = float(np.exp(self.coefficients_[-1]))
-            if self.model_ == "weibull":
-                return -np.exp(shape * distance)
-        from scipy.special import log_ndtr
-
-        return np.asarray(log_ndtr(-distance / shape))
+        return log_survival(self.model_, score, self.coefficients_[-1], at)
 
     def _warn_beyond(self, at: Floats) -> None:
         beyond = int((at > self.longest_).sum())
@@ -305,79 +379,6 @@ class FittedSurvival(Estimator):
                 f"{self.model_} knows no hazard: probabilities to leave are too low there; a shorter horizon, or "
                 'model="weibull", which extrapolates'
             )
-
-    def state(self) -> tuple[dict[str, Any], dict[str, Floats]]:
-        """All that predictions need, as JSON and as arrays; `from_state` is the way back."""
-        self._check_fitted("coefficients_")
-        plain = {
-            "estimator": type(self).__name__,
-            "format": FORMAT,
-            "parameters": self.get_params(),
-            "design": self.design_.to_dict() if self.design_ else None,
-            "longest": self.longest_,
-            "customers": self.customers_,
-            "left": self.left_,
-            "model": self.model_,
-            "calibration_slope": self.calibration_slope_,
-        }
-        arrays = (
-            self.coefficients_, self.covariance_, self._center, self._times, self._hazard, self._at_risk, self._left,
-        )  # fmt: skip
-        named = dict(zip(ARRAYS, arrays, strict=True))
-        if self.model_ == "aalen_johansen":
-            plain["causes"], named["by_cause"] = list(self.causes_), self._by_cause
-        return plain, named
-
-    @classmethod
-    def from_state(cls, plain: Any, arrays: Mapping[str, Any]) -> Self:
-        """Rebuild the model from `state`, trusting nothing; its predictions are the same to the last bit.
-
-        Raises
-        ------
-        DataError
-            ``bad_model``.
-        """
-        try:
-            good = plain["estimator"] == cls.__name__ and plain["format"] == FORMAT
-            model = cls(**plain["parameters"])
-            model._check_parameters()
-            model.model_, model.classes_ = model_name(plain.get("model", model.model)), np.array([False, True])
-            counts = {name: plain[name] for name in ("longest", "customers", "left")}
-            found = {name: np.asarray(arrays[name]) for name in ARRAYS}
-            design = plain["design"]
-        except (KeyError, TypeError, ValueError, SpecError) as error:
-            raise DataError("bad_model", f"not a stored {cls.__name__}: {error}") from error
-        model.design_ = None if model.model_ in CURVES else DesignMatrix.from_dict(design)
-        columns = 0 if model.design_ is None else len(model.design_.names)
-        several, times = columns + 2 * (model.model_ in PARAMETRIC), found["times"].shape[:1]
-        hazards = (0,) if model.model_ in PARAMETRIC else times
-        shapes = ((several,), (several, several), (columns,), times, hazards, times, times)
-        good &= all(isinstance(n, (int, float)) and math.isfinite(n) and n >= 0 for n in counts.values())
-        slope = plain.get("calibration_slope")  # files of before have none
-        good &= slope is None or (type(slope) in (int, float) and 0 <= slope <= 1)
-        good &= all(a.dtype == np.float64 and a.shape == s for a, s in zip(found.values(), shapes, strict=True))
-        exact = ("coefficients", "center", "times", "at_risk", "left")  # Kaplan–Meier's hazard may end at infinity
-        good = good and all(np.isfinite(found[name]).all() for name in exact) and not np.isnan(found["hazard"]).any()
-        times_, hazard = found["times"], found["hazard"]  # compared, for infinity less infinity is nothing
-        if not good or (times_[1:] <= times_[:-1]).any() or (hazard[1:] < hazard[:-1]).any():
-            raise DataError("bad_model", f"not a stored {cls.__name__} of format {FORMAT}")
-        model.longest_, model.customers_, model.left_ = counts["longest"], counts["customers"], counts["left"]
-        model.calibration_slope_ = slope
-        model.coefficients_, model.covariance_, model._center = (found[name] for name in ARRAYS[:3])
-        model._times, model._hazard, model._at_risk, model._left = (found[name] for name in ARRAYS[3:])
-        if model.model_ == "aalen_johansen":
-            model.causes_, model._by_cause = plain.get("causes"), np.asarray(arrays.get("by_cause"))
-            if not _good_causes(model.causes_, model._by_cause, model._left):
-                raise DataError("bad_model", f"not a stored {cls.__name__}: its causes do not fit")
-        return model
-
-
-def _good_causes(causes: Any, counts: npt.NDArray[Any], left: Floats) -> bool:
-    """Whether stored causes have names, and counts that make up all who left."""
-    named = isinstance(causes, list) and all(type(cause) in (str, int, float, bool) for cause in causes)
-    if not named or len(set(causes)) < len(causes) or counts.dtype != np.float64:
-        return False
-    return counts.shape == (len(causes), len(left)) and bool((counts >= 0).all() and (counts.sum(axis=0) == left).all())
 
 
 def check_horizon(horizon: Any) -> float:

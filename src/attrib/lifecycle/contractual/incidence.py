@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError
+from attrib.errors import DataError, warn
 from attrib.lifecycle.base.beside import as_flags, check_same_rows, is_text, read_column, read_numbers
-from attrib.lifecycle.contractual.riskset import RiskTable, entries, normal_quantile
+from attrib.lifecycle.contractual.riskset import RiskTable, entries
+from attrib.values import normal_quantile
 
 Floats = npt.NDArray[np.float64]
 _NOT = ("", "0")  # texts of customers who are still there
@@ -69,6 +70,17 @@ class Incidence:
         later = self.times > time
         return type(self)(self.times[later], self.at_risk[later], self.by_cause[:, later])
 
+    def unknown(self, points: Floats, longest: float, after: float = -1.0) -> npt.NDArray[np.bool_]:
+        """Times of which nothing is known, [m]: nobody was at risk any more, though some had not left.
+
+        Beyond the longest duration, unless all had left by then; of customers who are still there at a time
+        (``after``) when nobody was, all times.
+        """
+        all_left = len(self.times) > 0 and self.at_risk[-1] == self.by_cause[:, -1].sum()
+        if after >= 0 and (after >= longest or (all_left and after >= self.times[-1])):
+            return np.ones(len(points), np.bool_)
+        return np.asarray(points > longest) & (not all_left)
+
     def table(self) -> RiskTable:
         """All causes together."""
         return RiskTable(self.times, self.at_risk, self.by_cause.sum(axis=0))
@@ -89,6 +101,14 @@ class Incidence:
         nothing = np.zeros((len(c), 1))
         value, spread = np.hstack([nothing, incidence]), np.hstack([nothing, np.sqrt(np.maximum(variance, 0.0))])
         return value[:, upto], spread[:, upto]
+
+
+def warn_of_nobody(points: Floats, unknown: npt.NDArray[np.bool_], longest: float) -> None:
+    """Warn of times of which nothing is known."""
+    warn(
+        f"{int(unknown.sum())} of {len(points)} times, such as {points[unknown][0]:g}, are null: nobody was at risk "
+        f"then, and some had not left (the longest duration is {longest:g}); ask for earlier times"
+    )
 
 
 def _counts(left: Floats, times: Floats) -> Floats:
@@ -134,7 +154,9 @@ def cumulative_incidence(
     -------
     polars.DataFrame
         ``cause, time, incidence, incidence_low, incidence_high, one_minus_km`` by cause and time. Intervals: delta
-        method on the scale of log(−log); null where the incidence is 0.
+        method on the scale of log(−log); null where the incidence is 0. All null where nobody was at risk: beyond the
+        longest duration, unless all had left, before the first customer came under observation, and from a time on at
+        which all who had come under observation had left or were last seen, while others enter later.
 
     Raises
     ------
@@ -171,4 +193,21 @@ def cumulative_incidence(
         alone = np.append(1.0, np.cumprod(1 - count / found.at_risk))[upto]
         columns = {**with_bounds(points, value, spread, z), "one_minus_km": 1 - alone}
         parts.append(pl.DataFrame(columns).select(pl.lit(name, causes.dtype).alias("cause"), pl.all()))
-    return pl.concat(parts).with_columns(pl.col("incidence_low", "incidence_high").fill_nan(None))
+    table = pl.concat(parts).with_columns(pl.col("incidence_low", "incidence_high").fill_nan(None))
+    unknown = found.unknown(points, float(length.max())) | _unwatched(points, length, begun)
+    if unknown.any():
+        warn_of_nobody(points, unknown, float(length.max()))
+    nobody = pl.Series(np.tile(unknown, len(causes)))
+    numbers = table.columns[2:]
+    return table.with_columns(pl.when(~nobody).then(pl.col(name)).alias(name) for name in numbers)
+
+
+def _unwatched(points: Floats, length: Floats, begun: Floats | None) -> npt.NDArray[np.bool_]:
+    """Times before anybody was watched, or after one at which nobody was, [m]."""
+    if begun is None:
+        return np.zeros(len(points), np.bool_)
+    order = np.argsort(begun, kind="stable")
+    reached = np.maximum.accumulate(length[order])
+    gaps = np.flatnonzero(begun[order][1:] > reached[:-1])
+    until = reached[gaps[0]] if len(gaps) else np.inf
+    return np.asarray((points < begun.min()) | (points > until))

@@ -15,7 +15,6 @@ import polars as pl
 
 from attrib.errors import DataError
 from attrib.lifecycle.base.beside import check_same_rows, read_flags, read_numbers
-from attrib.values import check_share
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -89,19 +88,6 @@ def _from(points: Floats, times: Floats, weight: Floats | None) -> Floats:
 def step(times: Floats, values: Floats, at: Floats, before: float) -> Floats:
     """Value of a step function (continuous from the right) at given times, ``before`` ahead of the first."""
     return np.append(before, values)[np.searchsorted(times, at, side="right")]
-
-
-def normal_quantile(level: float) -> float:
-    """Half width of a two-sided interval in standard deviations.
-
-    Raises
-    ------
-    SpecError
-        ``bad_parameter``.
-    """
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf((1 + check_share("level", level)) / 2)
 
 
 def calibration_at(predicted: Any, duration: Any, event: Any, horizon: float, *, bins: int = 10) -> pl.DataFrame:

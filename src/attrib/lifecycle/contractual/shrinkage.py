@@ -21,7 +21,7 @@ _WIDEST = 700.0  # spread of linear predictors whose exponentials are still numb
 
 def calibration_slope(
     model: str, penalizer: float, names: list[str], matrix: Floats, rows: Episodes, folds: int, seed: int
-) -> float:
+) -> tuple[float, Floats]:
     """Fit in folds of customers, and regress the outcome on the linear predictors of those who were left out.
 
     Parameters
@@ -34,6 +34,8 @@ def calibration_slope(
     -------
     float
         From 0 (what was found says nothing of strangers) to 1 (all of it holds).
+    float64 [n]
+        How soon each row leaves, by a model of the other folds: higher, the sooner.
 
     Raises
     ------
@@ -43,6 +45,11 @@ def calibration_slope(
         ``no_convergence`` in a fold.
     """
     unseen = _unseen(model, penalizer, names, matrix, rows, fold_of(rows, folds, seed), folds)
+    sooner = -unseen if model in PARAMETRIC else unseen
+    return _slope(model, unseen, rows), sooner
+
+
+def _slope(model: str, unseen: Floats, rows: Episodes) -> float:
     if np.ptp(unseen) == 0:
         return 0.0
     if model in PARAMETRIC:
@@ -94,9 +101,7 @@ def fold_of(rows: Episodes, folds: int, seed: int) -> npt.NDArray[np.int64]:
     return dealt
 
 
-def shrunk(
-    model: str, slope: float, found: Floats, covariance: Floats, matrix: Floats, rows: Episodes
-) -> tuple[Floats, Floats]:
+def shrunk(model: str, slope: float, found: Floats, matrix: Floats, rows: Episodes) -> Floats:
     """Shrink a fit about the means of its columns: coefficients times the slope, location and shape found again.
 
     Parameters
@@ -104,29 +109,21 @@ def shrunk(
     model : str
     slope : float
         From `calibration_slope`.
-    found, covariance : numpy.ndarray
+    found : numpy.ndarray
         Of `coefficients`.
     matrix : numpy.ndarray
         float64 [n, p].
     rows : Episodes
         Durations, events and entries [n].
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        As `coefficients` returns them, the slope being taken as known for the covariance.
     """
     if slope == 1:
-        return found, covariance
+        return found
     if model not in PARAMETRIC:
-        return slope * found, slope**2 * covariance
+        return slope * found
     slopes, center = slope * found[:-2], matrix.mean(axis=0)
     location, shape = _without_features(model, linear(matrix - center, slopes), rows)
     # the intercept is where all columns are 0; what the data hold fast is the location at their means
-    change = np.diag(np.append(np.full(len(slopes), slope), [1.0, 1.0]))
-    change[-2, :-2] = (1 - slope) * center
-    intercept = location - float(slopes @ center)
-    return np.append(slopes, [intercept, shape]), change @ covariance @ change.T
+    return np.append(slopes, [location - float(slopes @ center), shape])
 
 
 def _without_features(model: str, predictor: Floats, rows: Episodes) -> tuple[float, float]:

@@ -19,8 +19,11 @@ from attrib.lifecycle.contractual.hazards import PARAMETRIC, coefficients, trend
 from attrib.lifecycle.contractual.incidence import Incidence
 from attrib.lifecycle.contractual.names import CURVES, model_name
 from attrib.lifecycle.contractual.riskset import RiskTable, schoenfeld
+from attrib.lifecycle.contractual.scores import customer_codes, customer_numbers, incidence_design_effect
 from attrib.lifecycle.contractual.shrinkage import calibration_slope, shrunk
+from attrib.lifecycle.contractual.uncertain import Uncertainty
 from attrib.lifecycle.judging.pairs import concordance
+from attrib.lifecycle.judging.survival_leaks import survival_leaks, tell_together
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,6 +62,9 @@ class SurvivalChurn(FittedSurvival):
         Of the calibration.
     seed : int
         Deals customers into folds.
+    check_leaks : bool
+        Whether `fit` looks for features that know who left, or when, better than is plausible, before anything is
+        fitted: see ``leaks_``.
 
     Attributes
     ----------
@@ -72,8 +78,15 @@ class SurvivalChurn(FittedSurvival):
         How features become columns.
     coefficients_ : numpy.ndarray
         float64, one for each column; then, for the parametric models, the intercept and the logarithm of the shape.
-        Shrunk by the calibration, as predictions use them; so are their standard errors, the slope being taken as
-        known: tests are those of the fit.
+        Shrunk by the calibration, as predictions use them.
+    covariance_ : numpy.ndarray
+        Of the coefficients before they are shrunk; robust where some customers have several rows (``id``), but for
+        ``time_varying_cox``, whose rows are one life in pieces.
+    clustered_ : bool
+        Whether variances are over customers.
+    leaks_ : polars.DataFrame or None
+        ``feature, auc, settled, concordance, leak``: see `attrib.lifecycle.judging.survival_leaks`. None for the
+        models of one curve, without ``check_leaks``, and after loading.
     calibration_slope_ : float or None
         Share of the coefficients that holds for strangers: near 1 for few columns and many who left, 0 where nothing
         holds, so that all get the curve of all. None where none was asked for.
@@ -116,6 +129,8 @@ class SurvivalChurn(FittedSurvival):
         calibration: str | None = "slope",
         folds: int = 5,
         seed: int = 0,
+        *,
+        check_leaks: bool = True,
     ) -> None:
         self.model = model
         self.penalizer = penalizer
@@ -123,6 +138,7 @@ class SurvivalChurn(FittedSurvival):
         self.calibration = calibration
         self.folds = folds
         self.seed = seed
+        self.check_leaks = check_leaks
 
     def fit(
         self,
@@ -153,7 +169,7 @@ class SurvivalChurn(FittedSurvival):
             could not have been seen.
         id : array-like or str, optional
             The customer, where one has several rows (snapshots at several dates; needed by ``time_varying_cox``):
-            these stay together in the folds of the calibration.
+            these stay together in the folds of the calibration, and in standard errors.
         start, stop : array-like or str
             For ``time_varying_cox``, instead of duration and entry: the interval (start, stop].
 
@@ -172,6 +188,11 @@ class SurvivalChurn(FittedSurvival):
             and events.
         SolveError
             ``no_convergence``, naming the columns to suspect.
+
+        Warns
+        -----
+        AttribWarning
+            Where a feature, or all together, know who left or when better than is plausible.
         """
         self._check_parameters()
         kind = model_name(self.model)
@@ -197,6 +218,8 @@ class SurvivalChurn(FittedSurvival):
         self.model_, self.classes_ = kind, np.array([False, True])
         self.longest_, self.customers_ = float(rows.duration.max()), rows.customer.n_unique()
         self.left_, self.calibration_slope_ = int(rows.event.sum()), None
+        self.clustered_ = not varying and self.customers_ < len(rows.event)
+        self.leaks_, self._design_effect = None, None
         table = self._fit_curve(rows) if kind in CURVES else self._fit_features(rows)
         self._times, self._at_risk, self._left = table.times, table.at_risk, table.left
         return self
@@ -210,15 +233,27 @@ class SurvivalChurn(FittedSurvival):
         with np.errstate(divide="ignore"):
             self._hazard = -np.log(survival)
         self.design_, self.covariance_ = None, np.zeros((0, 0))
+        nothing = np.zeros((len(rows.event), 0))
+        self._errors = Uncertainty.of(self.model_, np.zeros(0), self.covariance_, nothing, rows)
         if rows.cause is not None:
             causes = rows.cause.drop_nulls().unique().sort()
             self.causes_ = causes.to_list()
-            self._by_cause = Incidence.of(rows.duration, rows.cause, causes, rows.entry).by_cause
+            found = Incidence.of(rows.duration, rows.cause, causes, rows.entry)
+            self._by_cause, code = found.by_cause, customer_codes(rows.customer)
+            if code is not None:
+                self._design_effect = incidence_design_effect(rows, found, code)
         self.coefficients_ = self._center = np.zeros(0)
         return table
 
     def _fit_features(self, rows: Episodes) -> RiskTable:
         assert rows.features is not None
+        whose = customer_numbers(rows.customer)
+        if self.check_leaks and rows.event.any():
+            last = _last(rows, whose) if self.model_ == "time_varying_cox" else np.arange(len(whose))
+            entry = None if rows.entry is None else rows.entry[last]
+            self.leaks_ = survival_leaks(
+                rows.features[last], rows.duration[last], rows.event[last], entry, whose[last], self.seed
+            )
         design = DesignMatrix.fit(rows.features)
         matrix = design.transform(rows.features)
         kept = rows.duration > 0
@@ -227,20 +262,28 @@ class SurvivalChurn(FittedSurvival):
                 raise DataError(
                     "zero_duration",
                     f"{(~kept & rows.event).sum()} customers left at time 0, which {self.model_} does not know",
-                    hint="add half a unit to their duration",
+                    hint="add half a unit to durations of 0 (0.5 where they are whole months), or take "
+                    'model="cox" or "kaplan_meier", which know who leaves at once',
                 )
             # who was last seen at time 0 says nothing about any time
             late = None if rows.entry is None else rows.entry[kept]
             matrix = matrix[kept]
             rows = Episodes(None, rows.duration[kept], rows.event[kept], late, rows.customer.filter(kept))
         found, covariance = coefficients(self.model_, self.penalizer, design.names, matrix, rows)
+        errors = self._errors = Uncertainty.of(self.model_, found, covariance, matrix, rows)
         if self.calibration is not None:
-            slope = calibration_slope(self.model_, self.penalizer, design.names, matrix, rows, self.folds, self.seed)
+            slope, unseen = calibration_slope(
+                self.model_, self.penalizer, design.names, matrix, rows, self.folds, self.seed
+            )
             if slope == 0:
                 warn("nothing that the features say of those who left holds in other folds: all get the curve of all")
-            found, covariance = shrunk(self.model_, slope, found, covariance, matrix, rows)
+            if self.leaks_ is not None and self.leaks_["leak"].is_null().all():
+                leaned = np.argsort(-np.abs(found[: len(design.names)]) * matrix.std(axis=0))
+                names = [design.names[j] for j in leaned]
+                tell_together(unseen, names, rows.event, rows.duration, customer_numbers(rows.customer))
+            found = shrunk(self.model_, slope, found, matrix, rows)
             self.calibration_slope_ = slope
-        self.coefficients_, self.covariance_ = found, covariance
+        self.coefficients_, self.covariance_ = found, errors.covariance
         self._center = matrix.mean(axis=0)
         if self.model_ in PARAMETRIC:
             self._hazard = np.zeros(0)
@@ -264,6 +307,8 @@ class SurvivalChurn(FittedSurvival):
             text = f"calibration = {clean(repr(self.calibration), 80)} is neither 'slope' nor None"
             raise SpecError("bad_parameter", text)
         check_seed_and_folds(self.seed, self.folds)
+        if not isinstance(self.check_leaks, bool):
+            raise SpecError("bad_parameter", f"check_leaks = {clean(repr(self.check_leaks), 80)} is not true or false")
 
     def score(self, X: Any, duration: Any, event: Any, *, entry: Any = None) -> float:
         """Concordance: how often, of two customers, the one with more risk leaves first (ties of risk count half).
@@ -307,13 +352,19 @@ class SurvivalChurn(FittedSurvival):
         if self.model_ not in {"cox", "time_varying_cox"}:
             raise SpecError("bad_argument", f"model={self.model_!r} does not assume proportional hazards")
         assert self.design_ is not None
-        slope = 1.0 if self.calibration_slope_ is None else self.calibration_slope_
-        if slope == 0:
+        if self.calibration_slope_ == 0:
             text = "all coefficients are 0 by calibration: there are no hazard ratios to test"
             raise SpecError("bad_argument", text, hint="fit with calibration=None")
         rows = episodes(X, duration, event, entry)
         matrix = self.design_.transform(X) - self._center
         # of the fit before it was shrunk, whose residuals have no sum
-        risk, covariance = np.exp(linear(matrix, self.coefficients_ / slope)), self.covariance_ / slope**2
+        risk, covariance = np.exp(linear(matrix, self._known_errors().coefficients)), self.covariance_
         residuals = schoenfeld(matrix, risk, rows.duration, rows.event, rows.entry)
         return trend_test(self.design_.names, residuals @ covariance, rows.duration[rows.event], covariance)
+
+
+def _last(rows: Episodes, customer: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The last interval of each customer, which says whether they left."""
+    order = np.lexsort((rows.duration, customer))
+    ends: npt.NDArray[np.int64] = order[np.append(np.diff(customer[order]) != 0, True)]
+    return ends

@@ -27,7 +27,7 @@ from attrib.lifecycle.base.labels import (
     customer_folds,
     read_labels,
 )
-from attrib.lifecycle.judging.power import Power, area, cell_codes, dense, plain, power_of
+from attrib.lifecycle.judging.power import Power, area, cell_codes, dense, plain, power_of, power_of_column, sure_cells
 
 STRONG = 0.9  # AUC of one feature alone that few honest features reach
 SETTLED = (0.1, 0.5)  # share of the rarer, of the commoner class that a feature settles, from which it is named
@@ -36,7 +36,9 @@ _BESIDE = 0.1  # ... and at most this part of that loss while the leaks are ther
 _TELLS = 0.55  # ... and among rows of one label, AUC from which it tells the leak (lower end of the interval)
 _JOINT_ROWS = 20_000  # rows, drawn by the seed, that tell how good all features are together
 _JOINT_FOLDS = 3
-_TOGETHER = 3  # features of a combination
+_TOGETHER = (1, 2, 3, 5, 8)  # features of a combination
+_USUAL = 0.5  # share of the rows with the commonest value, from which the other values of a feature may be marks
+_PART = 0.01  # of a class: what a feature of a group settles that none before it does
 _SHOWN = 5
 _ENOUGH = 20  # rows of a kind, below which nothing is compared
 _SCHEMA = {
@@ -82,10 +84,12 @@ def leak_report(
         - ``settled``: share of the rows of a class (of the two, the larger share) in cells where the other class all
           but never occurs: at most 5 % as often as among all rows, at 97.5 % confidence.
         - ``leak``: ``"strong"`` (``low`` reaches the threshold), ``"settles"`` (at least 10 % of the rarer class or
-          50 % of the commoner one), ``"combination"`` (at most three features that together reach the middle between
-          threshold and 1; not found where each alone says nothing at all), ``"stand-in"`` (it works through a leak:
-          as good as useless beside the leaks, worth at least .03 of AUC once they are set aside, and it tells the
-          leak even among rows of one label, where a feature of its own power over the label could not), or null.
+          50 % of the commoner one), ``"group"`` (of features that mostly hold one value, such as a column for each
+          reason of leaving: none settles that much, all together do), ``"combination"`` (at most eight features that
+          together reach the middle between threshold and 1; not found where each alone says nothing at all),
+          ``"stand-in"`` (it works through a leak: as good as useless beside the leaks, worth at least .03 of AUC once
+          they are set aside, and it tells the leak even among rows of one label, where a feature of its own power over
+          the label could not), or null.
         - ``auc_with``, ``auc_without``: AUC of all features left, before and after this one (and those above it) is
           set aside: boosted trees on at most 20,000 rows in three folds.
 
@@ -129,8 +133,9 @@ def leak_report(
     codes = read_customers(customers, table.height)
     fold = customer_folds(positive, codes, folds, seed)
     cells = {column.name: cell_codes(column) for column in table}
-    singles = {name: power_of(cell, positive, fold, folds) for name, cell in cells.items()}
+    singles = {column.name: power_of_column(column, positive, fold, folds) for column in table}
     named = _named(singles, threshold, positive)
+    named |= dict.fromkeys(_group({name: cell for name, cell in cells.items() if name not in named}, positive), "group")
     joint = _Joint.draw(table, positive, codes, min(folds, _JOINT_FOLDS), seed)
     tells = _Tells(cells, positive, fold, folds)
     order, steps = _set_aside(joint, tells, named, (1 + threshold) / 2)
@@ -149,6 +154,33 @@ def _named(singles: dict[str, Power], threshold: float, positive: Bools) -> dict
         elif one.settled[rarer] >= SETTLED[0] or one.settled[1 - rarer] >= SETTLED[1]:
             out[name] = "settles"
     return out
+
+
+def _group(cells: dict[str, Integers], positive: Bools) -> list[str]:
+    """Features of which none settles much of a class, and all together do: marks that few rows bear each.
+
+    Only what differs from the commonest value counts: a mark of leaving is rare, while honest features that say a
+    little each say it of most rows.
+    """
+    share, rarer = float(positive.mean()), int(positive.mean() < 0.5)
+    marks: list[tuple[str, tuple[Bools, Bools]]] = []
+    for name, cell in cells.items():
+        rows = np.bincount(cell)
+        if rows.max() >= _USUAL * len(cell):
+            sure = [
+                one[cell] & (cell != rows.argmax())
+                for one in sure_cells(rows, np.bincount(cell[positive], minlength=len(rows)), share)
+            ]
+            marks.append((name, (sure[0] & ~positive, sure[1] & positive)))
+    for side, members in ((0, ~positive), (1, positive)):
+        taken, names = np.zeros_like(positive), []
+        for name, settled in sorted(marks, key=lambda mark: -int(mark[1][side].sum())):
+            if (settled[side] & ~taken).sum() >= _PART * members.sum():
+                taken |= settled[side]
+                names.append(name)
+        if taken.sum() >= SETTLED[side != rarer] * members.sum():
+            return names
+    return []
 
 
 # -- features together ------------------------------------------------------------------------------------------------
@@ -292,10 +324,11 @@ def _set_aside(
 
 
 def _combination(joint: _Joint, left: list[str], together: float) -> list[str]:
-    """Return the fewest features, at most three, that reach ``together`` by themselves; none if more are needed."""
+    """Return the fewest features, at most eight, that reach ``together`` by themselves; none if more are needed."""
     losses = joint.losses(left)
-    best = sorted(left, key=lambda name: -losses[name])[:_TOGETHER]
-    return next((best[:size] for size in range(1, len(best) + 1) if joint.auc(best[:size]) >= together), [])
+    best = sorted(left, key=lambda name: -losses[name])[: _TOGETHER[-1]]
+    sizes = sorted({min(size, len(best)) for size in _TOGETHER})
+    return next((best[:size] for size in sizes if joint.auc(best[:size]) >= together), [])
 
 
 def _stand_in(joint: _Joint, tells: _Tells, left: list[str], auc: float) -> str | None:
@@ -335,6 +368,7 @@ def _tell(report: pl.DataFrame) -> None:
     words = {
         "strong": "alone AUC {auc:.3f}",
         "settles": "settles {settled:.0%} of a class",
+        "group": "settles a class together with others",
         "combination": "together with others",
         "stand-in": "stands in for the others",
     }

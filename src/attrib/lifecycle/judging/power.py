@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -112,9 +112,34 @@ def area(score: Floats, ones: Integers | Bools, zeros: Integers | Bools) -> tupl
 
 def settled_shares(rows: Integers, ones: Integers, share: float) -> tuple[float, float]:
     """Shares of the zeros, of the ones in cells where the other class all but never occurs."""
+    zeros_sure, ones_sure = sure_cells(rows, ones, share)
+    zeros = rows - ones
+    return float(zeros[zeros_sure].sum() / zeros.sum()), float(ones[ones_sure].sum() / ones.sum())
+
+
+def sure_cells(rows: Integers, ones: Integers, share: float) -> tuple[Bools, Bools]:
+    """Cells in which ones, in which zeros all but never occur."""
     out = []
     for other, overall in ((ones, share), (rows - ones, 1 - share)):
         at_most = betaincinv(other + 1, np.maximum(rows - other, 1), 0.975)  # Clopper and Pearson
-        sure = (at_most <= RISK_RATIO * overall) & (rows > other)
-        out.append(float((rows - other)[sure].sum() / (rows - other).sum()))
+        out.append((at_most <= RISK_RATIO * overall) & (rows > other))
     return out[0], out[1]
+
+
+def unusual(cell: Integers, known: Bools) -> Integers:
+    """Cells of a feature that mostly holds one value, or none: null, that value, any other.
+
+    Days since something that happened to few are too many numbers for a cell of each to be sure of anything.
+    """
+    usual = int(np.bincount(cell[known]).argmax()) if known.any() else -1
+    return np.where(~known, 0, np.where(cell == usual, 1, 2)).astype(np.int64)
+
+
+def power_of_column(column: pl.Series, positive: Bools, fold: Integers, folds: int) -> Power:
+    """Measure one feature by its cells; what it settles, also by whether it holds an unusual value, or any."""
+    cell = cell_codes(column)
+    one = power_of(cell, positive, fold, folds)
+    few = unusual(cell, plain(column).is_not_null().to_numpy())
+    rows, ones = (np.bincount(few[which], minlength=3) for which in (np.ones_like(positive), positive))
+    also = settled_shares(rows, ones, float(positive.mean()))
+    return replace(one, settled=(max(one.settled[0], also[0]), max(one.settled[1], also[1])))
