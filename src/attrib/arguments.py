@@ -12,7 +12,7 @@ from attrib.engines.base import Engine
 from attrib.engines.local import LocalEngine
 from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
-from attrib.io.checks import split_inline
+from attrib.io.flags import check_flag_type, split_inline
 from attrib.io.identities import Identities, read_identities
 from attrib.io.sources import InlineOutcome, Source, check_mapping, mapping_for, open_table
 from attrib.schemas import (
@@ -63,6 +63,7 @@ def open_events(
     check_mapping(own, (source,))
     require_columns("touchpoints", source.schema, [outcomes.flag, *([outcomes.value] if outcomes.value else [])])
     require_columns("touchpoints", source.schema, [CUSTOMER, TIME, CHANNEL])
+    check_flag_type(source, outcomes.flag)
     return (*split_inline(source, outcomes, by), outcomes)
 
 

@@ -11,7 +11,8 @@ import polars as pl
 from attrib.analyses.acquisitions import ID_TYPES, Acquisitions, Bools, Ints, blank_as_null, read_ids
 from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
-from attrib.io.checks import split_inline, split_rejected, typed
+from attrib.io.checks import split_rejected, typed
+from attrib.io.flags import split_inline
 from attrib.schemas import CLUSTER, CUSTOMER, EVENT, OUTCOME, REFERRER, TIME, VALUE, require_columns
 
 if TYPE_CHECKING:

@@ -84,7 +84,8 @@ class Fates:
 
     ``touches`` int64 [5]: used, outside the window, open, not preferred, over the cap; ``outcomes`` int64 [3, 5]: rows
     and value (four words) of credited or unattributed, without effect, other outcomes; ``reasons`` int64 [4, 6]: rows,
-    conversions and value of unattributed outcomes, by reason.
+    conversions and value of unattributed outcomes, by reason. ``flagged`` int64 [2], with outcomes that are flagged
+    touches: customers of several touches of which one is flagged, and those of which all are.
     """
 
     touches: Ints
@@ -93,6 +94,7 @@ class Fates:
     duplicates: int
     repeated: int
     repeated_values: list[float]
+    flagged: Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks
+from attrib.io.flags import all_flagged, unreadable_flags
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.kernels import rows as kernel
 from attrib.kernels.codes import REASONS
@@ -71,18 +72,20 @@ class EventReader:
         interaction = (INTERACTION,) if recipe.needs_interaction else ()
         further = tuple(sorted({*players, *in_touches, *stage, *interaction}))
         optional = tuple(c for c in (SEQUENCE, CLUSTER, EVENT) if c in touches.schema)
-        flag = (checks.FLAG,) if recipe.inline else ()
+        flag = (checks.FLAG, checks.RAW + checks.FLAG) if recipe.inline else ()
         value = (recipe.inline.value,) if recipe.inline and recipe.inline.value else ()
         t_columns = tuple(dict.fromkeys((CUSTOMER, TIME, CHANNEL, *further, *optional, *flag, *value, *_more(touches))))
         require_columns("touchpoints", touches.schema, [c for c in t_columns if not c.startswith("__")])
         o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT) if c in outcomes.schema)
-        o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional, *_more(outcomes))))
+        o_further = (*sorted(in_outcomes), *o_optional, *flag, *_more(outcomes))
+        o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *o_further)))
         require_columns("outcomes", outcomes.schema, [c for c in o_columns if not c.startswith("__")])
 
         check_distinct("touchpoints", touches.schema, t_columns)
         check_distinct("outcomes", outcomes.schema, o_columns)
 
-        t_types, o_types = checks.read_types(touches, t_columns, interaction), checks.read_types(outcomes, o_columns)
+        t_types = checks.read_types(touches, t_columns, interaction)
+        o_types = checks.read_types(outcomes, o_columns, valued=_counted(recipe))
         self.ids = checks.common_ids([t_types, o_types])
         if t_types.aware is not None and o_types.aware is not None and t_types.aware != o_types.aware:
             raise mixed_zones("touchpoints", "outcomes")
@@ -321,6 +324,9 @@ class EventReader:
                 else ""
             )
             yield f"{fates.duplicates:,} duplicate touchpoints were dropped{still}"
+        if self.recipe.inline:
+            yield from all_flagged(self.recipe.inline.flag, *fates.flagged.tolist(), o.rows)
+            yield from unreadable_flags(self.recipe.inline.flag, o.rejected, o.rows, self.recipe.max_rejects)
         for outcome in self.names.absent:
             occurring = [str(v) for v in self.outcomes.kinds.dictionaries[0].values[1:]]  # type: ignore[index]
             near = difflib.get_close_matches(outcome, occurring, n=1)

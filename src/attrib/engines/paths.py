@@ -49,6 +49,7 @@ class PathRows:
     duplicates: int = 0
     repeated: int = 0
     repeated_value: float = 0.0
+    flagged: tuple[int, int] = (0, 0)
 
     @property
     def nbytes(self) -> int:

@@ -16,11 +16,13 @@ from typing import Any
 import polars as pl
 
 from attrib.errors import DataError, SpecError
+from attrib.io.mixed import from_mixed_pandas
 from attrib.schemas import CHANNEL, OUTCOME, separator_hint
 
 MORE = "__more"  # column for cells beyond the header of a CSV file
 SAMPLE = 1 << 20  # bytes of one fingerprint block
 WHOLE = 64  # files up to this many blocks are fingerprinted whole
+FLAG_KINDS = ("flag", "count")
 SPENT = "a stream of batches can be read once only: make a new one, or pass a table"
 
 
@@ -31,11 +33,20 @@ class InlineOutcome:
     Parameters
     ----------
     flag : str
-        Column that is true (1, true, yes) on rows that are an outcome.
+        Column that says yes (true, 1, 1.0, yes, y, t) on rows that are an outcome, and no (the opposites, null, blank)
+        on others. A row on which it says something else is rejected (``flag_unreadable``).
     value : str, optional
-        Column with the outcome's value; 1.0 without.
+        Column with the outcome's value; 1.0 without. Read on flagged rows only.
     outcome : str
         Name given to these outcomes.
+    flag_kind : {"flag", "count"}
+        ``"count"``: the column holds how many conversions a row is, a whole number from 0 to 1,000,000; the value is that
+        of all of them together (1.0 each without a column).
+
+    Raises
+    ------
+    SpecError
+        ``bad_value``.
 
     Examples
     --------
@@ -46,6 +57,19 @@ class InlineOutcome:
     flag: str = "conversion"
     value: str | None = None
     outcome: str = "purchase"
+    flag_kind: str = "flag"
+
+    def __post_init__(self) -> None:
+        for name in ("flag", "value", "outcome", "flag_kind"):
+            given = getattr(self, name)
+            if not (isinstance(given, str) and given.strip()) and not (name == "value" and given is None):
+                raise SpecError("bad_value", f"{name} = {given!r} of InlineOutcome is not a text")
+        if self.flag_kind not in FLAG_KINDS:
+            raise SpecError(
+                "bad_value",
+                f"flag_kind = {self.flag_kind!r} is not one of {', '.join(FLAG_KINDS)}",
+                found=self.flag_kind,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +236,7 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
         if isinstance(known, nw.LazyFrame):
             known = known.collect(backend="polars")
         if isinstance(known, nw.DataFrame):
-            return known.to_polars().lazy()
+            return _to_polars(known, data)
     except ImportError as error:
         raise SpecError("missing_extra", f"{name}: {error}", hint='pip install "attrib[pandas]"') from error
     except Exception as error:  # conversion faults of other libraries come in many types
@@ -227,6 +251,23 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
         f"{name} is a {type(data).__name__}",
         hint="pass a frame (polars, pandas, pyarrow, a DuckDB relation, …), or the path of parquet or CSV files",
     )
+
+
+def _to_polars(known: Any, data: Any) -> pl.LazyFrame:
+    """Hand a frame of another library over; pandas may hold values of several kinds in one column."""
+    import narwhals as nw
+
+    try:
+        return known.to_polars().lazy()  # type: ignore[no-any-return]
+    except ImportError:
+        raise
+    except Exception as error:
+        if not nw.dependencies.is_pandas_dataframe(data):
+            raise
+        try:
+            return from_mixed_pandas(data).lazy()
+        except Exception:  # what cannot be mended is told as it was met first
+            raise error from None
 
 
 def own_names(schema: Iterable[str], columns: Mapping[str, str], name: str) -> dict[str, str]:

@@ -188,11 +188,12 @@ def read_events(
     columns: Mapping[str, str | Mapping[str, str]] | None,
     own: tuple[str, ...],
     max_rejects: float,
+    valued: tuple[str, ...] | None = None,
 ) -> Events:
-    """Open, check and read both tables; one of them may be None."""
+    """Open, check and read both tables, one of which may be None; ``valued``: outcomes whose value is used."""
     mapping = check_names(columns, (*own, SATISFACTION, REFERRER))
     tables = _open(touchpoints, outcomes, mapping)
-    readers = _readers(tables, own, max_rejects)
+    readers = _readers(tables, own, max_rejects, valued)
     if isinstance(outcomes, InlineOutcome):
         readers["touchpoints"].inline = (checks.FLAG, *([outcomes.value] if outcomes.value else []))
     frames = {name: reader.read() for name, reader in readers.items()}
@@ -234,14 +235,17 @@ def _open(touchpoints: Any, outcomes: Any, mapping: dict[str, Any]) -> dict[str,
     return {"touchpoints": first, "outcomes": second}
 
 
-def _readers(tables: dict[str, Source], own: tuple[str, ...], max_rejects: float) -> dict[str, _Reader]:
+def _readers(
+    tables: dict[str, Source], own: tuple[str, ...], max_rejects: float, valued: tuple[str, ...] | None
+) -> dict[str, _Reader]:
     types = {}
     for name, source in tables.items():
         what = CHANNEL if name == "touchpoints" else OUTCOME
         require_columns(name, source.schema, [CUSTOMER, TIME, what, *(own if name == "touchpoints" else ())])
-        optional = (SEQUENCE, checks.FLAG) if name == "touchpoints" else (VALUE,)
+        flag = (checks.FLAG, checks.RAW + checks.FLAG)
+        optional = (SEQUENCE, *flag) if name == "touchpoints" else (VALUE, *flag)
         names = (what, *(c for c in (*optional, MORE) if c in source.schema))
-        types[name] = checks.read_types(source, names)
+        types[name] = checks.read_types(source, names, valued=valued)
     for name in own:
         dtype = tables["touchpoints"].schema[name] if "touchpoints" in tables else None
         if dtype is None or dtype.is_nested() or dtype == pl.Object:

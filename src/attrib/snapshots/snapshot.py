@@ -150,7 +150,7 @@ def snapshot(
     if wish.kind == "none" and wish.purpose == "train":
         warn("there is no label: name a target or churn; for features alone ask for purpose='score'")
     _, allowed = check_limits(1, max_rejects)
-    table, _ = describe(read_events(touchpoints, outcomes, columns, wish.features, allowed), wish)
+    table, _ = describe(read_events(touchpoints, outcomes, columns, wish.features, allowed, wish.purchases), wish)
     if population is None and wish.kind in ("churn", "silent") and wish.purpose != "score":
         never = table["recency_purchase"].null_count()
         if 0 < never < table.height:
