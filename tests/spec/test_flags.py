@@ -16,7 +16,7 @@ NEITHER = ("maybe", "2", "0.5", "-1", "won", 2, 0.5, -1, 1_000_000, float("inf")
 
 
 def at(day, hour=1):
-    return datetime(2024, 1, day, hour)
+    return datetime(2024, 1, day, hour)  # noqa: DTZ001 - naive, as most logs are
 
 
 def events(flags, **more):
@@ -155,7 +155,8 @@ def test_the_kind_of_a_flag_is_a_key_of_a_job(tmp_path):
     events([3, 0]).write_csv(tmp_path / "t.csv")
     job = tmp_path / "job.toml"
     job.write_text(
-        '[input]\ntouchpoints = "t.csv"\noutcome = { flag = "won", flag_kind = "count" }\n[[models]]\nmethod = "linear"\n'
+        '[input]\ntouchpoints = "t.csv"\noutcome = { flag = "won", flag_kind = "count" }\n'
+        '[[models]]\nmethod = "linear"\n'
     )
     assert read_job(job).input.outcome.flag_kind == "count"
     with pytest.raises(attrib.SpecError, match="flag_kind = 'counts' is not one of flag, count"):

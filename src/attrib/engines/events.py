@@ -325,7 +325,7 @@ class EventReader:
             )
             yield f"{fates.duplicates:,} duplicate touchpoints were dropped{still}"
         if self.recipe.inline:
-            yield from all_flagged(self.recipe.inline.flag, *fates.flagged.tolist(), o.rows)
+            yield from all_flagged(self.recipe.inline.flag, int(fates.flagged[0]), int(fates.flagged[1]), o.rows)
             yield from unreadable_flags(self.recipe.inline.flag, o.rejected, o.rows, self.recipe.max_rejects)
         for outcome in self.names.absent:
             occurring = [str(v) for v in self.outcomes.kinds.dictionaries[0].values[1:]]  # type: ignore[index]

@@ -104,7 +104,7 @@ class Grouping:
 
 
 def _all_flagged(rows: Words, offsets: Ints, word: int) -> tuple[int, int]:
-    """Customers with several touches of which one is an outcome too (the lowest bit of a word), and of which all are."""
+    """Customers with several touches of which one is an outcome too (lowest bit of a word), and of which all are."""
     if word < 0 or not len(rows):
         return 0, 0
     before = np.concatenate([[0], np.cumsum((rows[:, word] & np.uint64(1)).astype(np.int64))])

@@ -15,7 +15,7 @@ import polars as pl
 
 from attrib.errors import DataError, RejectedError
 from attrib.io.sources import MORE, Source
-from attrib.schemas import CHANNEL, CUSTOMER, EVENT, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
+from attrib.schemas import CHANNEL, CUSTOMER, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
 RAW = "__raw_"
 LISTED = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)  # columns of the list of rejected rows
@@ -32,8 +32,8 @@ class TableTypes:
     """How the columns of one table are read; made once from its schema.
 
     ``ids``: ``integer``, ``unsigned`` or ``text``; ``times``: ``datetime``, ``date`` or ``text``; ``unit``: ms, us, ns;
-    ``aware``: whether times carry a zone (None: not known before the texts are read). ``valued``: outcomes whose value is
-    used; that of others is not asked for (None: all are used).
+    ``aware``: whether times carry a zone (None: not known before the texts are read). ``valued``: outcomes whose value
+    is used; that of others is not asked for (None: all are used).
     """
 
     table: str

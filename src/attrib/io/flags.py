@@ -121,9 +121,10 @@ def all_flagged(flag: str, several: int, every: int, outcomes: int) -> Iterator[
     """
     if every >= FEWEST_FLAGGED and every >= NEARLY_ALL * several:
         yield (
-            f"{clean(flag, 40)!r} is true on every row of {every:,} of the {several:,} customers who have it and several "
-            f"touches ({outcomes:,} outcomes in all): it seems to say something of the customer, repeated on each row; "
-            "let only the row say it at which it happened, such as each customer's last one, or pass a table of outcomes"
+            f"{clean(flag, 40)!r} is true on every row of {every:,} of the {several:,} customers who have it and "
+            f"several touches ({outcomes:,} outcomes in all): it seems to say something of the customer, repeated on "
+            "each row; let only the row say it at which it happened, such as each customer's last one, or pass a table "
+            "of outcomes"
         )
 
 

@@ -40,8 +40,8 @@ class InlineOutcome:
     outcome : str
         Name given to these outcomes.
     flag_kind : {"flag", "count"}
-        ``"count"``: the column holds how many conversions a row is, a whole number from 0 to 1,000,000; the value is that
-        of all of them together (1.0 each without a column).
+        ``"count"``: the column holds how many conversions a row is, a whole number from 0 to 1,000,000; the value is
+        that of all of them together (1.0 each without a column).
 
     Raises
     ------
@@ -266,7 +266,7 @@ def _to_polars(known: Any, data: Any) -> pl.LazyFrame:
             raise
         try:
             return from_mixed_pandas(data).lazy()
-        except Exception:  # what cannot be mended is told as it was met first
+        except (TypeError, ValueError, ArithmeticError, pl.exceptions.PolarsError):  # told as it was met first
             raise error from None
 
 

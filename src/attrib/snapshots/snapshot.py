@@ -13,6 +13,7 @@ import polars as pl
 from attrib.arguments import check_limits
 from attrib.errors import SpecError, warn
 from attrib.faults import nearest
+from attrib.io.ids import sort_by_id
 from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.asked import CUSTOMERS, EVERYONE, Wish, in_micro
 from attrib.snapshots.events import AT, BROUGHT_BY, SCORE, TOUCH, WHO, Events, read_events, warn_of_future
@@ -234,7 +235,7 @@ def _finish(tables: list[pl.DataFrame], tick: int, events: Events) -> pl.DataFra
     if events.zone is not None:
         stamp = stamp.dt.replace_time_zone("UTC").dt.convert_time_zone(events.zone)
     ids = pl.col(WHO).cast(events.id_type).alias(CUSTOMER)
-    return pl.concat(tables).select(ids, stamp.alias(DATE), pl.exclude(WHO)).sort(CUSTOMER)
+    return sort_by_id(pl.concat(tables).select(ids, stamp.alias(DATE), pl.exclude(WHO)), CUSTOMER)
 
 
 def _tables(

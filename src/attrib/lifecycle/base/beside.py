@@ -16,6 +16,7 @@ import polars as pl
 
 from attrib.errors import DataError, warn
 from attrib.io import flags
+from attrib.io.ids import rank_ids
 from attrib.io.text import clean
 
 Floats = npt.NDArray[np.float64]
@@ -218,7 +219,7 @@ def read_customers(customers: Any, rows: int) -> Integers:
         return np.arange(rows)
     names = read_column("customers", customers, rows)
     refuse_nulls(names)
-    return names.rank("dense").to_numpy().astype(np.int64) - 1
+    return rank_ids(names).to_numpy().astype(np.int64)
 
 
 def refuse_nulls(series: pl.Series) -> None:

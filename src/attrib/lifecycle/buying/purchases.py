@@ -11,6 +11,7 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import parse_times
+from attrib.io.ids import sort_by_id
 from attrib.io.sources import open_table
 from attrib.lifecycle.buying.models import BetaGeoNBD
 from attrib.schemas import CUSTOMER, OUTCOME, TIME, VALUE, require_columns
@@ -198,7 +199,7 @@ def _days(outcomes: Any, end: date, target: str, columns: Mapping[str, str] | No
         )
     # cum_sum, since polars leaves out a sort before a sum: the values of a day add up the same in any order of rows
     by_day = kept.group_by(CUSTOMER, "day").agg(pl.col(VALUE).sort().cum_sum().last())
-    return by_day.sort(CUSTOMER, "day")
+    return sort_by_id(by_day, CUSTOMER, "day")
 
 
 def _to_days(times: pl.Series) -> pl.Series:

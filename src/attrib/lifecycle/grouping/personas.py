@@ -11,6 +11,7 @@ import polars as pl
 
 from attrib.arguments import distinct_names
 from attrib.errors import DataError, SpecError, warn
+from attrib.io.ids import rank_ids
 from attrib.io.sources import open_table
 from attrib.lifecycle.base.beside import check_same_rows
 from attrib.lifecycle.base.design import DesignMatrix, Numeric, collected, spell
@@ -377,9 +378,10 @@ def _standardised(design: DesignMatrix, prepared: pl.DataFrame) -> tuple[Floats,
 
 def _drawn(table: pl.DataFrame, most: int, seed: int) -> tuple[Any, Any]:
     """Rows to fit to, whole customers, in an order of their own; and their customers, numbered from 0."""
-    keys = [CUSTOMER, DATE] if DATE in table.columns else [CUSTOMER]
-    order = table.select(pl.arg_sort_by(keys, maintain_order=True)).to_series().to_numpy().astype(np.int64)
-    codes = table[CUSTOMER].rank("dense").fill_null(0).to_numpy().astype(np.int64)[order]
+    codes = rank_ids(table[CUSTOMER])
+    keys = [codes.alias(CUSTOMER), *([table[DATE]] if DATE in table.columns else [])]
+    order = pl.select(pl.arg_sort_by(keys, maintain_order=True)).to_series().to_numpy().astype(np.int64)
+    codes = codes.fill_null(0).to_numpy().astype(np.int64)[order]
     _, codes = np.unique(codes, return_inverse=True)
     if len(order) > most:
         place = generator(seed, DEALT).permutation(int(codes.max()) + 1)[codes]
