@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from tests.reference_ids import bucket_of
 
 import attrib
 from attrib.lifecycle.base.beside import read_customers
 from attrib.needs import Totals
-from tests.reference_ids import bucket_of
 
 DAY = dt.datetime(2024, 1, 1)  # noqa: DTZ001 - naive, as most logs are
 
@@ -21,8 +21,9 @@ DAY = dt.datetime(2024, 1, 1)  # noqa: DTZ001 - naive, as most logs are
 def tables() -> tuple[pl.DataFrame, pl.DataFrame]:
     random = np.random.default_rng(0)
     seconds = random.integers(0, 20 * 86400, 600)
+    times = [DAY + dt.timedelta(seconds=int(s)) for s in seconds]
     touched = pl.DataFrame({
-        "customer_id": random.integers(-20, 180, 600), "timestamp": [DAY + dt.timedelta(seconds=int(s)) for s in seconds],
+        "customer_id": random.integers(-20, 180, 600), "timestamp": times,
         "channel": random.choice(list("abc"), 600), "cluster": random.integers(0, 90, 600),
     })  # fmt: skip
     reached = pl.DataFrame({
@@ -69,9 +70,10 @@ def test_parts_and_a_memory_limit_change_nothing(tables):
 def test_an_id_written_in_another_way_is_another_customer(tables):
     touched, reached = tables
     zeros = as_texts(touched).with_columns((pl.lit("0") + pl.col("customer_id")).alias("customer_id"))
+    journeys = attrib.Journeys.from_events(zeros, as_texts(reached))
     with pytest.warns(attrib.AttribWarning, match="do both tables name customers alike"):
-        journeys = attrib.Journeys.from_events(zeros, as_texts(reached))
-        assert journeys.reconcile().filter(table="outcomes", entry="unattributed")["rows"].item() == 80
+        ledger = journeys.reconcile()
+    assert ledger.filter(table="outcomes", entry="unattributed")["rows"].item() == 80
 
 
 def test_buckets_are_those_of_the_twin():

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.reference_ids import MASK, murmur, number_of, words_of_text
 
 from attrib.engines.coding import (
     Dictionary,
@@ -26,7 +27,6 @@ from attrib.engines.reading import hash_customers
 from attrib.io import ids
 from attrib.kernels import fixed, rows, words
 from attrib.tally import to_float
-from tests.reference_ids import MASK, murmur, number_of, words_of_text
 
 SPLITMIX_STEP = 0x9E3779B97F4A7C15
 
