@@ -26,6 +26,7 @@ from attrib.engines.store import PartitionStore
 from attrib.io import checks
 from attrib.io.flags import all_flagged, unreadable_flags
 from attrib.io.sources import MORE, Source, check_distinct
+from attrib.io.tables import required, with_channel
 from attrib.kernels import rows as kernel
 from attrib.kernels.codes import REASONS
 from attrib.needs import Need
@@ -41,7 +42,6 @@ from attrib.schemas import (
     STAGE,
     TIME,
     VALUE,
-    require_columns,
 )
 from attrib.stages import StageColumn, StageModel
 from attrib.tally import Tally, carry, to_float
@@ -63,7 +63,7 @@ class EventReader:
 
     def _prepare(self) -> None:
         recipe = self.recipe
-        touches, outcomes = recipe.touchpoints, recipe.outcomes
+        touches, outcomes = with_channel(recipe.touchpoints, recipe.player), recipe.outcomes
         in_touches = tuple(c for c in recipe.by if c in touches.schema)
         in_outcomes = tuple(c for c in recipe.by if c in outcomes.schema)
         stage_column = isinstance(recipe.stages, StageColumn)
@@ -75,11 +75,12 @@ class EventReader:
         flag = (checks.FLAG, checks.RAW + checks.FLAG) if recipe.inline else ()
         value = (recipe.inline.value,) if recipe.inline and recipe.inline.value else ()
         t_columns = tuple(dict.fromkeys((CUSTOMER, TIME, CHANNEL, *further, *optional, *flag, *value, *_more(touches))))
-        require_columns("touchpoints", touches.schema, [c for c in t_columns if not c.startswith("__")])
+        no_channel = CHANNEL not in touches.schema and CHANNEL not in recipe.player
+        required(touches, [c for c in t_columns if not (c.startswith("__") or (no_channel and c == CHANNEL))])
         o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT) if c in outcomes.schema)
         o_further = (*sorted(in_outcomes), *o_optional, *flag, *_more(outcomes))
         o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *o_further)))
-        require_columns("outcomes", outcomes.schema, [c for c in o_columns if not c.startswith("__")])
+        required(outcomes, [c for c in o_columns if not c.startswith("__")])
 
         check_distinct("touchpoints", touches.schema, t_columns)
         check_distinct("outcomes", outcomes.schema, o_columns)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, RejectedError
+from attrib.io.looks import what_they_look_like
 from attrib.io.sources import MORE, Source
 from attrib.schemas import CHANNEL, CUSTOMER, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
@@ -329,10 +330,23 @@ def describe_row(listed: pl.DataFrame) -> str:
     """Show the first rejected row: its number and what stands in the column that its rule is about."""
     first = listed.row(0, named=True)
     shown_by = (*LISTED, INTERACTION, FLAG.removeprefix(_OURS))
-    column = next((c for c in shown_by if c in first and first["rule"].startswith(c.split("_")[0])), None)
-    shown = f" has {column} {first[column]!r}" if column else f" breaks {first['rule']}"
+    about = first["rule"].split("_")[0]
+    column = next((c for c in shown_by if c in first and c.split("_")[0] == about), None)
+    if first["table"] == "paths" and about in ("path", "conversions"):  # their columns stand in for others' here
+        about, column = about, {"path": CHANNEL, "conversions": OUTCOME}[about]
+    named = about if first["table"] == "paths" else column
+    shown = f" has {named} {first[column]!r}" if column else f" breaks {first['rule']}"
     which = "one" if first["row"] is None else f"row {first['row']:,}"
     return f"e.g. {which}{shown}"
+
+
+def _next_step(rule: str, listed: pl.DataFrame) -> str:
+    """What the rows look like that broke a rule, and what is expected of them."""
+    column = next((c for c in LISTED if rule.startswith(c.split("_")[0])), None)
+    looks = ""
+    if column is not None:
+        looks = what_they_look_like(rule, listed.filter(pl.col("rule") == rule)[column].head(50))
+    return "; ".join(filter(None, (looks, EXPECTED.get(rule, "mend the source, or raise max_rejects"))))
 
 
 def check_rejects(
@@ -362,7 +376,7 @@ def check_rejects(
         "too_many_rejected",
         f"{count:,} of {rows:,} rows of {table} are rejected ({count / rows:.1%}; allowed {allowed:.1%}): {named}; "
         f"{describe_row(listed)}",
-        hint=EXPECTED.get(next(iter(rules)), "mend the source, or raise max_rejects"),
+        hint=_next_step(next(iter(rules)), listed),
         examples=listed.head(5).to_dicts(),
         table=table,
         rejected=count,

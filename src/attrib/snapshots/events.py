@@ -14,7 +14,8 @@ from attrib.engines.reading import batches_of, mixed_zones
 from attrib.errors import DataError, SpecError, warn
 from attrib.io import checks
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
-from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE, require_columns
+from attrib.io.tables import required
+from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE
 
 SATISFACTION, REFERRER = "satisfaction", "referrer_id"
 # our names inside: callers' names never meet them
@@ -241,7 +242,7 @@ def _readers(
     types = {}
     for name, source in tables.items():
         what = CHANNEL if name == "touchpoints" else OUTCOME
-        require_columns(name, source.schema, [CUSTOMER, TIME, what, *(own if name == "touchpoints" else ())])
+        required(source, [CUSTOMER, TIME, what, *(own if name == "touchpoints" else ())])
         flag = (checks.FLAG, checks.RAW + checks.FLAG)
         optional = (SEQUENCE, *flag) if name == "touchpoints" else (VALUE, *flag)
         names = (what, *(c for c in (*optional, MORE) if c in source.schema))

@@ -13,8 +13,9 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import parse_times
 from attrib.io.ids import sort_by_id
 from attrib.io.sources import open_table
+from attrib.io.tables import required
 from attrib.lifecycle.buying.models import BetaGeoNBD
-from attrib.schemas import CUSTOMER, OUTCOME, TIME, VALUE, require_columns
+from attrib.schemas import CUSTOMER, OUTCOME, TIME, VALUE
 from attrib.values import check_share
 
 SUMMARY = ("frequency", "recency", "T")
@@ -174,7 +175,7 @@ def _quantile(gaps: pl.DataFrame, quantile: float) -> float:
 def _days(outcomes: Any, end: date, target: str, columns: Mapping[str, str] | None) -> pl.DataFrame:
     """Days with a purchase until the end, in order: customer, day, value summed."""
     source = open_table(outcomes, "outcomes", columns)
-    require_columns("outcomes", source.schema, [CUSTOMER, TIME])
+    required(source, [CUSTOMER, TIME], hint="map your names to ours with columns")
     frame = source.frame.select(name for name in (CUSTOMER, TIME, OUTCOME, VALUE) if name in source.schema)
     if OUTCOME in source.schema:
         frame = frame.filter(pl.col(OUTCOME).cast(pl.String).str.strip_chars() == target)

@@ -18,7 +18,7 @@ from attrib.lifecycle.base.beside import check_same_rows, read_column, read_flag
 from attrib.lifecycle.base.design import MAX_CATEGORIES, NULL, collected
 from attrib.lifecycle.contractual.incidence import read_causes
 from attrib.lifecycle.contractual.riskset import entries
-from attrib.schemas import CHANNEL, CUSTOMER, TIME, require_columns
+from attrib.schemas import CHANNEL, CUSTOMER, NAMED, TIME, require_columns
 
 Floats = npt.NDArray[np.float64]
 BEGIN, END, LEFT, ENTRY = "begin", "end", "left", "entry"
@@ -59,7 +59,7 @@ def episodes(
     if named and table is None:
         raise SpecError("bad_argument", f"{named[0]!r} names a column, and there is no frame")
     if table is not None:
-        require_columns("features", table.columns, named)
+        require_columns("features", table.columns, named, hint=NAMED)
         given = {name: table[value] if isinstance(value, str) else value for name, value in given.items()}
         table = table.drop(named)
     length = read_numbers("duration", given["duration"], None if table is None else table.height, least=0)

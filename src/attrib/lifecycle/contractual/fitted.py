@@ -19,7 +19,7 @@ from attrib.lifecycle.contractual.hazards import PARAMETRIC
 from attrib.lifecycle.contractual.incidence import Incidence, with_bounds
 from attrib.lifecycle.contractual.names import CURVES, model_name
 from attrib.lifecycle.contractual.riskset import RiskTable, normal_quantile, step
-from attrib.schemas import require_columns
+from attrib.schemas import NAMED, require_columns
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -265,7 +265,7 @@ class FittedSurvival(Estimator):
             if X is None:
                 raise SpecError("bad_argument", f"{after!r} names a column, and there is no frame")
             table = collected(X)
-            require_columns("features", table.columns, [after])
+            require_columns("features", table.columns, [after], hint=NAMED)
             after = table[after]
         now = read_numbers("conditional_after", [after] if np.ndim(after) == 0 else after, least=0)
         if X is None:  # customers of one curve are told apart by their time only
