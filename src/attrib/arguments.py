@@ -151,7 +151,7 @@ def check_lookback(lookback: Any) -> timedelta | dict[str, timedelta | None] | N
 
 def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
     """Check that a word is one of those known."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise SpecError("bad_value", f"{name} = {value!r} is not one of {', '.join(known)}", name=name, found=value)
 
 

@@ -99,7 +99,8 @@ class Journeys(Views):
         touchpoints : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str or Path
             Columns ``customer_id``, ``timestamp``, ``channel``; optional ``sequence``, ``event_id``, ``cluster``,
             ``interaction`` and those that ``by`` and ``player`` name. Where ``player`` names other columns there need
-            be no ``channel``: the first of them stands for it. A text is a file, folder or glob of parquet or CSV files.
+            be no ``channel``: the first of them stands for it. A text is a file, folder or glob of parquet or CSV
+            files.
         outcomes : the same, or InlineOutcome
             Columns ``customer_id``, ``timestamp``, ``outcome``; optional ``value`` (1.0 without), ``event_id``.
         target : str or None

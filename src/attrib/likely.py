@@ -42,7 +42,7 @@ _WORDS = {
         *("customerid", "clientid", "visitorid", "cust", "device", "kunde", "subscriber", "lead", "guid"),
     },
     "timestamp": {
-        *("time", "timestamp", "date", "datetime", "ts", "day", "at", "when", "zeit", "datum", "timestamps", "occurred"),
+        *("time", "timestamp", "date", "datetime", "ts", "day", "at", "when", "zeit", "datum", "occurred"),
     },
     "channel": {
         *("channel", "source", "medium", "media", "campaign", "touchpoint", "utm", "kanal", "referrer", "publisher"),

@@ -226,7 +226,7 @@ def test_missing_columns_name_what_is_there_and_the_nearest():
     assert str(error) == (
         "2 of 3 required columns are missing from touchpoints: customer_id, channel; "
         "found: customerid, timestamp, media; map your names to ours with columns "
-        '(in a job: [input.columns]), e.g. customer_id = "customerid"'
+        '(in a job: [input.columns]), e.g. customer_id = "customerid", channel = "media"'
     )
     assert error.facts["missing"] == ["customer_id", "channel"]
     error = fails(attrib.DataError, "missing_columns", None, outcomes().drop("outcome"))

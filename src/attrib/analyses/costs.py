@@ -15,7 +15,7 @@ from attrib.io.checks import is_blank, parse_times
 from attrib.io.looks import what_they_look_like
 from attrib.io.mapping import check_mapping
 from attrib.io.sources import MORE, Source, open_table
-from attrib.io.tables import required
+from attrib.io.tables import check_types, required
 from attrib.io.text import clean
 from attrib.schemas import CHANNEL, COST, DATE, SPENT, STAGE, TIME
 
@@ -89,6 +89,7 @@ def total_costs(
     dated = None if between is None else next((name for name in (DATE, TIME) if name in source.schema), None)
     if between is not None and dated is None:
         required(source, [DATE], hint=COSTS_MAPPING)
+    check_types(source.name, source.schema, dict.fromkeys(own, "key") | {COST: "number"})
     wanted = list(dict.fromkeys([*own, COST, *filter(None, [dated]), *([MORE] if MORE in source.schema else [])]))
     rows = source.collect(source.frame.select(wanted))
     if not rows.height:
@@ -125,8 +126,6 @@ def period_bounds(period: Any) -> tuple[datetime, datetime]:
 def _checked(rows: pl.DataFrame, own: list[str], times: pl.Series | None, name: str) -> pl.Series:
     """The costs as numbers, after every row has passed every rule."""
     dtype = rows.schema[COST]
-    if not (dtype.is_numeric() or dtype in (pl.String, pl.Null)):
-        raise DataError("wrong_type", f"{name}: column {COST!r} is {dtype}, not a number", column=COST)
     frame = rows.with_columns(pl.col(COST).cast(pl.Float64, strict=False).alias("__cost"), pl.lit(1).alias("__time"))
     if times is not None:
         frame = frame.with_columns(times.alias("__time"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -78,3 +78,59 @@ def in_neither(column: str, *sources: Source) -> None:
         missing=[column],
         found=names,
     )
+
+
+KINDS: Mapping[str, tuple[str, Callable[[pl.DataType], bool], str]] = {
+    "id": ("text or a whole number", lambda t: is_text(t) or t.is_integer(), "cast it to text or to whole numbers"),
+    "name": ("text", lambda t: is_text(t) or t.is_integer() or t == pl.Boolean, "cast it to text"),
+    "number": ("a number", lambda t: t.is_numeric() or t in (pl.String, pl.Null), "cast it to numbers"),
+    "key": (
+        "a single value",
+        lambda t: is_text(t) or t.is_numeric() or t == pl.Boolean or is_time(t),
+        "cast it to text",
+    ),
+}
+
+
+def is_text(dtype: pl.DataType) -> bool:
+    """Whether a column holds texts (or nothing)."""
+    return isinstance(dtype, (pl.String, pl.Categorical, pl.Enum, pl.Null))
+
+
+def is_time(dtype: pl.DataType) -> bool:
+    """Whether a column holds dates or times of a date."""
+    return isinstance(dtype, (pl.Date, pl.Datetime))
+
+
+def check_types(table: str, schema: Mapping[str, pl.DataType], wanted: Mapping[str, str]) -> None:
+    """Check that columns are of types that can be read as what they should hold; absent ones are passed over.
+
+    Parameters
+    ----------
+    table : str
+        What the table is called.
+    schema : mapping of str to polars type
+    wanted : mapping of str to str
+        By column: ``id`` of a customer, ``name`` of a channel, ``number`` (also written as text), or ``key`` (any
+        single value).
+
+    Raises
+    ------
+    DataError
+        ``wrong_type``, with the column, its type and the next step.
+
+    Examples
+    --------
+    >>> check_types("costs", {"cost": pl.List(pl.Int64)}, {"cost": "number"})
+    Traceback (most recent call last):
+    ...
+    attrib.errors.DataError: costs: column 'cost' is List(Int64), not a number; cast it to numbers
+    """
+    for column, kind in wanted.items():
+        what, fits, hint = KINDS[kind]
+        dtype = schema.get(column)
+        if dtype is not None and not fits(dtype):
+            raise DataError(
+                "wrong_type", f"{table}: column {column!r} is {dtype}, not {what}", hint=hint, column=column,
+                found=str(dtype),
+            )  # fmt: skip

@@ -21,7 +21,8 @@ CALLED = {
     ),
     "markov": ("markov_chain", "markov_chains", "markov_model", "removal_effect", "removal_effects", "graph"),
     "shapley": (
-        "data_driven", "dda", "algorithmic", "shapley_value", "shapley_values", "shap", "game_theory", "cooperative_game",
+        "data_driven", "dda", "algorithmic", "shapley_value", "shapley_values", "shap", "game_theory",
+        "cooperative_game",
     ),
     "shao_li": ("probabilistic", "simple_probabilistic", "shao_and_li", "probability"),
     "bagged_logistic": ("logistic", "logistic_regression", "regression", "bagging", "bagged_logistic_regression"),

@@ -14,7 +14,7 @@ from attrib.engines.reading import batches_of, mixed_zones
 from attrib.errors import DataError, SpecError, warn
 from attrib.io import checks
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
-from attrib.io.tables import required
+from attrib.io.tables import check_types, required
 from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE
 
 SATISFACTION, REFERRER = "satisfaction", "referrer_id"
@@ -173,7 +173,8 @@ class _Reader:
         if self.ids == "text":
             text = pl.col(REFERRER).cast(pl.String)
             return pl.when(~checks.is_blank(REFERRER)).then(text).cast(self.who).alias(BROUGHT_BY)
-        number = pl.col(REFERRER).cast(self.who, strict=False)
+        plain = pl.col(REFERRER).cast(pl.String) if _is_category(batch.schema[REFERRER]) else pl.col(REFERRER)
+        number = plain.cast(self.who, strict=False)
         self._count(batch, REFERRER, number)
         return number.alias(BROUGHT_BY)
 
@@ -181,6 +182,10 @@ class _Reader:
         blank = pl.col(name).cast(pl.String).str.strip_chars(checks.BLANKS).str.len_bytes() == 0
         lost = batch.select((pl.col(name).is_not_null() & ~blank & read.is_null()).sum()).item()
         self.unread[name] = self.unread.get(name, 0) + int(lost)
+
+
+def _is_category(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, (pl.Categorical, pl.Enum))
 
 
 def read_events(
@@ -247,6 +252,7 @@ def _readers(
         optional = (SEQUENCE, *flag) if name == "touchpoints" else (VALUE, *flag)
         names = (what, *(c for c in (*optional, MORE) if c in source.schema))
         types[name] = checks.read_types(source, names, valued=valued)
+        check_types(name, source.schema, {REFERRER: "key", SATISFACTION: "key"})
     for name in own:
         dtype = tables["touchpoints"].schema[name] if "touchpoints" in tables else None
         if dtype is None or dtype.is_nested() or dtype == pl.Object:

@@ -13,7 +13,7 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import parse_times
 from attrib.io.ids import sort_by_id
 from attrib.io.sources import open_table
-from attrib.io.tables import required
+from attrib.io.tables import check_types, required
 from attrib.lifecycle.buying.models import BetaGeoNBD
 from attrib.schemas import CUSTOMER, OUTCOME, TIME, VALUE
 from attrib.values import check_share
@@ -176,6 +176,7 @@ def _days(outcomes: Any, end: date, target: str, columns: Mapping[str, str] | No
     """Days with a purchase until the end, in order: customer, day, value summed."""
     source = open_table(outcomes, "outcomes", columns)
     required(source, [CUSTOMER, TIME], hint="map your names to ours with columns")
+    check_types("outcomes", source.schema, {CUSTOMER: "id", OUTCOME: "name", VALUE: "number"})
     frame = source.frame.select(name for name in (CUSTOMER, TIME, OUTCOME, VALUE) if name in source.schema)
     if OUTCOME in source.schema:
         frame = frame.filter(pl.col(OUTCOME).cast(pl.String).str.strip_chars() == target)
