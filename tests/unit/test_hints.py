@@ -57,7 +57,8 @@ def test_mappings_that_are_proposed_lead_to_journeys(touched, reached):
         except attrib.DataError as error:
             own = re.search(r'columns=\{"(\w+)": ', error.hint)
             found = {ours: tomllib.loads(f"x = {theirs}")["x"] for ours, theirs in MAPPED.findall(error.hint)}
-            assert found, error.hint
+            if not found:
+                pytest.fail(error.hint)
             (columns.setdefault(own[1], {}) if own else columns).update(found)
         else:
             return
@@ -81,8 +82,9 @@ def test_found_lists_the_names_of_the_file_one_table_a_line():
     with pytest.raises(attrib.DataError) as caught:
         attrib.Journeys.from_events(touched, reached, columns={"customer_id": "usr"})
     assert caught.value.message.splitlines()[1:] == [
-        "found in touchpoints: user, timestamp, channel", "found in outcomes: user, timestamp, outcome",
-    ]  # fmt: skip
+        "found in touchpoints: user, timestamp, channel",
+        "found in outcomes: user, timestamp, outcome",
+    ]
     ours, theirs = NAMED.findall(caught.value.hint)[0]
     attrib.Journeys.from_events(touched, reached, columns={ours: theirs}).reconcile()
     with pytest.raises(attrib.DataError, match="found in outcomes: user, timestamp, outcome"):
@@ -90,10 +92,14 @@ def test_found_lists_the_names_of_the_file_one_table_a_line():
 
 
 def test_players_of_other_columns_need_no_channel(tmp_path):
-    touched = pl.DataFrame({
-        "customer_id": [1, 1], "timestamp": [DAY, DAY + dt.timedelta(hours=1)], "utm_source": ["google", "direct"],
-        "utm_medium": ["cpc", None],
-    })  # fmt: skip
+    touched = pl.DataFrame(
+        {
+            "customer_id": [1, 1],
+            "timestamp": [DAY, DAY + dt.timedelta(hours=1)],
+            "utm_source": ["google", "direct"],
+            "utm_medium": ["cpc", None],
+        }
+    )
     player = ["utm_source", "utm_medium"]
     journeys = attrib.Journeys.from_events(touched, OUTCOMES, player=player)
     table = attrib.credit(journeys, [attrib.LastTouch(), attrib.LastNonDirect()], intervals=None)
@@ -108,7 +114,8 @@ def test_players_of_other_columns_need_no_channel(tmp_path):
     OUTCOMES.write_parquet(tmp_path / "o.parquet")
     job = tmp_path / "job.toml"
     job.write_text(
-        '[input]\ntouchpoints = "t.parquet"\noutcomes = "o.parquet"\n[journeys]\nplayer = ["utm_source", "utm_medium"]\n'
+        '[input]\ntouchpoints = "t.parquet"\noutcomes = "o.parquet"\n[journeys]\n'
+        'player = ["utm_source", "utm_medium"]\n'
         '[[models]]\nmethod = "last_non_direct"\n[intervals]\nreplicates = 0\n'
     )
     run(load(job))
@@ -124,19 +131,43 @@ def test_a_player_without_a_first_name_is_no_rejected_row(empty):
 # --- path tables ---
 
 PATH_NAMES = [
-    {"path": "journey", "total_conversions": "conversions", "total_conversion_value": "revenue",
-     "total_null": "non_conversions"},
-    {"path": "multitouch", "total_conversions": "conv", "total_conversion_value": "revenue_conv", "total_null": "null_conv"},
-    {"path": "channelPath", "total_conversions": "orders", "total_conversion_value": "Umsatz", "total_null": "notConverted"},
-    {"path": "conversion_path", "total_conversions": "converted", "total_conversion_value": "conversion value",
-     "total_null": "unconverted"},
-]  # fmt: skip
+    {
+        "path": "journey",
+        "total_conversions": "conversions",
+        "total_conversion_value": "revenue",
+        "total_null": "non_conversions",
+    },
+    {
+        "path": "multitouch",
+        "total_conversions": "conv",
+        "total_conversion_value": "revenue_conv",
+        "total_null": "null_conv",
+    },
+    {
+        "path": "channelPath",
+        "total_conversions": "orders",
+        "total_conversion_value": "Umsatz",
+        "total_null": "notConverted",
+    },
+    {
+        "path": "conversion_path",
+        "total_conversions": "converted",
+        "total_conversion_value": "conversion value",
+        "total_null": "unconverted",
+    },
+]
 
 
 @pytest.mark.parametrize("names", PATH_NAMES)
 def test_names_that_are_proposed_for_a_path_table_lead_to_its_journeys(names, tmp_path):
-    table = pl.DataFrame({"path": ["a > b", "b"], "total_conversions": [30, 20], "total_conversion_value": [300.0, 200.0],
-                          "total_null": [100, 10]})  # fmt: skip
+    table = pl.DataFrame(
+        {
+            "path": ["a > b", "b"],
+            "total_conversions": [30, 20],
+            "total_conversion_value": [300.0, 200.0],
+            "total_null": [100, 10],
+        }
+    )
     renamed = table.rename(names)
     hint = hint_of(lambda: attrib.Journeys.from_paths(renamed))
     proposed = dict(NAMED.findall(hint))
@@ -194,8 +225,9 @@ def test_mixed_separators_are_told():
     "names", [["a", "b > c"], ["a", "b >", "c"], ["email", "email "], [">", "a"], ["a\u00a0", "b"]]
 )
 def test_paths_as_lists_come_back_as_they_were(names):
-    touched = pl.DataFrame({"customer_id": 1, "timestamp": [DAY + dt.timedelta(hours=i) for i in range(len(names))],
-                            "channel": names})  # fmt: skip
+    touched = pl.DataFrame(
+        {"customer_id": 1, "timestamp": [DAY + dt.timedelta(hours=i) for i in range(len(names))], "channel": names}
+    )
     table = attrib.Journeys.from_events(touched, OUTCOMES).paths(None)
     again = attrib.Journeys.from_paths(table, path="players", conversions="conversions", value="value", nulls="nulls")
     assert again.paths(None).equals(table)
@@ -209,9 +241,13 @@ def test_a_text_of_names_that_white_space_ends_is_refused_and_lists_are_not():
     assert eval(caught.value.hint.split("take lists: ")[1], {"attrib": attrib, "journeys": journeys})
 
 
-@pytest.mark.parametrize("lists", [
-    [["a", "b"], ["b"], []], pl.Series([["a", "b"], ["b"], []], dtype=pl.List(pl.Categorical)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "lists",
+    [
+        [["a", "b"], ["b"], []],
+        pl.Series([["a", "b"], ["b"], []], dtype=pl.List(pl.Categorical)),
+    ],
+)
 def test_a_column_of_lists_is_a_column_of_paths(lists, tmp_path):
     table = pl.DataFrame({"path": lists, "total_conversions": [1, 2, 3]})
     table.write_parquet(tmp_path / "p.parquet")
@@ -224,8 +260,10 @@ def test_lists_with_nameless_channels_are_rejected_rows():
     table = pl.DataFrame({"path": [["a", None], ["a", " "], None, ["a"]], "total_conversions": [1, 1, 1, 1]})
     journeys = attrib.Journeys.from_paths(table, max_rejects=1.0)
     assert journeys.rejected().select("row", "rule").rows() == [
-        (0, "channel_empty"), (1, "channel_empty"), (2, "path_missing"),
-    ]  # fmt: skip
+        (0, "channel_empty"),
+        (1, "channel_empty"),
+        (2, "path_missing"),
+    ]
 
 
 # --- methods, texts, other tables ---
@@ -248,12 +286,19 @@ def _message(name: str) -> str:
 @pytest.mark.parametrize(
     ("text", "looks"),
     [
-        ("1704103200", "Unix time in seconds"), ("1704103200000", "milliseconds"), ("1704103200.5", "seconds"),
-        ("1704103200000000", "microseconds"), ("20.03.2024", "%d.%m.%Y"), ("03/20/2024 10:00", "slashes"),
-        ("20240320", "without hyphens"), ("45371", "spreadsheet"), ("2024-03-20 10:00 PM", "12 hours"),
-        ("20 Mar 2024", "name of a month"), ("2024/03/20", "%Y/%m/%d"),
+        ("1704103200", "Unix time in seconds"),
+        ("1704103200000", "milliseconds"),
+        ("1704103200.5", "seconds"),
+        ("1704103200000000", "microseconds"),
+        ("20.03.2024", "%d.%m.%Y"),
+        ("03/20/2024 10:00", "slashes"),
+        ("20240320", "without hyphens"),
+        ("45371", "spreadsheet"),
+        ("2024-03-20 10:00 PM", "12 hours"),
+        ("20 Mar 2024", "name of a month"),
+        ("2024/03/20", "%Y/%m/%d"),
     ],
-)  # fmt: skip
+)
 def test_rejected_times_are_told_by_what_they_look_like(text, looks):
     touched = TOUCHES.with_columns(timestamp=pl.lit(text))
     with pytest.raises(attrib.RejectedError) as caught:
