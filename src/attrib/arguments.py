@@ -65,7 +65,7 @@ def open_events(
     check_mapping(own, (source,))
     flagged = [outcomes.flag, *([outcomes.value] if outcomes.value else [])]
     required(source, flagged, hint="name a column that is there with InlineOutcome (in a job: [input.outcome])")
-    required(source, [CUSTOMER, TIME, *(player if CHANNEL not in source.schema else ())])
+    required(source, [CUSTOMER, TIME, *((CHANNEL,) if CHANNEL in source.schema else player)])
     check_flag_type(source, outcomes.flag)
     return (*split_inline(source, outcomes, by), outcomes)
 
