@@ -125,8 +125,8 @@ def _check_labels(labels: pl.Series, sep: str) -> None:
     faults = (
         (early, f"contain the separator {sep!r}", 'choose another, such as sep=" | "'),
         (pl.col("read").str.len_bytes() == 0, "are blank", "name them"),
-        (pl.col("read") != pl.col("label"), "begin or end with white space, which a path text loses", LISTS),
         (pl.col("read").is_duplicated(), "cannot be told apart in a path", "rename them, or use fewer player columns"),
+        (pl.col("read") != pl.col("label"), "begin or end with white space, which a path text loses", LISTS),
     )
     for fault, what, hint in faults:
         names = named.filter(fault)["label"].to_list()
