@@ -12,9 +12,11 @@ from attrib.engines.base import Engine
 from attrib.engines.local import LocalEngine
 from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
-from attrib.io.checks import split_inline
+from attrib.io.flags import check_flag_type, split_inline
 from attrib.io.identities import Identities, read_identities
-from attrib.io.sources import InlineOutcome, Source, check_mapping, mapping_for, open_table
+from attrib.io.mapping import check_mapping, mapping_for
+from attrib.io.sources import InlineOutcome, Source, open_table
+from attrib.io.tables import required
 from attrib.schemas import (
     CHANNEL,
     CLUSTER,
@@ -28,7 +30,6 @@ from attrib.schemas import (
     STAGE,
     TIME,
     VALUE,
-    require_columns,
 )  # fmt: skip
 from attrib.values import whole_number
 
@@ -43,6 +44,7 @@ def open_events(
     by: tuple[str, ...],
     open_with: Callable[[Any, str, Mapping[str, str]], Source] = open_table,
     identities: Identities | None = None,
+    player: tuple[str, ...] = (CHANNEL,),
 ) -> tuple[Source, Source, InlineOutcome | None]:
     """Open both tables, or the one that holds both, under our column names; engines may open tables of their own.
 
@@ -62,8 +64,10 @@ def open_events(
             check_mapping(mapping if isinstance(mapping, Mapping) else {}, (table,))
         return source, other, None
     check_mapping(own, (source,))
-    require_columns("touchpoints", source.schema, [outcomes.flag, *([outcomes.value] if outcomes.value else [])])
-    require_columns("touchpoints", source.schema, [CUSTOMER, TIME, CHANNEL])
+    flagged = [outcomes.flag, *([outcomes.value] if outcomes.value else [])]
+    required(source, flagged, hint="name a column that is there with InlineOutcome (in a job: [input.outcome])")
+    required(source, [CUSTOMER, TIME, *((CHANNEL,) if CHANNEL in source.schema else player)])
+    check_flag_type(source, outcomes.flag)
     return (*split_inline(source, outcomes, by), outcomes)
 
 
@@ -148,7 +152,7 @@ def check_lookback(lookback: Any) -> timedelta | dict[str, timedelta | None] | N
 
 def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
     """Check that a word is one of those known."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise SpecError("bad_value", f"{name} = {value!r} is not one of {', '.join(known)}", name=name, found=value)
 
 

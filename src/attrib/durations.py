@@ -38,7 +38,7 @@ def parse_duration(text: str | timedelta | None, name: str = "duration") -> time
     >>> parse_duration("unlimited") is None
     True
     """
-    if text is None or text == "unlimited":
+    if text is None or (isinstance(text, str) and text == "unlimited"):
         return None
     if isinstance(text, timedelta):
         if text < timedelta(0):

@@ -26,19 +26,13 @@ from attrib.engines.base import Engine, Memory, Recipe
 from attrib.engines.events import check_recipe
 from attrib.engines.paths import PathRecipe
 from attrib.errors import DataError, SpecError
-from attrib.io.sources import MORE, InlineOutcome, Source, check_distinct, open_table
+from attrib.io.path_columns import columns_given, columns_wanted, unread_columns
+from attrib.io.sources import InlineOutcome, Source, open_table
+from attrib.io.tables import in_neither
 from attrib.kernels.codes import REPEATS
 from attrib.needs import Totals
 from attrib.refunds import NET, Refunding
-from attrib.schemas import (
-    CHANNEL,
-    CONVERSIONS,
-    NULLS,
-    PATH,
-    STAGE,
-    VALUE,
-    require_columns,
-)  # fmt: skip
+from attrib.schemas import CHANNEL, STAGE
 from attrib.stages import StageColumn, StageModel, resolve_stages
 from attrib.values import whole_number
 from attrib.views.asking import Views
@@ -107,8 +101,9 @@ class Journeys(Views):
         ----------
         touchpoints : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str or Path
             Columns ``customer_id``, ``timestamp``, ``channel``; optional ``sequence``, ``event_id``, ``cluster``,
-            ``interaction`` and those that ``by`` and ``player`` name. A text is a file, folder or glob of parquet or
-            CSV files.
+            ``interaction`` and those that ``by`` and ``player`` name. Where ``player`` names other columns there need
+            be no ``channel``: the first of them stands for it. A text is a file, folder or glob of parquet or CSV
+            files.
         outcomes : the same, or InlineOutcome
             Columns ``customer_id``, ``timestamp``, ``outcome``; optional ``value`` (1.0 without), ``event_id``,
             ``order_id``.
@@ -196,10 +191,12 @@ class Journeys(Views):
         runner = check_engine(engine)
         open_with = getattr(runner, "open_table", open_table)
         linked = check_identities(identities, max_component, runner)
-        touch_source, outcome_source, inline = open_events(touchpoints, outcomes, mapping, by, open_with, linked)
+        touch_source, outcome_source, inline = open_events(
+            touchpoints, outcomes, mapping, by, open_with, linked, player
+        )
         for column in by:
             if column not in touch_source.schema and column not in outcome_source.schema:
-                require_columns("touchpoints and outcomes", [*touch_source.schema, *outcome_source.schema], [column])
+                in_neither(column, touch_source, outcome_source)
         recipe = Recipe(
             touch_source, outcome_source, inline, target, check_lookback(lookback),
             parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), prefer, repeats, duplicates,
@@ -231,12 +228,13 @@ class Journeys(Views):
         table : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table, str or Path
             One row a path. A path without touches holds unattributed conversions.
         path, conversions : str
-            Columns of the path text and of its conversions.
+            Columns of the path and of its conversions. A path is a text, or a list of channels such as ``players`` of
+            :meth:`paths`, whose names are taken as they stand.
         sep : str
-            What stands between touches.
+            What stands between touches of a text; the white space around them does not count.
         value, nulls : str or None
             Columns of the summed value and of the journeys that did not convert; a default that is absent means
-            1.0 a conversion, and no nulls.
+            1.0 a conversion, and no nulls. A column that is not read and looks like one of them is warned of.
         max_players, max_rejects, engine
             As in :meth:`from_events`.
 
@@ -247,33 +245,22 @@ class Journeys(Views):
         Raises
         ------
         SpecError
-            ``bad_separator`` for an empty ``sep``.
+            ``bad_separator`` for an empty ``sep``, ``bad_columns`` for one column in two roles.
         DataError
-            ``missing_columns``.
+            ``missing_columns``, ``wrong_type``.
         """
         if not isinstance(sep, str) or not sep:
-            raise SpecError("bad_separator", f"sep = {sep!r} separates nothing")
-        if not isinstance(path, str) or not isinstance(conversions, str):
-            raise SpecError("bad_value", "path and conversions are names of columns")
+            raise SpecError("bad_separator", f"sep = {sep!r} separates nothing", hint='e.g. sep=" > "')
+        given = columns_given(path, conversions, value, nulls)
         max_players, max_rejects = check_limits(max_players, max_rejects)
         runner = check_engine(engine)
         source = getattr(runner, "open_paths", open_table)(table, "paths")
-        optional = ((VALUE, value, "total_conversion_value"), (NULLS, nulls, "total_null"))
-        wanted = {PATH: path, CONVERSIONS: conversions} | {
-            ours: theirs
-            for ours, theirs, default in optional
-            if theirs is not None and (theirs in source.schema or theirs != default)
-        }
-        require_columns("paths", source.schema, list(wanted.values()))
-        check_distinct("paths", source.schema, wanted.values())
-        if len(set(wanted.values())) < len(wanted):
-            raise SpecError("bad_columns", "two of path, conversions, value and nulls name the same column")
-        if MORE in source.schema:
-            wanted[MORE] = MORE
+        wanted = columns_wanted(source, given)
         frame = source.frame.select(pl.col(theirs).alias(ours) for ours, theirs in wanted.items())
         schema = pl.Schema({ours: source.schema[theirs] for ours, theirs in wanted.items()})
         named = replace(source, frame=frame, schema=schema)
-        return cls(PathRecipe(named, sep, max_players, max_rejects), runner, (source,))
+        told = tuple(unread_columns(source, given, wanted))
+        return cls(PathRecipe(named, sep, max_players, max_rejects, wanted, told), runner, (source,))
 
     def __repr__(self) -> str:
         """Where the journeys come from, and their counts once they are known."""

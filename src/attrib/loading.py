@@ -22,6 +22,7 @@ from attrib.io.sources import InlineOutcome, open_table
 from attrib.journeys import Journeys
 from attrib.methods import METHODS
 from attrib.methods.base import Method, has_touch_rule, touch_rule_of
+from attrib.methods.elsewhere import called_elsewhere
 from attrib.schemas import STAGE
 from attrib.spec import InputSpec, JobSpec, ModelSpec, read_job, read_model
 from attrib.stages import StageColumn, StageModel, resolve_stages
@@ -235,7 +236,7 @@ def build_method(method: str, parameters: Mapping[str, Any], where: str) -> Meth
     if method not in METHODS:
         raise SpecError(
             "unknown_method",
-            f'{where} method "{method}" is not known{nearest(method, METHODS)}',
+            f'{where} method "{method}" is not known{called_elsewhere(method) or nearest(method, METHODS)}',
             hint=f"methods: {', '.join(METHODS)}",
             found=method,
         )

@@ -55,7 +55,8 @@ class Events:
     ``identity`` uint64 [C, 1 or 2] hash of the customer; ``unit`` int32 [C] bucket that is resampled; offsets
     int64 [C + 1]; times in ticks; kinds are codes of the engine's dictionaries. ``duplicates``: touches dropped;
     ``repeated``: outcomes dropped for a repeated event id, and their value; ``refunded``: what refunds did to the
-    outcomes, None where there are none.
+    outcomes, None where there are none; ``flagged``: customers of several touches with a flagged one, and with flagged
+    ones only.
     """
 
     identity: Words
@@ -71,6 +72,7 @@ class Events:
     repeated: int = 0
     repeated_value: float = 0.0
     refunded: Refunded | None = None
+    flagged: tuple[int, int] = (0, 0)
 
     @property
     def nbytes(self) -> int:

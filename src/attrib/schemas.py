@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
+import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from attrib.errors import DataError
+from attrib.likely import columns_like
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,9 +46,14 @@ def separator_hint(names: Sequence[str]) -> str:
 
 
 RENAME = "rename the column that holds it"  # the next step for tables whose names cannot be mapped
+MAPPING = "map your names to ours with columns (in a job: [input.columns])"  # and for those whose names can
+NAMED = "name a column that is there"  # and where an argument names one of the table's columns
+SHOWN = 30  # columns that a message lists
 
 
-def require_columns(table: str, found: Iterable[str], required: Sequence[str], *, hint: str = "") -> None:
+def require_columns(
+    table: str, found: Iterable[str], required: Sequence[str], *, hint: str = RENAME, shown: Sequence[str] = ()
+) -> None:
     """Check that a table has the columns it needs.
 
     Parameters
@@ -57,21 +63,23 @@ def require_columns(table: str, found: Iterable[str], required: Sequence[str], *
     found, required : iterable of str
         Its columns, and those that it must have.
     hint : str
-        The next step where names cannot be mapped with an argument ``columns``; near names are added to it.
+        The next step; `MAPPING` where an argument ``columns`` maps names. Columns that are likely meant are added.
+    shown : sequence of str
+        The names that the table has by itself, where ``found`` are ours for them.
 
     Raises
     ------
     DataError
-        ``missing_columns``, naming how many of how many, what was found, and the closest names.
+        ``missing_columns``, naming how many of how many, what was found, and the columns that are likely meant.
 
     Examples
     --------
-    >>> require_columns("outcomes", ["customer_id", "time"], ["customer_id", "timestamp"])
+    >>> require_columns("outcomes", ["customer_id", "time"], ["customer_id", "timestamp"], hint=MAPPING)
     Traceback (most recent call last):
     ...
     attrib.errors.DataError: 1 of 2 required columns is missing from outcomes: timestamp; found: customer_id, time; \
 map your names to ours with columns (in a job: [input.columns]), e.g. timestamp = "time"
-    >>> require_columns("values", ["customer"], ["customer_id"], hint=RENAME)
+    >>> require_columns("values", ["customer"], ["customer_id"])
     Traceback (most recent call last):
     ...
     attrib.errors.DataError: 1 of 1 required columns is missing from values: customer_id; found: customer; \
@@ -81,26 +89,37 @@ rename the column that holds it; did you mean 'customer'?
     missing = [column for column in required if column not in names]
     if not missing:
         return
-    names = [name for name in names if not name.startswith("__")]
-    free = [name for name in names if name not in required]
-    near = {column: difflib.get_close_matches(column, free, n=1, cutoff=0.5) for column in missing}
-    example = next(((ours, theirs[0]) for ours, theirs in near.items() if theirs), None)
-    if separator_hint(names):
-        hint = separator_hint(names)
-    elif hint and example:
-        hint += f"; did you mean {example[1]!r}?"
-    elif not hint:
-        hint = "map your names to ours with columns (in a job: [input.columns])"
-        hint += f', e.g. {example[0]} = "{example[1]}"' if example else ""
+    own = [name for name in (shown or names) if not name.startswith("__")]
+    free = [name for name in own if name not in required]
+    likely = columns_like(missing, free)
+    if separator_hint(own):
+        hint = separator_hint(own)
+    elif likely and hint.startswith(MAPPING[:8]):
+        pairs = (f"{ours} = {json.dumps(theirs, ensure_ascii=False)}" for ours, theirs in likely.items())
+        hint += f", e.g. {', '.join(pairs)}"
+    elif likely and hint.startswith((RENAME, NAMED)):
+        hint += f"; did you mean {' and '.join(map(repr, likely.values()))}?"
     verb = "is" if len(missing) == 1 else "are"
     raise DataError(
         "missing_columns",
         f"{len(missing)} of {len(required)} required columns {verb} missing from {table}: "
-        f"{', '.join(missing)}; found: {', '.join(names[:30])}{' …' if len(names) > 30 else ''}",
+        f"{', '.join(missing)}; found: {list_names(own)}",
         hint=hint,
         missing=missing,
-        found=names,
+        found=own,
     )
+
+
+def list_names(names: Sequence[str]) -> str:
+    """List the columns of a table, as far as a message has room.
+
+    Examples
+    --------
+    >>> list_names(["user", "time"]), list_names([])
+    ('user, time', 'no column')
+    """
+    listed = ", ".join(names[:SHOWN])
+    return f"{listed}{' …' if len(names) > SHOWN else ''}" if names else "no column"
 
 
 def validate_credit(table: pl.DataFrame) -> pl.DataFrame:

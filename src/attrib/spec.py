@@ -92,6 +92,7 @@ class OutcomeSpec(_Strict):
     flag: Text = "conversion"
     value: Text | None = None
     outcome: Text = "purchase"
+    flag_kind: Literal["flag", "count"] = "flag"
 
 
 class ColumnsSpec(_Strict):

@@ -166,12 +166,15 @@ def test_clusters(tables, recipe, engine, data):
 def test_outcomes_inside_the_touches(tables, recipe, engine, data):
     touched, _ = to_frames(*tables)
     n = touched.height
+    kind = data.draw(st.sampled_from(["flag", "count"]))
     touched = touched.with_columns(
-        pl.Series("won", data.draw(cells(n, "yes", "no", None, "?")), pl.String),
+        pl.Series(
+            "won", data.draw(cells(n, "yes", "no", None, "?", *(["3", "0.5"] if kind == "count" else []))), pl.String
+        ),
         pl.Series("worth", data.draw(cells(n, None, 0.25, 7.0)), pl.Float64),
     )
     recipe = public(recipe) | {"max_rejects": 1.0}
-    assert_same(touched, attrib.InlineOutcome(flag="won", value="worth"), recipe, engine)
+    assert_same(touched, attrib.InlineOutcome(flag="won", value="worth", flag_kind=kind), recipe, engine)
 
 
 @settings(max_examples=10)

@@ -111,10 +111,11 @@ def test_outcomes_inside_the_touches(spark, engine):
     rows = [(i % 7, day + dt.timedelta(hours=i), "abc"[i % 3], i % 5 == 0, float(i)) for i in range(60)]
     names = ["customer_id", "timestamp", "channel", "won", "revenue"]
     touched = pl.DataFrame(rows, schema=names, orient="row")
-    inline = attrib.InlineOutcome(flag="won", value="revenue")
-    found = answers(to_spark(spark, touched), inline, {}, engine)
-    assert_same(found, answers(touched, inline, {}, attrib.LocalEngine(threads=1)))
-    assert found[0].height > 3
+    for table, kind in ((touched, "flag"), (touched.with_columns(won=pl.col("won") * 2.0), "count")):
+        inline = attrib.InlineOutcome(flag="won", value="revenue", flag_kind=kind)
+        found = answers(to_spark(spark, table), inline, {}, engine)
+        assert_same(found, answers(table, inline, {}, attrib.LocalEngine(threads=1)))
+        assert found[0].height > 3
 
 
 def test_paths_tables_text_times_and_single_journeys(spark, engine, tmp_path):

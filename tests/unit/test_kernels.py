@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.reference_ids import MASK, murmur, number_of, words_of_text
 
 from attrib.engines.coding import (
     Dictionary,
@@ -23,44 +24,13 @@ from attrib.engines.coding import (
     unordered_int,
 )
 from attrib.engines.reading import hash_customers
+from attrib.io import ids
 from attrib.kernels import fixed, rows, words
 from attrib.tally import to_float
 
-MASK = (1 << 64) - 1
 SPLITMIX_STEP = 0x9E3779B97F4A7C15
 
 # --- hashes ---
-
-
-def murmur(data: bytes) -> tuple[int, int]:
-    """MurmurHash3 x64 128 with seed 0, from the published description."""
-
-    def rotate(x: int, r: int) -> int:
-        return (x << r | x >> (64 - r)) & MASK
-
-    def finish(k: int) -> int:
-        k = (k ^ k >> 33) * 0xFF51AFD7ED558CCD & MASK
-        k = (k ^ k >> 33) * 0xC4CEB9FE1A85EC53 & MASK
-        return k ^ k >> 33
-
-    c1, c2 = 0x87C37B91114253D5, 0x4CF5AD432745937F
-    h1 = h2 = 0
-    whole = len(data) // 16 * 16
-    for at in range(0, whole, 16):
-        k1, k2 = (int.from_bytes(data[at + i : at + i + 8], "little") for i in (0, 8))
-        h1 ^= rotate(k1 * c1 & MASK, 31) * c2 & MASK
-        h1 = ((rotate(h1, 27) + h2) * 5 + 0x52DCE729) & MASK
-        h2 ^= rotate(k2 * c2 & MASK, 33) * c1 & MASK
-        h2 = ((rotate(h2, 31) + h1) * 5 + 0x38495AB5) & MASK
-    tail = data[whole:].ljust(16, b"\0")
-    h2 ^= rotate(int.from_bytes(tail[8:], "little") * c2 & MASK, 33) * c1 & MASK
-    h1 ^= rotate(int.from_bytes(tail[:8], "little") * c1 & MASK, 31) * c2 & MASK
-    h1, h2 = h1 ^ len(data), h2 ^ len(data)
-    h1 = (h1 + h2) & MASK
-    h2 = (h2 + h1) & MASK
-    h1, h2 = finish(h1), finish(h2)
-    h1 = (h1 + h2) & MASK
-    return h1, (h2 + h1) & MASK
 
 
 def hashed(texts: list[str]) -> list[tuple[int, int]]:
@@ -86,9 +56,47 @@ def test_texts_of_every_length_hash_as_published():
     assert hashed(texts) == [murmur(text.encode()) for text in texts]
 
 
+NUMBERS = [
+    *("0", "7", "-7", "10", "123456789", "1234567890123", "9223372036854775807", "9223372036854775808"),
+    *("18446744073709551615", "-9223372036854775808", "-1"),
+]
+NO_NUMBERS = [
+    *("-0", "00", "07", "+7", " 7", "7 ", "7.0", "1e3", "--1", "-", "", "1-", "١", "0x1", "7a"),
+    *("18446744073709551616", "99999999999999999999", "-9223372036854775809", "123456789012345678901"),
+]
+
+
+def test_a_text_that_is_a_number_is_that_number():
+    assert hashed(NUMBERS) == [words_of_text(text) for text in NUMBERS]
+    assert [number_of(text) for text in NUMBERS] == [int(text) for text in NUMBERS]
+    assert hashed(NO_NUMBERS) == [murmur(text.encode()) for text in NO_NUMBERS]
+    assert [number_of(text) for text in NO_NUMBERS] == [None] * len(NO_NUMBERS)
+    signed = [text for text in NUMBERS if int(text) < 2**63]
+    as_integers = hash_customers(pl.Series([int(text) for text in signed], dtype=pl.Int64), "integer")[0]
+    assert as_integers.tolist() == [word for word, _ in hashed(signed)]
+    frame = pl.DataFrame({"id": [*NUMBERS, *NO_NUMBERS]})
+    assert frame.select(ids.number_of("id")).to_series().to_list() == [number_of(text) for text in frame["id"]]
+
+
+@given(st.lists(st.from_regex(r"[-+ ]?[0-9]{0,22}", fullmatch=True), min_size=1))
+def test_texts_that_may_be_numbers_hash_by_one_rule(texts):
+    assert hashed(texts) == [words_of_text(text) for text in texts]
+    found = pl.DataFrame({"id": texts}).select(ids.number_of("id")).to_series().to_list()
+    assert found == [number_of(text) for text in texts]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-20, 20).map(str), st.sampled_from(["07", "a", "b"]))))
+def test_ids_are_ranked_numbers_first(texts):
+    ranks = ids.rank_ids(pl.Series("id", texts, dtype=pl.String)).to_list()
+    numbers = sorted({int(t) for t in texts if t is not None and number_of(t) is not None})
+    others = sorted({t for t in texts if t is not None and number_of(t) is None})
+    place = {key: rank for rank, key in enumerate([*map(str, numbers), *others])}
+    assert ranks == [None if t is None else place[t] for t in texts]
+
+
 @given(st.lists(st.text(), min_size=1))
 def test_any_texts_hash_as_published(texts):
-    assert hashed(texts) == [murmur(text.encode()) for text in texts]
+    assert hashed(texts) == [words_of_text(text) for text in texts]
     blank = hash_texts(pl.Series(texts, dtype=pl.String))[2]
     spaces = " \t\n\v\f\r"
     assert blank.tolist() == [text.strip(spaces) == "" for text in texts]

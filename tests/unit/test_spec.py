@@ -44,7 +44,7 @@ SLIPS = {
     "a key of a nested table": (
         INPUT.replace('outcomes = "o.parquet"', "") + '[input.outcome]\nflags = "c"\n' + MODEL,
         "unknown_key",
-        "[input.outcome] flags is not known; did you mean flag?; allowed here: flag, value, outcome",
+        "[input.outcome] flags is not known; did you mean flag?; allowed here: flag, value, outcome, flag_kind",
     ),
     "a key of an inline table": (
         GOOD + '[journeys]\nstages = { colum = "s", order = ["a"] }',
@@ -375,6 +375,7 @@ def test_a_whole_job_is_read(tmp_path):
         "flag": "conversion",
         "value": "conversion_value",
         "outcome": "purchase",
+        "flag_kind": "flag",
     }
     assert spec.journeys.lookback == "unlimited"
     assert spec.journeys.stages.order == ("see", "do")

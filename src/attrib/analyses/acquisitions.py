@@ -16,10 +16,11 @@ from attrib.engines.reading import hash_customers
 from attrib.errors import DataError, SpecError
 from attrib.io.checks import is_blank
 from attrib.io.sources import MORE, open_table
+from attrib.io.tables import required
 from attrib.io.text import clean
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.ragged import NEVER
-from attrib.schemas import CUSTOMER, RENAME, VALUE, require_columns
+from attrib.schemas import CUSTOMER, RENAME, VALUE
 from attrib.stages import StageModel
 from attrib.summing import touch_weights
 
@@ -217,7 +218,7 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
         ``bad_values``, ``values_missing``, ``missing_columns``, ``wrong_type``.
     """
     source = open_table(values, "values")
-    require_columns("values", source.schema, [CUSTOMER, VALUE], hint=RENAME)
+    required(source, [CUSTOMER, VALUE], hint=RENAME)
     more = [MORE] if MORE in source.schema else []
     rows = source.collect(source.frame.select(CUSTOMER, VALUE, *more))
     ids = read_ids(rows[CUSTOMER], won.ids, "values")

@@ -167,7 +167,8 @@ def _lift_tests(
     if STANDARD_ERROR not in frame.columns and spelled:
         frame = frame.rename({spelled[0]: STANDARD_ERROR})
     player = _player_columns(table, keys)
-    require_columns("lift_tests", frame.columns, [*player, INCREMENT, STANDARD_ERROR])
+    hint = "map your names to ours with columns"
+    require_columns("lift_tests", frame.columns, [*player, INCREMENT, STANDARD_ERROR], hint=hint)
     frame = _of_outcome(frame, outcome)
     own = [key for key in keys if key in frame.columns]
     if STAGE in keys and STAGE not in own and advances(table):

@@ -12,9 +12,12 @@ import polars as pl
 from attrib.engines.reading import mixed_zones
 from attrib.errors import DataError, SpecError
 from attrib.io.checks import is_blank, parse_times
-from attrib.io.sources import MORE, Source, check_mapping, open_table
+from attrib.io.looks import what_they_look_like
+from attrib.io.mapping import check_mapping
+from attrib.io.sources import MORE, Source, open_table
+from attrib.io.tables import check_types, required
 from attrib.io.text import clean
-from attrib.schemas import CHANNEL, COST, DATE, SPENT, STAGE, TIME, require_columns
+from attrib.schemas import CHANNEL, COST, DATE, SPENT, STAGE, TIME
 
 HINTS = {
     "too_many_cells": "quote cells that hold a comma, or write the file as parquet",
@@ -22,6 +25,9 @@ HINTS = {
     "cost_unparseable": "costs are numbers with a decimal point, such as 1234.50, without signs of currency",
     "date_unparseable": "dates are ISO 8601, e.g. 2024-03-20 or 2024-03-20T08:00:00+01:00",
 }
+
+
+COSTS_MAPPING = "map your names to ours with columns (in a job: [input.columns.costs])"
 
 
 def open_costs(costs: Any, columns: Mapping[str, str], shared: Mapping[str, str] | None = None) -> Source:
@@ -70,7 +76,7 @@ def total_costs(
     taken = sorted(set(SPENT) & set(keys))
     if taken:
         raise SpecError("bad_value", f"{', '.join(taken)}: spend gives that name to a column of its own")
-    require_columns(source.name, source.schema, [keys[-1], COST])
+    required(source, [keys[-1], COST], hint=COSTS_MAPPING)
     lacking = [key for key in keys if key not in source.schema and not (key == STAGE and everywhere)]
     if lacking:
         raise DataError(
@@ -82,7 +88,8 @@ def total_costs(
     own = [key for key in keys if key in source.schema]
     dated = None if between is None else next((name for name in (DATE, TIME) if name in source.schema), None)
     if between is not None and dated is None:
-        require_columns(source.name, source.schema, [DATE])
+        required(source, [DATE], hint=COSTS_MAPPING)
+    check_types(source.name, source.schema, dict.fromkeys(own, "key") | {COST: "number"})
     wanted = list(dict.fromkeys([*own, COST, *filter(None, [dated]), *([MORE] if MORE in source.schema else [])]))
     rows = source.collect(source.frame.select(wanted))
     if not rows.height:
@@ -119,8 +126,6 @@ def period_bounds(period: Any) -> tuple[datetime, datetime]:
 def _checked(rows: pl.DataFrame, own: list[str], times: pl.Series | None, name: str) -> pl.Series:
     """The costs as numbers, after every row has passed every rule."""
     dtype = rows.schema[COST]
-    if not (dtype.is_numeric() or dtype in (pl.String, pl.Null)):
-        raise DataError("wrong_type", f"{name}: column {COST!r} is {dtype}, not a number", column=COST)
     frame = rows.with_columns(pl.col(COST).cast(pl.Float64, strict=False).alias("__cost"), pl.lit(1).alias("__time"))
     if times is not None:
         frame = frame.with_columns(times.alias("__time"))
@@ -145,10 +150,17 @@ def _checked(rows: pl.DataFrame, own: list[str], times: pl.Series | None, name: 
             "bad_costs",
             f"{total:,} of {rows.height:,} rows of {name} cannot be used: "
             f"{', '.join(f'{rule} {count:,}' for rule, count in counts.iter_rows())}; e.g. row {at:,} has {shown}",
-            hint=HINTS.get(broken[at], "mend the costs: leaving rows out would make channels look cheap"),
+            hint=_next_step(broken[at], rows[at]),
             rules=dict(counts.iter_rows()),
         )
     return frame["__cost"]
+
+
+def _next_step(rule: str, row: pl.DataFrame) -> str:
+    texts = [text for column in (COST, DATE, TIME) if column in row.columns for text in row[column].to_list()]
+    looks = what_they_look_like(rule, texts[:1] if rule.startswith(COST) else texts[1:])
+    known = HINTS.get(rule, "mend the costs: leaving rows out would make channels look cheap")
+    return "; ".join(filter(None, (looks, known)))
 
 
 def sum_costs(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:

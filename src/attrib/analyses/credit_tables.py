@@ -8,6 +8,7 @@ import polars as pl
 
 from attrib.errors import DataError
 from attrib.io.sources import open_table
+from attrib.io.tables import check_types
 from attrib.io.text import clean
 from attrib.schemas import CONVERSIONS, KIND, KINDS, METHOD, STAGE, VALUE
 
@@ -31,7 +32,12 @@ def credit_table(credit: Any) -> pl.DataFrame:
     if lacking or names.index(KIND) == 0:
         what = f"lacks {', '.join(lacking)}" if lacking else "has no key column before kind"
         raise DataError("bad_credit_table", f"the credit table {what}", hint=hint, missing=lacking)
+    alone = [name for name in BOUNDS if name in names and _other_side(name) not in names]
+    if alone:
+        lacking = [_other_side(name) for name in alone]
+        raise DataError("bad_credit_table", f"the credit table lacks {', '.join(lacking)}", hint=hint, missing=lacking)
     keys = names[: names.index(KIND)]
+    check_types("credit", source.schema, dict.fromkeys(keys, "key"))
     numbers = [name for name in (CONVERSIONS, VALUE, *BOUNDS) if name in names]
     try:
         table = source.frame.select(*keys, KIND, METHOD, *numbers).collect()
@@ -46,9 +52,17 @@ def credit_table(credit: Any) -> pl.DataFrame:
     except pl.exceptions.PolarsError as error:
         first = str(error).splitlines()[0][:200]
         raise DataError("bad_credit_table", f"the credit table cannot be read: {first}", hint=hint) from error
+    endless = [name for name in numbers if table[name].is_infinite().any()]
+    if endless:
+        raise DataError("bad_credit_table", f"the credit table holds infinite {', '.join(endless)}", hint=hint)
     if table.select(*keys, KIND, METHOD).is_duplicated().any():
         raise DataError("bad_credit_table", "the credit table has a key and method more than once", hint=hint)
     return table
+
+
+def _other_side(bound: str) -> str:
+    number, side = bound.rsplit("_", 1)
+    return f"{number}_{'high' if side == 'low' else 'low'}"
 
 
 def advances(table: pl.DataFrame) -> bool:
@@ -67,6 +81,7 @@ def as_in(dtype: pl.DataType, keys: pl.Series, name: str, table: str) -> pl.Seri
     DataError
         ``stage_unknown``, ``wrong_type``.
     """
+    check_types(table, {name: keys.dtype}, {name: "key"})
     text = isinstance(keys.dtype, (pl.Categorical, pl.Enum))
     cast = (keys.cast(pl.String) if text else keys).cast(dtype, strict=False)
     lost = keys.filter(cast.is_null() & keys.is_not_null())

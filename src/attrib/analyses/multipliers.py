@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from attrib.errors import DataError
+
 Floats = npt.NDArray[np.float64]
 
 NODES = 801  # of the quadrature over the logarithm of the factor
@@ -64,17 +66,24 @@ class Posterior:
             return self._of_nodes(mean, levels)
         floor = np.maximum(spread, 1e-300)
         low, high = (mean - 12 * spread).min(), (mean + 12 * spread).max()
-        return [
-            float(
-                brentq(
-                    lambda x, p=p: float(self.weight @ ndtr((x - mean) / floor)) - p,
-                    low,
-                    high,
-                    xtol=1e-9 * (high - low) / 1e3,
+        try:
+            return [
+                float(
+                    brentq(
+                        lambda x, p=p: float(self.weight @ ndtr((x - mean) / floor)) - p,
+                        low,
+                        high,
+                        xtol=1e-9 * (high - low) / 1e3,
+                    )
                 )
-            )
-            for p in levels
-        ]
+                for p in levels
+            ]
+        except ValueError:  # numbers beyond what floats tell apart
+            raise DataError(
+                "bad_lift_tests",
+                "credit and lift tests lie too far apart to be combined",
+                hint="check the larger of them",
+            ) from None
 
     def factors(self, levels: tuple[float, ...]) -> list[float]:
         """Quantiles of k."""

@@ -11,8 +11,10 @@ import polars as pl
 from attrib.analyses.acquisitions import ID_TYPES, Acquisitions, Bools, Ints, blank_as_null, read_ids
 from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
-from attrib.io.checks import split_inline, split_rejected, typed
-from attrib.schemas import CLUSTER, CUSTOMER, EVENT, OUTCOME, REFERRER, TIME, VALUE, require_columns
+from attrib.io.checks import split_rejected, typed
+from attrib.io.flags import split_inline
+from attrib.io.tables import required
+from attrib.schemas import CLUSTER, CUSTOMER, EVENT, OUTCOME, REFERRER, TIME, VALUE
 
 if TYPE_CHECKING:
     from attrib.engines.base import Recipe
@@ -68,7 +70,7 @@ def check_referrers(journeys: Journeys, recipe: Recipe) -> Source:
     source = recipe.outcomes
     if recipe.inline is not None and REFERRER in recipe.touchpoints.schema:
         _, source = split_inline(recipe.touchpoints, recipe.inline, (*recipe.by, REFERRER))
-    require_columns(source.name, source.schema, [REFERRER])
+    required(source, [REFERRER])
     return source
 
 

@@ -85,7 +85,8 @@ class Fates:
     """What became of rows after they were read, summed over the partitions.
 
     ``touches`` int64 [5], ``outcomes`` int64 [6, 5], ``reasons`` int64 [4, 6], ``refunds`` int64 [4]: see
-    `attrib.ragged.Cut`.
+    `attrib.ragged.Cut`. ``flagged`` int64 [2], with outcomes that are flagged touches: customers of several touches of
+    which one is flagged, and those of which all are.
     """
 
     touches: Ints
@@ -95,6 +96,7 @@ class Fates:
     duplicates: int
     repeated: int
     repeated_values: list[float]
+    flagged: Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,9 @@ from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks
+from attrib.io.flags import all_flagged, unreadable_flags
 from attrib.io.sources import MORE, Source, check_distinct
+from attrib.io.tables import required, with_channel
 from attrib.kernels import rows as kernel
 from attrib.kernels.codes import NETTED, REASONS, REFUNDED, UNMATCHED
 from attrib.needs import Need
@@ -42,7 +44,6 @@ from attrib.schemas import (
     STAGE,
     TIME,
     VALUE,
-    require_columns,
 )
 from attrib.stages import StageColumn, StageModel
 from attrib.tally import Tally, carry, to_float
@@ -64,7 +65,7 @@ class EventReader:
 
     def _prepare(self) -> None:
         recipe = self.recipe
-        touches, outcomes = recipe.touchpoints, recipe.outcomes
+        touches, outcomes = with_channel(recipe.touchpoints, recipe.player), recipe.outcomes
         in_touches = tuple(c for c in recipe.by if c in touches.schema)
         in_outcomes = tuple(c for c in recipe.by if c in outcomes.schema)
         stage_column = isinstance(recipe.stages, StageColumn)
@@ -73,19 +74,22 @@ class EventReader:
         interaction = (INTERACTION,) if recipe.needs_interaction else ()
         further = tuple(sorted({*players, *in_touches, *stage, *interaction}))
         optional = tuple(c for c in (SEQUENCE, CLUSTER, EVENT) if c in touches.schema)
-        flag = (checks.FLAG,) if recipe.inline else ()
+        flag = (checks.FLAG, checks.RAW + checks.FLAG) if recipe.inline else ()
         value = (recipe.inline.value,) if recipe.inline and recipe.inline.value else ()
         t_columns = tuple(dict.fromkeys((CUSTOMER, TIME, CHANNEL, *further, *optional, *flag, *value, *_more(touches))))
-        require_columns("touchpoints", touches.schema, [c for c in t_columns if not c.startswith("__")])
+        no_channel = CHANNEL not in touches.schema and CHANNEL not in recipe.player
+        required(touches, [c for c in t_columns if not (c.startswith("__") or (no_channel and c == CHANNEL))])
         order_id = (ORDER,) if recipe.refunding.net and {VALUE, ORDER} <= set(outcomes.schema) else ()
         o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT, *order_id) if c in outcomes.schema)
-        o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional, *_more(outcomes))))
-        require_columns("outcomes", outcomes.schema, [c for c in o_columns if not c.startswith("__")])
+        o_further = (*sorted(in_outcomes), *o_optional, *flag, *_more(outcomes))
+        o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *o_further)))
+        required(outcomes, [c for c in o_columns if not c.startswith("__")])
 
         check_distinct("touchpoints", touches.schema, t_columns)
         check_distinct("outcomes", outcomes.schema, o_columns)
 
-        t_types, o_types = checks.read_types(touches, t_columns, interaction), checks.read_types(outcomes, o_columns)
+        t_types = checks.read_types(touches, t_columns, interaction)
+        o_types = checks.read_types(outcomes, o_columns, valued=_counted(recipe))
         self.ids = checks.common_ids([t_types, o_types])
         if t_types.aware is not None and o_types.aware is not None and t_types.aware != o_types.aware:
             raise mixed_zones("touchpoints", "outcomes")
@@ -348,6 +352,9 @@ class EventReader:
                 else ""
             )
             yield f"{fates.duplicates:,} duplicate touchpoints were dropped{still}"
+        if self.recipe.inline:
+            yield from all_flagged(self.recipe.inline.flag, int(fates.flagged[0]), int(fates.flagged[1]), o.rows)
+            yield from unreadable_flags(self.recipe.inline.flag, o.rejected, o.rows, self.recipe.max_rejects)
         for outcome in self.names.absent:
             occurring = [str(v) for v in self.outcomes.kinds.dictionaries[0].values[1:]]  # type: ignore[index]
             near = difflib.get_close_matches(outcome, occurring, n=1)

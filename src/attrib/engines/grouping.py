@@ -83,6 +83,7 @@ class Grouping:
             t_offsets=t_offsets, t_time=t_time, t_kind=t_kind,
             o_offsets=o_offsets, o_time=o_time, o_kind=o_kind, o_value=o_value.view(np.float64),
             duplicates=duplicates, repeated=repeated, repeated_value=repeated_value,
+            flagged=_all_flagged(touch_rows, t_offsets, t_layout.extra),
         )  # fmt: skip
         if names is None:
             return events
@@ -111,6 +112,16 @@ class Grouping:
             first, at = np.unique(customer, return_index=True)
             unit[first] = words[named[at]]
         return unit
+
+
+def _all_flagged(rows: Words, offsets: Ints, word: int) -> tuple[int, int]:
+    """Customers with several touches of which one is an outcome too (lowest bit of a word), and of which all are."""
+    if word < 0 or not len(rows):
+        return 0, 0
+    before = np.concatenate([[0], np.cumsum((rows[:, word] & np.uint64(1)).astype(np.int64))])
+    touches, flagged = np.diff(offsets), np.diff(before[offsets])
+    several = (touches > 1) & (flagged > 0)
+    return int(several.sum()), int((several & (flagged == touches)).sum())
 
 
 def _ranks(reader: TableReader) -> Ranks:

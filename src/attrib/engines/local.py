@@ -350,7 +350,8 @@ class TallyPass:
         self.reader, self.units = reader, units
         self.sums: dict[Need, Accumulator] = {n: Accumulator(n, budget) for n in (Totals(), Touches(), *needs)}
         self.fates = Fates(
-            np.zeros(5, np.int64), np.zeros((FATES, 1 + WORDS), np.int64), no_reasons(), np.zeros(4, np.int64), 0, 0, []
+            np.zeros(5, np.int64), np.zeros((FATES, 1 + WORDS), np.int64), no_reasons(), np.zeros(4, np.int64), 0, 0, [],
+            np.zeros(2, np.int64),
         )
         self._share = 0.0
         self._running: list[RunningSums] = []  # one a thread
@@ -368,12 +369,12 @@ class TallyPass:
             part.ragged, players=self.reader.n_player_codes, games=self.reader.n_games, exponent=plan.exponent
         )
         self._idle.append(running)
-        dropped = (events.duplicates, events.repeated, events.repeated_value)
+        dropped = (events.duplicates, events.repeated, events.repeated_value, events.flagged)
         return dropped, part, handed_over
 
     def collect(self, result: tuple[Any, Cut, list[Tally]], share: float) -> None:
         """Run on the main thread."""
-        (duplicates, repeated, repeated_value), part, handed_over = result
+        (duplicates, repeated, repeated_value, flagged), part, handed_over = result
         self._share += share
         for tally in handed_over:
             self.sums[tally.need].add(tally)
@@ -388,6 +389,7 @@ class TallyPass:
         fates.duplicates += duplicates
         fates.repeated += repeated
         fates.repeated_values.append(repeated_value)
+        fates.flagged += np.array(flagged, np.int64)
 
     def totals(self) -> dict[Need, Tally]:
         """Sum of each need."""

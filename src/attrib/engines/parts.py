@@ -27,6 +27,7 @@ from attrib.engines.naming import rename
 from attrib.engines.reading import TableReader, mixed_zones
 from attrib.errors import AttribError, ResourceError
 from attrib.io import checks
+from attrib.io.flags import split_inline
 from attrib.io.sources import Source
 from attrib.kernels import rows as kernel
 from attrib.needs import Need
@@ -105,7 +106,7 @@ class Order:
             for shape, frame in zip(self.shapes, given, strict=True)
         ]
         inline = self.rules["inline"]
-        touches, outcomes = sources if inline is None else checks.split_inline(sources[0], inline, self.rules["by"])
+        touches, outcomes = sources if inline is None else split_inline(sources[0], inline, self.rules["by"])
         recipe = Recipe(touchpoints=touches, outcomes=outcomes, **self.rules)
         return EventReader(recipe, by_id=False, budget=self.budget, spill=None, progress=None)
 
@@ -119,7 +120,8 @@ def columns_read(reader: EventReader) -> list[str]:
     """Columns, under our names, that a recipe reads of its tables."""
     inline = reader.recipe.inline
     extra = [inline.flag, *([inline.value] if inline.value else [])] if inline else []
-    return list(dict.fromkeys([*reader.touches.types.names, *reader.outcomes.types.names, *extra]))
+    names = dict.fromkeys([*reader.touches.types.names, *reader.outcomes.types.names, *extra])
+    return [name for name in names if name not in (checks.FLAG, checks.RAW + checks.FLAG)]
 
 
 def tables_to_survey(reader: EventReader) -> list[int]:
@@ -290,7 +292,7 @@ def _put_sums(answer: _Answer, total: PartPass) -> None:
     carry(fates.reasons[:, 2:])
     answer.arrays |= {"touches": fates.touches, "outcomes": fates.outcomes, "reasons": fates.reasons}
     answer.arrays["refunds"] = fates.refunds
-    answer.dropped = [fates.duplicates, fates.repeated, fates.repeated_values]
+    answer.dropped = [fates.duplicates, fates.repeated, fates.repeated_values, fates.flagged.tolist()]
     if total.funnel:
         answer.arrays["funnel.counts"] = np.sum([part.counts for part in total.funnel], axis=0)
         answer.arrays["funnel.times"] = np.concatenate([part.times for part in total.funnel])
@@ -420,10 +422,11 @@ def _add_sums(reader: EventReader, total: PartPass, answer: _Answer) -> None:
     fates.refunds += arrays["refunds"]
     carry(fates.outcomes[:, 1:])
     carry(fates.reasons[:, 2:])
-    duplicates, repeated, values = answer.dropped
+    duplicates, repeated, values, flagged = answer.dropped
     fates.duplicates += duplicates
     fates.repeated += repeated
     fates.repeated_values += values
+    fates.flagged += np.array(flagged, np.int64)
     if "funnel.counts" in arrays:
         total.funnel.append(FunnelPart(arrays["funnel.counts"], arrays["funnel.times"], arrays["funnel.flags"]))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from attrib.engines.coding import Dictionary, check_players, split_texts
 from attrib.engines.events import exponent_of
 from attrib.errors import DataError
 from attrib.io.checks import add_sizes, check_rejects, join_rejected
+from attrib.io.path_columns import other_separators
 from attrib.io.sources import MORE, Source
 from attrib.kernels.codes import CONVERTING, FATES, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
 from attrib.needs import Need
@@ -29,12 +30,14 @@ COUNT_LIMIT = 2.0**40  # journeys of a table: what sums of counts can hold
 
 @dataclass(frozen=True, slots=True)
 class PathRecipe:
-    """A path table and how to read it; columns already have our names."""
+    """A path table and how to read it; columns have our names, ``theirs`` by ours; ``told``: what to warn of."""
 
     source: Source
     separator: str
     max_players: int
     max_rejects: float
+    theirs: Mapping[str, str] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class PathRows:
     duplicates: int = 0
     repeated: int = 0
     repeated_value: float = 0.0
+    flagged: tuple[int, int] = (0, 0)
 
     @property
     def nbytes(self) -> int:
@@ -77,6 +81,7 @@ class PathReader:
         self._exponent = 0
         self._rejected: list[pl.DataFrame] = []
         self._counts_in = (0, 0.0, 0, 0.0, 0)
+        self._split, self._texts = False, True  # whether some path has several touches, and whether paths are texts
 
     @property
     def n_player_codes(self) -> int:
@@ -104,19 +109,24 @@ class PathReader:
         table = source.collect(source.frame.select(PATH, CONVERSIONS, *optional, *more))
         if table.height == 0:
             raise DataError("no_rows", f"{source.name} has 0 rows", hint="check the path and any filter")
-        for column in (CONVERSIONS, *optional):
-            if not (table.schema[column].is_numeric() or table.schema[column] == pl.String):
-                raise DataError(
-                    "wrong_type", f"{source.name}: column {column!r} is {table.schema[column]}, not a number"
-                )
-        numbers = table.select(
-            pl.col(PATH).cast(pl.String), pl.col(CONVERSIONS, *optional).cast(pl.Float64, strict=False), *more
-        )
-        parts = split_texts(numbers[PATH].fill_null(""), self.recipe.separator)
-        keep = self._accept(numbers.with_columns(pl.Series(BLANK, parts.blank)), table)
-        good, parts = numbers.filter(keep), parts.take(keep.to_numpy())
-        offsets = parts.offsets
-        players = self.channels.encode_parts(parts, good[PATH], self.recipe.separator)
+        self._check_types(table.schema)
+        lists = isinstance(table.schema[PATH], (pl.List, pl.Array))
+        path = _as_lists(table[PATH]) if lists else table[PATH].cast(pl.String)
+        numbers = table.select(path, pl.col(CONVERSIONS, *optional).cast(pl.Float64, strict=False), *more)
+        parts = None if lists else split_texts(path.fill_null(""), self.recipe.separator)
+        blank = _blank_parts(path) if parts is None else pl.Series(parts.blank)
+        shown = path.list.join(" > ", ignore_nulls=False) if lists else path
+        keep = self._accept(numbers.with_columns(blank.alias(BLANK)), table.with_columns(shown.alias(PATH)))
+        good = numbers.filter(keep)
+        if parts is None:
+            offsets, flat = _flat(good[PATH])
+            players = self.channels.encode_present(flat)
+        else:
+            parts = parts.take(keep.to_numpy())
+            offsets = parts.offsets
+            players = self.channels.encode_parts(parts, good[PATH], self.recipe.separator)
+        self._split = bool((np.diff(offsets) > 1).any())
+        self._texts = not lists
         if self.n_player_codes > self.recipe.max_players:
             check_players([self.channels], self.recipe.max_players, np.bincount(players + 1))
         conversions = good[CONVERSIONS].to_numpy().astype(np.int64)
@@ -129,6 +139,28 @@ class PathReader:
         self._exponent = exponent_of(float(np.abs(value).max(initial=0.0)), has_value=VALUE in optional)
         self.rows = PathRows(offsets, players, conversions, nulls, value)
         return self.rows
+
+    def _check_types(self, schema: Mapping[str, pl.DataType]) -> None:
+        name, theirs = self.recipe.source.name, self.recipe.theirs
+        for column in (CONVERSIONS, VALUE, NULLS):
+            dtype = schema.get(column, pl.String())
+            if not (dtype.is_numeric() or dtype in (pl.String, pl.Null)):
+                raise DataError(
+                    "wrong_type",
+                    f"{name}: column {theirs.get(column, column)!r} is {dtype}, not a number",
+                    hint=f"name another column as {column}, or cast it",
+                    column=theirs.get(column, column),
+                )
+        dtype = schema[PATH]
+        inner = getattr(dtype, "inner", dtype) if isinstance(dtype, (pl.List, pl.Array)) else dtype
+        known = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+        if not (isinstance(inner, known) or (inner is dtype and dtype.is_integer())):
+            raise DataError(
+                "wrong_type",
+                f"{name}: column {theirs.get(PATH, PATH)!r} is {dtype}, not a path",
+                hint="a path is a text such as 'ad > mail', or a list of texts",
+                column=theirs.get(PATH, PATH),
+            )
 
     def _accept(self, numbers: pl.DataFrame, table: pl.DataFrame) -> pl.Series:
         """Reject rows that cannot be counted; returns which are good."""
@@ -258,12 +290,32 @@ class PathReader:
 
     def _warnings(self) -> Iterator[str]:
         assert self.channels.values is not None
-        bare = self.recipe.separator.strip()
-        inside = int(self.channels.values.str.contains(bare, literal=True).sum()) if bare else 0
-        if inside and bare != self.recipe.separator:
-            yield (
-                f"{inside:,} channel names contain {bare!r}: if that separates touches in your file, pass sep={bare!r}"
-            )
+        yield from self.recipe.told
+        if self._texts:
+            names = self.channels.values.cast(pl.String).drop_nulls()
+            yield from other_separators(names, self.recipe.separator, split=self._split)
+
+
+def _as_lists(paths: pl.Series) -> pl.Series:
+    """Paths that are lists, as lists of texts."""
+    if isinstance(paths.dtype, pl.Array):
+        paths = paths.arr.to_list()
+    return paths.cast(pl.List(pl.String))
+
+
+def _blank_parts(paths: pl.Series) -> pl.Series:
+    """Whether a list holds a name that is null, empty or white space."""
+    nameless = pl.element().is_null() | (pl.element().str.strip_chars().str.len_bytes() == 0)
+    return (
+        paths.to_frame("path").select(pl.col("path").list.eval(nameless).list.any().fill_null(value=False)).to_series()
+    )
+
+
+def _flat(paths: pl.Series) -> tuple[Ints, pl.Series]:
+    """Offsets of lists without nulls, and their items one after the other."""
+    lengths = paths.list.len().to_numpy().astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return offsets, paths.filter(pl.Series(lengths > 0)).explode()
 
 
 def _finite_sum(frame: pl.DataFrame, column: str) -> float:

@@ -322,8 +322,14 @@ def _event_words(series: pl.Series) -> tuple[Words, Words]:
 
 
 def _extra_words(batch: pl.DataFrame, value: str | None) -> Words:
-    """The flag and value of rows that are outcomes too: rows that differ in them are no duplicates."""
-    out = batch[checks.FLAG].to_numpy().astype(np.uint64)
+    """The flag (or count) and value of rows that are outcomes too: rows that differ in them are no duplicates.
+
+    The lowest bit tells whether a row is an outcome.
+    """
+    counts = batch[checks.FLAG].cast(pl.Int64).to_numpy()
+    out = (counts > 0).astype(np.uint64)
+    if batch.schema[checks.FLAG] != pl.Boolean:
+        out ^= (counts.astype(np.uint64) * words.C1) << np.uint64(1)
     if value is not None:
         numbers = batch[value].cast(pl.Float64, strict=False).fill_null(math.nan).fill_nan(0.0).to_numpy()
         out = out ^ (ordered_float(np.where(np.isfinite(numbers), numbers, 0.0)) << np.uint64(1))

@@ -12,7 +12,8 @@ import polars as pl
 
 from attrib.engines.spark_faults import first_line
 from attrib.errors import DataError, SpecError
-from attrib.io.sources import Source, own_names
+from attrib.io.mapping import own_names
+from attrib.io.sources import Source
 
 TABLE = "table://"
 _TYPES: dict[str, Any] = {

@@ -6,7 +6,7 @@ A batch that passes three cheap tests (no nulls, finite values, nothing blank) i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,18 +14,18 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, RejectedError
-from attrib.io.sources import MORE, InlineOutcome, Source
-from attrib.schemas import CHANNEL, CUSTOMER, EVENT, INTERACTION, ORDER, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
+from attrib.io.looks import what_they_look_like
+from attrib.io.sources import MORE, Source
+from attrib.schemas import CHANNEL, CUSTOMER, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
 RAW = "__raw_"
 LISTED = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)  # columns of the list of rejected rows
-FLAG = "__flag"  # whether a touch is an outcome too, read from the caller's flag column
+FLAG = "__flag"  # whether (or how often) a touch is an outcome too, read from the caller's flag column
 _AWARE = r"\d\d:?\d\d.*([zZ]|[+-]\d\d:?\d\d)$"
 _SECONDS = {19: "%S", 23: "%S.%3f", 26: "%S.%6f"}  # by the length of the text
 TICKS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 BLANKS = " \t\n\v\f\r"  # white space as kernels know it; a name of other spaces is odd, but a name
 LARGEST_SUM = 2.0**1008  # replicates may draw one customer 256 times, and solving takes differences of sums
-YES, NO = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class TableTypes:
     """How the columns of one table are read; made once from its schema.
 
     ``ids``: ``integer``, ``unsigned`` or ``text``; ``times``: ``datetime``, ``date`` or ``text``; ``unit``: ms, us, ns;
-    ``aware``: whether times carry a zone (None: not known before the texts are read).
+    ``aware``: whether times carry a zone (None: not known before the texts are read). ``valued``: outcomes whose value
+    is used; that of others is not asked for (None: all are used).
     """
 
     table: str
@@ -43,9 +44,12 @@ class TableTypes:
     aware: bool | None
     names: tuple[str, ...]
     has_value: bool
+    valued: tuple[str, ...] | None = None
 
 
-def read_types(source: Source, names: tuple[str, ...], texts: tuple[str, ...] = ()) -> TableTypes:
+def read_types(
+    source: Source, names: tuple[str, ...], texts: tuple[str, ...] = (), valued: tuple[str, ...] | None = None
+) -> TableTypes:
     """Decide from the schema how a table is read; ``texts``: columns that must be text besides the usual ones.
 
     Raises
@@ -74,7 +78,7 @@ def read_types(source: Source, names: tuple[str, ...], texts: tuple[str, ...] = 
         raise _wrong_type(source.name, VALUE, schema[VALUE], "a number", "")
     if SEQUENCE in names and not (schema[SEQUENCE].is_integer() or schema[SEQUENCE] in (pl.String, pl.Null)):
         raise _wrong_type(source.name, SEQUENCE, schema[SEQUENCE], "a whole number", "")
-    return TableTypes(source.name, ids, times, unit, aware, names, VALUE in names)
+    return TableTypes(source.name, ids, times, unit, aware, names, VALUE in names, valued)
 
 
 def _id_type(dtype: pl.DataType, table: str) -> str:
@@ -171,35 +175,6 @@ def is_blank(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.String).str.strip_chars(BLANKS).str.len_bytes() == 0
 
 
-def read_flag(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Expression that reads a flag column as a truth value; null where it says neither yes nor no."""
-    if dtype == pl.Boolean:
-        return pl.col(name)
-    if dtype.is_float():
-        return pl.when(pl.col(name).is_finite()).then(pl.col(name) != 0)
-    if dtype.is_numeric():
-        return pl.col(name) != 0
-    text = pl.col(name).cast(pl.String).str.strip_chars().str.to_lowercase()
-    return pl.when(text.is_in(list(YES))).then(statement=True).when(text.is_in(list(NO))).then(statement=False)
-
-
-def split_inline(source: Source, outcome: InlineOutcome, by: tuple[str, ...]) -> tuple[Source, Source]:
-    """Make the two tables of one that holds both: all rows are touches, the flagged ones outcomes too."""
-    frame = source.frame.with_columns(read_flag(outcome.flag, source.schema[outcome.flag]).alias(FLAG))
-    touches = replace(source, frame=frame, schema=pl.Schema({**source.schema, FLAG: pl.Boolean()}))
-    kept = [CUSTOMER, TIME, *(c for c in (*by, EVENT, ORDER, MORE) if c in source.schema)]
-    exprs = [*(pl.col(c) for c in dict.fromkeys(kept)), pl.lit(outcome.outcome).alias(OUTCOME)]
-    schema: dict[str, pl.DataType] = {c: source.schema[c] for c in kept} | {OUTCOME: pl.String()}
-    if outcome.value:
-        exprs.append(pl.col(outcome.value).alias(VALUE))
-        schema[VALUE] = source.schema[outcome.value]
-    flagged = replace(
-        source, name="outcomes", frame=frame.filter(pl.col(FLAG)).select(exprs), schema=pl.Schema(schema),
-        if_empty=f"no row of touchpoints has a true {outcome.flag!r}",
-    )  # fmt: skip
-    return touches, flagged
-
-
 def is_date_text(texts: pl.Series) -> bool:
     """Whether no text carries a time of day."""
     return bool((texts.str.strip_chars().str.len_bytes() <= len("2025-01-31")).all(ignore_nulls=True))
@@ -231,7 +206,18 @@ def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFram
             changes += [pl.col(SEQUENCE).alias(RAW + SEQUENCE), pl.col(SEQUENCE).cast(pl.Int64, strict=False)]
         elif name in (CHANNEL, OUTCOME, STAGE) and dtype != pl.String:
             changes.append(pl.col(name).cast(pl.String))
-    return (batch.with_columns(changes) if changes else batch), aware, naive, dates
+    batch = batch.with_columns(changes) if changes else batch
+    return _without_unused_values(batch, types), aware, naive, dates
+
+
+def _without_unused_values(batch: pl.DataFrame, types: TableTypes) -> pl.DataFrame:
+    """Take a missing value of an outcome whose value is not used for 0: nobody asks for it."""
+    if not types.has_value or types.valued is None or OUTCOME not in types.names:
+        return batch
+    if not batch[VALUE].null_count() and np.isfinite(batch[VALUE].to_numpy()).all():
+        return batch
+    unused = ~pl.col(OUTCOME).is_in(list(types.valued)) & ~pl.col(VALUE).is_finite().fill_null(value=False)
+    return batch.with_columns(pl.when(unused).then(0.0).otherwise(pl.col(VALUE)).alias(VALUE))
 
 
 def has_lookback(interactions: tuple[str, ...]) -> pl.Expr:
@@ -286,17 +272,17 @@ def split_rejected(  # noqa: C901 - one step a rule
         if name in types.names:
             add(pl.col(name).is_null(), f"{name}_missing")
             add(is_blank(name), f"{name}_empty")
+    if FLAG in types.names:
+        add(pl.col(FLAG).is_null(), "flag_unreadable")
     if types.has_value:
         if batch.schema.get(RAW + VALUE) == pl.String:
             blank = pl.col(RAW + VALUE).is_null() | is_blank(RAW + VALUE)
-            add(blank, "value_missing")
+            add(blank & pl.col(VALUE).is_null(), "value_missing")
             add(pl.col(VALUE).is_null(), "value_unparseable")
         add(pl.col(VALUE).is_null(), "value_missing")
         add(~pl.col(VALUE).is_finite(), "value_not_finite")
     if RAW + SEQUENCE in batch.columns:
         add(pl.col(SEQUENCE).is_null() & ~is_blank(RAW + SEQUENCE), "sequence_unparseable")  # or beyond 64 bits
-    if FLAG in types.names:
-        add(pl.col(FLAG).is_null(), "flag_unreadable")
     if stages:
         add(pl.col(STAGE).is_null(), "stage_missing")
         add(~pl.col(STAGE).is_in(list(stages)), "stage_unknown")
@@ -323,12 +309,16 @@ def list_rejected(batch: pl.DataFrame, broken: pl.Series, table: str, first_row:
             pl.lit(table).alias("table"),
             pl.col("__row").alias("row"),
             pl.col("__rule").alias("rule"),
-            *(text(name) for name in (*LISTED, *((INTERACTION,) if INTERACTION in batch.columns else ()))),
+            *(text(name) for name in LISTED),
+            *(text(name).alias(name.removeprefix(_OURS)) for name in (INTERACTION, FLAG) if name in batch.columns),
         )
     )
 
 
+_OURS = "__"  # what the names of columns in the making begin with
 EXPECTED = {
+    "flag_unreadable": "flags are true or false, 1 or 0, yes or no, or blank; where the column counts conversions, say "
+    'flag_kind = "count" (in a job: [input.outcome])',
     "timestamp_unparseable": "timestamps are ISO 8601, e.g. 2024-03-20, 2024-03-20 08:00 or 2024-03-20T08:00:00+01:00",
     "value_unparseable": "values are numbers with a decimal point, such as 1234.50, without signs of currency",
     "interaction_without_lookback": 'list these interactions in lookback, or give it "*" for all others',
@@ -339,10 +329,24 @@ EXPECTED = {
 def describe_row(listed: pl.DataFrame) -> str:
     """Show the first rejected row: its number and what stands in the column that its rule is about."""
     first = listed.row(0, named=True)
-    column = next((c for c in (*LISTED, INTERACTION) if c in first and first["rule"].startswith(c.split("_")[0])), None)
-    shown = f" has {column} {first[column]!r}" if column else f" breaks {first['rule']}"
+    shown_by = (*LISTED, INTERACTION, FLAG.removeprefix(_OURS))
+    about = first["rule"].split("_")[0]
+    column = next((c for c in shown_by if c in first and c.split("_")[0] == about), None)
+    if first["table"] == "paths" and about in ("path", "conversions"):  # their columns stand in for others' here
+        column = {"path": CHANNEL, "conversions": OUTCOME}[about]
+    named = about if first["table"] == "paths" else column
+    shown = f" has {named} {first[column]!r}" if column else f" breaks {first['rule']}"
     which = "one" if first["row"] is None else f"row {first['row']:,}"
     return f"e.g. {which}{shown}"
+
+
+def _next_step(rule: str, listed: pl.DataFrame) -> str:
+    """What the rows look like that broke a rule, and what is expected of them."""
+    column = next((c for c in LISTED if rule.startswith(c.split("_")[0])), None)
+    looks = ""
+    if column is not None:
+        looks = what_they_look_like(rule, listed.filter(pl.col("rule") == rule)[column].head(50))
+    return "; ".join(filter(None, (looks, EXPECTED.get(rule, "mend the source, or raise max_rejects"))))
 
 
 def check_rejects(
@@ -357,19 +361,22 @@ def check_rejects(
     RejectedError
         ``too_many_rejected`` with the numbers, the rules, the first row, and what was expected.
     """
-    count = sum(listed.height for listed in rejected) if rules is None else sum(rules.values())
+    if rules is None:
+        rules = dict(pl.concat(rejected).group_by("rule").len().iter_rows()) if rejected else {}
+    if table == "outcomes" and "flag_unreadable" in rules:  # rows of the touchpoints, and judged there
+        rows -= rules["flag_unreadable"]
+        rules = {rule: count for rule, count in rules.items() if rule != "flag_unreadable"}
+    count = sum(rules.values())
     if not rows or count / rows <= allowed:
         return
-    listed = pl.concat(rejected)
-    if rules is None:
-        rules = dict(listed.group_by("rule").len().iter_rows())
+    listed = pl.concat(rejected).filter(pl.col("rule").is_in(list(rules)))
     rules = dict(sorted(rules.items(), key=lambda item: (-item[1], item[0])))
     named = ", ".join(f"{rule} {n:,}" for rule, n in rules.items())
     raise RejectedError(
         "too_many_rejected",
         f"{count:,} of {rows:,} rows of {table} are rejected ({count / rows:.1%}; allowed {allowed:.1%}): {named}; "
         f"{describe_row(listed)}",
-        hint=EXPECTED.get(next(iter(rules)), "mend the source, or raise max_rejects"),
+        hint=_next_step(next(iter(rules)), listed),
         examples=listed.head(5).to_dicts(),
         table=table,
         rejected=count,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import difflib
 import glob
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ from typing import Any
 import polars as pl
 
 from attrib.errors import DataError, SpecError
-from attrib.schemas import CHANNEL, OUTCOME, separator_hint
+from attrib.io.mapping import rename_columns
+from attrib.io.mixed import from_mixed_pandas
 
 MORE = "__more"  # column for cells beyond the header of a CSV file
 SAMPLE = 1 << 20  # bytes of one fingerprint block
 WHOLE = 64  # files up to this many blocks are fingerprinted whole
+FLAG_KINDS = ("flag", "count")
 SPENT = "a stream of batches can be read once only: make a new one, or pass a table"
 
 
@@ -31,11 +32,20 @@ class InlineOutcome:
     Parameters
     ----------
     flag : str
-        Column that is true (1, true, yes) on rows that are an outcome.
+        Column that says yes (true, 1, 1.0, yes, y, t) on rows that are an outcome, and no (the opposites, null, blank)
+        on others. A row on which it says something else is rejected (``flag_unreadable``).
     value : str, optional
-        Column with the outcome's value; 1.0 without.
+        Column with the outcome's value; 1.0 without. Read on flagged rows only.
     outcome : str
         Name given to these outcomes.
+    flag_kind : {"flag", "count"}
+        ``"count"``: the column holds how many conversions a row is, a whole number from 0 to 1,000,000; the value is
+        that of all of them together (1.0 each without a column).
+
+    Raises
+    ------
+    SpecError
+        ``bad_value``.
 
     Examples
     --------
@@ -46,6 +56,19 @@ class InlineOutcome:
     flag: str = "conversion"
     value: str | None = None
     outcome: str = "purchase"
+    flag_kind: str = "flag"
+
+    def __post_init__(self) -> None:
+        for name in ("flag", "value", "outcome", "flag_kind"):
+            given = getattr(self, name)
+            if not (isinstance(given, str) and given.strip()) and not (name == "value" and given is None):
+                raise SpecError("bad_value", f"{name} = {given!r} of InlineOutcome is not a text")
+        if self.flag_kind not in FLAG_KINDS:
+            raise SpecError(
+                "bad_value",
+                f"flag_kind = {self.flag_kind!r} is not one of {', '.join(FLAG_KINDS)}",
+                found=self.flag_kind,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +76,8 @@ class Source:
     """A lazy table with attrib's column names.
 
     ``kind`` is ``memory``, ``lazy``, ``parquet`` or ``csv``; ``files`` is empty for frames; ``theirs`` are the
-    caller's own column names; ``if_empty`` is the next step to name when there is no row.
+    caller's own column names; ``if_empty`` is the next step to name when there is no row; ``mapped`` are those of ours
+    for which a name was given.
     """
 
     name: str
@@ -63,6 +87,7 @@ class Source:
     files: tuple[Path, ...] = ()
     theirs: tuple[str, ...] = ()
     if_empty: str = "check the path and any filter"
+    mapped: tuple[str, ...] = ()
 
     def collect(self, query: pl.LazyFrame | None = None) -> pl.DataFrame:
         """All rows of the table, or of a query of it.
@@ -141,8 +166,8 @@ def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -
         schema = pl.Schema({column: dtype for column, dtype in schema.items() if column != MORE})
     theirs = tuple(column for column in schema if column != MORE)
     check_distinct(name, schema, tuple((columns or {}).values()))
-    frame, schema = _rename(frame, schema, columns or {}, name)
-    source = Source(name, frame, schema, kind, files, theirs)
+    frame, schema = rename_columns(frame, schema, columns or {}, name)
+    source = Source(name, frame, schema, kind, files, theirs, mapped=tuple(columns or {}))
     return replace(source, if_empty=SPENT) if kind == "memory" and hasattr(data, "__next__") else source
 
 
@@ -164,41 +189,6 @@ def check_distinct(table: str, schema: pl.Schema, used: Iterable[str]) -> None:
         )
 
 
-def mapping_for(table: str, columns: Mapping[str, str | Mapping[str, str]]) -> dict[str, str]:
-    """Our names to theirs for one table: what holds for both, and what is said for this one.
-
-    Examples
-    --------
-    >>> mapping_for("outcomes", {"customer_id": "user", "outcomes": {"timestamp": "ordered_at"}})
-    {'customer_id': 'user', 'timestamp': 'ordered_at'}
-    """
-    shared = {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, str)}
-    own = columns.get(table, {})
-    return {**shared, **own} if isinstance(own, Mapping) else shared
-
-
-def check_mapping(columns: Mapping[str, str], sources: Sequence[Source]) -> None:
-    """Check that every mapped column is in one of the tables.
-
-    Raises
-    ------
-    DataError
-        ``missing_columns``, naming the columns that are in none.
-    """
-    found = list(dict.fromkeys(column for source in sources for column in source.theirs))
-    wrong = {ours: theirs for ours, theirs in columns.items() if theirs not in found}
-    if wrong:
-        named = ", ".join(f"{ours} = {theirs!r}" for ours, theirs in wrong.items())
-        near = difflib.get_close_matches(next(iter(wrong.values())), found, n=1)
-        raise DataError(
-            "missing_columns",
-            f"columns maps {named}, which {'is' if len(wrong) == 1 else 'are'} in no table; found: {', '.join(found)}",
-            hint=separator_hint(found) or (f"did you mean {near[0]!r}?" if near else ""),
-            missing=list(wrong.values()),
-            found=found,
-        )
-
-
 def _from_other(data: Any, name: str) -> pl.LazyFrame:
     import narwhals as nw
 
@@ -212,7 +202,7 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
         if isinstance(known, nw.LazyFrame):
             known = known.collect(backend="polars")
         if isinstance(known, nw.DataFrame):
-            return known.to_polars().lazy()
+            return _to_polars(known, data)
     except ImportError as error:
         raise SpecError("missing_extra", f"{name}: {error}", hint='pip install "attrib[pandas]"') from error
     except Exception as error:  # conversion faults of other libraries come in many types
@@ -229,33 +219,21 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
     )
 
 
-def own_names(schema: Iterable[str], columns: Mapping[str, str], name: str) -> dict[str, str]:
-    """Columns of a table that are kept: theirs to ours.
+def _to_polars(known: Any, data: Any) -> pl.LazyFrame:
+    """Hand a frame of another library over; pandas may hold values of several kinds in one column."""
+    import narwhals as nw
 
-    Raises
-    ------
-    SpecError
-        ``bad_columns`` where two of ours are mapped to one of theirs.
-    """
-    foreign = {"touchpoints": OUTCOME, "outcomes": CHANNEL}.get(name, "")
-    if list(columns.values()).count(columns.get(foreign, "")) > 1:
-        # an event log: the same column names the channel of its touches and the outcome of its outcomes
-        columns = {ours: theirs for ours, theirs in columns.items() if ours != foreign}
-    renames = {theirs: ours for ours, theirs in columns.items() if theirs in schema and theirs != ours}
-    if len(renames) < len({o for o, t in columns.items() if t in schema and t != o}):
-        raise SpecError("bad_columns", f"{name}: two of our columns are mapped to the same column of yours")
-    # a column of theirs that already has one of our names makes way for the mapped one
-    return {c: renames.get(c, c) for c in schema if c in renames or c not in renames.values()}
-
-
-def _rename(
-    frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, str], name: str
-) -> tuple[pl.LazyFrame, pl.Schema]:
-    kept = own_names(schema, columns, name)
-    if any(theirs != ours for theirs, ours in kept.items()):
-        frame = frame.select(list(kept)).rename(kept)
-        schema = pl.Schema({ours: schema[theirs] for theirs, ours in kept.items()})
-    return frame, schema
+    try:
+        return known.to_polars().lazy()  # type: ignore[no-any-return]
+    except ImportError:
+        raise
+    except Exception as error:
+        if not nw.dependencies.is_pandas_dataframe(data):
+            raise
+        try:
+            return from_mixed_pandas(data).lazy()
+        except (TypeError, ValueError, ArithmeticError, pl.exceptions.PolarsError):  # told as it was met first
+            raise error from None
 
 
 def is_csv(path: Path) -> bool:

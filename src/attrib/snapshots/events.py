@@ -14,8 +14,9 @@ from attrib.engines.reading import batches_of, mixed_zones
 from attrib.errors import DataError, SpecError, warn
 from attrib.io import checks
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
+from attrib.io.tables import check_types, required
 from attrib.refunds import DEFAULT, Refunding, blank_as_none
-from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE, require_columns
+from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE
 from attrib.schemas import ORDER as ORDER_ID
 
 SATISFACTION, REFERRER = "satisfaction", "referrer_id"
@@ -184,7 +185,8 @@ class _Reader:
         if self.ids == "text":
             text = pl.col(REFERRER).cast(pl.String)
             return pl.when(~checks.is_blank(REFERRER)).then(text).cast(self.who).alias(BROUGHT_BY)
-        number = pl.col(REFERRER).cast(self.who, strict=False)
+        plain = pl.col(REFERRER).cast(pl.String) if _is_category(batch.schema[REFERRER]) else pl.col(REFERRER)
+        number = plain.cast(self.who, strict=False)
         self._count(batch, REFERRER, number)
         return number.alias(BROUGHT_BY)
 
@@ -194,6 +196,10 @@ class _Reader:
         self.unread[name] = self.unread.get(name, 0) + int(lost)
 
 
+def _is_category(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, (pl.Categorical, pl.Enum))
+
+
 def read_events(
     touchpoints: Any,
     outcomes: Any,
@@ -201,11 +207,12 @@ def read_events(
     own: tuple[str, ...],
     max_rejects: float,
     refunding: Refunding = DEFAULT,
+    valued: tuple[str, ...] | None = None,
 ) -> Events:
-    """Open, check and read both tables; one of them may be None."""
+    """Open, check and read both tables, one of which may be None; ``valued``: outcomes whose value is used."""
     mapping = check_names(columns, (*own, SATISFACTION, REFERRER))
     tables = _open(touchpoints, outcomes, mapping)
-    readers = _readers(tables, own, max_rejects)
+    readers = _readers(tables, own, max_rejects, valued)
     if isinstance(outcomes, InlineOutcome):
         readers["touchpoints"].inline = (checks.FLAG, *([outcomes.value] if outcomes.value else []))
     if "outcomes" in readers:
@@ -249,14 +256,18 @@ def _open(touchpoints: Any, outcomes: Any, mapping: dict[str, Any]) -> dict[str,
     return {"touchpoints": first, "outcomes": second}
 
 
-def _readers(tables: dict[str, Source], own: tuple[str, ...], max_rejects: float) -> dict[str, _Reader]:
+def _readers(
+    tables: dict[str, Source], own: tuple[str, ...], max_rejects: float, valued: tuple[str, ...] | None
+) -> dict[str, _Reader]:
     types = {}
     for name, source in tables.items():
         what = CHANNEL if name == "touchpoints" else OUTCOME
-        require_columns(name, source.schema, [CUSTOMER, TIME, what, *(own if name == "touchpoints" else ())])
-        optional = (SEQUENCE, checks.FLAG) if name == "touchpoints" else (VALUE,)
+        required(source, [CUSTOMER, TIME, what, *(own if name == "touchpoints" else ())])
+        flag = (checks.FLAG, checks.RAW + checks.FLAG)
+        optional = (SEQUENCE, *flag) if name == "touchpoints" else (VALUE, *flag)
         names = (what, *(c for c in (*optional, MORE) if c in source.schema))
-        types[name] = checks.read_types(source, names)
+        types[name] = checks.read_types(source, names, valued=valued)
+        check_types(name, source.schema, {REFERRER: "key", SATISFACTION: "key"})
     for name in own:
         dtype = tables["touchpoints"].schema[name] if "touchpoints" in tables else None
         if dtype is None or dtype.is_nested() or dtype == pl.Object:

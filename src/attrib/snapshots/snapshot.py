@@ -13,6 +13,7 @@ import polars as pl
 from attrib.arguments import check_limits
 from attrib.errors import SpecError, warn
 from attrib.faults import nearest
+from attrib.io.ids import sort_by_id
 from attrib.refunds import NET, Refunding, likely_refunds, told_if_kept
 from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.asked import CUSTOMERS, EVERYONE, Wish, in_micro
@@ -180,7 +181,8 @@ def snapshot(
     if wish.kind == "none" and wish.purpose == "train":
         warn("there is no label: name a target or churn; for features alone ask for purpose='score'")
     _, allowed = check_limits(1, max_rejects)
-    events = read_events(touchpoints, outcomes, columns, wish.features, allowed, Refunding(refunds, count_refunded))
+    refunding = Refunding(refunds, count_refunded)
+    events = read_events(touchpoints, outcomes, columns, wish.features, allowed, refunding, wish.purchases)
     tell_of_refunds(events, wish)
     table, _ = describe(events, wish)
     if population is None and wish.kind in ("churn", "silent") and wish.purpose != "score":
@@ -288,7 +290,7 @@ def _finish(tables: list[pl.DataFrame], tick: int, events: Events) -> pl.DataFra
     if events.zone is not None:
         stamp = stamp.dt.replace_time_zone("UTC").dt.convert_time_zone(events.zone)
     ids = pl.col(WHO).cast(events.id_type).alias(CUSTOMER)
-    return pl.concat(tables).select(ids, stamp.alias(DATE), pl.exclude(WHO)).sort(CUSTOMER)
+    return sort_by_id(pl.concat(tables).select(ids, stamp.alias(DATE), pl.exclude(WHO)), CUSTOMER)
 
 
 def _tables(

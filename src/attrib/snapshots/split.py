@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError
+from attrib.io.ids import rank_ids
 from attrib.io.sources import open_table
 from attrib.schemas import CUSTOMER, DATE, require_columns
 from attrib.snapshots.asked import check_durations
@@ -169,7 +170,7 @@ def _rows(X: Any, groups: Any, *, customers: bool) -> pl.DataFrame:
 
 def _deal(customers: pl.Series, folds: int, seed: int) -> Ints:
     """Fold of each row: customers in order of their ids, shuffled, dealt in turn."""
-    order = customers.rank("dense").to_numpy().astype(np.int64) - 1
+    order = rank_ids(customers).to_numpy().astype(np.int64)
     n = int(order.max(initial=-1)) + 1
     fold_of: Ints = generator(seed, FOLDS).permutation(n) % folds
     rows: Ints = fold_of[order]

@@ -111,6 +111,12 @@ def path_table(tallies: Tallies, sep: Any) -> pl.DataFrame:
     return view_frame(tallies, table["__game"].to_numpy(), {c: table[c] for c in PATH_TABLE})
 
 
+LISTS = (
+    'strip them before, or take lists: attrib.Journeys.from_paths(journeys.paths(None), path="players", '
+    'conversions="conversions", value="value", nulls="nulls")'
+)
+
+
 def _check_labels(labels: pl.Series, sep: str) -> None:
     """Check that joined names can be told apart again, as ``from_paths`` does: split, then strip."""
     named = pl.DataFrame({"label": labels, "read": labels.str.strip_chars()})
@@ -120,6 +126,7 @@ def _check_labels(labels: pl.Series, sep: str) -> None:
         (early, f"contain the separator {sep!r}", 'choose another, such as sep=" | "'),
         (pl.col("read").str.len_bytes() == 0, "are blank", "name them"),
         (pl.col("read").is_duplicated(), "cannot be told apart in a path", "rename them, or use fewer player columns"),
+        (pl.col("read") != pl.col("label"), "begin or end with white space, which a path text loses", LISTS),
     )
     for fault, what, hint in faults:
         names = named.filter(fault)["label"].to_list()

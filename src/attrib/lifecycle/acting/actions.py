@@ -13,6 +13,7 @@ import polars as pl
 
 from attrib.arguments import distinct_names
 from attrib.errors import DataError, SpecError
+from attrib.io.tables import check_types
 from attrib.io.text import clean
 from attrib.lifecycle.acting.allowed import blocked_by
 from attrib.lifecycle.acting.deciding import ACTION, ADVANCED
@@ -186,6 +187,8 @@ def next_action(
     table, past = collected(snapshot), collected(decisions)
     require_columns("snapshot", table.columns, [CUSTOMER], hint=RENAME)
     require_columns("decisions", past.columns, [CUSTOMER, ACTION, ADVANCED], hint="make them with attrib.decisions")
+    for name, frame in (("snapshot", table), ("decisions", past)):
+        check_types(name, frame.schema, {CUSTOMER: "id", DATE: "key", STAGE: "name", ACTION: "name"})
     check_seed_and_folds(seed, folds)
     whole_number("min_support", min_support, 2)
     if isinstance(min_overlap, bool) or not isinstance(min_overlap, (int, float)) or not 0 <= min_overlap < 1:

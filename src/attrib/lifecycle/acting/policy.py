@@ -188,7 +188,14 @@ def read_actions(actions: Any) -> tuple[tuple[str, ...], Integers]:
     DataError
         ``no_rows``; ``bad_action`` where an action is called ``(none)`` and others are null.
     """
-    series = actions if isinstance(actions, pl.Series) else pl.Series("actions", list(actions), strict=False)
+    if isinstance(actions, (str, bytes)) or not hasattr(actions, "__iter__"):
+        raise DataError("bad_shape", f"actions = {actions!r} is not one action a row")
+    try:
+        series = actions if isinstance(actions, pl.Series) else pl.Series("actions", list(actions), strict=False)
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataError("bad_dtype", f"actions is not a column of names: {str(error)[:200]}") from error
+    if series.dtype.is_nested() or series.dtype in (pl.Object, pl.Binary, pl.Duration):
+        raise DataError("bad_dtype", f"actions holds {series.dtype}, not the names of actions")
     if series.is_empty():
         raise DataError("no_rows", "actions has 0 rows")
     texts = series.cast(pl.String)

@@ -15,12 +15,13 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, warn
+from attrib.io import flags
+from attrib.io.ids import rank_ids
 from attrib.io.text import clean
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
-YES, NO = ("yes", "true", "y", "t", "1"), ("no", "false", "n", "f", "0")
 _FIRST = 40  # characters that a message shows of a value
 
 
@@ -183,21 +184,22 @@ def read_flags(name: str, values: Any, rows: int | None = None, *, null: bool | 
         shown = ", ".join(repr(clean(str(value), _FIRST)) for value in series.drop_nulls().unique().sort().head(4))
         hint = "a text must be Yes or No; else compare first, e.g. status == 'left'" if texts else "e.g. count > 0"
         raise DataError("bad_flag", f"{name} is not true or false in each row: it holds {shown}", hint=hint)
+    if null is None:
+        refuse_nulls(found.alias(name))
     return found.fill_null(bool(null)).to_numpy()
 
 
 def as_flags(series: pl.Series) -> pl.Series | None:
-    """What a column says as true and false, nulls as they are; None if it says something else."""
-    if series.dtype in (pl.Boolean, pl.Null):
-        return series.cast(pl.Boolean)
-    if is_text(series):
-        known = {value: value.strip().lower() for value in series.drop_nulls().unique().cast(pl.String).to_list()}
-        if all(plain in YES + NO for plain in known.values()):
-            return series.cast(pl.String).is_in([value for value, plain in known.items() if plain in YES])
+    """What a column says as true and false, what it leaves blank as null; None if it says something else.
+
+    The rule is that of all flags (`attrib.io.flags`), but for blanks: what a model learns from must be said.
+    """
+    if not (is_text(series) or series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
         return None
-    if series.dtype.is_numeric() and series.drop_nulls().cast(pl.Float64).is_in([0.0, 1.0]).all():
-        return series.cast(pl.Float64).cast(pl.Boolean)
-    return None
+    said = series.alias("said").to_frame().select(flags.answer("said", series.dtype)).to_series()
+    if (said == flags.UNREADABLE).any():
+        return None
+    return (said == flags.SAID_YES).set(said == flags.SAID_NOTHING, None)
 
 
 def is_text(series: pl.Series) -> bool:
@@ -217,7 +219,7 @@ def read_customers(customers: Any, rows: int) -> Integers:
         return np.arange(rows)
     names = read_column("customers", customers, rows)
     refuse_nulls(names)
-    return names.rank("dense").to_numpy().astype(np.int64) - 1
+    return rank_ids(names).to_numpy().astype(np.int64)
 
 
 def refuse_nulls(series: pl.Series) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from attrib.errors import DataError, warn
-from attrib.schemas import CUSTOMER, DATE, require_columns
+from attrib.schemas import CUSTOMER, DATE, NAMED, require_columns
 
 KEYS = (CUSTOMER, DATE)
 LABELS = ("label", "duration", "event")  # columns that attrib.snapshot adds to the features
@@ -29,7 +29,7 @@ def take_named(table: pl.DataFrame, given: dict[str, Any]) -> tuple[pl.DataFrame
     (['age'], [1, 0], None)
     """
     named = list(dict.fromkeys(value for value in given.values() if isinstance(value, str)))
-    require_columns("features", table.columns, named)
+    require_columns("features", table.columns, named, hint=NAMED)
     found = {name: table[value] if isinstance(value, str) else value for name, value in given.items()}
     return table.drop(named), found
 

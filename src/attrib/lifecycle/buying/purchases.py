@@ -11,12 +11,14 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import parse_times
+from attrib.io.ids import sort_by_id
 from attrib.io.sources import Source, open_table
+from attrib.io.tables import check_types, required
 from attrib.lifecycle.base.beside import read_flags
 from attrib.lifecycle.buying.leaving import CANCELLED, mark_cancelled, read_names
 from attrib.lifecycle.buying.purchasing import PurchaseModel
 from attrib.refunds import NET, Refunding, blank_as_none, likely_refunds, net_rows, told_if_kept
-from attrib.schemas import CUSTOMER, ORDER, OUTCOME, TIME, VALUE, require_columns
+from attrib.schemas import CUSTOMER, ORDER, OUTCOME, TIME, VALUE
 from attrib.values import check_share
 
 SUMMARY = ("frequency", "recency", "T")
@@ -214,7 +216,8 @@ def _days(
 ) -> pl.DataFrame:
     """Days with a purchase until the end, in order: customer, day, value summed."""
     source = open_table(outcomes, "outcomes", columns)
-    require_columns("outcomes", source.schema, [CUSTOMER, TIME])
+    required(source, [CUSTOMER, TIME], hint="map your names to ours with columns")
+    check_types("outcomes", source.schema, {CUSTOMER: "id", OUTCOME: "name", VALUE: "number"})
     read = (CUSTOMER, TIME, OUTCOME, VALUE, ORDER)
     frame = source.frame.select(name for name in read if name in source.schema)
     if OUTCOME in source.schema:
@@ -245,7 +248,7 @@ def _days(
     kept = _without_refunds(kept, refunding, tell=tell)
     # cum_sum, since polars leaves out a sort before a sum: the values of a day add up the same in any order of rows
     by_day = kept.group_by(CUSTOMER, "day").agg(pl.col(VALUE).sort().cum_sum().last())
-    return by_day.sort(CUSTOMER, "day")
+    return sort_by_id(by_day, CUSTOMER, "day")
 
 
 def _tell_of_others(source: Source, frame: pl.LazyFrame, target: str) -> None:
@@ -277,6 +280,10 @@ def _without_refunds(rows: pl.DataFrame, refunding: Refunding, *, tell: bool) ->
         hint = 'count_refunded = true keeps them, with value 0; refunds = "keep" takes negative values for purchases'
         raise DataError("no_rows", "every purchase was refunded in full", hint=hint)
     return rows
+
+
+def _to_days(times: pl.Series) -> pl.Series:
+    return _to_times(times).dt.date()
 
 
 def _to_times(times: pl.Series) -> pl.Series:

@@ -36,7 +36,7 @@ from attrib.lifecycle.classifying.asking import (
 )
 from attrib.lifecycle.classifying.two_classes import TwoClasses
 from attrib.lifecycle.classifying.uplift import errors_of_arms, mean_uplift, read_errors, uplift_table
-from attrib.schemas import require_columns
+from attrib.schemas import NAMED, require_columns
 
 State = tuple[dict[str, Any], dict[str, npt.NDArray[Any]], list[Any]]
 _ARMS = ("all", "asked", "not_asked")
@@ -413,7 +413,7 @@ class ReferralLikelihood(TwoClasses):
 def _check_nps(table: pl.DataFrame, nps: str | None) -> None:
     if nps is None:
         return
-    require_columns("features", table.columns, [nps])
+    require_columns("features", table.columns, [nps], hint=NAMED)
     if not table.schema[nps].is_numeric():
         raise DataError("bad_dtype", f"nps is column {clean(nps, 80)!r} of type {table.schema[nps]}, not numbers")
 

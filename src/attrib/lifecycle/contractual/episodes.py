@@ -14,11 +14,12 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
+from attrib.io.tables import check_types
 from attrib.lifecycle.base.beside import check_same_rows, read_column, read_flags, read_numbers
 from attrib.lifecycle.base.design import MAX_CATEGORIES, NULL, collected
 from attrib.lifecycle.contractual.incidence import read_causes
 from attrib.lifecycle.contractual.riskset import entries
-from attrib.schemas import CHANNEL, CUSTOMER, TIME, require_columns
+from attrib.schemas import CHANNEL, CUSTOMER, NAMED, TIME, require_columns
 
 Floats = npt.NDArray[np.float64]
 BEGIN, END, LEFT, ENTRY = "begin", "end", "left", "entry"
@@ -59,7 +60,7 @@ def episodes(
     if named and table is None:
         raise SpecError("bad_argument", f"{named[0]!r} names a column, and there is no frame")
     if table is not None:
-        require_columns("features", table.columns, named)
+        require_columns("features", table.columns, named, hint=NAMED)
         given = {name: table[value] if isinstance(value, str) else value for name, value in given.items()}
         table = table.drop(named)
     length = read_numbers("duration", given["duration"], None if table is None else table.height, least=0)
@@ -153,7 +154,10 @@ def time_varying_rows(
         open_table(customers, _TABLE).collect(),
     )
     require_columns("touchpoints", table.columns, [CUSTOMER, TIME, CHANNEL])
+    check_types("touchpoints", table.schema, {CUSTOMER: "id", CHANNEL: "name"})
     lives = _lives(people)
+    if table.schema[CUSTOMER] != lives.schema[CUSTOMER]:  # whole numbers and the texts of them are one id
+        table, lives = (frame.with_columns(pl.col(CUSTOMER).cast(pl.String)) for frame in (table, lives))
     _check_zones(table.schema[TIME], *(people.schema[name] for name in (BEGIN, END, ENTRY) if name in people.columns))
     touches = table.select(
         CUSTOMER, pl.col(CHANNEL).cast(pl.String).fill_null(NULL), _epoch(table, TIME, "touchpoints").alias("at")
@@ -207,6 +211,7 @@ def _check_zones(*dtypes: pl.DataType) -> None:
 def _lives(table: pl.DataFrame) -> pl.DataFrame:
     """Begin in microseconds, entry and end since then, of customers who were observed at all."""
     require_columns(_TABLE, table.columns, [CUSTOMER, BEGIN, END, LEFT])
+    check_types(_TABLE, table.schema, {CUSTOMER: "id"})
     nulls = [name for name in (CUSTOMER, BEGIN, END) if table[name].null_count()]
     if nulls:
         raise DataError(

@@ -19,7 +19,7 @@ from attrib.lifecycle.contractual.names import CURVES
 from attrib.lifecycle.contractual.riskset import RiskTable, step
 from attrib.lifecycle.contractual.stored import StoredSurvival
 from attrib.lifecycle.contractual.uncertain import Uncertainty, log_survival
-from attrib.schemas import require_columns
+from attrib.schemas import NAMED, require_columns
 from attrib.values import normal_quantile
 
 Floats = npt.NDArray[np.float64]
@@ -346,7 +346,7 @@ class FittedSurvival(StoredSurvival):
             if X is None:
                 raise SpecError("bad_argument", f"{after!r} names a column, and there is no frame")
             table = collected(X)
-            require_columns("features", table.columns, [after])
+            require_columns("features", table.columns, [after], hint=NAMED)
             after = table[after]
         now = read_numbers("conditional_after", [after] if np.ndim(after) == 0 else after, least=0)
         if X is None:  # customers of one curve are told apart by their time only

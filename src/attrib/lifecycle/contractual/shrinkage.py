@@ -10,6 +10,7 @@ import polars as pl
 
 from attrib.errors import AttribWarning, DataError, SolveError
 from attrib.extras import needs
+from attrib.io.ids import rank_ids
 from attrib.lifecycle.base.design import linear
 from attrib.lifecycle.contractual.episodes import Episodes
 from attrib.lifecycle.contractual.hazards import PARAMETRIC, coefficients
@@ -84,7 +85,7 @@ def fold_of(rows: Episodes, folds: int, seed: int) -> npt.NDArray[np.int64]:
     DataError
         ``too_few_events``.
     """
-    customer: npt.NDArray[np.int64] = rows.customer.rank("dense").to_numpy().astype(np.int64) - 1
+    customer: npt.NDArray[np.int64] = rank_ids(rows.customer).to_numpy().astype(np.int64)
     left = np.zeros(rows.customer.n_unique(), np.bool_)
     left[customer[rows.event]] = True
     if left.sum() < folds:

@@ -11,13 +11,15 @@ import polars as pl
 
 from attrib.arguments import distinct_names
 from attrib.errors import DataError, SpecError, warn
+from attrib.io.ids import rank_ids
 from attrib.io.sources import open_table
+from attrib.io.tables import check_types
 from attrib.lifecycle.base.beside import check_same_rows
 from attrib.lifecycle.base.design import DesignMatrix, Numeric, collected, spell
 from attrib.lifecycle.base.labels import MAX_SEED, Floats
 from attrib.lifecycle.grouping.mixtures import SELECTION, Mixture, choose
 from attrib.lifecycle.grouping.profiles import PERSONA, PROFILE, name_personas, numbers_of, profile, tell_apart
-from attrib.schemas import CUSTOMER, DATE, RENAME, VALUE, require_columns
+from attrib.schemas import CUSTOMER, DATE, RENAME, STAGE, VALUE, require_columns
 from attrib.values import DEALT, generator, whole_number
 
 # What personas of a snapshot are made from by default: how long, how lately, how much, how often bought, how many ways.
@@ -259,10 +261,11 @@ def personas(
     check_same_rows(snapshot=snapshot, value=value, churn=churn, referral=referral)
     table = collected(snapshot)
     require_columns("snapshot", table.columns, [CUSTOMER], hint=RENAME)
+    check_types("snapshot", table.schema, {CUSTOMER: "id", DATE: "key", STAGE: "name"})
     whole_number("seed", seed, 0, MAX_SEED)
     whole_number("refits", refits, 1, 1000)
     sizes = list(range(1, whole_number("max_k", max_k, 1, MAX_K) + 1))
-    if k != "auto":
+    if not (isinstance(k, str) and k == "auto"):
         sizes = [whole_number("k", k, 1, MAX_K)]
     if isinstance(min_share, bool) or not isinstance(min_share, (int, float)) or not 0 <= min_share < 1:
         raise SpecError("bad_parameter", f"min_share = {min_share!r} is not a share from 0 to below 1")
@@ -282,7 +285,7 @@ def personas(
     rows, codes = _drawn(table, most, seed)
     least = max(10, int(np.ceil(min_share * len(rows))))
     mixture, selection = choose(matrix[rows], codes, sizes, refits=refits, least=least, seed=seed)
-    if k == "auto" and len(mixture.weights) == 1 and len(sizes) > 1:
+    if isinstance(k, str) and len(mixture.weights) == 1 and len(sizes) > 1:
         warn(
             "no personas can be told apart: no larger size is stable, or fits better; see selection, or "
             + _other(table, chosen)
@@ -377,9 +380,11 @@ def _standardised(design: DesignMatrix, prepared: pl.DataFrame) -> tuple[Floats,
 
 def _drawn(table: pl.DataFrame, most: int, seed: int) -> tuple[Any, Any]:
     """Rows to fit to, whole customers, in an order of their own; and their customers, numbered from 0."""
-    keys = [CUSTOMER, DATE] if DATE in table.columns else [CUSTOMER]
-    order = table.select(pl.arg_sort_by(keys, maintain_order=True)).to_series().to_numpy().astype(np.int64)
-    codes = table[CUSTOMER].rank("dense").fill_null(0).to_numpy().astype(np.int64)[order]
+    ranks = rank_ids(table[CUSTOMER])
+    keys = [ranks.alias(CUSTOMER), *([table[DATE]] if DATE in table.columns else [])]
+    sorting = pl.DataFrame(keys)
+    order = sorting.select(pl.arg_sort_by(sorting.columns, maintain_order=True)).to_series().to_numpy().astype(np.int64)
+    codes = ranks.fill_null(0).to_numpy().astype(np.int64)[order]
     _, codes = np.unique(codes, return_inverse=True)
     if len(order) > most:
         place = generator(seed, DEALT).permutation(int(codes.max()) + 1)[codes]

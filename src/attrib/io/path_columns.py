@@ -1,0 +1,116 @@
+"""Path tables at the door: which column is which, which were left unread, and what else may separate touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from attrib.errors import DataError, SpecError
+from attrib.io.sources import MORE, Source, check_distinct
+from attrib.io.text import clean
+from attrib.likely import columns_of_paths, role_in_paths
+from attrib.schemas import CONVERSIONS, NULLS, PATH, PATH_TABLE, VALUE, list_names, separator_hint
+
+ROLES = (PATH, CONVERSIONS, VALUE, NULLS)  # as the arguments of from_paths, and the keys of [input], are called
+DEFAULTS = dict(zip(ROLES, PATH_TABLE, strict=True))
+MARKS = ("->", "=>", ">>", "→", "»", ">", "|", ";", "\t", ",")  # longer ones first: what one holds counts once
+LOOK_LIKE = {
+    VALUE: "the value of the conversions, which count 1.0 each",
+    NULLS: "journeys that did not convert, and without them no journey fails",
+}
+
+
+def columns_given(path: Any, conversions: Any, value: Any, nulls: Any) -> dict[str, str | None]:
+    """Check the names that the caller gives.
+
+    Raises
+    ------
+    SpecError
+        ``bad_value``.
+    """
+    given = dict(zip(ROLES, (path, conversions, value, nulls), strict=True))
+    for role, name in given.items():
+        if not isinstance(name, str) and not (name is None and role in (VALUE, NULLS)):
+            raise SpecError("bad_value", f"{role} = {name!r} is not the name of a column")
+    return given
+
+
+def columns_wanted(source: Source, given: Mapping[str, str | None]) -> dict[str, str]:
+    """Ours to theirs for the columns that are read; a default that is absent is not, where it may be.
+
+    Raises
+    ------
+    DataError
+        ``missing_columns`` with the columns that are likely meant, ``duplicate_columns``.
+    SpecError
+        ``bad_columns``.
+    """
+    wanted = {
+        role: name
+        for role, name in given.items()
+        if name is not None and (name in source.schema or name != DEFAULTS[role] or role in (PATH, CONVERSIONS))
+    }
+    missing = {role: name for role, name in wanted.items() if name not in source.schema}
+    if missing:
+        there = {role: name for role, name in wanted.items() if role not in missing}
+        asked = [role for role in ROLES if role in missing or (given[role] is not None and role not in wanted)]
+        raise DataError(
+            "missing_columns",
+            f"{len(missing)} of {len(wanted)} required columns {'is' if len(missing) == 1 else 'are'} missing from "
+            f"{source.name}: {', '.join(missing.values())}; found: {list_names(source.theirs)}",
+            hint=separator_hint(source.theirs) or _how_to_name(source, there, asked),
+            missing=list(missing.values()),
+            found=list(source.theirs),
+        )
+    check_distinct(source.name, source.schema, wanted.values())
+    twice = [name for name in dict.fromkeys(wanted.values()) if list(wanted.values()).count(name) > 1]
+    if twice:
+        raise SpecError(
+            "bad_columns",
+            f"two of path, conversions, value and nulls name the same column, {clean(twice[0], 60)!r}",
+            hint="give each a column of its own; value=None and nulls=None where there is none",
+        )
+    return wanted | ({MORE: MORE} if MORE in source.schema else {})
+
+
+def _how_to_name(source: Source, there: Mapping[str, str], asked: Sequence[str]) -> str:
+    likely = {r: name for r, name in columns_of_paths(source.theirs, there).items() if r in asked}
+    how = "name your columns with path, conversions, value and nulls (in a job: keys of [input])"
+    return how + (", e.g. " + ", ".join(f"{role} = {name!r}" for role, name in likely.items()) if likely else "")
+
+
+def unread_columns(source: Source, given: Mapping[str, str | None], wanted: Mapping[str, str]) -> Iterator[str]:
+    """Warn of columns that nobody reads and that look like the value or the nulls that are taken as absent."""
+    unread = [name for name in source.theirs if name not in wanted.values()]
+    for role, meant in LOOK_LIKE.items():
+        names = [name for name in unread if role_in_paths(name) == role]
+        if names and role not in wanted and given[role] is not None:
+            shown = " and ".join(repr(clean(name, 60)) for name in names[:3])
+            yield (
+                f"{source.name}: {shown} {'is' if len(names) == 1 else 'are'} not read and may be {meant}: pass "
+                f"{role}={clean(names[0], 60)!r} (in a job: [input] {role}), or {role}=None if there is none"
+            )
+
+
+def other_separators(names: pl.Series, separator: str, *, split: bool) -> Iterator[str]:
+    """Warn of names that hold what may separate touches too; ``split``: whether any path was split."""
+    bare = separator.strip()
+    rest = names
+    for mark in MARKS:
+        if mark == separator:
+            continue
+        inside = rest.filter(rest.str.contains(mark, literal=True))
+        rest = rest.filter(~rest.str.contains(mark, literal=True))
+        if not len(inside):
+            continue
+        if mark == bare or not split:
+            remedy = f"if that separates touches in your file, pass sep={mark!r}"
+        else:
+            remedy = (
+                f"if that separates touches too, write {separator!r} in its place: touches are told apart by one "
+                "separator only"
+            )
+        which = f"{len(inside):,} channel name{'s' if len(inside) > 1 else ''} contain{'' if len(inside) > 1 else 's'}"
+        yield f"{which} {mark!r}, e.g. {clean(inside[0], 60)!r}: {remedy}"

@@ -1,0 +1,46 @@
+"""What other packages and tools call the methods: for those who ask for one by that name."""
+
+from __future__ import annotations
+
+CALLED = {
+    "first_touch": ("first", "first_click", "first_interaction", "first_visit", "initial_touch", "acquisition"),
+    "last_touch": ("last", "last_click", "last_interaction", "last_visit", "final_touch", "final_click"),
+    "last_non_direct": (
+        "last_non_direct_click", "last_non_direct_touch", "last_indirect", "last_indirect_click", "non_direct",
+        "last_paid_click", "lndc", "last_nondirect",
+    ),
+    "linear": ("uniform", "even", "equal", "equal_weight", "equal_weights", "evenly", "average", "constant", "flat"),
+    "position_based": (
+        "u_shaped", "u_shape", "ushaped", "position", "bathtub", "bath_tub", "40_20_40", "first_last", "endpoints",
+        "reverse_j_shaped", "j_shaped",
+    ),
+    "time_decay": ("exponential", "exponential_decay", "decay", "decaying", "half_life", "time_weighted", "recency"),
+    "custom_weights": (
+        "w_shaped", "w_shape", "wshaped", "z_shaped", "z_shape", "full_path", "custom", "own_weights", "weighted",
+        "30_30_30_10",
+    ),
+    "markov": ("markov_chain", "markov_chains", "markov_model", "removal_effect", "removal_effects", "graph"),
+    "shapley": (
+        "data_driven", "dda", "algorithmic", "shapley_value", "shapley_values", "shap", "game_theory",
+        "cooperative_game",
+    ),
+    "shao_li": ("probabilistic", "simple_probabilistic", "shao_and_li", "probability"),
+    "bagged_logistic": ("logistic", "logistic_regression", "regression", "bagging", "bagged_logistic_regression"),
+    "additive_hazard": ("hazard", "survival", "additive_hazards", "survival_analysis"),
+    "incremental": ("incrementality", "causal", "uplift", "lift", "counterfactual"),
+}  # fmt: skip
+_OURS = {theirs: ours for ours, names in CALLED.items() for theirs in names}
+
+
+def called_elsewhere(name: object) -> str:
+    """Return ``"; did you mean x?"`` for a name that other tools give a method, or nothing.
+
+    Examples
+    --------
+    >>> called_elsewhere("U-shaped"), called_elsewhere("last-click attribution"), called_elsewhere("zzz")
+    ('; did you mean position_based?', '; did you mean last_touch?', '')
+    """
+    plain = "_".join(str(name).lower().replace("-", " ").replace("_", " ").split())
+    for ending in ("_attribution", "_model", "_rule"):
+        plain = plain.removesuffix(ending)
+    return f"; did you mean {_OURS[plain]}?" if plain in _OURS else ""

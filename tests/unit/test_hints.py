@@ -1,0 +1,354 @@
+"""Hints lead somewhere: each proposal is carried out, and what was stopped gets further."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import attrib
+from attrib.io.looks import what_they_look_like
+from attrib.job import run
+from attrib.lifecycle import purchase_summary
+from attrib.likely import role_in_paths
+from attrib.loading import build_method, load
+from attrib.methods import METHODS
+from attrib.methods.elsewhere import CALLED
+from attrib.spec import read_job
+
+DAY = dt.datetime(2024, 1, 1)  # noqa: DTZ001 - naive, as most logs are
+TOUCHES = pl.DataFrame({"customer_id": [1, 2], "timestamp": [DAY, DAY], "channel": ["ad", "mail"]})
+OUTCOMES = pl.DataFrame({"customer_id": [1], "timestamp": [DAY + dt.timedelta(1)], "outcome": ["purchase"]})
+MAPPED = re.compile(r'(\w+) = ("(?:[^"\\]|\\.)*")')  # as in TOML
+NAMED = re.compile(r"(\w+) = '([^']*)'")
+
+
+def hint_of(call: Callable[[], Any]) -> str:
+    with pytest.raises(attrib.AttribError) as caught:
+        call()
+    assert caught.value.hint
+    return caught.value.hint
+
+
+# --- columns of events ---
+
+
+@pytest.mark.parametrize(
+    ("touched", "reached"),
+    [
+        ({"customer_id": "userId", "timestamp": "event_time", "channel": "utm_source"}, {}),
+        ({"channel": "media"}, {"customer_id": "client_id"}),
+        ({"customer_id": "visitor"}, {"customer_id": "visitor", "timestamp": "ordered_at", "outcome": "event_name"}),
+        ({"timestamp": 'the "time"'}, {"timestamp": "date"}),
+    ],
+)
+def test_mappings_that_are_proposed_lead_to_journeys(touched, reached):
+    tables = TOUCHES.rename(touched), OUTCOMES.rename(reached)
+    columns: dict[str, Any] = {}
+    for _ in range(4):
+        try:
+            attrib.Journeys.from_events(*tables, columns=columns or None).reconcile()
+        except attrib.DataError as error:
+            own = re.search(r'columns=\{"(\w+)": ', error.hint)
+            found = {ours: tomllib.loads(f"x = {theirs}")["x"] for ours, theirs in MAPPED.findall(error.hint)}
+            if not found:
+                pytest.fail(error.hint)
+            (columns.setdefault(own[1], {}) if own else columns).update(found)
+        else:
+            return
+    pytest.fail(f"hints did not lead to journeys: {columns}")
+
+
+def test_a_table_with_names_of_its_own_is_told_how_to_map_it_alone():
+    touched, reached = TOUCHES.rename({"customer_id": "user"}), OUTCOMES.rename({"customer_id": "client_id"})
+    hint = hint_of(lambda: attrib.Journeys.from_events(touched, reached, columns={"customer_id": "user"}))
+    assert '[input.columns.outcomes] customer_id = "client_id"' in hint
+    attrib.Journeys.from_events(
+        touched, reached, columns={"customer_id": "user", "outcomes": {"customer_id": "client_id"}}
+    ).reconcile()
+
+
+def test_found_lists_the_names_of_the_file_one_table_a_line():
+    touched, reached = TOUCHES.rename({"customer_id": "user"}), OUTCOMES.rename({"customer_id": "user"})
+    with pytest.raises(attrib.DataError) as caught:
+        attrib.Journeys.from_events(touched.drop("channel"), reached, columns={"customer_id": "user"})
+    assert "found: user, timestamp" in caught.value.message
+    with pytest.raises(attrib.DataError) as caught:
+        attrib.Journeys.from_events(touched, reached, columns={"customer_id": "usr"})
+    assert caught.value.message.splitlines()[1:] == [
+        "found in touchpoints: user, timestamp, channel",
+        "found in outcomes: user, timestamp, outcome",
+    ]
+    ours, theirs = NAMED.findall(caught.value.hint)[0]
+    attrib.Journeys.from_events(touched, reached, columns={ours: theirs}).reconcile()
+    with pytest.raises(attrib.DataError, match="found in outcomes: user, timestamp, outcome"):
+        attrib.Journeys.from_events(touched, reached, columns={"customer_id": "user"}, by="country")
+
+
+def test_players_of_other_columns_need_no_channel(tmp_path):
+    touched = pl.DataFrame(
+        {
+            "customer_id": [1, 1],
+            "timestamp": [DAY, DAY + dt.timedelta(hours=1)],
+            "utm_source": ["google", "direct"],
+            "utm_medium": ["cpc", None],
+        }
+    )
+    player = ["utm_source", "utm_medium"]
+    journeys = attrib.Journeys.from_events(touched, OUTCOMES, player=player)
+    table = attrib.credit(journeys, [attrib.LastTouch(), attrib.LastNonDirect()], intervals=None)
+    won = table.filter(pl.col("conversions") > 0).select("method", *player).rows()
+    assert won == [("last_touch", "direct", None), ("last_non_direct", "google", "cpc")]
+    with pytest.raises(attrib.DataError) as caught:
+        attrib.Journeys.from_events(touched, OUTCOMES, player=["utm_source", "utm_campaign"])
+    assert caught.value.facts["missing"] == ["utm_campaign"]
+    flagged = touched.with_columns(conversion=pl.Series([0, 1]))
+    attrib.Journeys.from_events(flagged, attrib.InlineOutcome(), player=player).reconcile()
+    touched.write_parquet(tmp_path / "t.parquet")
+    OUTCOMES.write_parquet(tmp_path / "o.parquet")
+    job = tmp_path / "job.toml"
+    job.write_text(
+        '[input]\ntouchpoints = "t.parquet"\noutcomes = "o.parquet"\n[journeys]\n'
+        'player = ["utm_source", "utm_medium"]\n'
+        '[[models]]\nmethod = "last_non_direct"\n[intervals]\nreplicates = 0\n'
+    )
+    run(load(job))
+
+
+@pytest.mark.parametrize("empty", ["", " ", None])
+def test_a_player_without_a_first_name_is_no_rejected_row(empty):
+    touched = TOUCHES.with_columns(source=pl.Series(["ad", empty])).drop("channel")
+    journeys = attrib.Journeys.from_events(touched, OUTCOMES, player="source")
+    assert journeys.reconcile().filter(table="touchpoints", entry="rejected")["rows"].item() == 0
+
+
+# --- path tables ---
+
+PATH_NAMES = [
+    {
+        "path": "journey",
+        "total_conversions": "conversions",
+        "total_conversion_value": "revenue",
+        "total_null": "non_conversions",
+    },
+    {
+        "path": "multitouch",
+        "total_conversions": "conv",
+        "total_conversion_value": "revenue_conv",
+        "total_null": "null_conv",
+    },
+    {
+        "path": "channelPath",
+        "total_conversions": "orders",
+        "total_conversion_value": "Umsatz",
+        "total_null": "notConverted",
+    },
+    {
+        "path": "conversion_path",
+        "total_conversions": "converted",
+        "total_conversion_value": "conversion value",
+        "total_null": "unconverted",
+    },
+]
+
+
+@pytest.mark.parametrize("names", PATH_NAMES)
+def test_names_that_are_proposed_for_a_path_table_lead_to_its_journeys(names, tmp_path):
+    table = pl.DataFrame(
+        {
+            "path": ["a > b", "b"],
+            "total_conversions": [30, 20],
+            "total_conversion_value": [300.0, 200.0],
+            "total_null": [100, 10],
+        }
+    )
+    renamed = table.rename(names)
+    hint = hint_of(lambda: attrib.Journeys.from_paths(renamed))
+    proposed = dict(NAMED.findall(hint))
+    journeys = attrib.Journeys.from_paths(renamed, **proposed)
+    assert journeys.to_paths().equals(table.sort("path"))
+    renamed.write_csv(tmp_path / "p.csv")
+    keys = "".join(f"{ours} = '{theirs}'\n" for ours, theirs in proposed.items())
+    (tmp_path / "job.toml").write_text(f'[input]\npaths = "p.csv"\n{keys}[[models]]\nmethod = "linear"\n')
+    assert read_job(tmp_path / "job.toml").input.nulls == names["total_null"]
+
+
+@pytest.mark.parametrize(
+    "name", ["non_conversions", "null_conversions", "conversions_null", "not converted", "noConversion"]
+)
+def test_failures_are_never_taken_for_conversions(name):
+    assert role_in_paths(name) == "nulls"
+
+
+def test_unread_columns_that_look_like_value_and_nulls_are_named_and_can_be_read():
+    table = pl.DataFrame(
+        {"path": ["a"], "total_conversions": [3], "revenue": [30.0], "non_conversions": [7], "region": "x"}
+    )
+    journeys = attrib.Journeys.from_paths(table)
+    with pytest.warns(attrib.AttribWarning) as told:
+        journeys.reconcile()
+    said = " ".join(str(one.message) for one in told)
+    assert "count 1.0 each" in said
+    assert "no journey fails" in said
+    assert "region" not in said
+    given = dict(re.findall(r"pass (\w+)='(\w+)'", said))
+    assert given == {"value": "revenue", "nulls": "non_conversions"}
+    attrib.Journeys.from_paths(table, **given).reconcile()
+    attrib.Journeys.from_paths(table, value=None, nulls=None).reconcile()
+
+
+@pytest.mark.parametrize("mark", [">", "->", "=>", "|", ",", ";", "→"])
+def test_separators_other_than_the_one_given_are_told_and_the_remedy_works(mark):
+    table = pl.DataFrame({"path": [f"a{mark}b", f"b {mark} c"], "total_conversions": [1, 1]})
+    with pytest.warns(attrib.AttribWarning, match="channel names? contain") as told:
+        attrib.Journeys.from_paths(table).reconcile()
+    sep = re.search(r"pass sep='(.*)'", str(told[0].message))[1]
+    assert attrib.Journeys.from_paths(table, sep=sep).paths()["players"].to_list() == [["a", "b"], ["b", "c"]]
+
+
+def test_mixed_separators_are_told():
+    table = pl.DataFrame({"path": ["a > b", "a | b", "a / b > c"], "total_conversions": [1, 1, 1]})
+    with pytest.warns(attrib.AttribWarning, match="contains '|', e.g. 'a | b': .* write ' > ' in its place"):
+        attrib.Journeys.from_paths(table).reconcile()
+
+
+# --- lists, and there and back ---
+
+
+@pytest.mark.parametrize(
+    "names", [["a", "b > c"], ["a", "b >", "c"], ["email", "email "], [">", "a"], ["a\u00a0", "b"]]
+)
+def test_paths_as_lists_come_back_as_they_were(names):
+    touched = pl.DataFrame(
+        {"customer_id": 1, "timestamp": [DAY + dt.timedelta(hours=i) for i in range(len(names))], "channel": names}
+    )
+    table = attrib.Journeys.from_events(touched, OUTCOMES).paths(None)
+    again = attrib.Journeys.from_paths(table, path="players", conversions="conversions", value="value", nulls="nulls")
+    assert again.paths(None).equals(table)
+
+
+def test_a_text_of_names_that_white_space_ends_is_refused_and_lists_are_not():
+    touched = TOUCHES.with_columns(channel=pl.Series(["ad ", "mail"]))
+    journeys = attrib.Journeys.from_events(touched, OUTCOMES)
+    with pytest.raises(attrib.DataError, match="white space, which a path text loses") as caught:
+        journeys.to_paths()
+    assert eval(caught.value.hint.split("take lists: ")[1], {"attrib": attrib, "journeys": journeys})
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        [["a", "b"], ["b"], []],
+        pl.Series([["a", "b"], ["b"], []], dtype=pl.List(pl.Categorical)),
+    ],
+)
+def test_a_column_of_lists_is_a_column_of_paths(lists, tmp_path):
+    table = pl.DataFrame({"path": lists, "total_conversions": [1, 2, 3]})
+    table.write_parquet(tmp_path / "p.parquet")
+    for form in (table, tmp_path / "p.parquet", table.to_pandas(), table.to_arrow(), table.lazy()):
+        credit = attrib.Linear().credit(attrib.Journeys.from_paths(form))
+        assert dict(credit.select("channel", "conversions").iter_rows()) == {"a": 0.5, "b": 2.5, None: 3.0}
+
+
+def test_lists_with_nameless_channels_are_rejected_rows():
+    table = pl.DataFrame({"path": [["a", None], ["a", " "], None, ["a"]], "total_conversions": [1, 1, 1, 1]})
+    journeys = attrib.Journeys.from_paths(table, max_rejects=1.0)
+    assert journeys.rejected().select("row", "rule").rows() == [
+        (0, "channel_empty"),
+        (1, "channel_empty"),
+        (2, "path_missing"),
+    ]
+
+
+# --- methods, texts, other tables ---
+
+
+def test_names_that_other_tools_give_methods_lead_to_ours():
+    for ours, names in CALLED.items():
+        assert ours in METHODS
+        for name in names:
+            hint = re.search(r"did you mean (\w+)\?", _message(name))[1]
+            assert hint == ours
+
+
+def _message(name: str) -> str:
+    with pytest.raises(attrib.SpecError) as caught:
+        build_method(name, {}, "job.toml")
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "looks"),
+    [
+        ("1704103200", "Unix time in seconds"),
+        ("1704103200000", "milliseconds"),
+        ("1704103200.5", "seconds"),
+        ("1704103200000000", "microseconds"),
+        ("20.03.2024", "%d.%m.%Y"),
+        ("03/20/2024 10:00", "slashes"),
+        ("20240320", "without hyphens"),
+        ("45371", "spreadsheet"),
+        ("2024-03-20 10:00 PM", "12 hours"),
+        ("20 Mar 2024", "name of a month"),
+        ("2024/03/20", "%Y/%m/%d"),
+    ],
+)
+def test_rejected_times_are_told_by_what_they_look_like(text, looks):
+    touched = TOUCHES.with_columns(timestamp=pl.lit(text))
+    with pytest.raises(attrib.RejectedError) as caught:
+        attrib.Journeys.from_events(touched, OUTCOMES).reconcile()
+    assert looks in caught.value.hint
+    assert repr(text) in caught.value.message
+
+
+def test_the_conversion_of_unix_time_that_is_proposed_works():
+    hint = what_they_look_like("timestamp_unparseable", ["1704103200000"])
+    expression = eval(re.search(r"pl\.from_epoch\(.*?\"ms\"\)", hint)[0], {"pl": pl})
+    touched = TOUCHES.with_columns(timestamp=pl.lit("1704103200000")).with_columns(expression)
+    attrib.Journeys.from_events(touched, OUTCOMES).reconcile()
+
+
+@pytest.mark.parametrize(
+    ("text", "looks"), [("1.234,50", "decimal comma"), ("1,234.50", "thousands"), ("€ 12", "currency")]
+)
+def test_rejected_values_are_told_by_what_they_look_like_and_the_proposal_works(text, looks):
+    reached = OUTCOMES.with_columns(value=pl.lit(text))
+    with pytest.raises(attrib.RejectedError) as caught:
+        attrib.Journeys.from_events(TOUCHES, reached).reconcile()
+    assert looks in caught.value.hint
+    expression = eval(re.search(r"pl\.col\(\"value\"\).*?pl\.Float64\)", caught.value.hint)[0], {"pl": pl})
+    attrib.Journeys.from_events(TOUCHES, reached.with_columns(expression)).reconcile()
+
+
+def test_other_tables_propose_mappings_where_they_take_them_and_new_names_where_not():
+    bought = pl.DataFrame({"user": [1, 1], "date": ["2024-01-01", "2024-02-01"]})
+    hint = hint_of(lambda: purchase_summary(bought, at="2024-03-01"))
+    purchase_summary(bought, at="2024-03-01", columns={k: v.strip('"') for k, v in MAPPED.findall(hint)})
+    table = attrib.credit(attrib.Journeys.from_events(TOUCHES, OUTCOMES), attrib.Linear(), intervals=None)
+    costs = pl.DataFrame({"media": ["ad"], "spend": [1.0]})
+    hint = hint_of(lambda: attrib.spend(table, costs))
+    attrib.spend(table, costs, columns={k: v.strip('"') for k, v in MAPPED.findall(hint)})
+
+
+@pytest.mark.parametrize("name", ["lookback", "max_gap", "maturity"])
+def test_durations_that_are_proposed_are_durations(name):
+    for wrong in ("30 days", "1 month", 30):
+        hint = hint_of(lambda wrong=wrong: attrib.Journeys.from_events(TOUCHES, OUTCOMES, **{name: wrong}))
+        for right in re.findall(r'"(\w+)"', hint):
+            attrib.Journeys.from_events(TOUCHES, OUTCOMES, **{name: right})
+
+
+def test_every_hint_of_columns_says_how_they_are_named():
+    """No default speaks of an argument that the function may lack."""
+    source = Path(attrib.__file__).parent
+    for file in source.rglob("*.py"):
+        if file.name in ("schemas.py", "tables.py"):
+            continue
+        for line in file.read_text().splitlines():
+            assert not re.search(r"hint=.*\[input\.columns\]", line), f"{file.name}: {line}"
