@@ -146,7 +146,7 @@ def cut_journeys(
     touch_mask: the bits that only touches carry. by_stage: number of low bits of a game that hold the stage. scale:
     unit of values. touches_out: (player int32, kind int32, time int64) [T]. journeys_out: (offsets [J+1], game,
     customer, conversions, nulls, value, end, status, outcome rows). ledger int64 [5]: touches used, outside the window,
-    open, not preferred, over the cap. reasons int64 [4, 6]: rows, conversions and value (4 words, scaled by ``scale``) of
+    open, not preferred, over the cap. reasons int64 [4, 6]: rows, conversions and value (4 words, in that unit) of
     unattributed conversions, by reason. Returns the number of journeys.
     """
     b_offsets, b_time, b_stage, b_to, b_count, b_value, b_kind, b_rows = boundaries

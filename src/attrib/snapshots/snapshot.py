@@ -209,7 +209,8 @@ def tell_of_refunds(events: Events, wish: Wish | None = None) -> None:
         valued = events.outcomes.filter(pl.col(MONEY) != 0).select(name.unique()).to_series().to_list()
         asked = [
             *wish.purchases,
-            *filter(None, (wish.outcome, wish.gone)),
+            *filter(None, (wish.outcome,)),
+            *wish.gone,
             *(wish.model.outcomes if wish.model else ()),
         ]
         likely = likely_refunds(events.names, valued, asked)
