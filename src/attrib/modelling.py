@@ -320,7 +320,9 @@ def _data(file: str | Path, own: tuple[str, ...] = ()) -> Data:
     limits = spec.journeys
     touchpoints = path(str(source.touchpoints))
     named = {"touchpoints": touchpoints, "outcomes": outcomes}
-    events = read_events(touchpoints, outcomes, source.columns.mapping() or None, own, limits.max_rejects)
+    events = read_events(
+        touchpoints, outcomes, source.columns.mapping() or None, own, limits.max_rejects, limits.day_of_outcome
+    )
     inputs = [open_table(place, name).fingerprint() for name, place in named.items() if isinstance(place, str)]
     return Data(events, own, limits.duplicates, inputs)
 
@@ -417,7 +419,7 @@ def _written(
         gone += model.obsolete(place)
     notes = recorder.warnings()
     record = recorder.facts(_LIBRARIES) | dict(more) | {
-        "inputs": data.inputs, "warnings": list(notes), "files": listed
+        "inputs": data.inputs, "events": data.events.facts, "warnings": list(notes), "files": listed
     }  # fmt: skip
     record = _finite(record)
     files: tuple[Path, ...] = ()

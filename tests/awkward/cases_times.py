@@ -116,7 +116,7 @@ for first, second in (("ms", "ns"), ("ns", "ms"), ("us", "ns"), ("date", "ns"), 
         ]
         return tables[0], tables[1]
 
-    warned = ("dates without",) if first == "date" else ()
+    warned = ("dates without",) if first == "date" else ("carry a date",) if second == "date" else ()
     # dates keep equal rows apart, texts of a CSV file do so by their length; nanoseconds are not kept in texts
     enter(f"units_{first}_and_{second}", mixed, warns=warned, forms=("arrow", "parquet"))
 

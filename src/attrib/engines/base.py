@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
+from attrib.engines.ties import Ties
 from attrib.errors import warn
 from attrib.needs import Transitions
 
@@ -52,6 +53,7 @@ class Recipe:
     max_touches: int | None = None
     after_conversion: str = "reset"
     notes: tuple[str, ...] = ()
+    day_of_outcome: str = "end"
 
     @property
     def needs_interaction(self) -> bool:
@@ -70,12 +72,14 @@ class Ledger:
 
     ``reasons``: rows, conversions and value of unattributed outcomes, by why there is no touch to credit; none for path
     tables.
+    ``facts``: what else the record of a run says of the events, by topic.
     """
 
     entries: dict[tuple[str, str], tuple[int, float | None]]
     warnings: tuple[str, ...]
     rejected: pl.DataFrame
     reasons: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -84,7 +88,7 @@ class Fates:
 
     ``touches`` int64 [5]: used, outside the window, open, not preferred, over the cap; ``outcomes`` int64 [3, 5]: rows
     and value (four words) of credited or unattributed, without effect, other outcomes; ``reasons`` int64 [4, 6]: rows,
-    conversions and value of unattributed outcomes, by reason.
+    conversions and value of unattributed outcomes, by reason; ``ties``: touches at one instant.
     """
 
     touches: Ints
@@ -93,6 +97,7 @@ class Fates:
     duplicates: int
     repeated: int
     repeated_values: list[float]
+    ties: Ties = field(default_factory=Ties)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,13 @@ from attrib.durations import in_ticks
 from attrib.engines.base import BUCKETS, Fates, Ledger, Progress, Recipe, Tallies, Units
 from attrib.engines.coding import Dictionary, Kinds
 from attrib.engines.grouping import Grouping
-from attrib.engines.in_order import Carry, NotSortedError, checked_order, no_rows, until
+from attrib.engines.in_order import Carry, NotSortedError, checked_order, expect_days, no_rows, until
 from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
-from attrib.io import checks
+from attrib.io import checks, days
 from attrib.io.sources import MORE, Source, check_distinct
+from attrib.io.times import told
 from attrib.kernels import rows as kernel
 from attrib.kernels.codes import REASONS
 from attrib.needs import Need
@@ -87,13 +88,19 @@ class EventReader:
         if t_types.aware is not None and o_types.aware is not None and t_types.aware != o_types.aware:
             raise mixed_zones("touchpoints", "outcomes")
         self.ticks = max(checks.TICKS[t_types.unit], checks.TICKS[o_types.unit])
+        may_move = recipe.day_of_outcome == days.END and t_types.times != "date"
+        if may_move:
+            self.ticks = max(self.ticks, checks.TICKS["us"])  # the last microsecond of a day is one
         identity = 2 if self.ids == "text" else 1
         t_parts = ["time", *([SEQUENCE] if SEQUENCE in optional else []), "kind"]
         t_parts += [
             p for p, on in (("cluster", CLUSTER in optional), ("extra", bool(flag)), ("event", EVENT in optional)) if on
         ]
         o_parts = ["time", *(["first_kind", "value", "kind"] if in_outcomes else ["kind", "value"])]
-        o_parts += [p for p, on in (("cluster", CLUSTER in o_optional), ("event", EVENT in o_optional)) if on]
+        by_text = may_move and o_types.times == "text"
+        o_parts += [
+            p for p, on in (("cluster", CLUSTER in o_optional), ("day", by_text), ("event", EVENT in o_optional)) if on
+        ]
         shared = {c: Dictionary(c) for c in recipe.by}
         t_kinds = Kinds([Dictionary(CHANNEL), *(shared.get(c) or Dictionary(c) for c in further)])
         o_kinds = Kinds([Dictionary(OUTCOME), *(shared[c] for c in sorted(in_outcomes))])
@@ -142,7 +149,14 @@ class EventReader:
     @property
     def end(self) -> int:
         """End of the data, in ticks."""
-        return max(self.touches.latest, self.outcomes.latest)
+        return max(self.touches.last, self.outcomes.last)
+
+    @property
+    def day_rule(self) -> str | None:
+        """Why outcomes stand at the end of their days, as far as rows were read; None where they do not."""
+        if self.recipe.day_of_outcome == days.START:
+            return None
+        return days.carries_days(self.outcomes.dating, self.touches.dating)
 
     @property
     def n_player_codes(self) -> int:
@@ -220,6 +234,7 @@ class EventReader:
         return min(8, max(0, math.ceil(math.log2(max(1, rows / largest)))))
 
     def _in_order(self) -> Iterator[tuple[Callable[[], Events], float]]:
+        self.outcomes.at_day_end = self.recipe.day_of_outcome == days.END and expect_days(self.outcomes, self.touches)
         if self.outcomes.types.has_value:
             self._exponent = exponent_of(largest_value(self.outcomes.source, self.outcomes.counted), has_value=True)
         total = _count_rows(self.touches.source)
@@ -245,12 +260,16 @@ class EventReader:
         self._check_zones()
         if self._exponent != exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value):
             raise NotSortedError  # the largest value was a rejected row's: the hash route knows that before it sums
+        if self.outcomes.at_day_end != (self.day_rule is not None):
+            raise NotSortedError  # the first rows are dated otherwise than most: the hash route reads before it groups
         yield self.grouping.later(touches.take(None), outcomes.take(None), skip=0), 1.0
 
     def settle(self) -> None:
         """Conclude reading in any order: what values are counted in is known, and whether times agree on zones."""
         self._check_zones()
         self._exponent = exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value)
+        if self.outcomes.at_day_end is None:
+            self.outcomes.at_day_end = self.day_rule is not None
 
     # accounts -----------------------------------------------------------------------------------------------------
     def _check_zones(self) -> None:
@@ -299,6 +318,7 @@ class EventReader:
                     REASONS, fates.reasons, fates.reasons[:, 2:], strict=True
                 )
             },
+            {"times": days.facts(self.day_rule, self.recipe.day_of_outcome, o.dating), "ties": fates.ties.facts()},
         )
 
     def _warnings(self, fates: Fates, credited: int) -> Iterator[str]:
@@ -306,14 +326,21 @@ class EventReader:
         yield from self.recipe.notes
         if o.negative:
             yield f"{o.negative:,} outcomes have a negative value (taken as refunds)"
+        yield from days.told(self.day_rule, self.recipe.day_of_outcome, o.dating, t.dating)
         for reader in (t, o):
             if reader.future:
                 at_the_end = (
                     " (the data end with the latest of them: nothing counts as open)" if self.recipe.maturity else ""
                 )
                 yield f"{reader.future:,} {reader.source.name} lie in the future{at_the_end}"
-        if t.only_dates and self.recipe.duplicates == "drop":
-            yield "touchpoints carry dates without a time of day: equal rows are kept, and a day is ordered by name"
+            yield from told(reader.source.name, reader.spread, reader.earliest, reader.latest, self.ticks)
+        sequenced = t.layout.sequence >= 0
+        if t.only_dates and t.dating.rows:
+            kept = "equal rows are kept, and " if self.recipe.duplicates == "drop" else ""
+            order = "by sequence, then by name" if sequenced else "by name"
+            yield f"touchpoints carry dates without a time of day: {kept}a day is ordered {order}"
+        if fates.ties.matter or (t.only_dates and fates.ties.journeys):
+            yield fates.ties.told(self.ticks, sequenced=sequenced)
         if fates.duplicates:
             still = (
                 "; flagged ones among them remain outcomes, which only an event_id tells apart"

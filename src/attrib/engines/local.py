@@ -18,6 +18,7 @@ from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe,
 from attrib.engines.events import EventReader
 from attrib.engines.in_order import NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
+from attrib.engines.ties import Ties, count_ties
 from attrib.errors import ResourceError, SpecError, warn
 from attrib.kernels.codes import WORDS
 from attrib.needs import Need, RuleSums, Totals, Touches, Transitions
@@ -367,11 +368,12 @@ class TallyPass:
         )
         self._idle.append(running)
         dropped = (events.duplicates, events.repeated, events.repeated_value)
-        return dropped, part, handed_over
+        ties = count_ties(events, part.ragged, plan) if part.ragged.has_times else Ties()
+        return (*dropped, ties), part, handed_over
 
     def collect(self, result: tuple[Any, Cut, list[Tally]], share: float) -> None:
         """Run on the main thread."""
-        (duplicates, repeated, repeated_value), part, handed_over = result
+        (duplicates, repeated, repeated_value, ties), part, handed_over = result
         self._share += share
         for tally in handed_over:
             self.sums[tally.need].add(tally)
@@ -385,6 +387,7 @@ class TallyPass:
         fates.duplicates += duplicates
         fates.repeated += repeated
         fates.repeated_values.append(repeated_value)
+        fates.ties.add(ties)
 
     def totals(self) -> dict[Need, Tally]:
         """Sum of each need."""

@@ -33,7 +33,7 @@ class TableTypes:
     """How the columns of one table are read; made once from its schema.
 
     ``ids``: ``integer``, ``unsigned`` or ``text``; ``times``: ``datetime``, ``date`` or ``text``; ``unit``: ms, us, ns;
-    ``aware``: whether times carry a zone (None: not known before the texts are read).
+    ``aware``: whether times carry a zone (None: not known before the texts are read); ``zone``: that of the column.
     """
 
     table: str
@@ -43,6 +43,7 @@ class TableTypes:
     aware: bool | None
     names: tuple[str, ...]
     has_value: bool
+    zone: str | None = None
 
 
 def read_types(source: Source, names: tuple[str, ...], texts: tuple[str, ...] = ()) -> TableTypes:
@@ -74,7 +75,8 @@ def read_types(source: Source, names: tuple[str, ...], texts: tuple[str, ...] = 
         raise _wrong_type(source.name, VALUE, schema[VALUE], "a number", "")
     if SEQUENCE in names and not (schema[SEQUENCE].is_integer() or schema[SEQUENCE] in (pl.String, pl.Null)):
         raise _wrong_type(source.name, SEQUENCE, schema[SEQUENCE], "a whole number", "")
-    return TableTypes(source.name, ids, times, unit, aware, names, VALUE in names)
+    zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
+    return TableTypes(source.name, ids, times, unit, aware, names, VALUE in names, zone)
 
 
 def _id_type(dtype: pl.DataType, table: str) -> str:
@@ -200,15 +202,10 @@ def split_inline(source: Source, outcome: InlineOutcome, by: tuple[str, ...]) ->
     return touches, flagged
 
 
-def is_date_text(texts: pl.Series) -> bool:
-    """Whether no text carries a time of day."""
-    return bool((texts.str.strip_chars().str.len_bytes() <= len("2025-01-31")).all(ignore_nulls=True))
-
-
-def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFrame, bool, bool, bool]:
+def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFrame, bool, bool]:
     """Give the columns of a batch their types; what cannot be read becomes null and keeps its text in ``__raw_…``.
 
-    Returns the batch and three facts on its times: some aware, some naive, all of them dates.
+    Returns the batch and two facts on its times: some aware, some naive.
     """
     changes: list[pl.Expr | pl.Series] = []
     if ids == "text":
@@ -216,10 +213,9 @@ def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFram
             changes.append(pl.col(CUSTOMER).cast(pl.String))
     elif batch.schema[CUSTOMER] not in (pl.Int64, pl.UInt64):
         changes.append(pl.col(CUSTOMER).cast(pl.Int64))
-    aware, naive, dates = types.aware is True, types.aware is False, types.times == "date"
+    aware, naive = types.aware is True, types.aware is False
     if types.times == "text":
         times, aware, naive = parse_times(batch[TIME])
-        dates = is_date_text(batch[TIME])
         changes += [pl.col(TIME).alias(RAW + TIME), times.alias(TIME)]
     elif types.times == "date":
         changes.append(pl.col(TIME).cast(pl.Datetime("ms")))
@@ -231,7 +227,7 @@ def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFram
             changes += [pl.col(SEQUENCE).alias(RAW + SEQUENCE), pl.col(SEQUENCE).cast(pl.Int64, strict=False)]
         elif name in (CHANNEL, OUTCOME, STAGE) and dtype != pl.String:
             changes.append(pl.col(name).cast(pl.String))
-    return (batch.with_columns(changes) if changes else batch), aware, naive, dates
+    return (batch.with_columns(changes) if changes else batch), aware, naive
 
 
 def has_lookback(interactions: tuple[str, ...]) -> pl.Expr:

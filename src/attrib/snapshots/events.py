@@ -9,11 +9,12 @@ from typing import Any
 
 import polars as pl
 
-from attrib.arguments import check_names, open_events
+from attrib.arguments import check_choice, check_names, open_events
 from attrib.engines.reading import batches_of, mixed_zones
 from attrib.errors import DataError, SpecError, warn
-from attrib.io import checks
+from attrib.io import checks, days
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
+from attrib.io.times import Spread, told
 from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE, require_columns
 
 SATISFACTION, REFERRER = "satisfaction", "referrer_id"
@@ -21,8 +22,10 @@ SATISFACTION, REFERRER = "satisfaction", "referrer_id"
 WHO, AT, ORDER, SCORE, ID, DATED = "who", "t", "order", "score", "id", "dated"
 TOUCH, DONE, MONEY, BROUGHT_BY = "touch", "done", "money", "brought_by"
 FLAGGED = "flagged"
+UNTIL = "until"  # the end of the day, where a text tells its clock
 OWN = "own"  # own0, own1, …: the caller's columns
 NANO = 1_000  # nanoseconds of a microsecond
+MICRO = 1_000_000  # microseconds of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,15 @@ class Events:
         ``who``, ``t``, ``done`` (the outcome), ``money``; ``brought_by`` and ``id`` where the table has them.
     zone : str or None
         Time zone of the output; None for times without one.
+    facts : dict
+        What was decided by looking at the rows: where outcomes stand.
     """
 
     touches: pl.DataFrame
     outcomes: pl.DataFrame
     id_type: pl.DataType
     zone: str | None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def only(self, rows: pl.Expr) -> Events:
         """Those that an expression over ``who`` and ``t`` holds for."""
@@ -85,12 +91,14 @@ class _Reader:
     aware: bool = False
     naive: bool = False
     unread: dict[str, int] = field(default_factory=dict)
+    dating: days.Dating = field(default_factory=days.Dating)
+    spread: Spread = field(default_factory=Spread)
 
     def read(self) -> pl.DataFrame:
         """All accepted rows, a batch at a time."""
         rows, rejected, kept = 0, [], []
         for raw in batches_of(self.source, self.source.frame.select(self._wanted())):
-            batch, aware, naive, _ = checks.typed(raw, self.types, self.ids)
+            batch, aware, naive = checks.typed(raw, self.types, self.ids)
             self.aware |= aware
             self.naive |= naive
             if self.aware and self.naive:
@@ -100,6 +108,8 @@ class _Reader:
                 batch, broken = checks.split_rejected(whole, self.types, ())
                 rejected.append(checks.list_rejected(whole, broken, self.source.name, rows))
             rows += raw.height
+            self.dating.add(batch, self.types)
+            self.spread.add(batch)
             kept.append(self._compact(batch))
         rejected = [listed for listed in rejected if listed.height]
         self._tell(rows, rejected)
@@ -148,6 +158,8 @@ class _Reader:
         else:
             money = pl.col(VALUE) if self.types.has_value else pl.lit(1.0)
             columns += [pl.col(OUTCOME).cast(self.names).alias(DONE), money.alias(MONEY)]
+            if self.types.times == "text":
+                columns.append(days.day_ends(batch, self.types, aware=self.aware).alias(UNTIL))
             if REFERRER in batch.columns:
                 columns.append(self._referrer(batch))
         return batch.select(columns)
@@ -155,7 +167,7 @@ class _Reader:
     def _touch_columns(self, batch: pl.DataFrame) -> list[pl.Expr]:
         dated = pl.lit(self.types.times == "date")
         if self.types.times == "text":
-            dated = pl.col(checks.RAW + TIME).str.strip_chars().str.len_bytes() <= len("2025-01-31")
+            dated = pl.col(checks.RAW + TIME).str.strip_chars().str.len_bytes() <= days.DATE_LENGTH
         columns = [pl.col(CHANNEL).cast(self.names).alias(TOUCH), dated.alias(DATED)]
         if SEQUENCE in self.types.names:
             columns.append(pl.col(SEQUENCE).alias(ORDER))
@@ -188,8 +200,10 @@ def read_events(
     columns: Mapping[str, str | Mapping[str, str]] | None,
     own: tuple[str, ...],
     max_rejects: float,
+    day_of_outcome: str = days.END,
 ) -> Events:
     """Open, check and read both tables; one of them may be None."""
+    check_choice("day_of_outcome", day_of_outcome, days.CHOICES)
     mapping = check_names(columns, (*own, SATISFACTION, REFERRER))
     tables = _open(touchpoints, outcomes, mapping)
     readers = _readers(tables, own, max_rejects)
@@ -201,6 +215,12 @@ def read_events(
         raise mixed_zones("touchpoints", "outcomes")
     if not any(frame.height for frame in frames.values()):
         raise DataError("no_rows", f"{' and '.join(frames)} have 0 rows", hint="check the paths and any filter")
+    for name, frame in frames.items():
+        if frame.height:
+            at = frame[AT]
+            for text in told(name, readers[name].spread, int(at.min()), int(at.max()), MICRO):  # type: ignore[arg-type]
+                warn(text)
+    facts = _stand(frames, readers, day_of_outcome)
     zone = None
     if aware == {True}:
         dtypes = [table.schema[TIME] for table in tables.values()]
@@ -214,7 +234,26 @@ def read_events(
         id_type,
         zone,
     )  # fmt: skip
-    return Events(_ranked(events.touches, TOUCH), _ranked(events.outcomes, DONE), id_type, zone)
+    return Events(_ranked(events.touches, TOUCH), _ranked(events.outcomes, DONE), id_type, zone, facts)
+
+
+def _stand(frames: dict[str, pl.DataFrame], readers: dict[str, _Reader], asked: str) -> dict[str, Any]:
+    """Put outcomes that carry days at the end of them, in place; returns which rule held."""
+    if "outcomes" not in frames:
+        return {}
+    rows, reader = frames["outcomes"], readers["outcomes"]
+    touched = readers["touchpoints"].dating if "touchpoints" in readers else days.Dating()
+    rule = days.carries_days(reader.dating, touched) if asked == days.END else None
+    if rule is not None:
+        if UNTIL in rows.columns:
+            ends = rows[UNTIL]
+        else:
+            ends = pl.Series(days.ends_of_days(rows[AT].to_numpy(), MICRO, reader.types.zone))
+        rows = rows.with_columns(ends.alias(AT))
+    frames["outcomes"] = rows.drop(UNTIL, strict=False)
+    for text in days.told(rule, asked, reader.dating, touched):
+        warn(text)
+    return days.facts(rule, asked, reader.dating)
 
 
 def _ranked(frame: pl.DataFrame, name: str) -> pl.DataFrame:

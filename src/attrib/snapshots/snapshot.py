@@ -13,6 +13,7 @@ import polars as pl
 from attrib.arguments import check_limits
 from attrib.errors import SpecError, warn
 from attrib.faults import nearest
+from attrib.io.times import told_dates
 from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.asked import CUSTOMERS, EVERYONE, Wish, in_micro
 from attrib.snapshots.events import AT, BROUGHT_BY, SCORE, TOUCH, WHO, Events, read_events, warn_of_future
@@ -45,6 +46,7 @@ def snapshot(
     max_channels: int = 20,
     features: str | Sequence[str] = (),
     duplicates: str = "drop",
+    day_of_outcome: str = "end",
     columns: Mapping[str, str | Mapping[str, str]] | None = None,
     max_rejects: float = 0.05,
 ) -> pl.DataFrame:
@@ -100,6 +102,9 @@ def snapshot(
         Touchpoint columns whose last known value becomes ``last:<column>``.
     duplicates : {"drop", "keep"}
         Touchpoints equal in every column read, and outcomes with a repeated ``event_id``.
+    day_of_outcome : {"end", "start"}
+        Where outcomes stand that carry a date without a time of day, beside touchpoints that have one: at the end of
+        their day, or at its midnight.
     columns : mapping of str to str, optional
         Our names to yours, as for :meth:`attrib.Journeys.from_events`.
     max_rejects : float
@@ -150,7 +155,7 @@ def snapshot(
     if wish.kind == "none" and wish.purpose == "train":
         warn("there is no label: name a target or churn; for features alone ask for purpose='score'")
     _, allowed = check_limits(1, max_rejects)
-    table, _ = describe(read_events(touchpoints, outcomes, columns, wish.features, allowed), wish)
+    table, _ = describe(read_events(touchpoints, outcomes, columns, wish.features, allowed, day_of_outcome), wish)
     if population is None and wish.kind in ("churn", "silent") and wish.purpose != "score":
         never = table["recency_purchase"].null_count()
         if 0 < never < table.height:
@@ -178,6 +183,8 @@ def describe(events: Events, wish: Wish) -> tuple[pl.DataFrame, Counter[str]]:
     """
     ticks = {in_micro(moment, events.zone, "at"): moment for moment in wish.dates}
     until = events.latest if wish.end is None else in_micro(wish.end, events.zone, "end")
+    for text in told_dates(ticks, events.earliest, min(until, events.latest)):
+        warn(text)
     _check_names(events, wish)
     question = Question(
         wish.kind, wish.outcome, wish.gone, population_of(events, wish) == CUSTOMERS, wish.active_only, wish.purpose,

@@ -35,6 +35,7 @@ def decisions(
     end: Any = None,
     columns: Any = None,
     max_rejects: float = 0.05,
+    day_of_outcome: str = "end",
     **options: Any,
 ) -> pl.DataFrame:
     """Look back at dates: how customers stood, which channel touched them next, and whether they advanced.
@@ -48,7 +49,7 @@ def decisions(
 
     Parameters
     ----------
-    touchpoints, outcomes, columns, max_rejects, end
+    touchpoints, outcomes, columns, max_rejects, day_of_outcome, end
         As for `attrib.snapshot`.
     at : date or sequence of dates
         Those whose horizon passes the end of the data are left out.
@@ -105,7 +106,7 @@ def decisions(
         raise SpecError("bad_value", 'churn = "silent": silence has no moment from which customers are gone', hint=hint)
     _, pause, ahead = check_durations(None, gap, horizon)
     model, dates = check_model(stages), check_dates(at)
-    events = read_events(touchpoints, outcomes, columns, (), max_rejects)
+    events = read_events(touchpoints, outcomes, columns, (), max_rejects, day_of_outcome)
     until = events.latest if end is None else in_micro(read_date(end, "end"), events.zone, "end")
     if end is None:
         warn_of_future(until)
@@ -117,7 +118,8 @@ def decisions(
         warn(f"{len(ticks) - len(over):,} of {len(ticks):,} dates are left out: horizon passes the end of the data")
     rows = snapshot(
         touchpoints, outcomes, at=list(over.values()), gap=gap, horizon=horizon, purpose="score", stages=stages,
-        churn=churn, end=end, columns=columns, max_rejects=max_rejects, **{"population": EVERYONE} | options,
+        churn=churn, end=end, columns=columns, max_rejects=max_rejects, day_of_outcome=day_of_outcome,
+        **{"population": EVERYONE} | options,
     )  # fmt: skip
     keys = rows.select(pl.col(CUSTOMER), in_ticks_of(rows).alias(_TICK)).with_row_index(_ROW)
     keep = pl.lit(value=True)

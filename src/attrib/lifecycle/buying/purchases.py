@@ -12,6 +12,7 @@ from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import parse_times
 from attrib.io.sources import open_table
+from attrib.io.times import told_dates
 from attrib.lifecycle.buying.models import BetaGeoNBD
 from attrib.schemas import CUSTOMER, OUTCOME, TIME, VALUE, require_columns
 from attrib.values import check_share
@@ -196,9 +197,17 @@ def _days(outcomes: Any, end: date, target: str, columns: Mapping[str, str] | No
         raise DataError(
             "no_rows", f"outcomes has no {target!r} until {end}", hint="check at, and target: the name of the outcome"
         )
+    _warn_of_late_day(end, kept["day"])
     # cum_sum, since polars leaves out a sort before a sum: the values of a day add up the same in any order of rows
     by_day = kept.group_by(CUSTOMER, "day").agg(pl.col(VALUE).sort().cum_sum().last())
     return by_day.sort(CUSTOMER, "day")
+
+
+def _warn_of_late_day(end: date, days: pl.Series) -> None:
+    """Warn where the last day of observation lies years after all purchases."""
+    stamps = pl.concat([days, pl.Series([end])]).cast(pl.Datetime("us")).to_physical()
+    for text in told_dates([int(stamps[-1])], int(stamps.min()) - 1, int(stamps[:-1].max())):  # type: ignore[arg-type]
+        warn(text)
 
 
 def _to_days(times: pl.Series) -> pl.Series:

@@ -32,6 +32,7 @@ def referral_targets(
     end: str | date | datetime | None = None,
     columns: Mapping[str, str | Mapping[str, str]] | None = None,
     max_rejects: float = 0.05,
+    day_of_outcome: str = "end",
 ) -> pl.DataFrame:
     """Find for each row of a snapshot whom the customer brought afterwards, and whether they were asked to.
 
@@ -55,7 +56,7 @@ def referral_targets(
         Outcomes whose ``value`` counts.
     end : date, optional
         Up to when the data are complete; the latest time of either table without.
-    columns, max_rejects
+    columns, max_rejects, day_of_outcome
         As of `attrib.snapshot`.
 
     Returns
@@ -99,7 +100,7 @@ def referral_targets(
     if asks is not None and touchpoints is None:
         raise SpecError("bad_value", "asks is given, but no touchpoints", hint="asks are touches")
     bought = distinct_names("purchases", purchases, "outcomes")
-    events = read_events(touchpoints, outcomes, columns, (), max_rejects)
+    events = read_events(touchpoints, outcomes, columns, (), max_rejects, day_of_outcome)
     until = events.latest if end is None else in_micro(read_date(end, "end"), events.zone, "end")
     keys, windows = _windows(collected(rows), events, pause, ahead, until)
     done = without_repeats(events.outcomes)
