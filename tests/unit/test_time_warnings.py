@@ -42,7 +42,10 @@ BOUGHT = orders([(i, START + timedelta(hours=i + 1, minutes=7)) for i in range(3
     ("odd", "text"),
     [
         (["1970-01-01"] * 2, "2 of 302 touchpoints lie before 1990, the earliest at 1970-01-01:"),
-        (["2052-05-01T08"], "1 of 301 touchpoints lie more than a year in the future, the latest at 2052-05-01 08:00"),
+        (
+            ["2052-05-01T08"],
+            "1 touchpoints lie in the future, 1 of them by more than a year, the latest at 2052-05-01 08:00",
+        ),
         (["2002-01-01T09"], "1 of 301 touchpoints lie years before all others, the earliest at 2002-01-01 09:00"),
     ],
 )

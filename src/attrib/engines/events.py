@@ -327,13 +327,10 @@ class EventReader:
         if o.negative:
             yield f"{o.negative:,} outcomes have a negative value (taken as refunds)"
         yield from days.told(self.day_rule, self.recipe.day_of_outcome, o.dating, t.dating)
+        nothing_open = "the data end with the latest of them: nothing counts as open"
+        at_the_end = f" ({nothing_open})" if self.recipe.maturity else ""
         for reader in (t, o):
-            if reader.future:
-                at_the_end = (
-                    " (the data end with the latest of them: nothing counts as open)" if self.recipe.maturity else ""
-                )
-                yield f"{reader.future:,} {reader.source.name} lie in the future{at_the_end}"
-            yield from told(reader.source.name, reader.spread, reader.earliest, reader.latest, self.ticks)
+            yield from told(reader.source.name, reader.spread, reader.earliest, reader.latest, self.ticks, at_the_end)
         sequenced = t.layout.sequence >= 0
         if t.only_dates and t.dating.rows:
             kept = "equal rows are kept, and " if self.recipe.duplicates == "drop" else ""

@@ -37,7 +37,7 @@ CHUNK = 1 << 19  # rows that are read at once
 LARGEST_PARTITIONS = 8  # bits: at most one partition a bucket
 TABLES = ("touchpoints", "outcomes")
 # How what two parts know of a table becomes what both know.
-ADDED = ("rows", "rejected_rows", "negative", "future", "value_in", "value_rejected")
+ADDED = ("rows", "rejected_rows", "negative", "value_in", "value_rejected")
 LARGEST, SMALLEST, SOME = ("largest", "latest", "latest_end"), ("earliest",), ("aware", "naive")
 DECIDED = ("only_dates", "at_day_end")  # what all rows together decide about each
 Facts = dict[str, dict[str, Any]]  # by table

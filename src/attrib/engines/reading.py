@@ -99,7 +99,6 @@ class TableReader:
     latest: int = np.iinfo(np.int64).min
     earliest: int = np.iinfo(np.int64).max
     negative: int = 0
-    future: int = 0
     aware: bool = False
     naive: bool = False
     dating: days.Dating = field(default_factory=days.Dating)
@@ -111,7 +110,6 @@ class TableReader:
     _told_largest: float = 0.0
     _told_only_dates: bool | None = None
     _largest: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    _latest_of_batch: int = 0
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Batches of the source's columns."""
@@ -149,7 +147,6 @@ class TableReader:
             self.negative += int((values < 0).sum())
         self.dating.add(batch, self.types)
         self.spread.add(batch)
-        self.future += checks.count_future(batch, self._latest_of_batch)
         return rows, batch[CUSTOMER]
 
     @property
@@ -248,7 +245,6 @@ class TableReader:
         if n:
             self.latest = max(self.latest, latest * factor)
             self.earliest = min(self.earliest, earliest * factor)
-        self._latest_of_batch = latest
         if layout.sequence >= 0:
             series = batch[SEQUENCE]
             rows[:, layout.sequence] = ordered_int(series.fill_null(0).to_numpy())

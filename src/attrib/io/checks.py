@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -379,11 +378,3 @@ def join_rejected(rejected: list[pl.DataFrame]) -> pl.DataFrame:
     text = dict.fromkeys(LISTED, pl.String)
     empty = pl.DataFrame(schema={"table": pl.String, "row": pl.Int64, "rule": pl.String, **text})
     return pl.concat([empty, *(listed.select(empty.columns) for listed in rejected)])
-
-
-def count_future(batch: pl.DataFrame, latest: int) -> int:
-    """Count what is allowed but worth a warning: times in the future; ``latest`` of the batch, as stored."""
-    dtype = batch.schema[TIME]
-    assert isinstance(dtype, pl.Datetime)
-    now = int(datetime.now(UTC).timestamp()) * TICKS[dtype.time_unit]
-    return int((batch[TIME].to_physical() > now).sum()) if batch.height and latest > now else 0

@@ -22,9 +22,13 @@ _SHIFTS = {"ms": 35, "us": 45, "ns": 55}  # ticks in a stretch, as a power of tw
 
 @dataclass(slots=True)
 class Spread:
-    """How the accepted times of a table lie: rows before 1990, rows more than a year ahead, rows by stretch of time."""
+    """How the accepted times of a table lie.
+
+    Rows before 1990, rows in the ``future``, those of them more than a year ``ahead``, and rows by stretch of time.
+    """
 
     old: int = 0
+    future: int = 0
     ahead: int = 0
     stretches: dict[int, int] = field(default_factory=dict)
 
@@ -39,9 +43,10 @@ class Spread:
         low, high = int(times.min()), int(times.max())
         if low < OLDEST * ticks:
             self.old += int((times < OLDEST * ticks).sum())
-        soon = (int(datetime.now(UTC).timestamp()) + YEAR) * ticks
-        if high > soon:
-            self.ahead += int((times > soon).sum())
+        now = int(datetime.now(UTC).timestamp())
+        if high > now * ticks:
+            self.future += int((times > now * ticks).sum())
+            self.ahead += int((times > (now + YEAR) * ticks).sum())
         first, last = low >> shift, high >> shift
         if first == last:  # the usual case costs nothing
             counts = [(first, len(times))]
@@ -58,11 +63,12 @@ class Spread:
     def read(plain: dict[str, Any]) -> Spread:
         """Read what was written as JSON, which has keys of text."""
         stretches = {int(stretch): count for stretch, count in plain["stretches"].items()}
-        return Spread(plain["old"], plain["ahead"], stretches)
+        return Spread(**plain | {"stretches": stretches})
 
     def merge(self, other: Spread) -> None:
         """Add the rows of another part of the table."""
         self.old += other.old
+        self.future += other.future
         self.ahead += other.ahead
         for stretch, count in other.stretches.items():
             self.stretches[stretch] = self.stretches.get(stretch, 0) + count
@@ -82,8 +88,11 @@ class Spread:
         return (early, late) if (early + late) * HANDFUL <= sum(sizes) else (0, 0)
 
 
-def told(name: str, spread: Spread, earliest: int, latest: int, ticks: int) -> Iterator[str]:
-    """Warn of the times of a table that are hardly meant, with counts; ``earliest`` and ``latest`` in ticks."""
+def told(name: str, spread: Spread, earliest: int, latest: int, ticks: int, more: str = "") -> Iterator[str]:
+    """Warn of the times of a table that are hardly meant, with counts.
+
+    ``earliest`` and ``latest`` in ticks; ``more``: what it means that rows lie in the future.
+    """
     early, late = spread.handful()
     rows = sum(spread.stretches.values())
     if spread.old:
@@ -96,11 +105,14 @@ def told(name: str, spread: Spread, earliest: int, latest: int, ticks: int) -> I
             f"{early:,} of {rows:,} {name} lie years before all others, the earliest at {shown(earliest, ticks)}: "
             "are these dates meant?"
         )
-    if spread.ahead:
-        yield (
-            f"{spread.ahead:,} of {rows:,} {name} lie more than a year in the future, the latest at "
-            f"{shown(latest, ticks)}: a wrong year, or a number in another unit? The data end with them"
-        )
+    if spread.future:
+        text = f"{spread.future:,} {name} lie in the future"
+        if spread.ahead:
+            text += (
+                f", {spread.ahead:,} of them by more than a year, the latest at {shown(latest, ticks)}: a wrong year, "
+                "or a number in another unit?"
+            )
+        yield text + more
     elif late:
         yield (
             f"{late:,} of {rows:,} {name} lie years after all others, the latest at {shown(latest, ticks)}: are these "
