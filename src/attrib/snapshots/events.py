@@ -159,7 +159,7 @@ class _Reader:
             money = pl.col(VALUE) if self.types.has_value else pl.lit(1.0)
             columns += [pl.col(OUTCOME).cast(self.names).alias(DONE), money.alias(MONEY)]
             if self.types.times == "text":
-                columns.append(days.day_ends(batch, self.types, aware=self.aware).alias(UNTIL))
+                columns.append(pl.lit(days.day_ends(batch, self.types, aware=self.aware)).alias(UNTIL))
             if REFERRER in batch.columns:
                 columns.append(self._referrer(batch))
         return batch.select(columns)
