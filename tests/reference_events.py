@@ -8,6 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 Row = dict[str, Any]
+DAY = 86_400  # seconds; times that are integers have some of them (one, unless said) a second
+HALF = Fraction(1, 2)
 
 
 def _nulls_last(value: Any) -> tuple[bool, Any]:
@@ -19,6 +21,37 @@ def _midnight(time: Any) -> Any:
     if isinstance(time, dt.date) and not isinstance(time, dt.datetime):
         return dt.datetime.combine(time, dt.time())
     return time
+
+
+def _is_midnight(time: Any, second: int) -> bool:
+    if isinstance(time, (int, Fraction)):
+        return time % (DAY * second) == 0
+    return bool(_midnight(time).time() == dt.time())
+
+
+def _end_of_day(time: Any, second: int) -> Any:
+    if isinstance(time, (int, Fraction)):
+        return (time // (DAY * second) + 1) * DAY * second - Fraction(second, 1_000_000)
+    return dt.datetime.combine(time, dt.time.max, getattr(time, "tzinfo", None))
+
+
+def carries_days(touches: list[Row], outcomes: list[Row], second: int = 1) -> bool:
+    """Whether outcomes carry a date without a time of day, and touchpoints do not all as well (1)."""
+    early = sum(_is_midnight(row["timestamp"], second) for row in touches)
+    if early == len(touches) or not outcomes:
+        return False
+    if all(type(row["timestamp"]) is dt.date for row in outcomes):
+        return True
+    dated = sum(_is_midnight(row["timestamp"], second) for row in outcomes)
+    enough = dated >= 20 or dated == len(outcomes)
+    return enough and Fraction(dated, len(outcomes)) >= Fraction(99, 100) and Fraction(early, len(touches)) < HALF
+
+
+def stand(touches: list[Row], outcomes: list[Row], day_of_outcome: str = "end", second: int = 1) -> list[Row]:
+    """Outcomes where they stand: at the end of their day, if they carry days (1)."""
+    if day_of_outcome == "start" or not carries_days(touches, outcomes, second):
+        return outcomes
+    return [{**row, "timestamp": _end_of_day(row["timestamp"], second)} for row in outcomes]
 
 
 def columns(rows: Iterable[Row]) -> set[str]:

@@ -18,6 +18,7 @@ from reference_events import (
     drop_touches,
     minus,
     outcome_order,
+    stand,
     touch_order,
 )
 from reference_refunds import net
@@ -284,6 +285,8 @@ def build(
     after_conversion: str = "reset",
     repeats: str = "keep",
     duplicates: str = "drop",
+    day_of_outcome: str = "end",
+    second: int = 1,
     stages: Any = None,
     view: str = "advance",
     by: Sequence[str] = (),
@@ -309,7 +312,7 @@ def build(
     rest = sorted(
         read - {"customer_id", "timestamp", "sequence", "channel"}, key=lambda name: (name == "event_id", name)
     )
-    accepted, valued = accept(touches, outcomes)
+    accepted, valued = accept(touches, stand(touches, outcomes, day_of_outcome, second))
     accepted.sort(key=lambda row: touch_order(row, rest))
     valued.sort(key=lambda row: outcome_order(row, sorted(by)))
     kept, counted = accepted, valued

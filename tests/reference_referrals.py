@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from reference_credit import rules
-from reference_events import Row, accept, drop_outcomes, outcome_order
+from reference_events import Row, accept, drop_outcomes, outcome_order, stand
 from reference_games import spread
 from reference_journeys import Built, Game, Journey, Player, build
 
@@ -40,7 +40,7 @@ def _claims(touches: list[Row], outcomes: list[Row], by: Collection[str], duplic
         event, referrer = row.get("event_id"), row.get("referrer_id")
         return (*outcome_order(row, sorted(by)), event is None, event or "", referrer is None, str(referrer))
 
-    _, valued = accept(touches, outcomes)
+    _, valued = accept(touches, stand(touches, outcomes))
     found: dict[Any, Any] = {}
     ordered = sorted(valued, key=order)
     for row in drop_outcomes(ordered) if duplicates == "drop" else ordered:

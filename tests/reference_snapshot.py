@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from reference_events import Row, outcome_order, touch_order
+from reference_events import Row, outcome_order, stand, touch_order
 from reference_refunds import net
 from reference_stages import walk
 
@@ -197,6 +197,7 @@ def snapshot(
     model: Sequence[tuple[str, str | None, int]] = (), own: Sequence[str] = (), most: int = 20,
 ) -> list[Row]:  # fmt: skip
     """The whole table, sorted by date and customer."""
+    outcomes = stand(touches, outcomes)
     touches = [r for r in touches if r["timestamp"] <= ask.end]
     outcomes = [r for r in outcomes if r["timestamp"] <= ask.end]
     channels = most_used(touches, min(dates), most)

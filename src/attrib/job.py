@@ -169,6 +169,7 @@ def _run(job: Job, journeys: Journeys, costs: Costs | None, recorder: manifest.R
             *([] if costs is None else [costs.fingerprint]),
             *job.fingerprints_of_values(),
         ],
+        events=journeys.facts,
         warnings=journeys.warnings,
         intervals=manifest.Intervals(**settings.model_dump(exclude={"flag"}), resampling=resampling)
         if wanted

@@ -26,6 +26,7 @@ from attrib.engines.base import Engine, Memory, Recipe
 from attrib.engines.events import check_recipe
 from attrib.engines.paths import PathRecipe
 from attrib.errors import DataError, SpecError
+from attrib.io import days
 from attrib.io.path_columns import columns_given, columns_wanted, unread_columns
 from attrib.io.sources import InlineOutcome, Source, open_table
 from attrib.io.tables import in_neither
@@ -82,6 +83,7 @@ class Journeys(Views):
         max_touches: int | None = None,
         after_conversion: str = "reset",
         duplicates: str = "drop",
+        day_of_outcome: str = "end",
         stages: str | Path | StageModel | StageColumn | None = None,
         view: str = "advance",
         by: str | Sequence[str] = (),
@@ -129,6 +131,9 @@ class Journeys(Views):
             serves every later conversion within the lookback.
         duplicates : {"drop", "keep"}
             Touchpoints equal in every column read, and outcomes with a repeated ``event_id``.
+        day_of_outcome : {"end", "start"}
+            Where outcomes stand that carry a date without a time of day, beside touchpoints that have one: at the end
+            of their day, or at its midnight.
         stages : str, Path, StageModel, StageColumn or None
             A preset (``attrib.STAGES``), a TOML file, or a model.
         view : {"advance", "resolved"}
@@ -174,6 +179,7 @@ class Journeys(Views):
         check_choice("after_conversion", after_conversion, ("reset", "keep"))
         if max_touches is not None:
             max_touches = whole_number("max_touches", max_touches, 1, key="bad_value")
+        check_choice("day_of_outcome", day_of_outcome, days.CHOICES)
         check_choice("view", view, ("advance", "resolved"))
         by, player = distinct_names("by", by), distinct_names("player", player)
         prefer = distinct_names("prefer", prefer, "interactions")
@@ -201,7 +207,7 @@ class Journeys(Views):
             touch_source, outcome_source, inline, target, check_lookback(lookback),
             parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), prefer, repeats, duplicates,
             resolved, view, by, player, max_players, max_rejects, max_touches, after_conversion,
-            tuple(linked.notes()) if linked else (), Refunding(refunds, count_refunded),
+            tuple(linked.notes()) if linked else (), Refunding(refunds, count_refunded), day_of_outcome,
         )  # fmt: skip
         check_recipe(recipe)
         sources = (touch_source, *(() if inline else (outcome_source,)), *((linked.source,) if linked else ()))

@@ -329,7 +329,10 @@ def _data(file: str | Path, own: tuple[str, ...] = ()) -> Data:
     touchpoints = path(str(source.touchpoints))
     named = {"touchpoints": touchpoints, "outcomes": outcomes}
     refunding = Refunding(limits.refunds, limits.count_refunded)
-    events = read_events(touchpoints, outcomes, source.columns.mapping() or None, own, limits.max_rejects, refunding)
+    events = read_events(
+        touchpoints, outcomes, source.columns.mapping() or None, own, limits.max_rejects, refunding,
+        day_of_outcome=limits.day_of_outcome,
+    )  # fmt: skip
     tell_of_refunds(events)
     inputs = [open_table(place, name).fingerprint() for name, place in named.items() if isinstance(place, str)]
     return Data(events, own, limits.duplicates, inputs)
@@ -420,7 +423,7 @@ def _written(
         gone += model.obsolete(place)
     notes = recorder.warnings()
     record = recorder.facts(_LIBRARIES) | dict(more) | {
-        "inputs": data.inputs, "warnings": list(notes), "files": listed
+        "inputs": data.inputs, "events": data.events.facts, "warnings": list(notes), "files": listed
     }  # fmt: skip
     record = _finite(record)
     files: tuple[Path, ...] = ()

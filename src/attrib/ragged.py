@@ -5,7 +5,7 @@ Arrays: C customers, T touches, O outcomes, J journeys, M touches in journeys, S
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +53,8 @@ class Events:
     """Events of a partition, grouped by customer, each customer's in the order of semantics §1.
 
     ``identity`` uint64 [C, 1 or 2] hash of the customer; ``unit`` int32 [C] bucket that is resampled; offsets
-    int64 [C + 1]; times in ticks; kinds are codes of the engine's dictionaries. ``duplicates``: touches dropped;
+    int64 [C + 1]; times in ticks; kinds are codes of the engine's dictionaries. ``t_same`` bool [T]: touches equal to
+    the one before in customer, time and sequence; empty without a sequence. ``duplicates``: touches dropped;
     ``repeated``: outcomes dropped for a repeated event id, and their value; ``refunded``: what refunds did to the
     outcomes, None where there are none; ``flagged``: customers of several touches with a flagged one, and with flagged
     ones only.
@@ -73,6 +74,7 @@ class Events:
     repeated_value: float = 0.0
     refunded: Refunded | None = None
     flagged: tuple[int, int] = (0, 0)
+    t_same: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     @property
     def nbytes(self) -> int:

@@ -181,7 +181,7 @@ def accepted(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 def twin_recipe(case: Case) -> dict[str, Any]:
-    recipe: dict[str, Any] = {"lookback": "30d"} | {
+    recipe: dict[str, Any] = {"lookback": "30d", "second": SECOND} | {
         key: value for key, value in case.recipe.items() if key not in {"columns", "max_rejects"}
     }
     for key in ("lookback", "max_gap", "maturity"):

@@ -108,7 +108,8 @@ def test_twin(touches, outcomes, at, question, window, gap, horizon, population,
         target=target, churn=churn, purpose=purpose, population=population or "everyone", window=window,
         cancelled=cancelled,
         gap=timedelta(hours=12 * gap),
-        horizon=timedelta(hours=12 * horizon), end=max(row["timestamp"] for row in (*touches, *outcomes)),
+        horizon=timedelta(hours=12 * horizon),
+        end=max(row["timestamp"] for row in (*touches, *twin.stand(touches, outcomes))),
     )  # fmt: skip
     found = attrib.snapshot(
         *frames(touches, outcomes), at=at, window=window, gap=ask.gap, horizon=ask.horizon, target=target, churn=churn,
@@ -132,14 +133,17 @@ def documented() -> set[str]:
 def test_nothing_at_or_after_the_date_changes_features(
     touches, outcomes, other_touches, other_outcomes, at, window, population
 ):
-    """Events from the date on are taken away, and replaced by whatever else."""
+    """Events from the date on are taken away, and replaced by whatever else.
+
+    Whether outcomes carry times of day is a fact on the whole table, told by all its rows; here it is said.
+    """
 
     def features(touches, outcomes):
         if not touches and not outcomes:
             return None
         return attrib.snapshot(
             *frames(touches, outcomes), at=at, window=window, purpose="score", stages=STAGES, features="plan",
-            churn="cancel", population=population, max_channels=3,
+            churn="cancel", population=population, max_channels=3, day_of_outcome="start",
         )  # fmt: skip
 
     past = [[row for row in rows if row["timestamp"] < at] for rows in (touches, outcomes)]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import attrib
-from attrib.engines import parts
+from attrib.engines import parts, spark_faults
 from attrib.engines.events import EventReader
 from attrib.engines.local import LocalEngine
 from strategies import event_tables, public, recipes, to_frames
@@ -46,11 +46,13 @@ class Parted(LocalEngine):
         if reader.ids == "text":
             frames = [frame.with_columns(pl.col("customer_id").cast(pl.String)) for frame in frames]
         shapes = tuple(parts.Shape(s.name, dict(f.schema)) for s, f in zip(base, frames, strict=True))
-        surveyed, facts = parts.tables_to_survey(reader), {}
-        if surveyed:
-            order = parts.Order(shapes, rules, None, False, self.budget, {}, 0)
-            chosen = [frame if i in surveyed else frame.clear() for i, frame in enumerate(frames)]
-            facts = parts.facts_of(order.reader(), self.answers(order, chosen, by_row=True))
+        question = parts.Order(shapes, rules, None, False, self.budget, {}, 0)
+
+        def ask(chosen):
+            some = [frame if i in chosen else frame.clear() for i, frame in enumerate(frames)]
+            return self.answers(question, some, by_row=True)
+
+        facts = parts.survey(question, ask)
         order = parts.Order(shapes, rules, tuple(total.sums), total.units, self.budget, facts, self.listed)
         blocks = list(self.answers(order, frames))
         if self.together:
@@ -246,5 +248,5 @@ def test_rejected_rows_are_counted_also_where_not_all_are_listed():
 
 def test_an_error_comes_home_as_it_was():
     error = attrib.DataError("mixed_zones", "some …", hint="give all", found=["a", 1])
-    again = parts.unpack_error(parts.pack_error(error))
+    again = spark_faults.unpack_error(spark_faults.pack_error(error))
     assert (type(again), again.key, str(again), again.facts) == (type(error), error.key, str(error), error.facts)

@@ -56,7 +56,7 @@ def assert_same_funnel(found: pl.DataFrame, built: reference.Built) -> None:
     assert len(found) == len(built.funnel)
     for row, want in zip(found.to_dicts(), built.funnel, strict=True):
         for key, value in want.items():
-            wanted = timedelta(seconds=value) if key.endswith("_time") and value is not None else value
+            wanted = timedelta(seconds=float(value)) if key.endswith("_time") and value is not None else value
             if isinstance(wanted, timedelta) or wanted is None:
                 assert row[key] == wanted, (key, row, want)
             else:

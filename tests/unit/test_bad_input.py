@@ -476,10 +476,11 @@ def test_negative_values_and_future_dates_are_warned_about():
     bought = outcomes({"value": -3.0}, {"value": -1.0}, {"timestamp": ahead})
     journeys = form(touches({"timestamp": ahead}), bought, refunds="keep")
     assert journeys.rejected().is_empty()
+    far = "1 of them by more than a year, the latest at 2125-01-01: a wrong year, or a number in another unit?"
     assert journeys.warnings == (
         told_if_kept(2),
-        "1 touchpoints lie in the future",
-        "1 outcomes lie in the future",
+        f"1 touchpoints lie in the future, {far}",
+        f"1 outcomes lie in the future, {far}",
     )
 
 

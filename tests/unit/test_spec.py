@@ -14,7 +14,7 @@ GOOD = INPUT + MODEL
 
 JOURNEYS_KEYS = (
     "allowed here: target, lookback, max_gap, maturity, prefer, repeats, max_component, max_touches, "
-    "after_conversion, duplicates, stages, view, by, "
+    "after_conversion, duplicates, day_of_outcome, stages, view, by, "
     "player, max_players, max_rejects, refunds, count_refunded"
 )
 
@@ -323,6 +323,7 @@ def test_everything_but_input_and_models_has_a_default(tmp_path):
         "max_touches": None,
         "after_conversion": "reset",
         "duplicates": "drop",
+        "day_of_outcome": "end",
         "stages": None,
         "view": "advance",
         "by": (),

@@ -11,6 +11,7 @@ import polars as pl
 from attrib.analyses.acquisitions import ID_TYPES, Acquisitions, Bools, Ints, blank_as_null, read_ids
 from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError
+from attrib.io import days
 from attrib.io.checks import split_rejected, typed
 from attrib.io.flags import split_inline
 from attrib.io.tables import required
@@ -117,12 +118,15 @@ def _claims(source: Source, won: Acquisitions) -> tuple[pl.DataFrame, pl.Series]
     dropped = reader.recipe.duplicates == "drop" and EVENT in names
     naming = frame.filter(pl.col(REFERRER).is_not_null())
     raw = source.collect(frame.join(naming.select(CUSTOMER), on=CUSTOMER, how="semi") if dropped else naming)
-    rows, _, _, _ = typed(raw, reader.outcomes.types, won.ids)
+    rows, _, _ = typed(raw, reader.outcomes.types, won.ids)
     rows = rows.with_columns(blank_as_null(rows[REFERRER]), pl.col(CUSTOMER).cast(ID_TYPES[won.ids]))
     rows, _ = split_rejected(rows, reader.outcomes.types, ())
     by = sorted(set(names) - {CUSTOMER, TIME, OUTCOME, VALUE, CLUSTER, EVENT})
     order = [c for c in (CUSTOMER, TIME, OUTCOME, VALUE, *by, CLUSTER, EVENT) if c in names and c[:2] != "__"]
-    rows = rows.sort(*order, REFERRER, nulls_last=True)
+    moved = reader.outcomes.at_day_end
+    stands = days.day_ends(rows, reader.outcomes.types, aware=reader.outcomes.aware) if moved else rows[TIME]
+    order = ["__stands" if column == TIME else column for column in order]
+    rows = rows.with_columns(stands.alias("__stands")).sort(*order, REFERRER, nulls_last=True)
     if dropped:
         rows = rows.filter(pl.col(EVENT).is_null() | pl.struct(CUSTOMER, EVENT).is_first_distinct())
     rows = rows.filter(pl.col(REFERRER).is_not_null()).select(CUSTOMER, REFERRER, TIME)

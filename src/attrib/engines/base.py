@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
+from attrib.engines.ties import Ties
 from attrib.errors import warn
 from attrib.needs import Transitions
 from attrib.refunds import DEFAULT, Refunding
@@ -54,6 +55,7 @@ class Recipe:
     after_conversion: str = "reset"
     notes: tuple[str, ...] = ()
     refunding: Refunding = DEFAULT
+    day_of_outcome: str = "end"
 
     @property
     def needs_interaction(self) -> bool:
@@ -72,12 +74,14 @@ class Ledger:
 
     ``reasons``: rows, conversions and value of unattributed outcomes, by why there is no touch to credit; none for path
     tables.
+    ``facts``: what else the record of a run says of the events, by topic.
     """
 
     entries: dict[tuple[str, str], tuple[int, float | None]]
     warnings: tuple[str, ...]
     rejected: pl.DataFrame
     reasons: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -86,7 +90,7 @@ class Fates:
 
     ``touches`` int64 [5], ``outcomes`` int64 [6, 5], ``reasons`` int64 [4, 6], ``refunds`` int64 [4]: see
     `attrib.ragged.Cut`. ``flagged`` int64 [2], with outcomes that are flagged touches: customers of several touches of
-    which one is flagged, and those of which all are.
+    which one is flagged, and those of which all are. ``ties``: touches at one instant.
     """
 
     touches: Ints
@@ -97,6 +101,7 @@ class Fates:
     repeated: int
     repeated_values: list[float]
     flagged: Ints
+    ties: Ties = field(default_factory=Ties)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,15 @@ from attrib.durations import in_ticks
 from attrib.engines.base import BUCKETS, Fates, Ledger, Progress, Recipe, Tallies, Units
 from attrib.engines.coding import Dictionary, Kinds
 from attrib.engines.grouping import Grouping
-from attrib.engines.in_order import Carry, NotSortedError, checked_order, no_rows, until
+from attrib.engines.in_order import Carry, NotSortedError, checked_order, expect_days, no_rows, until
 from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
-from attrib.io import checks
+from attrib.io import checks, days
 from attrib.io.flags import all_flagged, unreadable_flags
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.io.tables import required, with_channel
+from attrib.io.times import told
 from attrib.kernels import rows as kernel
 from attrib.kernels.codes import NETTED, REASONS, REFUNDED, UNMATCHED
 from attrib.needs import Need
@@ -94,15 +95,22 @@ class EventReader:
         if t_types.aware is not None and o_types.aware is not None and t_types.aware != o_types.aware:
             raise mixed_zones("touchpoints", "outcomes")
         self.ticks = max(checks.TICKS[t_types.unit], checks.TICKS[o_types.unit])
+        may_move = recipe.day_of_outcome == days.END and t_types.times != "date"
+        if may_move:
+            self.ticks = max(self.ticks, checks.TICKS["us"])  # the last microsecond of a day is one
         identity = 2 if self.ids == "text" else 1
         t_parts = ["time", *([SEQUENCE] if SEQUENCE in optional else []), "kind"]
         t_parts += [
             p for p, on in (("cluster", CLUSTER in optional), ("extra", bool(flag)), ("event", EVENT in optional)) if on
         ]
         o_parts = ["time", *(["first_kind", "value", "kind"] if in_outcomes else ["kind", "value"])]
+        by_text = may_move and o_types.times == "text"
         o_parts += [
             p
-            for p, on in (("cluster", CLUSTER in o_optional), ("event", EVENT in o_optional), ("order", bool(order_id)))
+            for p, on in (
+                ("cluster", CLUSTER in o_optional), ("day", by_text), ("event", EVENT in o_optional),
+                ("order", bool(order_id)),
+            )
             if on
         ]
         shared = {c: Dictionary(c) for c in recipe.by}
@@ -155,7 +163,14 @@ class EventReader:
     @property
     def end(self) -> int:
         """End of the data, in ticks."""
-        return max(self.touches.latest, self.outcomes.latest)
+        return max(self.touches.last, self.outcomes.last)
+
+    @property
+    def day_rule(self) -> str | None:
+        """Why outcomes stand at the end of their days, as far as rows were read; None where they do not."""
+        if self.recipe.day_of_outcome == days.START:
+            return None
+        return days.carries_days(self.outcomes.dating, self.touches.dating)
 
     @property
     def n_player_codes(self) -> int:
@@ -233,6 +248,7 @@ class EventReader:
         return min(8, max(0, math.ceil(math.log2(max(1, rows / largest)))))
 
     def _in_order(self) -> Iterator[tuple[Callable[[], Events], float]]:
+        self.outcomes.at_day_end = self.recipe.day_of_outcome == days.END and expect_days(self.outcomes, self.touches)
         if self.outcomes.types.has_value:
             self._exponent = exponent_of(largest_value(self.outcomes.source, self.outcomes.counted), has_value=True)
         total = _count_rows(self.touches.source)
@@ -258,12 +274,16 @@ class EventReader:
         self._check_zones()
         if self._exponent != exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value):
             raise NotSortedError  # the largest value was a rejected row's: the hash route knows that before it sums
+        if self.outcomes.at_day_end != (self.day_rule is not None):
+            raise NotSortedError  # the first rows are dated otherwise than most: the hash route reads before it groups
         yield self.grouping.later(touches.take(None), outcomes.take(None), skip=0), 1.0
 
     def settle(self) -> None:
         """Conclude reading in any order: what values are counted in is known, and whether times agree on zones."""
         self._check_zones()
         self._exponent = exponent_of(self.outcomes.largest, has_value=self.outcomes.types.has_value)
+        if self.outcomes.at_day_end is None:
+            self.outcomes.at_day_end = self.day_rule is not None
 
     # accounts -----------------------------------------------------------------------------------------------------
     def _check_zones(self) -> None:
@@ -313,6 +333,7 @@ class EventReader:
                     REASONS, fates.reasons, fates.reasons[:, 2:], strict=True
                 )
             },
+            {"times": days.facts(self.day_rule, self.recipe.day_of_outcome, o.dating), "ties": fates.ties.facts()},
         )
 
     def _refund_entries(self, rows: Any, value: Any) -> dict[tuple[str, str], tuple[int, float | None]]:
@@ -337,14 +358,18 @@ class EventReader:
         t, o = self.touches, self.outcomes
         yield from self.recipe.notes
         yield from self._refund_warnings(fates, value)
+        yield from days.told(self.day_rule, self.recipe.day_of_outcome, o.dating, t.dating)
+        nothing_open = "the data end with the latest of them: nothing counts as open"
+        at_the_end = f" ({nothing_open})" if self.recipe.maturity else ""
         for reader in (t, o):
-            if reader.future:
-                at_the_end = (
-                    " (the data end with the latest of them: nothing counts as open)" if self.recipe.maturity else ""
-                )
-                yield f"{reader.future:,} {reader.source.name} lie in the future{at_the_end}"
-        if t.only_dates and self.recipe.duplicates == "drop":
-            yield "touchpoints carry dates without a time of day: equal rows are kept, and a day is ordered by name"
+            yield from told(reader.source.name, reader.spread, reader.earliest, reader.latest, self.ticks, at_the_end)
+        sequenced = t.layout.sequence >= 0
+        if t.only_dates and t.dating.rows:
+            kept = "equal rows are kept, and " if self.recipe.duplicates == "drop" else ""
+            order = "by sequence, then by name" if sequenced else "by name"
+            yield f"touchpoints carry dates without a time of day: {kept}a day is ordered {order}"
+        if fates.ties.matter or (t.only_dates and fates.ties.journeys):
+            yield fates.ties.told(self.ticks, sequenced=sequenced)
         if fates.duplicates:
             still = (
                 "; flagged ones among them remain outcomes, which only an event_id tells apart"

@@ -37,6 +37,7 @@ class Grouping:
     def later(self, touch_rows: Words, outcome_rows: Words, skip: int) -> Callable[[], Events]:
         """Group on the thread that calls; names are looked up now, since reading goes on meanwhile."""
         orders = _order(self.touches), _order(self.outcomes)
+        assert self.outcomes.at_day_end is not None, "decided before the first rows are grouped"
         ranks = _ranks(self.touches), _ranks(self.outcomes)
         # all rows of these customers have been read: none of them is negative where none was met yet
         names = self.outcomes.kinds.codes[:, 0] if self.refunding.net and self.outcomes.negative else None
@@ -48,6 +49,8 @@ class Grouping:
     ) -> Events:  # fmt: skip
         """Sort the rows of some customers, drop duplicates, match the two tables, and net refunds."""
         t_layout, o_layout = self.touches.layout, self.outcomes.layout
+        if self.outcomes.at_day_end:
+            self.outcomes.to_day_ends(outcome_rows)
         for rows, pairs in ((touch_rows, ranks[0]), (outcome_rows, ranks[1])):
             for word, rank in pairs:
                 kernel.rank_codes(rows, word, rank)
@@ -76,11 +79,16 @@ class Grouping:
         cluster = self._clusters(touch_rows, t_offsets, outcome_rows, o_offsets, identity[:, 0])
         t_time, t_kind = _times_and_kinds(touch_rows, t_layout, orders[0])
         o_time, o_kind = _times_and_kinds(outcome_rows, o_layout, orders[1])
+        t_same = np.zeros(0, np.bool_)
+        if t_layout.sequence >= 0:
+            t_same = np.zeros(len(touch_rows), np.bool_)
+            ordered = touch_rows[:, : t_layout.sequence + 1]
+            t_same[1:] = (ordered[1:] == ordered[:-1]).all(axis=1)
         o_value = np.empty(len(outcome_rows), np.uint64)
         kernel.read_floats(outcome_rows, o_layout.value, o_value)
         events = Events(
             identity=identity, unit=(cluster >> np.uint64(56)).astype(np.int32),
-            t_offsets=t_offsets, t_time=t_time, t_kind=t_kind,
+            t_offsets=t_offsets, t_time=t_time, t_kind=t_kind, t_same=t_same,
             o_offsets=o_offsets, o_time=o_time, o_kind=o_kind, o_value=o_value.view(np.float64),
             duplicates=duplicates, repeated=repeated, repeated_value=repeated_value,
             flagged=_all_flagged(touch_rows, t_offsets, t_layout.extra),

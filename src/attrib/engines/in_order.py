@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 
 from attrib.engines.coding import Words
-from attrib.engines.reading import TableReader
+from attrib.engines.reading import BATCH, TableReader, batches_of
+from attrib.io import days
+from attrib.schemas import TIME
 
 MOST_ROOM = 1 << 16  # rows carried that are copied in front of the next batch, rather than the batch behind them
 
@@ -78,6 +80,24 @@ def until(batches: Iterator[tuple[Words, pl.Series]], carry: Carry, cutoff: Any)
         if batch is None:
             return
         yield batch
+
+
+def expect_days(outcomes: TableReader, touches: TableReader) -> bool:
+    """Whether outcomes will turn out to stand at the end of their days, by the first rows of both tables."""
+    if touches.types.times == "date":
+        return False
+    found: list[days.Dating] = []
+    for table in (outcomes, touches):
+        dating = days.Dating()
+        found.append(dating)
+        frame = table.source.frame.select(pl.col(TIME)).drop_nulls().head(BATCH)
+        if table.types.times == "date":
+            frame = frame.with_columns(pl.col(TIME).cast(pl.Datetime("ms")))
+        for times in batches_of(table.source, frame):
+            dating.add(times, table.types)
+        if not days.may_carry_days(found[0]):
+            return False  # the touches need not be asked
+    return days.carries_days(*found) is not None
 
 
 def no_rows(reader: TableReader) -> Words:

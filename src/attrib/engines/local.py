@@ -18,6 +18,7 @@ from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe,
 from attrib.engines.events import EventReader
 from attrib.engines.in_order import NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
+from attrib.engines.ties import Ties, count_ties
 from attrib.errors import ResourceError, SpecError, warn
 from attrib.kernels.codes import FATES, WORDS
 from attrib.needs import Need, RuleSums, Totals, Touches, Transitions
@@ -369,12 +370,13 @@ class TallyPass:
             part.ragged, players=self.reader.n_player_codes, games=self.reader.n_games, exponent=plan.exponent
         )
         self._idle.append(running)
-        dropped = (events.duplicates, events.repeated, events.repeated_value, events.flagged)
+        ties = count_ties(events, part.ragged, plan) if part.ragged.has_times else Ties()
+        dropped = (events.duplicates, events.repeated, events.repeated_value, events.flagged, ties)
         return dropped, part, handed_over
 
     def collect(self, result: tuple[Any, Cut, list[Tally]], share: float) -> None:
         """Run on the main thread."""
-        (duplicates, repeated, repeated_value, flagged), part, handed_over = result
+        (duplicates, repeated, repeated_value, flagged, ties), part, handed_over = result
         self._share += share
         for tally in handed_over:
             self.sums[tally.need].add(tally)
@@ -390,6 +392,7 @@ class TallyPass:
         fates.repeated += repeated
         fates.repeated_values.append(repeated_value)
         fates.flagged += np.array(flagged, np.int64)
+        fates.ties.add(ties)
 
     def totals(self) -> dict[Need, Tally]:
         """Sum of each need."""

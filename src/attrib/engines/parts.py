@@ -10,25 +10,25 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-import attrib.errors
 from attrib.engines.base import Memory, Recipe
 from attrib.engines.coding import Dictionary, Words
 from attrib.engines.events import ROWS_OF_PARTITION, EventReader
 from attrib.engines.local import FunnelPass, TallyPass, close_funnel
 from attrib.engines.naming import rename
 from attrib.engines.reading import TableReader, mixed_zones
-from attrib.errors import AttribError, ResourceError
-from attrib.io import checks
+from attrib.engines.ties import Ties
+from attrib.io import checks, days
 from attrib.io.flags import split_inline
 from attrib.io.sources import Source
+from attrib.io.times import Spread
 from attrib.kernels import rows as kernel
 from attrib.needs import Need
 from attrib.ragged import Cut, CutPlan, FunnelPart, walk_funnel
@@ -38,8 +38,9 @@ CHUNK = 1 << 19  # rows that are read at once
 LARGEST_PARTITIONS = 8  # bits: at most one partition a bucket
 TABLES = ("touchpoints", "outcomes")
 # How what two parts know of a table becomes what both know.
-ADDED = ("rows", "rejected_rows", "negative", "future", "value_in", "value_rejected")
-LARGEST, SMALLEST, SOME, EVERY = ("largest", "latest"), ("earliest",), ("aware", "naive"), ("only_dates",)
+ADDED = ("rows", "rejected_rows", "negative", "value_in", "value_rejected")
+LARGEST, SMALLEST, SOME = ("largest", "latest", "latest_end"), ("earliest",), ("aware", "naive")
+DECIDED = ("only_dates", "at_day_end")  # what all rows together decide about each
 Facts = dict[str, dict[str, Any]]  # by table
 
 
@@ -128,11 +129,13 @@ def tables_to_survey(reader: EventReader) -> list[int]:
     """Tables of which something must be known before the first row is used, by their place among the shapes.
 
     That is the end of the data for maturity, whether texts of touches carry a time of day (else equal ones are no
-    duplicates), and the largest value, in units of which values are summed.
+    duplicates), whether outcomes do (else they stand at the end of their days), and the largest value, in units of
+    which values are summed.
     """
     recipe = reader.recipe
+    dated = recipe.day_of_outcome == days.END and reader.touches.types.times != "date"
     touches = recipe.maturity is not None or reader.touches.types.times == "text"
-    outcomes = recipe.maturity is not None or reader.outcomes.types.has_value
+    outcomes = recipe.maturity is not None or reader.outcomes.types.has_value or dated
     if recipe.inline:
         return [0] if touches or outcomes else []
     return [i for i, wanted in enumerate((touches, outcomes)) if wanted]
@@ -225,13 +228,15 @@ def _sum(reader: EventReader, order: Order, stores: tuple[_Rows, _Rows]) -> Part
 
 # facts on a table -----------------------------------------------------------------------------------------------------
 def _facts(table: TableReader) -> dict[str, Any]:
-    names = (*ADDED, *LARGEST, *SMALLEST, *SOME, *EVERY, "value_size")
-    return {name: getattr(table, name) for name in names}
+    names = (*ADDED, *LARGEST, *SMALLEST, *SOME, "value_size")
+    return {name: getattr(table, name) for name in names} | {
+        "dating": asdict(table.dating), "spread": asdict(table.spread)
+    }  # fmt: skip
 
 
 def _tell(table: TableReader, facts: Mapping[str, Any]) -> None:
     """Tell a table what is known of all its rows and decides about each of them."""
-    for name in (*LARGEST, *SOME, *EVERY):
+    for name in (*LARGEST, *SOME, *DECIDED):
         if name in facts:
             setattr(table, name, facts[name])
 
@@ -246,7 +251,9 @@ def _add_facts(table: TableReader, facts: Mapping[str, Any]) -> None:
             setattr(table, name, choose(getattr(table, name), facts[name]))
     table.aware |= facts["aware"]
     table.naive |= facts["naive"]
-    table.only_dates &= facts["only_dates"]
+    for name, count in facts["dating"].items():
+        setattr(table.dating, name, getattr(table.dating, name) + count)
+    table.spread.merge(Spread.read(facts["spread"]))
     table.value_size = checks.add_sizes(table.value_size, np.array([facts["value_size"]]), table.source.name)
 
 
@@ -292,7 +299,9 @@ def _put_sums(answer: _Answer, total: PartPass) -> None:
     carry(fates.reasons[:, 2:])
     answer.arrays |= {"touches": fates.touches, "outcomes": fates.outcomes, "reasons": fates.reasons}
     answer.arrays["refunds"] = fates.refunds
-    answer.dropped = [fates.duplicates, fates.repeated, fates.repeated_values, fates.flagged.tolist()]
+    answer.dropped = [
+        fates.duplicates, fates.repeated, fates.repeated_values, fates.flagged.tolist(), asdict(fates.ties)
+    ]  # fmt: skip
     if total.funnel:
         answer.arrays["funnel.counts"] = np.sum([part.counts for part in total.funnel], axis=0)
         answer.arrays["funnel.times"] = np.concatenate([part.times for part in total.funnel])
@@ -336,18 +345,31 @@ class _Answer:
 
 
 # where parts are added up -------------------------------------------------------------------------------------------
-def facts_of(reader: EventReader, blocks: Iterable[bytes]) -> Facts:
-    """Facts that decide about single rows, from a survey of all parts (the reader saw no row)."""
-    for block in blocks:
-        answer = _Answer.unpack(block)
-        for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
-            _add_facts(table, answer.facts[name])
+def survey(order: Order, ask: Callable[[list[int]], Iterable[bytes]]) -> Facts:
+    """Find the facts that decide about single rows; ``ask`` gives the answers of all parts on some of the tables.
+
+    Touchpoints are asked how they are dated only where outcomes may carry days: few do.
+    """
+    reader = order.reader()
+    chosen = tables_to_survey(reader)
+    if not chosen:
+        return {}
+    _survey(reader, ask(chosen))
+    if 0 not in chosen and days.may_carry_days(reader.outcomes.dating):
+        _survey(reader, ask([0]))
     _settle(reader)
-    names = (*LARGEST, *SOME, *EVERY)
+    names = (*LARGEST, *SOME, *DECIDED)
     return {
         name: {fact: getattr(table, fact) for fact in names}
         for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True)
     }
+
+
+def _survey(reader: EventReader, blocks: Iterable[bytes]) -> None:
+    for block in blocks:
+        answer = _Answer.unpack(block)
+        for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
+            _add_facts(table, answer.facts[name])
 
 
 def add_parts(reader: EventReader, total: PartPass, blocks: Iterable[bytes]) -> list[str]:
@@ -422,27 +444,11 @@ def _add_sums(reader: EventReader, total: PartPass, answer: _Answer) -> None:
     fates.refunds += arrays["refunds"]
     carry(fates.outcomes[:, 1:])
     carry(fates.reasons[:, 2:])
-    duplicates, repeated, values, flagged = answer.dropped
+    duplicates, repeated, values, flagged, ties = answer.dropped
     fates.duplicates += duplicates
     fates.repeated += repeated
     fates.repeated_values += values
     fates.flagged += np.array(flagged, np.int64)
+    fates.ties.add(Ties.read(ties))
     if "funnel.counts" in arrays:
         total.funnel.append(FunnelPart(arrays["funnel.counts"], arrays["funnel.times"], arrays["funnel.flags"]))
-
-
-# errors on their way home ---------------------------------------------------------------------------------------------
-def pack_error(error: AttribError) -> bytes:
-    """Write an error of ours as plain data."""
-    facts = {"kind": type(error).__name__, "key": error.key, "message": error.message, "hint": error.hint}
-    return json.dumps(facts | {"facts": error.facts}, default=str).encode()
-
-
-def unpack_error(block: bytes) -> AttribError:
-    """Make the error again, of the same class."""
-    found = json.loads(block)
-    kind = getattr(attrib.errors, found["kind"], ResourceError)
-    if not (isinstance(kind, type) and issubclass(kind, AttribError)):
-        kind = ResourceError
-    facts = {name: fact for name, fact in found["facts"].items() if name not in ("key", "message", "hint")}
-    return kind(found["key"], found["message"], hint=found["hint"], **facts)

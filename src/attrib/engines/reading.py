@@ -24,8 +24,9 @@ from attrib.engines.coding import (
     ordered_int,
 )  # fmt: skip
 from attrib.errors import DataError
-from attrib.io import checks
+from attrib.io import checks, days
 from attrib.io.sources import Source, read_error
+from attrib.io.times import Spread
 from attrib.kernels import rows as kernel
 from attrib.kernels import words
 from attrib.refunds import blank_as_none
@@ -50,6 +51,7 @@ class RowLayout:
     kind: int
     cluster: int
     extra: int
+    day: int
     event: int
     order: int
     width: int
@@ -59,7 +61,7 @@ class RowLayout:
         """Place the parts one after the other (an event id and an order id take two words)."""
         at = identity
         places = dict.fromkeys(
-            ("time", "sequence", "first_kind", "value", "kind", "cluster", "extra", "event", "order"), -1
+            ("time", "sequence", "first_kind", "value", "kind", "cluster", "extra", "day", "event", "order"), -1
         )
         for part in parts:
             places[part] = at
@@ -71,7 +73,10 @@ class RowLayout:
 class TableReader:
     """Reads one table in batches: checks, types and codes rows, and keeps count of what it met.
 
-    ``room``: rows left free in front of those of the next batch.
+    ``room``: rows left free in front of those of the next batch; ``dating``: how its rows are dated,
+    ``spread``: how their times lie; ``at_day_end``:
+    whether they stand at the end of their days, None before that is decided; ``latest_end``: the end of the latest
+    day, where texts tell it.
     """
 
     source: Source
@@ -96,15 +101,17 @@ class TableReader:
     latest: int = np.iinfo(np.int64).min
     earliest: int = np.iinfo(np.int64).max
     negative: int = 0
-    future: int = 0
     aware: bool = False
     naive: bool = False
-    only_dates: bool = True
+    dating: days.Dating = field(default_factory=days.Dating)
+    spread: Spread = field(default_factory=Spread)
+    at_day_end: bool | None = None
+    latest_end: int = np.iinfo(np.int64).min
     by_id: bool = False
     room: int = 0
     _told_largest: float = 0.0
+    _told_only_dates: bool | None = None
     _largest: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    _latest_of_batch: int = 0
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Batches of the source's columns."""
@@ -120,10 +127,9 @@ class TableReader:
     def read(self, raw: pl.DataFrame) -> tuple[Words, pl.Series]:
         """Check, type and code one batch: rows of words and the customers they belong to."""
         first_row, self.rows = self.rows, self.rows + raw.height
-        batch, aware, naive, dates = checks.typed(raw, self.types, self.ids)
+        batch, aware, naive = checks.typed(raw, self.types, self.ids)
         self.aware |= aware
         self.naive |= naive
-        self.only_dates &= dates
         if self.aware and self.naive:
             raise mixed_zones(self.source.name, self.source.name)
         if self.types.has_value:
@@ -141,8 +147,45 @@ class TableReader:
             self._largest.resize(len(self.kinds.codes), refcheck=False)
             kernel.largest_by_code(kinds, frozen(values), self._largest)
             self.negative += int((values < 0).sum())
-        self.future += checks.count_future(batch, self._latest_of_batch)
+        self.dating.add(batch, self.types)
+        self.spread.add(batch)
         return rows, batch[CUSTOMER]
+
+    @property
+    def only_dates(self) -> bool:
+        """Whether all rows are written as dates; texts have to be read first."""
+        if self._told_only_dates is not None:
+            return self._told_only_dates
+        return self.types.times == "date" or (self.types.times == "text" and self.dating.only_dates)
+
+    @only_dates.setter
+    def only_dates(self, value: bool) -> None:
+        """Take note of rows read elsewhere."""
+        self._told_only_dates = value
+
+    @property
+    def last(self) -> int:
+        """The latest time at which a row stands, in ticks."""
+        if not self.at_day_end or self.latest < self.earliest:
+            return self.latest
+        return self.latest_end if self.layout.day >= 0 else int(self._ends(np.array([self.latest]))[0])
+
+    def to_day_ends(self, rows: Words) -> None:
+        """Move the times of rows to the end of their days, in place."""
+        if self.layout.day >= 0:
+            rows[:, self.layout.time] = rows[:, self.layout.day]
+        else:
+            rows[:, self.layout.time] = ordered_int(self._ends((rows[:, self.layout.time] ^ SIGN).view(np.int64)))
+
+    def _ends(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return days.ends_of_days(times, self.ticks, self.types.zone)
+
+    def _day_words(self, batch: pl.DataFrame, times: npt.NDArray[np.int64], factor: int) -> Words:
+        """Ends of the days of texts: the instant does not tell the clock that it was read from."""
+        ahead = days.text_offsets(batch[checks.RAW + TIME]) * factor if self.aware else None
+        ends = days.ends_of_days(times * factor, self.ticks, ahead=ahead)
+        self.latest_end = max(self.latest_end, int(ends.max(initial=self.latest_end)))
+        return ordered_int(ends)
 
     def _sum_values(self, series: pl.Series) -> None:
         values = (series.fill_null(0.0) if series.null_count() else series).to_numpy()
@@ -213,7 +256,6 @@ class TableReader:
         if n:
             self.latest = max(self.latest, latest * factor)
             self.earliest = min(self.earliest, earliest * factor)
-        self._latest_of_batch = latest
         if layout.sequence >= 0:
             series = batch[SEQUENCE]
             rows[:, layout.sequence] = ordered_int(series.fill_null(0).to_numpy())
@@ -234,6 +276,8 @@ class TableReader:
             rows[:, layout.cluster] = _cluster_words(batch[CLUSTER])
         if layout.extra >= 0:
             rows[:, layout.extra] = _extra_words(batch, self.inline_value)
+        if layout.day >= 0:
+            rows[:, layout.day] = self._day_words(batch, times, factor)
         if layout.event >= 0:
             w0, w1 = _event_words(batch[EVENT])
             rows[:, layout.event], rows[:, layout.event + 1] = w0, w1

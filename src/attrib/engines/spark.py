@@ -18,7 +18,7 @@ import polars as pl
 
 from attrib.engines.base import Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
 from attrib.engines.local import TALLY_FLOOR, LocalEngine, parse_memory
-from attrib.engines.spark_faults import in_our_words
+from attrib.engines.spark_faults import in_our_words, unpack_error
 from attrib.engines.spark_tables import SparkSource, open_spark_table
 from attrib.errors import DataError, ResourceError, SpecError, warn
 from attrib.io.sources import Source
@@ -292,12 +292,12 @@ class _Job:
         from attrib.engines import parts
 
         tell = self.engine.progress or (lambda _stage, _done, _total: None)
-        facts = {}
-        surveyed = parts.tables_to_survey(self.reader)
-        if surveyed:
+
+        def ask(chosen: list[int]) -> list[bytes]:
             tell("surveying on Spark", 0, None)
-            blocks = self._collect(self._tagged(surveyed), self.order(None))
-            facts = parts.facts_of(self.order(None).reader(), blocks)
+            return self._collect(self._tagged(chosen), self.order(None))
+
+        facts = parts.survey(self.order(None), ask)
         tell("summing on Spark", 0, None)
         n = self._partitions()
         order = self.order(tuple(total.sums), units=total.units, facts=facts, listed=max(1_000, LISTED // n))
@@ -355,7 +355,6 @@ class _Job:
         from pyspark.sql import functions as F  # noqa: N812 - as all the world calls it
 
         from attrib.engines.executor import blocks_of
-        from attrib.engines.parts import unpack_error
 
         tables, _ = self._slots()
         columns = "part int, piece int, block binary"

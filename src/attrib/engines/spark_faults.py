@@ -1,9 +1,11 @@
-"""Why Spark failed, in our words."""
+"""Why Spark failed, in our words; and errors of parts, as they travel."""
 
 from __future__ import annotations
 
+import json
 import re
 
+import attrib.errors
 from attrib.errors import AttribError, ResourceError
 
 CAUSES = (
@@ -49,3 +51,20 @@ def in_our_words(error: BaseException) -> AttribError:
         if re.search(pattern, text):
             return ResourceError(key, message, hint=hint, cause=first)
     return ResourceError("spark_failed", f"Spark failed: {first}", hint="Spark's own log has the rest", cause=first)
+
+
+# errors on their way home ---------------------------------------------------------------------------------------------
+def pack_error(error: AttribError) -> bytes:
+    """Write an error of ours as plain data."""
+    facts = {"kind": type(error).__name__, "key": error.key, "message": error.message, "hint": error.hint}
+    return json.dumps(facts | {"facts": error.facts}, default=str).encode()
+
+
+def unpack_error(block: bytes) -> AttribError:
+    """Make the error again, of the same class."""
+    found = json.loads(block)
+    kind = getattr(attrib.errors, found["kind"], ResourceError)
+    if not (isinstance(kind, type) and issubclass(kind, AttribError)):
+        kind = ResourceError
+    facts = {name: fact for name, fact in found["facts"].items() if name not in ("key", "message", "hint")}
+    return kind(found["key"], found["message"], hint=found["hint"], **facts)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +32,8 @@ class TableTypes:
     """How the columns of one table are read; made once from its schema.
 
     ``ids``: ``integer``, ``unsigned`` or ``text``; ``times``: ``datetime``, ``date`` or ``text``; ``unit``: ms, us, ns;
-    ``aware``: whether times carry a zone (None: not known before the texts are read). ``valued``: outcomes whose value
-    is used; that of others is not asked for (None: all are used).
+    ``aware``: whether times carry a zone (None: not known before the texts are read); ``zone``: that of the column.
+    ``valued``: outcomes whose value is used; that of others is not asked for (None: all are used).
     """
 
     table: str
@@ -44,6 +43,7 @@ class TableTypes:
     aware: bool | None
     names: tuple[str, ...]
     has_value: bool
+    zone: str | None = None
     valued: tuple[str, ...] | None = None
 
 
@@ -78,7 +78,8 @@ def read_types(
         raise _wrong_type(source.name, VALUE, schema[VALUE], "a number", "")
     if SEQUENCE in names and not (schema[SEQUENCE].is_integer() or schema[SEQUENCE] in (pl.String, pl.Null)):
         raise _wrong_type(source.name, SEQUENCE, schema[SEQUENCE], "a whole number", "")
-    return TableTypes(source.name, ids, times, unit, aware, names, VALUE in names, valued)
+    zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
+    return TableTypes(source.name, ids, times, unit, aware, names, VALUE in names, zone, valued)
 
 
 def _id_type(dtype: pl.DataType, table: str) -> str:
@@ -175,15 +176,10 @@ def is_blank(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.String).str.strip_chars(BLANKS).str.len_bytes() == 0
 
 
-def is_date_text(texts: pl.Series) -> bool:
-    """Whether no text carries a time of day."""
-    return bool((texts.str.strip_chars().str.len_bytes() <= len("2025-01-31")).all(ignore_nulls=True))
-
-
-def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFrame, bool, bool, bool]:
+def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFrame, bool, bool]:
     """Give the columns of a batch their types; what cannot be read becomes null and keeps its text in ``__raw_…``.
 
-    Returns the batch and three facts on its times: some aware, some naive, all of them dates.
+    Returns the batch and two facts on its times: some aware, some naive.
     """
     changes: list[pl.Expr | pl.Series] = []
     if ids == "text":
@@ -191,10 +187,9 @@ def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFram
             changes.append(pl.col(CUSTOMER).cast(pl.String))
     elif batch.schema[CUSTOMER] not in (pl.Int64, pl.UInt64):
         changes.append(pl.col(CUSTOMER).cast(pl.Int64))
-    aware, naive, dates = types.aware is True, types.aware is False, types.times == "date"
+    aware, naive = types.aware is True, types.aware is False
     if types.times == "text":
         times, aware, naive = parse_times(batch[TIME])
-        dates = is_date_text(batch[TIME])
         changes += [pl.col(TIME).alias(RAW + TIME), times.alias(TIME)]
     elif types.times == "date":
         changes.append(pl.col(TIME).cast(pl.Datetime("ms")))
@@ -207,7 +202,7 @@ def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFram
         elif name in (CHANNEL, OUTCOME, STAGE) and dtype != pl.String:
             changes.append(pl.col(name).cast(pl.String))
     batch = batch.with_columns(changes) if changes else batch
-    return _without_unused_values(batch, types), aware, naive, dates
+    return _without_unused_values(batch, types), aware, naive
 
 
 def _without_unused_values(batch: pl.DataFrame, types: TableTypes) -> pl.DataFrame:
@@ -390,11 +385,3 @@ def join_rejected(rejected: list[pl.DataFrame]) -> pl.DataFrame:
     text = dict.fromkeys(LISTED, pl.String)
     empty = pl.DataFrame(schema={"table": pl.String, "row": pl.Int64, "rule": pl.String, **text})
     return pl.concat([empty, *(listed.select(empty.columns) for listed in rejected)])
-
-
-def count_future(batch: pl.DataFrame, latest: int) -> int:
-    """Count what is allowed but worth a warning: times in the future; ``latest`` of the batch, as stored."""
-    dtype = batch.schema[TIME]
-    assert isinstance(dtype, pl.Datetime)
-    now = int(datetime.now(UTC).timestamp()) * TICKS[dtype.time_unit]
-    return int((batch[TIME].to_physical() > now).sum()) if batch.height and latest > now else 0

@@ -57,6 +57,9 @@ class Manifest(_Frozen):
         Fingerprints of the input files.
     ledger : list of dict
         Where every touchpoint and every outcome went.
+    events : dict
+        What was decided by looking at the events: ``times`` says where outcomes stand, by which rule;
+        ``ties`` counts touchpoints that only their names put into order, and the journeys where that matters.
     warnings : list of str
         What the reader should know about the result.
     intervals : Intervals or None
@@ -81,6 +84,7 @@ class Manifest(_Frozen):
     spec_sha256: str
     inputs: list[dict[str, Any]]
     ledger: list[dict[str, Any]]
+    events: dict[str, Any]
     warnings: list[str]
     intervals: Intervals | None
     timings: dict[str, float]
@@ -156,6 +160,7 @@ class Recorder:
         warnings: Iterable[str],
         intervals: Intervals | None,
         files: list[str],
+        events: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """Gather the facts of a run that has just been computed."""
         text = canonical(spec)
@@ -165,6 +170,7 @@ class Recorder:
             spec_sha256=sha256(text),
             inputs=json.loads(canonical(inputs)),
             ledger=json.loads(canonical(ledger.to_dicts())),
+            events=json.loads(canonical(events or {})),
             warnings=list(self.warnings(warnings)),
             intervals=intervals,
             credit_sha256=credit_hash(credit),

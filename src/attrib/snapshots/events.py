@@ -9,12 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from attrib.arguments import check_names, open_events
+from attrib.arguments import check_choice, check_names, open_events
 from attrib.engines.reading import batches_of, mixed_zones
 from attrib.errors import DataError, SpecError, warn
-from attrib.io import checks
+from attrib.io import checks, days
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
 from attrib.io.tables import check_types, required
+from attrib.io.times import Spread, told
 from attrib.refunds import DEFAULT, Refunding, blank_as_none
 from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE
 from attrib.schemas import ORDER as ORDER_ID
@@ -25,8 +26,10 @@ WHO, AT, ORDER, SCORE, ID, DATED = "who", "t", "order", "score", "id", "dated"
 TOUCH, DONE, MONEY, BROUGHT_BY = "touch", "done", "money", "brought_by"
 FLAGGED = "flagged"
 OF_ORDER = "of_order"
+UNTIL = "until"  # the end of the day, where a text tells its clock
 OWN = "own"  # own0, own1, …: the caller's columns
 NANO = 1_000  # nanoseconds of a microsecond
+MICRO = 1_000_000  # microseconds of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Events:
         Time zone of the output; None for times without one.
     refunding : Refunding
         What outcomes of negative value are taken for.
+    facts : dict
+        What was decided by looking at the rows: where outcomes stand.
     """
 
     touches: pl.DataFrame
@@ -52,6 +57,7 @@ class Events:
     id_type: pl.DataType
     zone: str | None
     refunding: Refunding = DEFAULT
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def only(self, rows: pl.Expr) -> Events:
         """Those that an expression over ``who`` and ``t`` holds for."""
@@ -94,12 +100,14 @@ class _Reader:
     aware: bool = False
     naive: bool = False
     unread: dict[str, int] = field(default_factory=dict)
+    dating: days.Dating = field(default_factory=days.Dating)
+    spread: Spread = field(default_factory=Spread)
 
     def read(self) -> pl.DataFrame:
         """All accepted rows, a batch at a time."""
         rows, rejected, kept = 0, [], []
         for raw in batches_of(self.source, self.source.frame.select(self._wanted())):
-            batch, aware, naive, _ = checks.typed(raw, self.types, self.ids)
+            batch, aware, naive = checks.typed(raw, self.types, self.ids)
             self.aware |= aware
             self.naive |= naive
             if self.aware and self.naive:
@@ -109,6 +117,8 @@ class _Reader:
                 batch, broken = checks.split_rejected(whole, self.types, ())
                 rejected.append(checks.list_rejected(whole, broken, self.source.name, rows))
             rows += raw.height
+            self.dating.add(batch, self.types)
+            self.spread.add(batch)
             kept.append(self._compact(batch))
         rejected = [listed for listed in rejected if listed.height]
         self._tell(rows, rejected)
@@ -158,6 +168,8 @@ class _Reader:
         else:
             money = pl.col(VALUE) if self.types.has_value else pl.lit(1.0)
             columns += [pl.col(OUTCOME).cast(self.names).alias(DONE), money.alias(MONEY)]
+            if self.types.times == "text":
+                columns.append(pl.lit(days.day_ends(batch, self.types, aware=self.aware)).alias(UNTIL))
             if REFERRER in batch.columns:
                 columns.append(self._referrer(batch))
             if self.orders and ORDER_ID in batch.columns:
@@ -168,7 +180,7 @@ class _Reader:
     def _touch_columns(self, batch: pl.DataFrame) -> list[pl.Expr]:
         dated = pl.lit(self.types.times == "date")
         if self.types.times == "text":
-            dated = pl.col(checks.RAW + TIME).str.strip_chars().str.len_bytes() <= len("2025-01-31")
+            dated = pl.col(checks.RAW + TIME).str.strip_chars().str.len_bytes() <= days.DATE_LENGTH
         columns = [pl.col(CHANNEL).cast(self.names).alias(TOUCH), dated.alias(DATED)]
         if SEQUENCE in self.types.names:
             columns.append(pl.col(SEQUENCE).alias(ORDER))
@@ -208,8 +220,10 @@ def read_events(
     max_rejects: float,
     refunding: Refunding = DEFAULT,
     valued: tuple[str, ...] | None = None,
+    day_of_outcome: str = days.END,
 ) -> Events:
     """Open, check and read both tables, one of which may be None; ``valued``: outcomes whose value is used."""
+    check_choice("day_of_outcome", day_of_outcome, days.CHOICES)
     mapping = check_names(columns, (*own, SATISFACTION, REFERRER))
     tables = _open(touchpoints, outcomes, mapping)
     readers = _readers(tables, own, max_rejects, valued)
@@ -223,6 +237,12 @@ def read_events(
         raise mixed_zones("touchpoints", "outcomes")
     if not any(frame.height for frame in frames.values()):
         raise DataError("no_rows", f"{' and '.join(frames)} have 0 rows", hint="check the paths and any filter")
+    for name, frame in frames.items():
+        if frame.height:
+            at = frame[AT]
+            for text in told(name, readers[name].spread, int(at.min()), int(at.max()), MICRO):  # type: ignore[arg-type]
+                warn(text)
+    facts = _stand(frames, readers, day_of_outcome)
     zone = None
     if aware == {True}:
         dtypes = [table.schema[TIME] for table in tables.values()]
@@ -236,7 +256,26 @@ def read_events(
         id_type,
         zone,
     )  # fmt: skip
-    return Events(_ranked(events.touches, TOUCH), _ranked(events.outcomes, DONE), id_type, zone, refunding)
+    return Events(_ranked(events.touches, TOUCH), _ranked(events.outcomes, DONE), id_type, zone, refunding, facts)
+
+
+def _stand(frames: dict[str, pl.DataFrame], readers: dict[str, _Reader], asked: str) -> dict[str, Any]:
+    """Put outcomes that carry days at the end of them, in place; returns which rule held."""
+    if "outcomes" not in frames:
+        return {}
+    rows, reader = frames["outcomes"], readers["outcomes"]
+    touched = readers["touchpoints"].dating if "touchpoints" in readers else days.Dating()
+    rule = days.carries_days(reader.dating, touched) if asked == days.END else None
+    if rule is not None:
+        if UNTIL in rows.columns:
+            ends = rows[UNTIL]
+        else:
+            ends = pl.Series(days.ends_of_days(rows[AT].to_numpy(), MICRO, reader.types.zone))
+        rows = rows.with_columns(ends.alias(AT))
+    frames["outcomes"] = rows.drop(UNTIL, strict=False)
+    for text in days.told(rule, asked, reader.dating, touched):
+        warn(text)
+    return days.facts(rule, asked, reader.dating)
 
 
 def _ranked(frame: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from attrib.arguments import check_limits
 from attrib.errors import SpecError, warn
 from attrib.faults import nearest
 from attrib.io.ids import sort_by_id
+from attrib.io.times import told_dates
 from attrib.refunds import NET, Refunding, likely_refunds, told_if_kept
 from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.asked import CUSTOMERS, EVERYONE, Wish, in_micro
@@ -62,6 +63,7 @@ def snapshot(
     max_channels: int = 20,
     features: str | Sequence[str] = (),
     duplicates: str = "drop",
+    day_of_outcome: str = "end",
     columns: Mapping[str, str | Mapping[str, str]] | None = None,
     max_rejects: float = 0.05,
     refunds: str = NET,
@@ -125,6 +127,9 @@ def snapshot(
         Touchpoint columns whose last known value becomes ``last:<column>``.
     duplicates : {"drop", "keep"}
         Touchpoints equal in every column read, and outcomes with a repeated ``event_id``.
+    day_of_outcome : {"end", "start"}
+        Where outcomes stand that carry a date without a time of day, beside touchpoints that have one: at the end of
+        their day, or at its midnight.
     columns : mapping of str to str, optional
         Our names to yours, as for :meth:`attrib.Journeys.from_events`.
     max_rejects : float
@@ -182,7 +187,9 @@ def snapshot(
         warn("there is no label: name a target or churn; for features alone ask for purpose='score'")
     _, allowed = check_limits(1, max_rejects)
     refunding = Refunding(refunds, count_refunded)
-    events = read_events(touchpoints, outcomes, columns, wish.features, allowed, refunding, wish.purchases)
+    events = read_events(
+        touchpoints, outcomes, columns, wish.features, allowed, refunding, wish.purchases, day_of_outcome
+    )
     tell_of_refunds(events, wish)
     table, _ = describe(events, wish)
     if population is None and wish.kind in ("churn", "silent") and wish.purpose != "score":
@@ -234,6 +241,8 @@ def describe(events: Events, wish: Wish) -> tuple[pl.DataFrame, Counter[str]]:
     """
     ticks = {in_micro(moment, events.zone, "at"): moment for moment in wish.dates}
     until = events.latest if wish.end is None else in_micro(wish.end, events.zone, "end")
+    for text in told_dates(ticks, events.earliest, min(until, events.latest)):
+        warn(text)
     _check_names(events, wish)
     wish = settled(events, wish)
     question = Question(

@@ -229,6 +229,15 @@ class Views(PathViews):
         """What the reader of the results should know about the data."""
         return self._ledger().warnings
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the record of a run says of the events, by topic; nothing for a path table.
+
+        ``times``: where outcomes stand (``day_of_outcome``), by which rule; ``ties``: touchpoints that share their time
+        with another player's of the same customer, and the journeys whose order their names decide.
+        """
+        return self._ledger().facts
+
     def fingerprints(self) -> list[dict[str, Any]]:
         """Identify the inputs: files with size and hash, frames with their columns."""
         return [source.fingerprint() for source in self._sources]

@@ -12,6 +12,7 @@ import polars as pl
 
 from attrib.durations import in_ticks, parse_duration
 from attrib.errors import DataError, SpecError
+from attrib.io import days
 from attrib.io.text import clean
 from attrib.lifecycle.acting.deciding import in_ticks_of
 from attrib.lifecycle.base.beside import read_flags
@@ -101,7 +102,7 @@ def _capped(
     if touchpoints is None:
         raise SpecError("bad_value", "caps are counted in touchpoints, which are missing", hint="pass touchpoints=")
     require_columns("snapshot", table.columns, [DATE], hint="caps are counted back from it: use attrib.snapshot")
-    events = read_events(touchpoints, None, columns, (), 0.05)
+    events = read_events(touchpoints, None, columns, (), 0.05, day_of_outcome=days.START)
     if (events.zone is None) != (getattr(table.schema[DATE], "time_zone", None) is None):
         raise DataError("mixed_zones", "of the dates of the snapshot and the touchpoints, one carries a time zone")
     touches = events.touches.lazy().select(

@@ -40,6 +40,7 @@ def decisions(
     max_rejects: float = 0.05,
     refunds: str = NET,
     count_refunded: bool = False,
+    day_of_outcome: str = "end",
     **options: Any,
 ) -> pl.DataFrame:
     """Look back at dates: how customers stood, which channel touched them next, and whether they advanced.
@@ -53,7 +54,7 @@ def decisions(
 
     Parameters
     ----------
-    touchpoints, outcomes, columns, max_rejects, end, refunds, count_refunded
+    touchpoints, outcomes, columns, max_rejects, refunds, count_refunded, day_of_outcome, end
         As for `attrib.snapshot`.
     at : date or sequence of dates
         Those whose horizon passes the end of the data are left out.
@@ -110,7 +111,10 @@ def decisions(
         raise SpecError("bad_value", 'churn = "silent": silence has no moment from which customers are gone', hint=hint)
     _, pause, ahead = check_durations(None, gap, horizon)
     model, dates = check_model(stages), check_dates(at)
-    events = read_events(touchpoints, outcomes, columns, (), max_rejects, Refunding(refunds, count_refunded))
+    events = read_events(
+        touchpoints, outcomes, columns, (), max_rejects, Refunding(refunds, count_refunded),
+        day_of_outcome=day_of_outcome,
+    )  # fmt: skip
     until = events.latest if end is None else in_micro(read_date(end, "end"), events.zone, "end")
     if end is None:
         warn_of_future(until)
@@ -122,7 +126,7 @@ def decisions(
         warn(f"{len(ticks) - len(over):,} of {len(ticks):,} dates are left out: horizon passes the end of the data")
     rows = snapshot(
         touchpoints, outcomes, at=list(over.values()), gap=gap, horizon=horizon, purpose="score", stages=stages,
-        churn=churn, end=end, columns=columns, max_rejects=max_rejects,
+        churn=churn, end=end, columns=columns, max_rejects=max_rejects, day_of_outcome=day_of_outcome,
         refunds=refunds, count_refunded=count_refunded, **{"population": EVERYONE} | options,
     )  # fmt: skip
     keys = rows.select(pl.col(CUSTOMER), in_ticks_of(rows).alias(_TICK)).with_row_index(_ROW)

@@ -14,6 +14,7 @@ from attrib.io.checks import parse_times
 from attrib.io.ids import sort_by_id
 from attrib.io.sources import Source, open_table
 from attrib.io.tables import check_types, required
+from attrib.io.times import told_dates
 from attrib.lifecycle.base.beside import read_flags
 from attrib.lifecycle.buying.leaving import CANCELLED, mark_cancelled, read_names
 from attrib.lifecycle.buying.purchasing import PurchaseModel
@@ -245,6 +246,7 @@ def _days(
         raise DataError(
             "no_rows", f"outcomes has no {target!r} until {end}", hint="check at, and target: the name of the outcome"
         )
+    _warn_of_late_day(end, kept["day"])
     kept = _without_refunds(kept, refunding, tell=tell)
     # cum_sum, since polars leaves out a sort before a sum: the values of a day add up the same in any order of rows
     by_day = kept.group_by(CUSTOMER, "day").agg(pl.col(VALUE).sort().cum_sum().last())
@@ -280,6 +282,13 @@ def _without_refunds(rows: pl.DataFrame, refunding: Refunding, *, tell: bool) ->
         hint = 'count_refunded = true keeps them, with value 0; refunds = "keep" takes negative values for purchases'
         raise DataError("no_rows", "every purchase was refunded in full", hint=hint)
     return rows
+
+
+def _warn_of_late_day(end: date, days: pl.Series) -> None:
+    """Warn where the last day of observation lies years after all purchases."""
+    stamps = pl.concat([days, pl.Series([end])]).cast(pl.Datetime("us")).to_physical()
+    for text in told_dates([int(stamps[-1])], int(stamps.min()) - 1, int(stamps[:-1].max())):  # type: ignore[arg-type]
+        warn(text)
 
 
 def _to_days(times: pl.Series) -> pl.Series:

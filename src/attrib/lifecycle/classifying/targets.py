@@ -37,6 +37,7 @@ def referral_targets(
     max_rejects: float = 0.05,
     refunds: str = NET,
     count_refunded: bool = False,
+    day_of_outcome: str = "end",
 ) -> pl.DataFrame:
     """Find for each row of a snapshot whom the customer brought afterwards, and whether they were asked to.
 
@@ -60,7 +61,7 @@ def referral_targets(
         Outcomes whose ``value`` counts.
     end : date, optional
         Up to when the data are complete; the latest time of either table without.
-    columns, max_rejects, refunds, count_refunded
+    columns, max_rejects, refunds, count_refunded, day_of_outcome
         As of `attrib.snapshot`: refunds until the end of a label window are known to its label.
 
     Returns
@@ -104,7 +105,10 @@ def referral_targets(
     if asks is not None and touchpoints is None:
         raise SpecError("bad_value", "asks is given, but no touchpoints", hint="asks are touches")
     bought = distinct_names("purchases", purchases, "outcomes")
-    events = read_events(touchpoints, outcomes, columns, (), max_rejects, Refunding(refunds, count_refunded))
+    events = read_events(
+        touchpoints, outcomes, columns, (), max_rejects, Refunding(refunds, count_refunded),
+        day_of_outcome=day_of_outcome,
+    )  # fmt: skip
     tell_of_refunds(events)
     until = events.latest if end is None else in_micro(read_date(end, "end"), events.zone, "end")
     keys, windows = _windows(collected(rows), events, pause, ahead, until)

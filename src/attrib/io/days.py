@@ -1,0 +1,219 @@
+"""Outcomes dated to the day: which tables carry days, and where a day ends (semantics §1).
+
+One function decides (:func:`carries_days`) and one shifts (:func:`ends_of_days`), for journeys and snapshots alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from attrib.io.checks import RAW, TICKS, TableTypes
+from attrib.schemas import TIME
+
+Ints = npt.NDArray[np.int64]
+
+END, START = "end", "start"
+CHOICES = (END, START)
+MOSTLY, FEW, ENOUGH = 99, 50, 20  # percent of outcomes, percent of touchpoints, rows
+DATE_LENGTH = len("2025-01-31")
+_SECONDS_OF_DAY = 86_400
+_OFFSET = r"([+-])(\d\d):?(\d\d)$"
+_UNITS = {ticks: unit for unit, ticks in TICKS.items()}
+
+
+@dataclass(slots=True)
+class Dating:
+    """How the accepted rows of a table are dated.
+
+    ``dated`` of them are written as dates, ``midnights`` stand at midnight, ``hours`` at a full hour.
+    """
+
+    rows: int = 0
+    dated: int = 0
+    midnights: int = 0
+    hours: int = 0
+
+    def add(self, batch: pl.DataFrame, types: TableTypes) -> None:
+        """Count the accepted rows of a typed batch; each midnight is one of its own zone."""
+        n = batch.height
+        self.rows += n
+        if types.times == "date":
+            self.dated += n
+            self.midnights += n
+            self.hours += n
+            return
+        if types.times == "text":
+            written = batch[RAW + TIME].str.strip_chars().str.len_bytes() <= DATE_LENGTH
+            self.dated += int(written.sum())
+        midnights, hours = count_even_times(batch, types)
+        self.midnights += midnights
+        self.hours += hours
+
+    @property
+    def only_dates(self) -> bool:
+        """Whether there are rows, and all of them are written as dates."""
+        return 0 < self.rows == self.dated
+
+
+def carries_days(outcomes: Dating, touches: Dating) -> str | None:
+    """Decide whether outcomes stand at the end of their day (semantics §1).
+
+    Returns
+    -------
+    str or None
+        ``dates`` where every outcome is written as a date, ``midnights`` where it is inferred; None where outcomes
+        carry times of day, or where every touchpoint is dated to the day as well, or there is none.
+
+    Examples
+    --------
+    >>> carries_days(Dating(3, 3, 3), Dating(9, 0, 1)), carries_days(Dating(200, 0, 198), Dating(9, 0, 1))
+    ('dates', 'midnights')
+    >>> carries_days(Dating(3, 3, 3), Dating(9, 9, 9)) is None, carries_days(Dating(3, 0, 2), Dating(9, 0, 1)) is None
+    (True, True)
+    """
+    if touches.midnights == touches.rows or not outcomes.rows:
+        return None
+    if outcomes.only_dates:
+        return "dates"
+    if may_carry_days(outcomes) and touches.midnights * 100 < FEW * touches.rows:
+        return "midnights"
+    return None
+
+
+def may_carry_days(outcomes: Dating) -> bool:
+    """Whether outcomes carry days as far as they themselves tell; the touchpoints decide then."""
+    enough = outcomes.midnights >= ENOUGH or outcomes.midnights == outcomes.rows
+    return enough and outcomes.rows > 0 and outcomes.midnights * 100 >= MOSTLY * outcomes.rows
+
+
+def told(rule: str | None, asked: str, outcomes: Dating, touches: Dating) -> Iterator[str]:
+    """Warn of outcomes that carry days: of all, where a rule moved them; of some, where none did."""
+    if rule is not None:
+        yield (
+            f"{outcomes.midnights:,} outcomes carry a date without a time of day: each stands at the end of its day, "
+            'after that day\'s touches; day_of_outcome = "start" puts them at midnight'
+        )
+    elif asked == END and touches.hours < touches.rows:
+        some = outcomes.midnights >= ENOUGH and outcomes.midnights * 100 >= outcomes.rows
+        hourly = outcomes.hours >= ENOUGH and outcomes.hours * 100 >= MOSTLY * outcomes.rows
+        if some and touches.midnights * 100 < FEW * touches.rows:
+            yield (
+                f"{outcomes.midnights:,} of {outcomes.rows:,} outcomes stand at midnight exactly, as dates without a "
+                "time of day do: touches of the same day come after them; give these outcomes their time, or the last "
+                "second of their day"
+            )
+        elif hourly and touches.hours * 100 < FEW * touches.rows:
+            yield (
+                f"{outcomes.hours:,} of {outcomes.rows:,} outcomes stand at a full hour: if they were rounded down, or "
+                "are midnights of another time zone, touches of the same hour or day come after them"
+            )
+
+
+def facts(rule: str | None, asked: str, outcomes: Dating) -> dict[str, Any]:
+    """Say which rule held, for the record of a run."""
+    return {
+        "day_of_outcome": asked,
+        "outcomes_stand": "as given" if rule is None else "at the end of their day",
+        "told_by": rule,
+        "outcomes_at_midnight": outcomes.midnights,
+    }
+
+
+def count_even_times(batch: pl.DataFrame, types: TableTypes) -> tuple[int, int]:
+    """Count times at midnight and at a full hour of the column's zone, or of the text's own offset; none is null."""
+    series = batch[TIME]
+    assert isinstance(series.dtype, pl.Datetime)
+    times = series.to_physical().to_numpy()
+    day = _SECONDS_OF_DAY * TICKS[series.dtype.time_unit]
+    zoned = has_own_midnight(types) or types.times == "text"
+    # an hour is a multiple of a power of two, which is quick to test: the rest is done for few rows only
+    step = day // (24 * 60) if zoned else day // 24
+    near = np.flatnonzero((times & ((step & -step) - 1)) == 0)
+    near = near[times[near] % step == 0]
+    if not zoned:
+        return int((times[near] % day == 0).sum()), len(near)
+    if types.times == "text":
+        local = times[near] + text_offsets(batch[RAW + TIME].gather(near))
+    else:
+        local = series.gather(near).dt.replace_time_zone(None).to_physical().to_numpy()
+    return int((local % day == 0).sum()), int((local % (day // 24) == 0).sum())
+
+
+def has_own_midnight(types: TableTypes) -> bool:
+    """Whether midnights of the column are not those of UTC, or of times without a zone."""
+    return types.zone not in (None, "UTC")
+
+
+def text_offsets(texts: pl.Series) -> Ints:
+    """Microseconds by which each text of a time is ahead of UTC; 0 for texts without an offset."""
+    text = pl.col("text").str.strip_chars()
+    # the hour before the offset: "2025-01-31" is a date, no time in a zone 31 minutes behind
+    offset = pl.when(text.str.contains(r"\d:?\d\d.*[+-]\d\d:?\d\d$")).then(text)
+    sign = pl.when(offset.str.extract(_OFFSET, 1) == "-").then(-1).otherwise(1)
+    minutes = offset.str.extract(_OFFSET, 2).cast(pl.Int64) * 60 + offset.str.extract(_OFFSET, 3).cast(pl.Int64)
+    found = pl.DataFrame({"text": texts}).select((sign * minutes).fill_null(0) * 60_000_000).to_series()
+    return found.cast(pl.Int64).to_numpy()
+
+
+def day_ends(batch: pl.DataFrame, types: TableTypes, *, aware: bool) -> pl.Series:
+    """Last microsecond of the day of each row of a typed batch, in microseconds since 1970; null without a time."""
+    times = batch[TIME].dt.cast_time_unit("us").to_physical()
+    ahead = text_offsets(batch[RAW + TIME]) if aware and types.times == "text" else None
+    ends = ends_of_days(times.fill_null(0).to_numpy(), TICKS["us"], types.zone, ahead)
+    return pl.Series(ends, dtype=pl.Int64).set(times.is_null(), None)
+
+
+def ends_of_days(times: Ints, ticks: int, zone: str | None = None, ahead: Ints | None = None) -> Ints:
+    """Last microsecond of the day of each time.
+
+    Parameters
+    ----------
+    times : int64 [n]
+        Ticks since 1970.
+    ticks : int
+        Ticks of a second; of a microsecond where there are more (a tick longer than it is the last one of the day).
+    zone : str, optional
+        Time zone whose days are meant; days there may have 23 or 25 hours. UTC without.
+    ahead : int64 [n], optional
+        Ticks by which the clock of each time is ahead of UTC, in place of a zone.
+
+    Returns
+    -------
+    int64 [n]
+
+    Examples
+    --------
+    >>> ends_of_days(np.array([0, 5, 86_400_000_000]), 1_000_000).tolist()
+    [86399999999, 86399999999, 172799999999]
+    """
+    last, day = max(1, ticks // 1_000_000), _SECONDS_OF_DAY * ticks
+    # the last days of int64 have no end that it could hold
+    inside = np.abs(times) < np.iinfo(np.int64).max - 3 * day
+    safe = np.where(inside, times, 0)
+    if zone in (None, "UTC") or ahead is not None:
+        shift: Any = 0 if ahead is None else ahead
+        ends = ((safe + shift) // day + 1) * day - shift - last
+    else:
+        ends = _next_midnights(safe, ticks, str(zone)) - last
+    return np.where(inside, ends, times)
+
+
+def _next_midnights(times: Ints, ticks: int, zone: str) -> Ints:
+    """Instants at which the next day begins in a zone; some days begin at 1 o'clock, and some never came."""
+    unit = _UNITS[ticks]
+    local = pl.Series(times).cast(pl.Datetime(unit, "UTC")).dt.convert_time_zone(zone)  # type: ignore[arg-type]
+    date = pl.DataFrame({"day": local.dt.date()})
+
+    def begins(after: str) -> pl.Expr:
+        clock = pl.col("day").cast(pl.Datetime(unit)).dt.offset_by(after)  # type: ignore[arg-type]
+        return clock.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+
+    days = date.unique().with_columns(pl.coalesce(begins("1d"), begins("1d1h"), begins("2d")).alias("next"))
+    found = date.join(days, on="day", how="left", maintain_order="left")["next"]
+    return found.to_physical().to_numpy()
