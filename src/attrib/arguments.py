@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from attrib.diagnostics.columns import columns_beside
 from attrib.durations import parse_duration
 from attrib.engines.base import Engine
 from attrib.engines.local import LocalEngine
@@ -63,7 +64,7 @@ def open_events(
     check_mapping(own, (source,))
     require_columns("touchpoints", source.schema, [outcomes.flag, *([outcomes.value] if outcomes.value else [])])
     require_columns("touchpoints", source.schema, [CUSTOMER, TIME, CHANNEL])
-    return (*split_inline(source, outcomes, by), outcomes)
+    return (*split_inline(source, outcomes, columns_beside(source.schema, outcomes, by)), outcomes)
 
 
 def check_identities(identities: Any, max_component: Any, engine: Engine) -> Identities | None:

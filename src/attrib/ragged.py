@@ -32,7 +32,8 @@ class Events:
 
     ``identity`` uint64 [C, 1 or 2] hash of the customer; ``unit`` int32 [C] bucket that is resampled; offsets
     int64 [C + 1]; times in ticks; kinds are codes of the engine's dictionaries. ``duplicates``: touches dropped;
-    ``repeated``: outcomes dropped for a repeated event id, and their value.
+    ``repeated``: outcomes dropped for a repeated event id, and their value. ``seen``: facts on these customers,
+    :class:`attrib.diagnostics.seen.Seen`.
     """
 
     identity: Words
@@ -47,6 +48,7 @@ class Events:
     duplicates: int = 0
     repeated: int = 0
     repeated_value: float = 0.0
+    seen: Any = None
 
     @property
     def nbytes(self) -> int:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
+from attrib.diagnostics.finding import Finding, tell
+from attrib.diagnostics.seen import Seen
+from attrib.diagnostics.sides import no_nulls
 from attrib.errors import warn
-from attrib.needs import Transitions
+from attrib.needs import Totals, Transitions
 
 if TYPE_CHECKING:
     from attrib.engines.rows import RowNeed, Rows
@@ -76,6 +79,7 @@ class Ledger:
     warnings: tuple[str, ...]
     rejected: pl.DataFrame
     reasons: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(slots=True)
@@ -84,7 +88,7 @@ class Fates:
 
     ``touches`` int64 [5]: used, outside the window, open, not preferred, over the cap; ``outcomes`` int64 [3, 5]: rows
     and value (four words) of credited or unattributed, without effect, other outcomes; ``reasons`` int64 [4, 6]: rows,
-    conversions and value of unattributed outcomes, by reason.
+    conversions and value of unattributed outcomes, by reason; ``seen``: facts on customers and days.
     """
 
     touches: Ints
@@ -93,6 +97,7 @@ class Fates:
     duplicates: int
     repeated: int
     repeated_values: list[float]
+    seen: Seen = field(default_factory=Seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +148,10 @@ class Tallies:
         return self.games.height if self.games.width else 1  # with by-columns there may be none at all
 
     def warn_without_nulls(self, asking: str) -> None:
-        """Warn where what is asked compares conversions with nulls, and these stand in games of their own."""
-        if self.no_nulls:
+        """Warn where what is asked compares conversions with nulls, and there are none, or in games of their own."""
+        if not self.sums[Totals()].counts("nulls").any():
+            tell(no_nulls(asking))
+        elif self.no_nulls:
             warn(
                 f"{asking} compares conversions with nulls, but only outcomes carry {', '.join(self.no_nulls)}: null "
                 "journeys stand in a game of their own"

@@ -15,9 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
+from attrib.diagnostics.columns import currency_beside
 from attrib.durations import in_ticks
 from attrib.engines.base import BUCKETS, Fates, Ledger, Progress, Recipe, Tallies, Units
 from attrib.engines.coding import Dictionary, Kinds
+from attrib.engines.findings import findings_of
 from attrib.engines.grouping import Grouping
 from attrib.engines.in_order import Carry, NotSortedError, checked_order, no_rows, until
 from attrib.engines.naming import Names
@@ -76,7 +78,10 @@ class EventReader:
         t_columns = tuple(dict.fromkeys((CUSTOMER, TIME, CHANNEL, *further, *optional, *flag, *value, *_more(touches))))
         require_columns("touchpoints", touches.schema, [c for c in t_columns if not c.startswith("__")])
         o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT) if c in outcomes.schema)
-        o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional, *_more(outcomes))))
+        money = currency_beside(outcomes.schema, recipe.by) if VALUE in o_optional else ()
+        o_columns = tuple(
+            dict.fromkeys((CUSTOMER, TIME, OUTCOME, *sorted(in_outcomes), *o_optional, *money, *_more(outcomes)))
+        )
         require_columns("outcomes", outcomes.schema, [c for c in o_columns if not c.startswith("__")])
 
         check_distinct("touchpoints", touches.schema, t_columns)
@@ -111,7 +116,7 @@ class EventReader:
         )  # fmt: skip
         self.outcomes = TableReader(
             source=outcome_source, types=o_types, kinds=o_kinds, layout=RowLayout.build(identity, o_parts), stages=(),
-            player_columns=(), counted=_counted(recipe), **common,
+            player_columns=(), counted=_counted(recipe), currency=money[0] if money else None, **common,
         )  # fmt: skip
         self.grouping = Grouping(self.touches, self.outcomes, self.ids, self.by_id, recipe.duplicates == "drop")
         self.names = Names(recipe, t_kinds, o_kinds, in_touches, in_outcomes)
@@ -289,9 +294,10 @@ class EventReader:
             ),
             ("outcomes", "duplicate"): (fates.repeated, math.fsum(fates.repeated_values)),
         }  # fmt: skip
+        credited = int(fates.outcomes[0, 0]) - unattributed
         return Ledger(
             entries,
-            tuple(self._warnings(fates, int(fates.outcomes[0, 0]) - unattributed)),
+            tuple(self._warnings(fates, credited)),
             checks.join_rejected([*t.rejected, *o.rejected]),
             {
                 reason: (int(rows), int(conversions), float(to_float(words[None], self._exponent)[0]))
@@ -299,6 +305,7 @@ class EventReader:
                     REASONS, fates.reasons, fates.reasons[:, 2:], strict=True
                 )
             },
+            findings_of(self, fates.seen, totals, credited=credited > 0),
         )
 
     def _warnings(self, fates: Fates, credited: int) -> Iterator[str]:

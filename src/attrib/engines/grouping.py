@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from attrib.diagnostics.seen import see
 from attrib.engines.coding import Words, unordered_float
+from attrib.engines.findings import placeholder_words
 from attrib.engines.reading import RowLayout, TableReader, hash_ordered_ids
 from attrib.kernels import rows as kernel
 from attrib.ragged import Events, Ints
@@ -35,11 +37,13 @@ class Grouping:
         """Group on the thread that calls; names are looked up now, since reading goes on meanwhile."""
         orders = _order(self.touches), _order(self.outcomes)
         ranks = _ranks(self.touches), _ranks(self.outcomes)
-        return lambda: self._group(touch_rows, outcome_rows, skip, orders, ranks)
+        counted = self.outcomes.kinds_that_count()
+        return lambda: self._group(touch_rows, outcome_rows, skip, orders, ranks, counted)
 
     def _group(
-        self, touch_rows: Words, outcome_rows: Words, skip: int, orders: tuple[Small, Small], ranks: tuple[Ranks, Ranks]
-    ) -> Events:
+        self, touch_rows: Words, outcome_rows: Words, skip: int, orders: tuple[Small, Small],
+        ranks: tuple[Ranks, Ranks], counted: npt.NDArray[np.bool_],
+    ) -> Events:  # fmt: skip
         """Sort the rows of some customers, drop duplicates, and match the two tables."""
         t_layout, o_layout = self.touches.layout, self.outcomes.layout
         for rows, pairs in ((touch_rows, ranks[0]), (outcome_rows, ranks[1])):
@@ -72,11 +76,17 @@ class Grouping:
         o_time, o_kind = _times_and_kinds(outcome_rows, o_layout, orders[1])
         o_value = np.empty(len(outcome_rows), np.uint64)
         kernel.read_floats(outcome_rows, o_layout.value, o_value)
+        at = o_layout.event
+        seen = see(
+            identity, t_offsets, t_time, o_offsets, o_time, counts=counted[o_kind], equal=_equal_rows(outcome_rows, o_layout),
+            event=None if at < 0 else (outcome_rows[:, at], outcome_rows[:, at + 1]), ticks=self.touches.ticks,
+            placeholders=placeholder_words(self.ids),
+        )  # fmt: skip
         return Events(
             identity=identity, unit=(cluster >> np.uint64(56)).astype(np.int32),
             t_offsets=t_offsets, t_time=t_time, t_kind=t_kind,
             o_offsets=o_offsets, o_time=o_time, o_kind=o_kind, o_value=o_value.view(np.float64),
-            duplicates=duplicates, repeated=repeated, repeated_value=repeated_value,
+            duplicates=duplicates, repeated=repeated, repeated_value=repeated_value, seen=seen,
         )  # fmt: skip
 
     def _sort(self, rows: Words, keys: int, identity: int, skip: int) -> Words:
@@ -100,6 +110,19 @@ class Grouping:
             first, at = np.unique(customer, return_index=True)
             unit[first] = words[named[at]]
         return unit
+
+
+def _equal_rows(rows: Words, layout: RowLayout) -> npt.NDArray[np.bool_]:
+    """Outcome rows equal to the one before: customer, time, names and value; of those with an id none is."""
+    equal = np.zeros(len(rows), np.bool_)
+    words = {*range(layout.identity), layout.time, layout.kind, layout.value}
+    if len(rows) > 1:
+        equal[1:] = True
+        for word in words:
+            equal[1:] &= rows[1:, word] == rows[:-1, word]
+        if layout.event >= 0:
+            equal &= rows[:, layout.event + 1] == 0
+    return equal
 
 
 def _ranks(reader: TableReader) -> Ranks:
