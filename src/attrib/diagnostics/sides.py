@@ -46,11 +46,11 @@ def empty_days(seen: Seen) -> Iterator[Finding]:
     t_missing = missing_days(t, touches.first - first, touches.last - first)
     o_missing = missing_days(o, outcomes.first - first, outcomes.last - first)
     for days, table, message, hint in (
-        (t_missing & ~o_missing & (o > 0), "touchpoints", "have no touch, while outcomes go on",
+        (t_missing & ~o_missing & (o > 0), "touchpoints", "without a touch, while outcomes go on",
          "conversions after them lack touches: was tracking or the export interrupted?"),
-        (o_missing & ~t_missing & (t > 0), "outcomes", "have no outcome, while touches go on",
+        (o_missing & ~t_missing & (t > 0), "outcomes", "without an outcome, while touches go on",
          "journeys before them seem to fail: were outcomes or the export interrupted?"),
-        (t_missing & o_missing, "events", "have neither a touch nor an outcome",
+        (t_missing & o_missing, "events", "without a touch or an outcome",
          "was the export interrupted?"),
     ):  # fmt: skip
         count = int(days.sum())
@@ -59,7 +59,7 @@ def empty_days(seen: Seen) -> Iterator[Finding]:
             more = f" and {len(runs) - 3:,} more" if len(runs) > 3 else ""  # noqa: PLR2004 - enough to look at
             yield Finding(
                 "days_without_events", table,
-                f"{count:,} of {last - first:,} {'day' if count == 1 else 'days'} {message}: {', '.join(runs[:3])}{more}",
+                f"{count:,} of {last - first:,} days {message}: {', '.join(runs[:3])}{more}",
                 hint, count, last - first, tuple(runs[:3]),
             )  # fmt: skip
 
@@ -68,14 +68,17 @@ def missing_days(counts: Ints, first: int, last: int) -> npt.NDArray[np.bool_]:
     """Days from ``first`` to before ``last`` without an event that should have some.
 
     A run of empty days is missing if the medians of the same weekdays (four before, four after, outside of the run) sum
-    to at least 10: by chance so many events would stay away once in 20,000 times.
+    to at least 10, and so would the daily mean of the week before it, and of the week after: by chance so many events would stay away
+    once in 20,000 times.
     """
     missing = np.zeros(len(counts), np.bool_)
     empty = np.zeros(len(counts), np.bool_)
     empty[first:last] = counts[first:last] == 0
     for a, b in runs_of(empty):
+        weeks = counts[max(first, a - 7) : a], counts[b : min(last, b + 7)]  # where a log begins, it begins slowly
+        beside = min((float(week.mean()) for week in weeks if len(week)), default=0.0)
         expected = 0.0
-        for day in range(a, b):
+        for day in range(a, b) if beside * (b - a) >= EXPECTED else ():
             behind = list(range(day - 7 * ((day - a) // 7 + 1), first - 1, -7))[:NEIGHBOURS]
             ahead = list(range(day + 7 * ((b - 1 - day) // 7 + 1), last, 7))[:NEIGHBOURS]
             expected += float(np.median(counts[behind + ahead])) if behind or ahead else 0.0
