@@ -15,36 +15,38 @@ from attrib.io.text import clean
 
 _VALUES = (
     "value amount price revenue gmv sales total turnover income proceeds aov umsatz betrag preis erloes erlos wert "
-    "montant prix chiffreaffaires ca ventes importe precio ingresos valor ventas importo prezzo ricavo fatturato receita "
-    "omzet bedrag waarde order_value order_total order_amount order_revenue total_price total_amount total_revenue "
-    "total_value grand_total subtotal net_amount net_revenue net_value net_sales gross_amount gross_revenue gross_value "
-    "sale_amount sales_amount sales_value purchase_value purchase_amount purchase_revenue conversion_value "
-    "transaction_value transaction_amount transaction_revenue event_value basket_value cart_value revenue_usd revenue_eur "
-    "revenue_gbp amount_usd amount_eur amount_gbp price_usd price_eur value_usd value_eur ltv item_revenue"
+    "montant prix chiffreaffaires ca ventes importe precio ingresos valor ventas importo prezzo ricavo fatturato "
+    "receita omzet bedrag waarde order_value order_total order_amount order_revenue total_price total_amount "
+    "total_revenue total_value grand_total subtotal net_amount net_revenue net_value net_sales gross_amount "
+    "gross_revenue gross_value sale_amount sales_amount sales_value purchase_value purchase_amount purchase_revenue "
+    "conversion_value transaction_value transaction_amount transaction_revenue event_value basket_value cart_value "
+    "revenue_usd revenue_eur revenue_gbp amount_usd amount_eur amount_gbp price_usd price_eur value_usd value_eur "
+    "ltv item_revenue "
 )
 _CURRENCIES = (
-    "currency currency_code curr ccy cur currencycode order_currency transaction_currency price_currency waehrung wahrung "
-    "devise moneda divisa valuta moeda iso_currency"
+    "currency currency_code curr ccy cur currencycode order_currency transaction_currency price_currency waehrung "
+    "wahrung devise moneda divisa valuta moeda iso_currency "
 )
 _ORDERS = (
-    "order_id orderid order_no order_number order_nr transaction_id transactionid transaction_number invoice_id invoice_no "
-    "invoice_number purchase_id conversion_id booking_id receipt_id bestellnummer bestell_nr bestellnr auftragsnummer "
-    "numero_commande id_commande pedido_id id_pedido ordine_id bestelnummer eventid event_uuid uuid"
+    "order_id orderid order_no order_number order_nr transaction_id transactionid transaction_number invoice_id "
+    "invoice_no invoice_number purchase_id conversion_id booking_id receipt_id bestellnummer bestell_nr bestellnr "
+    "auftragsnummer numero_commande id_commande pedido_id id_pedido ordine_id bestelnummer eventid event_uuid uuid "
 )
 _REFUNDS = (
     "refund refunds refunded is_refund is_refunded refund_amount refunded_amount returned is_returned return_amount "
     "returns cancelled canceled is_cancelled is_canceled cancellation chargeback storno storniert retoure status "
-    "order_status orderstatus transaction_status payment_status state_of_order is_test"
+    "order_status orderstatus transaction_status payment_status state_of_order is_test "
 )
-_ZONES = "time_zone timezone tz tzinfo utc_offset tz_offset timezone_offset zeitzone fuseau_horaire zona_horaria"
+_ZONES = "time_zone timezone tz tzinfo utc_offset tz_offset timezone_offset zeitzone fuseau_horaire zona_horaria "
 _SEQUENCES = (
-    "seq sequence_number sequence_no sequence_id seq_no hit_number hitnumber event_number event_sequence event_order "
-    "event_index touch_number touch_order touchpoint_number touch_index order_in_session step_number event_bundle_sequence_id"
+    "seq sequence_number sequence_no sequence_id seq_no hit_number hitnumber event_number event_sequence "
+    "event_order event_index touch_number touch_order touchpoint_number touch_index order_in_session step_number "
+    "event_bundle_sequence_id "
 )
-_EVENTS = "eventid event_uuid hit_id hitid touch_id touchpoint_id touchid message_id insert_id"
+_EVENTS = "eventid event_uuid hit_id hitid touch_id touchpoint_id touchid message_id insert_id "
 _NULLS = (
     "null nulls total_nulls total_null non_conversions nonconversions non_conversion not_converted non_converting "
-    "non_converted no_conversion no_conversions total_non_conversions failures fails lost unconverted var_null"
+    "non_converted no_conversion no_conversions total_non_conversions failures fails lost unconverted var_null "
 )
 
 
@@ -124,11 +126,11 @@ def check_one_currency(found: Collection[str], table: str, column: str, by: str)
     """
     if len(found) > 1:
         names = sorted(found)
-        listed = ", ".join(clean(name, 20) for name in names[:8]) + (" …" if len(names) > 8 else "")  # noqa: PLR2004 - enough
+        listed = ", ".join(clean(name, 20) for name in names[:8]) + (" …" if len(names) > 8 else "")
         raise DataError(
             "several_currencies",
-            f"{table}: column {clean(column, 40)!r} names {len(names):,} currencies ({listed}), and one sum of them means "
-            "nothing",
+            f"{table}: column {clean(column, 40)!r} names {len(names):,} currencies ({listed}), and one sum of them "
+            "means nothing",
             hint=f"convert the amounts to one currency first (and drop the column), or keep the currencies apart: {by}",
             currencies=names,
             column=column,
@@ -158,12 +160,16 @@ def unread_outcome_columns(
         if found:
             first = clean(found[0], 40)
             how = f'InlineOutcome(value="{first}")' if inline else f'columns={{"value": "{first}"}}'
-            yield _unread(table, found, "each outcome counts 1.0, and not a value", f"if one of them is the value: {how}")
+            yield _unread(
+                table, found, "each outcome counts 1.0, and not a value", f"if one of them is the value: {how}"
+            )
     if "event_id" not in read and "order_id" not in read and not inline:
         found = _looking_like(_ORDERS, rest)
         if found:
             how = f'columns={{"event_id": "{clean(found[0], 40)}"}}'
-            yield _unread(table, found, "an order that stands in two rows counts twice", f"if one is the order's id: {how}")
+            yield _unread(
+                table, found, "an order that stands in two rows counts twice", f"if one is the order's id: {how}"
+            )
     found = [] if inline else _looking_like(_REFUNDS, rest)
     if found:
         yield _unread(
@@ -211,12 +217,12 @@ def unread_path_columns(
     found = [] if has_nulls else _looking_like(_NULLS, numbers)
     if found:
         yield _unread("paths", found, "there are no journeys that failed",
-                      f'if one of them counts the journeys that did not convert: nulls="{clean(found[0], 40)}"')  # fmt: skip
+                      f'if one of them counts journeys that did not convert: nulls="{clean(found[0], 40)}"')  # fmt: skip
 
 
 def _unread(table: str, columns: list[str], so: str, hint: str) -> Finding:
     names = ", ".join(repr(clean(column, 40)) for column in columns[:4])
-    more = f" and {len(columns) - 4:,} more" if len(columns) > 4 else ""  # noqa: PLR2004 - enough to see which
+    more = f" and {len(columns) - 4:,} more" if len(columns) > 4 else ""
     what = "columns" if len(columns) > 1 else "column"
     verb = "are" if len(columns) > 1 else "is"
     return Finding("unread_columns", table, f"{table}: {what} {names}{more} {verb} not read: {so}", hint,

@@ -11,7 +11,8 @@ from attrib.diagnostics.seen import Seen
 
 # Names that stand for nobody, in small letters.
 NOBODY = (
-    "null", "(null)", "none", "(none)", "nil", "nan", "<na>", "n/a", "#n/a", "na", "nat", "undefined", "undef", "unknown",
+    "null", "(null)", "none", "(none)", "nil", "nan", "<na>", "n/a", "#n/a", "na", "nat", "undefined", "undef",
+    "unknown",
     "unidentified", "anonymous", "anon", "anonym", "not set", "(not set)", "not_set", "(not provided)", "not provided",
     "not available", "missing", "empty", "blank", "void", "default", "dummy", "guest", "visitor", "user", "test",
     "testuser", "test_user", "nobody", "no_id", "no_user", "noid", "deleted", "redacted", "customer", "customer_id",
@@ -31,7 +32,9 @@ EQUAL_DATED = 0.01  # share of outcomes: with dates only, some orders of a day a
 def spellings() -> tuple[str, ...]:
     """Every spelling of a placeholder that is looked for: words first, then numbers."""
     odd = ("NaN", "<NA>", "NaT", "[object Object]")
-    words = (f(name) for name in NOBODY for f in (str, str.upper, str.capitalize, str.title, " {}".format, "{} ".format))
+    words = (
+        f(name) for name in NOBODY for f in (str, str.upper, str.capitalize, str.title, " {}".format, "{} ".format)
+    )
     return tuple(dict.fromkeys((*words, *odd, *NUMBERS)))
 
 

@@ -19,7 +19,7 @@ _CYRILLIC = dict(zip("авекмнорстухіѕјһԁԛԝ", "abekmhopctyxisjh
 _GREEK = dict(zip("αβεζηικμνορτυχω", "abezhikmvoptyxw", strict=True))
 _OTHERS = {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ɑ": "a", "ɡ": "g", "օ": "o", "ս": "u", "ß": "ss"}
 _LOOK_ALIKE = str.maketrans({**_CYRILLIC, **_GREEK, **_OTHERS})
-_SIGNS = re.compile(r"[\s_\-\u2010-\u2015\u2212\u00b7\"'`´‘’“”«»]+")
+_SIGNS = re.compile(r"[\s_()\[\]\-\u2010-\u2015\u2212\u00b7\"'`´‘’“”«»]+")
 _CAPITAL_I = re.compile(r"(?<=[a-z])I(?=[a-z]|$)")
 _DIGIT = re.compile(r"(?<=[a-z])[01](?=[a-z])|(?<=[a-z]{3})[01]$|^[01](?=[a-z]{3})")
 
@@ -49,7 +49,7 @@ def skeletons(name: str) -> tuple[str, ...]:
     text = _without_signs(text) or name
     further = [] if other is None else [_without_signs(other.translate(_LOOK_ALIKE))]
     if sum(map(str.isalpha, text)) >= WORD:
-        further += [_DIGIT.sub(lambda found, one=one: "o" if found[0] == "0" else one, text) for one in "li"]
+        further += [_DIGIT.sub(lambda found: {"0": "o", "1": one}[found[0]], text) for one in "li"]  # noqa: B023 - used at once
     return tuple(dict.fromkeys((text, *further)))
 
 
@@ -75,7 +75,7 @@ def shown(name: str) -> str:
     'email\xa0' 'em\u0430il' 'xxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxxxxxxxx'
     """
     text = ascii(name)[1:-1]
-    return f"'{text}'" if len(text) <= 40 else f"'{text[:18]}…{text[-19:]}'"  # noqa: PLR2004 - both ends tell more
+    return f"'{text}'" if len(text) <= 40 else f"'{text[:18]}…{text[-19:]}'"
 
 
 def near_groups(names: Iterable[str]) -> list[list[str]]:
@@ -159,7 +159,8 @@ def near_target(counts: Mapping[str, int], counted: Iterable[str], table: str = 
     listed = [f"{shown(name)} ({rows_named(met[name])}) beside {shown(near[0])}" for name, near in pairs]
     return Finding(
         "near_target", table,
-        f"{rows_named(rows)} of {table} {'has' if rows == 1 else 'have'} another outcome whose name differs only in spelling: {some(listed)}",
+        f"{rows_named(rows)} of {table} {'has' if rows == 1 else 'have'} another outcome whose name "
+        f"differs only in spelling: {some(listed)}",
         "they count for nothing: give them one name first, if they mean the same",
         rows, sum(met.values()), tuple(listed[:MOST_SHOWN]),
     )  # fmt: skip
@@ -173,8 +174,8 @@ def near_keys(given: Iterable[str], known: Iterable[str], table: str, whose: str
     listed = [f"{shown(name)} for {shown(near[0])}" for name, near in pairs]
     return Finding(
         "near_keys", table,
-        f"{len(pairs):,} {'names' if len(pairs) > 1 else 'name'} in {table} nearly match{'' if len(pairs) > 1 else 'es'} "
-        f"{whose}: {some(listed)}",
+        f"{table}: {len(pairs):,} of the names {'is' if len(pairs) == 1 else 'are'} not among the {whose}, but spelled "
+        f"nearly alike: {some(listed)}",
         "names are compared as they stand: spell them alike",
         len(pairs), None, tuple(listed[:MOST_SHOWN]),
     )  # fmt: skip

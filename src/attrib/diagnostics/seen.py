@@ -29,7 +29,9 @@ class Days:
         """Count times in ticks by day, in time that is proportional to them."""
         if not len(times):
             return Days()
-        days = np.floor(times / float(ticks_of_day))  # float: a tick off at midnight of nanoseconds, and 5 times as fast
+        days = np.floor(
+            times / float(ticks_of_day)
+        )  # float: a tick off at midnight of nanoseconds, and 5 times as fast
         first, last = max(float(days.min()), FIRST_DAY), min(float(days.max()), LAST_DAY)
         if last < first:
             return Days()
@@ -74,17 +76,15 @@ class SharedIds:
         has_id = w1 != 0
         mixed = (w0[has_id] ^ (w1[has_id] << np.uint64(1))) * MULTIPLIER
         mixed = (mixed ^ (mixed >> np.uint64(29))) * MULTIPLIER
-        return SharedIds(0, mixed ^ (mixed >> np.uint64(32)), customers[has_id])._bounded()
+        return SharedIds(0, mixed ^ (mixed >> np.uint64(32)), customers[has_id]).bounded()
 
     def __add__(self, other: SharedIds) -> SharedIds:
         if not len(other.ids) and other.level <= self.level:
             return self
         ids = np.concatenate([self.ids, other.ids])
-        return SharedIds(
-            max(self.level, other.level), ids, np.concatenate([self.customers, other.customers])
-        )._bounded()
+        return SharedIds(max(self.level, other.level), ids, np.concatenate([self.customers, other.customers])).bounded()
 
-    def _bounded(self) -> SharedIds:
+    def bounded(self) -> SharedIds:
         """Thin until few enough are left: the level depends on the set of pairs alone, not on who came first."""
         level, ids, customers = self.level, self.ids, self.customers
         keep = _in_level(ids, level)
@@ -117,8 +117,8 @@ def _in_level(ids: Words, level: int) -> npt.NDArray[np.bool_]:
 class Seen:
     """Facts on customers; outcomes are those that end journeys.
 
-    ``customers``: all; ``touched`` with a touch; ``buyers`` with an outcome; ``untouched`` with an outcome, and no touch
-    at all; ``touches``, ``outcomes``: events; ``most_touches``, ``most_outcomes``: of one customer, with their word;
+    ``customers``: all; ``touched`` with a touch; ``buyers`` with an outcome; ``untouched`` with an outcome, and no
+    touch at all; ``touches``, ``outcomes``: events; ``most_touches``, ``most_outcomes``: of one customer, with their word;
     ``equal_timed``, ``equal_dated``: outcome rows equal to one before, with a time of day and at midnight;
     ``placeholders``: touches and outcomes by number of the name.
     """
@@ -144,9 +144,9 @@ class Seen:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("most_touches", "most_outcomes"):
             setattr(self, name, max(getattr(self, name), getattr(other, name)))
-        for name, (touches, outcomes) in other.placeholders.items():
-            before = self.placeholders.get(name, (0, 0))
-            self.placeholders[name] = (before[0] + touches, before[1] + outcomes)
+        for number, (touches, outcomes) in other.placeholders.items():
+            before = self.placeholders.get(number, (0, 0))
+            self.placeholders[number] = (before[0] + touches, before[1] + outcomes)
         self.touch_days += other.touch_days
         self.outcome_days += other.outcome_days
         self.ids += other.ids

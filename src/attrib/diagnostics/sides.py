@@ -16,6 +16,7 @@ Ints = npt.NDArray[np.int64]
 
 SHARE_UNTOUCHED, FEW_UNTOUCHED = 0.2, 5
 EXPECTED = 10.0  # events that a run of empty days should have had, by the days like them
+A_DAY = 1.0  # least events a day in the weeks beside: of rarer ones, months may go without any
 NEIGHBOURS = 4  # same days of the week before and after
 SHARE_OUTSIDE, FEW_OUTSIDE = 0.01, 10
 FEW_FAR, FAR = 0.005, 30  # share of the events, days
@@ -28,8 +29,8 @@ def without_touch(seen: Seen) -> Finding | None:
         return None
     return Finding(
         "customers_without_touch", "outcomes",
-        f"{seen.untouched:,} of {seen.buyers:,} customers with outcomes ({seen.untouched / seen.buyers:.0%}) have no touch "
-        "at all",
+        f"{seen.untouched:,} of {seen.buyers:,} customers with outcomes ({seen.untouched / seen.buyers:.0%}) have no "
+        "touch at all",
         "they did not come by a channel that is tracked, or both tables name customers differently (cookies beside "
         "accounts, case, leading zeros): then join their ids, identities=",
         seen.untouched, seen.buyers,
@@ -56,7 +57,7 @@ def empty_days(seen: Seen) -> Iterator[Finding]:
         count = int(days.sum())
         if count:
             runs = [_named(a + first, b + first) for a, b in runs_of(days)]
-            more = f" and {len(runs) - 3:,} more" if len(runs) > 3 else ""  # noqa: PLR2004 - enough to look at
+            more = f" and {len(runs) - 3:,} more" if len(runs) > 3 else ""
             yield Finding(
                 "days_without_events", table,
                 f"{count:,} of {last - first:,} days {message}: {', '.join(runs[:3])}{more}",
@@ -68,8 +69,8 @@ def missing_days(counts: Ints, first: int, last: int) -> npt.NDArray[np.bool_]:
     """Days from ``first`` to before ``last`` without an event that should have some.
 
     A run of empty days is missing if the medians of the same weekdays (four before, four after, outside of the run) sum
-    to at least 10, and so would the daily mean of the week before it, and of the week after: by chance so many events would stay away
-    once in 20,000 times.
+    to at least 10, and so would the daily mean of the week before it, and of the week after, each at least 1: by chance
+    so many events would stay away once in 20,000 times.
     """
     missing = np.zeros(len(counts), np.bool_)
     empty = np.zeros(len(counts), np.bool_)
@@ -78,7 +79,7 @@ def missing_days(counts: Ints, first: int, last: int) -> npt.NDArray[np.bool_]:
         weeks = counts[max(first, a - 7) : a], counts[b : min(last, b + 7)]  # where a log begins, it begins slowly
         beside = min((float(week.mean()) for week in weeks if len(week)), default=0.0)
         expected = 0.0
-        for day in range(a, b) if beside * (b - a) >= EXPECTED else ():
+        for day in range(a, b) if beside >= A_DAY and beside * (b - a) >= EXPECTED else ():
             behind = list(range(day - 7 * ((day - a) // 7 + 1), first - 1, -7))[:NEIGHBOURS]
             ahead = list(range(day + 7 * ((b - 1 - day) // 7 + 1), last, 7))[:NEIGHBOURS]
             expected += float(np.median(counts[behind + ahead])) if behind or ahead else 0.0
@@ -134,7 +135,10 @@ def outside(seen: Seen) -> Finding | None:
         return None
     where = " and ".join(
         f"{n:,} {word} {_date(day)}"
-        for n, word, day in ((early, "before the first touch of", touches.first), (late, "after the last of", touches.last - 1))
+        for n, word, day in (
+            (early, "before the first touch of", touches.first),
+            (late, "after the last of", touches.last - 1),
+        )
         if n
     )
     return Finding(
@@ -161,7 +165,8 @@ def empty_stages(entered: Mapping[str, int], *, carried: bool) -> Finding | None
 def no_nulls(asking: str, table: str = "journeys") -> Finding:
     """Tell that something compares with journeys that failed, where there are none."""
     return Finding(
-        "no_nulls", table,
+        "no_nulls",
+        table,
         f"{asking} compares journeys that convert with null journeys, and there are none: everybody converts",
         "load those who did not convert, too (a path table: a column of nulls), or use a rule",
         0,

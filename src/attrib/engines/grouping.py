@@ -78,7 +78,8 @@ class Grouping:
         kernel.read_floats(outcome_rows, o_layout.value, o_value)
         at = o_layout.event
         seen = see(
-            identity, t_offsets, t_time, o_offsets, o_time, counts=counted[o_kind], equal=_equal_rows(outcome_rows, o_layout),
+            identity, t_offsets, t_time, o_offsets, o_time,
+            counts=counted[o_kind], equal=_equal_rows(outcome_rows, o_layout),
             event=None if at < 0 else (outcome_rows[:, at], outcome_rows[:, at + 1]), ticks=self.touches.ticks,
             placeholders=placeholder_words(self.ids),
         )  # fmt: skip

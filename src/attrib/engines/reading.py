@@ -343,7 +343,7 @@ def heavy_customers(ids: pl.Series, kind: str) -> dict[int, str]:
     """
     step = max(1, len(ids) // LOOKED_AT)
     counts = ids.gather_every(step).value_counts(name="__n")
-    top = counts.filter((pl.col("__n") * 20 * step >= len(ids)) & (pl.col("__n") * step >= 100))[ids.name]  # noqa: PLR2004
+    top = counts.filter((pl.col("__n") * 20 * step >= len(ids)) & (pl.col("__n") * step >= 100))[ids.name]
     if not len(top):
         return {}
     return dict(zip(hash_customers(top, kind)[0].tolist(), top.cast(pl.String).to_list(), strict=True))

@@ -59,6 +59,8 @@ class Manifest(_Frozen):
         Where every touchpoint and every outcome went.
     warnings : list of str
         What the reader should know about the result.
+    findings : list of dict
+        Those of the warnings that checks of the data gave, with key, table, count, whole, and examples.
     intervals : Intervals or None
         How the intervals came about; None without intervals.
     timings : dict
@@ -82,6 +84,7 @@ class Manifest(_Frozen):
     inputs: list[dict[str, Any]]
     ledger: list[dict[str, Any]]
     warnings: list[str]
+    findings: list[dict[str, Any]]
     intervals: Intervals | None
     timings: dict[str, float]
     peak_memory_bytes: int | None
@@ -91,6 +94,8 @@ class Manifest(_Frozen):
 
 class Recorder:
     """Keeps the time and the warnings of a run, phase by phase, and makes the manifest of them.
+
+    ``ignore``: keys of findings that nobody wants to be told of.
 
     Examples
     --------
@@ -110,7 +115,10 @@ class Recorder:
     (['a future date', 'markov gave no credit'], ['credit'])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ignore: Iterable[str] = ()) -> None:
+        self._ignore = frozenset(ignore)
+        self._ignored: set[str] = set()
+        self._findings: list[dict[str, Any]] = []
         self._started = datetime.now(UTC)
         self._timings: dict[str, float] = {}
         self._notes: list[str] = []
@@ -125,13 +133,26 @@ class Recorder:
         self._timings[name] = round(time.perf_counter() - begin, 3)
         for warning in seen:
             if issubclass(warning.category, AttribWarning):
-                self._notes.append(str(warning.message))
+                self._note(warning.message)
             else:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
+    def _note(self, warning: Warning | str) -> None:
+        finding = getattr(warning, "finding", None)  # of attrib.diagnostics, which stands above
+        if finding is not None and finding.key in self._ignore:
+            self._ignored.add(str(warning))
+            return
+        self._notes.append(str(warning))
+        if finding is not None and finding.as_dict() not in self._findings:
+            self._findings.append(finding.as_dict())
+
     def warnings(self, others: Iterable[str] = ()) -> tuple[str, ...]:
         """All warnings so far, each once, after those from elsewhere."""
-        return tuple(dict.fromkeys([*others, *self._notes]))
+        return tuple(text for text in dict.fromkeys([*others, *self._notes]) if text not in self._ignored)
+
+    def findings(self) -> list[dict[str, Any]]:
+        """What checks of the data found so far, as plain data, each once."""
+        return json.loads(canonical(self._findings))  # type: ignore[no-any-return]
 
     def facts(self, more: Iterable[str] = ()) -> dict[str, Any]:
         """Tell versions (of ``more`` libraries, too), times and memory: what every record of a run says."""
@@ -166,6 +187,7 @@ class Recorder:
             inputs=json.loads(canonical(inputs)),
             ledger=json.loads(canonical(ledger.to_dicts())),
             warnings=list(self.warnings(warnings)),
+            findings=self.findings(),
             intervals=intervals,
             credit_sha256=credit_hash(credit),
             files=files,
