@@ -17,6 +17,7 @@ import attrib
 from attrib.engines import parts
 from attrib.engines.events import EventReader
 from attrib.engines.local import LocalEngine
+from attrib.engines.packed_errors import pack_error, unpack_error
 from strategies import event_tables, public, recipes, to_frames
 
 METHODS: dict[str, Any] = {
@@ -243,5 +244,5 @@ def test_rejected_rows_are_counted_also_where_not_all_are_listed():
 
 def test_an_error_comes_home_as_it_was():
     error = attrib.DataError("mixed_zones", "some …", hint="give all", found=["a", 1])
-    again = parts.unpack_error(parts.pack_error(error))
+    again = unpack_error(pack_error(error))
     assert (type(again), again.key, str(again), again.facts) == (type(error), error.key, str(error), error.facts)

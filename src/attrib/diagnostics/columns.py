@@ -44,10 +44,6 @@ _SEQUENCES = (
     "event_bundle_sequence_id "
 )
 _EVENTS = "eventid event_uuid hit_id hitid touch_id touchpoint_id touchid message_id insert_id "
-_NULLS = (
-    "null nulls total_nulls total_null non_conversions nonconversions non_conversion not_converted non_converting "
-    "non_converted no_conversion no_conversions total_non_conversions failures fails lost unconverted var_null "
-)
 
 
 def word_of(column: str) -> str:
@@ -202,22 +198,6 @@ def _zones(rest: Mapping[str, pl.DataType], table: str, *, naive: bool) -> Itera
     if found:
         yield _unread(table, found, "times are compared as they stand, whatever their zones",
                       "give times with their zone, or all in one zone")  # fmt: skip
-
-
-def unread_path_columns(
-    schema: Mapping[str, pl.DataType], read: Collection[str], *, has_value: bool, has_nulls: bool
-) -> Iterator[Finding]:
-    """Find columns of a path table that are not read and look like its value or its nulls (``read``: their names)."""
-    rest = {name: dtype for name, dtype in schema.items() if name not in read and not name.startswith("__")}
-    numbers = [c for c in rest if rest[c].is_numeric() or rest[c] == pl.String]
-    found = [] if has_value else _looking_like(f"{_VALUES} conversions_value total_conversions_value", numbers)
-    if found:
-        yield _unread("paths", found, "value counts 1.0 a conversion",
-                      f'if one of them is the summed value: value="{clean(found[0], 40)}"')  # fmt: skip
-    found = [] if has_nulls else _looking_like(_NULLS, numbers)
-    if found:
-        yield _unread("paths", found, "there are no journeys that failed",
-                      f'if one of them counts journeys that did not convert: nulls="{clean(found[0], 40)}"')  # fmt: skip
 
 
 def _unread(table: str, columns: list[str], so: str, hint: str) -> Finding:

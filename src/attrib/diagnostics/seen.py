@@ -117,8 +117,8 @@ def _in_level(ids: Words, level: int) -> npt.NDArray[np.bool_]:
 class Seen:
     """Facts on customers; outcomes are those that end journeys.
 
-    ``customers``: all; ``touched`` with a touch; ``buyers`` with an outcome; ``untouched`` with an outcome, and no
-    touch at all; ``touches``, ``outcomes``: events; ``most_touches``, ``most_outcomes``: of one customer, with their word;
+    ``customers``: all; ``touched`` with a touch; ``buyers`` with an outcome; ``untouched``: with an outcome, no
+    touch; ``touches``, ``outcomes``: events; ``most_touches``, ``most_outcomes``: of one customer, and the word;
     ``equal_timed``, ``equal_dated``: outcome rows equal to one before, with a time of day and at midnight;
     ``placeholders``: touches and outcomes by number of the name.
     """

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from attrib.engines.parts import CHUNK, Order, Shape, combine, do, pack_error
+from attrib.engines.packed_errors import pack_error
+from attrib.engines.parts import CHUNK, Order, Shape, combine, do
 from attrib.errors import AttribError
 
 

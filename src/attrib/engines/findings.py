@@ -30,11 +30,14 @@ def placeholder_words(ids: str) -> Placeholders:
     if ids == "text":
         series = pl.Series(spelled, dtype=pl.String)
         return Placeholders.of(np.stack(hash_customers(series, ids), axis=1), range(len(spelled)))
-    least = 0 if ids == "unsigned" else -(2**63)
-    numbers = {int(text): spelled.index(text) for text in customers.NUMBERS if text.lstrip("-").isdecimal()}
-    numbers = {value: number for value, number in numbers.items() if value >= least}
+    whole = [text for text in customers.NUMBERS if text == str(_whole(text))]
+    numbers = {int(text): spelled.index(text) for text in whole if int(text) >= 0 or ids != "unsigned"}
     series = pl.Series(list(numbers), dtype=pl.UInt64 if ids == "unsigned" else pl.Int64)
     return Placeholders.of(np.stack(hash_customers(series, ids), axis=1), list(numbers.values()))
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.removeprefix("-").isdecimal() else None
 
 
 def findings_of(reader: EventReader, seen: Seen, totals: Tally, *, credited: bool) -> tuple[Finding, ...]:

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-import attrib.errors
 from attrib.diagnostics.columns import columns_beside
 from attrib.diagnostics.seen import Seen
 from attrib.engines.base import Memory, Recipe
@@ -27,7 +26,6 @@ from attrib.engines.events import ROWS_OF_PARTITION, EventReader
 from attrib.engines.local import FunnelPass, TallyPass, close_funnel
 from attrib.engines.naming import rename
 from attrib.engines.reading import TableReader, mixed_zones
-from attrib.errors import AttribError, ResourceError
 from attrib.io import checks
 from attrib.io.sources import Source
 from attrib.kernels import rows as kernel
@@ -442,20 +440,3 @@ def _add_sums(reader: EventReader, total: PartPass, answer: _Answer) -> None:
     fates.seen.add(Seen.of_arrays({name: arrays[f"seen.{name}"] for name in Seen().arrays()}))
     if "funnel.counts" in arrays:
         total.funnel.append(FunnelPart(arrays["funnel.counts"], arrays["funnel.times"], arrays["funnel.flags"]))
-
-
-# errors on their way home ---------------------------------------------------------------------------------------------
-def pack_error(error: AttribError) -> bytes:
-    """Write an error of ours as plain data."""
-    facts = {"kind": type(error).__name__, "key": error.key, "message": error.message, "hint": error.hint}
-    return json.dumps(facts | {"facts": error.facts}, default=str).encode()
-
-
-def unpack_error(block: bytes) -> AttribError:
-    """Make the error again, of the same class."""
-    found = json.loads(block)
-    kind = getattr(attrib.errors, found["kind"], ResourceError)
-    if not (isinstance(kind, type) and issubclass(kind, AttribError)):
-        kind = ResourceError
-    facts = {name: fact for name, fact in found["facts"].items() if name not in ("key", "message", "hint")}
-    return kind(found["key"], found["message"], hint=found["hint"], **facts)

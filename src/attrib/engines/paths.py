@@ -256,7 +256,7 @@ class PathReader:
             ("outcomes", "unattributed"): (unattributed, unattributed_value),
             ("outcomes", "rejected"): (rejected, value_rejected),
         }
-        return Ledger(entries, tuple(self._warnings()), join_rejected(self._rejected), self._findings())
+        return Ledger(entries, tuple(self._warnings()), join_rejected(self._rejected), findings=self._findings())
 
     def _findings(self) -> tuple[Finding, ...]:
         assert self.rows is not None

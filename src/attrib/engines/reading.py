@@ -369,7 +369,8 @@ def _event_words(series: pl.Series) -> tuple[Words, Words]:
         w1 = np.ones(len(w0), np.uint64)
     if series.null_count():
         null = series.is_null().to_numpy()
-        w0[null], w1[null] = 0, 0
+        w0 = np.where(null, np.uint64(0), w0)  # words of integers may be a view of the column, which is not ours
+        w1[null] = 0
     return w0, w1
 
 

@@ -355,7 +355,7 @@ class _Job:
         from pyspark.sql import functions as F  # noqa: N812 - as all the world calls it
 
         from attrib.engines.executor import blocks_of
-        from attrib.engines.parts import unpack_error
+        from attrib.engines.packed_errors import unpack_error
 
         tables, _ = self._slots()
         columns = "part int, piece int, block binary"
