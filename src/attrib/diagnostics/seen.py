@@ -32,13 +32,12 @@ class Days:
         days = np.floor(
             times / float(ticks_of_day)
         )  # float: a tick off at midnight of nanoseconds, and 5 times as fast
-        first, last = max(float(days.min()), FIRST_DAY), min(float(days.max()), LAST_DAY)
-        if last < first:
-            return Days()
-        places = (days - first).astype(np.int64)
-        if days.min() < first or days.max() > last:
-            places = places[(days >= first) & (days <= last)]
-        return Days(int(first), np.bincount(places).astype(np.int64))
+        if days.min() < FIRST_DAY or days.max() > LAST_DAY:
+            days = days[(days >= FIRST_DAY) & (days <= LAST_DAY)]
+            if not len(days):
+                return Days()
+        first = days.min()
+        return Days(int(first), np.bincount((days - first).astype(np.int64)).astype(np.int64))
 
     @property
     def last(self) -> int:
