@@ -1,5 +1,7 @@
 """What a careful analyst is told: each finding on data that have it, and silence on data that nearly do."""
 
+# ruff: noqa: DTZ001 - tables without zones
+
 from __future__ import annotations
 
 import warnings
@@ -46,7 +48,7 @@ def test_ordinary_data_have_none():
 def test_a_finding_is_a_warning_at_the_callers_line_and_can_be_silenced_by_its_key():
     touched, reached = some()
     touched = pl.concat([touched, touched.with_columns(channel=pl.lit("AD"))])
-    with pytest.warns(FindingWarning, match=r"\[near_names\]$") as told:
+    with pytest.warns(FindingWarning, match=r"\[near_names\]$") as told:  # noqa: PT031 - all of it is asked at once
         journeys = attrib.Journeys.from_events(touched, reached)
         assert journeys.warnings[-1] == journeys.findings[-1].text
     assert told[0].filename == __file__

@@ -1,5 +1,7 @@
 """Facts of customers and days that add up, against slow twins; the list of findings; findings in jobs."""
 
+# ruff: noqa: DTZ001 - tables without zones
+
 from __future__ import annotations
 
 import json

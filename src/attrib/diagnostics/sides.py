@@ -77,7 +77,7 @@ def missing_days(counts: Ints, first: int, last: int) -> npt.NDArray[np.bool_]:
     empty[first:last] = counts[first:last] == 0
     for a, b in runs_of(empty):
         weeks = counts[max(first, a - 7) : a], counts[b : min(last, b + 7)]  # where a log begins, it begins slowly
-        beside = min((float(week.mean()) for week in weeks if len(week)), default=0.0)
+        beside = min((float(week.sum()) / 7 for week in weeks if len(week)), default=0.0)
         expected = 0.0
         for day in range(a, b) if beside >= A_DAY and beside * (b - a) >= EXPECTED else ():
             behind = list(range(day - 7 * ((day - a) // 7 + 1), first - 1, -7))[:NEIGHBOURS]

@@ -181,10 +181,10 @@ class TableReader:
     def counts_of(self, column: str) -> dict[str, int]:
         """Rows of each name in a column."""
         values = next(d.values for d in self.kinds.dictionaries if d.name == column)
-        if values is None:
+        if values is None or values.dtype != pl.String:  # only texts are spelled
             return {}
         rows = self.rows_by_code(column)
-        return dict(zip(values[1:].cast(pl.String).to_list(), rows[1 : len(values)].tolist(), strict=True))
+        return dict(zip(values[1:].to_list(), rows[1 : len(values)].tolist(), strict=True))
 
     def kinds_that_count(self) -> npt.NDArray[np.bool_]:
         """Whether outcomes of each kind end journeys."""
