@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from attrib.diagnostics.columns import columns_beside
 from attrib.durations import parse_duration
 from attrib.engines.base import Engine
 from attrib.engines.local import LocalEngine
@@ -68,7 +69,7 @@ def open_events(
     required(source, flagged, hint="name a column that is there with InlineOutcome (in a job: [input.outcome])")
     required(source, [CUSTOMER, TIME, *((CHANNEL,) if CHANNEL in source.schema else player)])
     check_flag_type(source, outcomes.flag)
-    return (*split_inline(source, outcomes, by), outcomes)
+    return (*split_inline(source, outcomes, columns_beside(source.schema, outcomes, by)), outcomes)
 
 
 def check_identities(identities: Any, max_component: Any, engine: Engine) -> Identities | None:

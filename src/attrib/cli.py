@@ -107,7 +107,8 @@ def check(
             found = job.check(job.load(job_file), threads=threads, memory_limit=memory, progress=progress)
         warn_of(found.warnings)
         if as_json:
-            say_json({"status": "ok", "ledger": found.ledger.to_dicts(), "warnings": found.warnings})
+            told = {"warnings": found.warnings, "findings": found.findings}
+            say_json({"status": "ok", "ledger": found.ledger.to_dicts(), **told})
         elif not quiet:
             for line in (*ledger_lines(found.ledger), *rejected_lines(found.rejected)):
                 say(line)

@@ -76,12 +76,12 @@ class AttribWarning(UserWarning):
     """The result stands, but the reader should know something about it."""
 
 
-def warn(message: str) -> None:
+def warn(message: str | AttribWarning) -> None:
     """Warn at the line of whoever called the package, however deep inside it the reason was found."""
     level, frame = 1, sys._getframe()  # noqa: SLF001 - the one way to one's callers
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, AttribWarning, stacklevel=level)
+    warnings.warn(message, AttribWarning, stacklevel=level)  # a warning of ours keeps its own class
 
 
 EXIT_CODES = {

@@ -32,11 +32,15 @@ __all__ = ["Checked", "Job", "Progress", "Result", "check", "load", "run"]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What ``check`` found: where every row goes, the rejected rows, and what to know."""
+    """What ``check`` found: where every row goes, the rejected rows, and what to know.
+
+    ``findings``: those of the warnings that checks of the data gave (docs/warnings.md), as plain data.
+    """
 
     ledger: pl.DataFrame
     rejected: pl.DataFrame
     warnings: tuple[str, ...]
+    findings: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ def check(
 ) -> Checked:
     """Find out whether a job can be run: everything that :func:`run` does but intervals and files."""
     _ensure_output(job)
-    recorder = manifest.Recorder()
+    recorder = manifest.Recorder(job.spec.checks.ignore)
     with recorder.phase("check"):
         costs = job.costs()
         journeys = job.journeys(threads=threads, memory_limit=memory_limit, progress=progress)
@@ -90,7 +94,7 @@ def check(
             if job.asks_for_adjusted:
                 _adjusted(job, journeys, None)
             ledger, rejected = journeys.reconcile(), journeys.rejected()
-    return Checked(ledger, rejected, recorder.warnings(journeys.warnings))
+    return Checked(ledger, rejected, recorder.warnings(journeys.warnings), tuple(recorder.findings()))
 
 
 def run(
@@ -123,7 +127,7 @@ def run(
     AttribError
         See the exit codes in :mod:`attrib.errors`; then nothing has been written.
     """
-    recorder = manifest.Recorder()
+    recorder = manifest.Recorder(job.spec.checks.ignore)
     if write:
         _ensure_output(job)
 

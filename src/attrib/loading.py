@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from attrib.analyses.costs import open_costs, total_costs
+from attrib.diagnostics.finding import KEYS
 from attrib.engines.base import Engine, Progress
 from attrib.engines.local import LocalEngine
 from attrib.engines.spark import SparkEngine
@@ -206,6 +207,14 @@ def load(path: str | Path) -> Job:
         ``unknown_key``, ``unknown_method``, ``unknown_parameter``… with the place and the right name.
     """
     spec, folder = read_job(path), Path(path).resolve().parent
+    for key in spec.checks.ignore:
+        if key not in KEYS:
+            raise SpecError(
+                "unknown_finding",
+                f'{Path(path).name}: [checks] ignore "{key}" is no finding{nearest(key, KEYS)}',
+                hint=f"findings: {', '.join(KEYS)}",
+                found=key,
+            )
     methods: dict[str, Method] = {}
     for number, entry in enumerate(spec.models, start=1):
         method = method_of(entry, folder, f"{Path(path).name}: [[models]] no. {number}")

@@ -57,7 +57,8 @@ class Events:
     the one before in customer, time and sequence; empty without a sequence. ``duplicates``: touches dropped;
     ``repeated``: outcomes dropped for a repeated event id, and their value; ``refunded``: what refunds did to the
     outcomes, None where there are none; ``flagged``: customers of several touches with a flagged one, and with flagged
-    ones only.
+    ones only; ``seen``: facts on these
+    customers, :class:`attrib.diagnostics.seen.Seen`.
     """
 
     identity: Words
@@ -75,6 +76,7 @@ class Events:
     refunded: Refunded | None = None
     flagged: tuple[int, int] = (0, 0)
     t_same: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    seen: Any = None
 
     @property
     def nbytes(self) -> int:

@@ -231,6 +231,12 @@ class RetentionAdjustedSpec(_Strict):
     values: Text
 
 
+class ChecksSpec(_Strict):
+    """``[checks]``: findings on the data that are known, and not to be told again."""
+
+    ignore: Names = ()
+
+
 class OutputSpec(_Strict):
     """``[output]``."""
 
@@ -269,6 +275,7 @@ class JobSpec(_Strict):
     intervals: IntervalsSpec = IntervalsSpec()
     referral_adjusted: ReferralAdjustedSpec | None = None
     retention_adjusted: RetentionAdjustedSpec | None = None
+    checks: ChecksSpec = ChecksSpec()
     output: OutputSpec = OutputSpec()
     engine: EngineSpec = EngineSpec()
 

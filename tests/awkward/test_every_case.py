@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 import attrib
 import reference
+from attrib.diagnostics.finding import KEYS
 from attrib.durations import parse_duration
 from attrib.testing import assert_credit_table
 from awkward.cases import Case, all_cases
@@ -95,7 +96,9 @@ def test_nothing_is_rejected_or_warned_of_unforeseen(case):
     assert tuple(journeys.rejected()["rule"]) == case.rejects
     for expected in case.warns:
         assert any(expected in text for text in warned), (expected, warned)
-    assert [text for text in warned if not any(part in text for part in case.warns)] == []
+    # findings are true of so few rows (no nulls, one customer …), and have tests of their own
+    plain = [text for text in warned if not text.endswith(tuple(f"[{key}]" for key in KEYS))]
+    assert [text for text in plain if not any(part in text for part in case.warns)] == []
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)

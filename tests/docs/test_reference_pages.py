@@ -19,6 +19,7 @@ TABLES = {
     "`[intervals]`": spec.IntervalsSpec,
     "`[referral_adjusted]`": spec.ReferralAdjustedSpec,
     "`[retention_adjusted]`": spec.RetentionAdjustedSpec,
+    "`[checks]`": spec.ChecksSpec,
     "`[output]`": spec.OutputSpec,
     "`[engine]`": spec.EngineSpec,
     "A model file of the later stages": spec_models.EstimatorFile,

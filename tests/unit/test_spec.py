@@ -18,7 +18,9 @@ JOURNEYS_KEYS = (
     "player, max_players, max_rejects, refunds, count_refunded"
 )
 
-TABLES = "allowed here: input, journeys, models, intervals, referral_adjusted, retention_adjusted, output, engine"
+TABLES = (
+    "allowed here: input, journeys, models, intervals, referral_adjusted, retention_adjusted, checks, output, engine"
+)
 
 SLIPS = {
     "a key of another spelling": (

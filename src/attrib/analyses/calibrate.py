@@ -11,6 +11,7 @@ import polars as pl
 
 from attrib.analyses.credit_tables import PLAYER, advances, as_in, credit_table, names_of
 from attrib.analyses.multipliers import Posterior
+from attrib.diagnostics.names import near_matches, shown, some
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
 from attrib.io.text import clean
@@ -185,9 +186,16 @@ def _lift_tests(
     players = table.filter(pl.col(KIND) == PLAYER).select(own).unique()
     unknown = frame.select(own).unique().join(players, on=own, how="anti", nulls_equal=True).sort(own)
     if unknown.height:
+        near = [
+            f"{shown(name)} for {shown(alike[0])}"
+            for key in own
+            if unknown.schema[key] == pl.String
+            for name, alike in near_matches(unknown[key].drop_nulls(), players[key].drop_nulls())
+        ]
+        differs = f"; spelled nearly alike: {some(near)}" if near else ""
         raise DataError(
             "unknown_player",
-            f"{unknown.height:,} tested ({', '.join(own)}) are not in the credit table: {names_of(unknown)}",
+            f"{unknown.height:,} tested ({', '.join(own)}) are not in the credit table: {names_of(unknown)}{differs}",
             hint=f"it has {names_of(players.sort(own))}",
         )
     weight = pl.col(STANDARD_ERROR) ** -2

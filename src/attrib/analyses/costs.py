@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from attrib.diagnostics.columns import check_one_currency, currencies_in, currency_beside
 from attrib.engines.reading import mixed_zones
 from attrib.errors import DataError, SpecError
 from attrib.io.checks import is_blank, parse_times
@@ -71,7 +72,7 @@ def total_costs(
     Raises
     ------
     DataError
-        ``missing_columns``, ``costs_lack_key``, ``no_rows``, ``bad_costs``, ``no_costs_in_period``…
+        ``missing_columns``, ``costs_lack_key``, ``no_rows``, ``bad_costs``, ``several_currencies``…
     """
     taken = sorted(set(SPENT) & set(keys))
     if taken:
@@ -90,16 +91,21 @@ def total_costs(
     if between is not None and dated is None:
         required(source, [DATE], hint=COSTS_MAPPING)
     check_types(source.name, source.schema, dict.fromkeys(own, "key") | {COST: "number"})
-    wanted = list(dict.fromkeys([*own, COST, *filter(None, [dated]), *([MORE] if MORE in source.schema else [])]))
+    money = currency_beside(source.schema, tuple(own))
+    more = [MORE] if MORE in source.schema else []
+    wanted = list(dict.fromkeys([*own, COST, *filter(None, [dated]), *money, *more]))
     rows = source.collect(source.frame.select(wanted))
     if not rows.height:
         raise DataError("no_rows", f"{source.name} has 0 rows", hint=source.if_empty)
     times = None if dated is None else _times(rows[dated], source.name)
     numbers = _checked(rows, own, times, source.name)
-    kept = rows.select(own).with_columns(numbers.alias(COST))
+    kept = rows.select(*own, *money).with_columns(numbers.alias(COST))
     if between is not None and times is not None:
         kept = kept.filter(_inside(times, between, source.name))
-    return sum_costs(kept, own)
+    for column in money:
+        found = currencies_in(kept.filter(pl.col(COST) != 0)[column])
+        check_one_currency(found, source.name, column, f'credit by=["{column}"], or costs of one of them')
+    return sum_costs(kept.drop(money), own)
 
 
 def period_bounds(period: Any) -> tuple[datetime, datetime]:

@@ -11,6 +11,8 @@ import polars as pl
 
 from attrib.analyses.costs import open_costs, period_bounds, sum_costs, total_costs
 from attrib.analyses.credit_tables import BOUNDS, PLAYER, advances, as_in, credit_table, names_of
+from attrib.diagnostics.finding import tell
+from attrib.diagnostics.names import near_keys
 from attrib.errors import SpecError, warn
 from attrib.schemas import CONVERSIONS, COST, CPA, KIND, METHOD, ROAS, STAGE, VALUE
 
@@ -151,6 +153,11 @@ def _report(players: pl.DataFrame, totals: pl.DataFrame, own: list[str]) -> None
     free = players.join(totals, on=own, how="anti", nulls_equal=True).sort(own)
     idle = totals.join(players, on=own, how="anti", nulls_equal=True).sort(own)
     what = ", ".join(own)
+    for key in own:
+        if idle.schema[key] == pl.String:
+            near = near_keys(idle[key].drop_nulls(), players[key].drop_nulls(), "costs", f"{key} of the credit table")
+            if near is not None:
+                tell(near)
     if free.height:
         warn(f"no cost is known of {free.height:,} of {players.height:,} ({what}), where it is null: {names_of(free)}")
     if idle.height:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
+from attrib.diagnostics.finding import Finding, tell
+from attrib.diagnostics.seen import Seen
+from attrib.diagnostics.sides import no_nulls
 from attrib.engines.ties import Ties
 from attrib.errors import warn
-from attrib.needs import Transitions
+from attrib.needs import Totals, Transitions
 from attrib.refunds import DEFAULT, Refunding
 
 if TYPE_CHECKING:
@@ -82,6 +85,7 @@ class Ledger:
     rejected: pl.DataFrame
     reasons: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(slots=True)
@@ -90,7 +94,8 @@ class Fates:
 
     ``touches`` int64 [5], ``outcomes`` int64 [6, 5], ``reasons`` int64 [4, 6], ``refunds`` int64 [4]: see
     `attrib.ragged.Cut`. ``flagged`` int64 [2], with outcomes that are flagged touches: customers of several touches of
-    which one is flagged, and those of which all are. ``ties``: touches at one instant.
+    which one is flagged, and those of which all are. ``ties``: touches at one instant; ``seen``: facts on customers and
+    days.
     """
 
     touches: Ints
@@ -102,6 +107,7 @@ class Fates:
     repeated_values: list[float]
     flagged: Ints
     ties: Ties = field(default_factory=Ties)
+    seen: Seen = field(default_factory=Seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +158,10 @@ class Tallies:
         return self.games.height if self.games.width else 1  # with by-columns there may be none at all
 
     def warn_without_nulls(self, asking: str) -> None:
-        """Warn where what is asked compares conversions with nulls, and these stand in games of their own."""
-        if self.no_nulls:
+        """Warn where what is asked compares conversions with nulls, and there are none, or in games of their own."""
+        if not self.sums[Totals()].counts("nulls").any():
+            tell(no_nulls(asking))
+        elif self.no_nulls:
             warn(
                 f"{asking} compares conversions with nulls, but only outcomes carry {', '.join(self.no_nulls)}: null "
                 "journeys stand in a game of their own"

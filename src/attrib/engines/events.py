@@ -15,9 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
+from attrib.diagnostics.columns import currency_beside
 from attrib.durations import in_ticks
 from attrib.engines.base import BUCKETS, Fates, Ledger, Progress, Recipe, Tallies, Units
 from attrib.engines.coding import Dictionary, Kinds
+from attrib.engines.findings import findings_of
 from attrib.engines.grouping import Grouping
 from attrib.engines.in_order import Carry, NotSortedError, checked_order, expect_days, no_rows, until
 from attrib.engines.naming import Names
@@ -82,7 +84,8 @@ class EventReader:
         required(touches, [c for c in t_columns if not (c.startswith("__") or (no_channel and c == CHANNEL))])
         order_id = (ORDER,) if recipe.refunding.net and {VALUE, ORDER} <= set(outcomes.schema) else ()
         o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT, *order_id) if c in outcomes.schema)
-        o_further = (*sorted(in_outcomes), *o_optional, *flag, *_more(outcomes))
+        money = currency_beside(outcomes.schema, recipe.by) if VALUE in o_optional else ()
+        o_further = (*sorted(in_outcomes), *o_optional, *money, *flag, *_more(outcomes))
         o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *o_further)))
         required(outcomes, [c for c in o_columns if not c.startswith("__")])
 
@@ -130,7 +133,7 @@ class EventReader:
         )  # fmt: skip
         self.outcomes = TableReader(
             source=outcome_source, types=o_types, kinds=o_kinds, layout=RowLayout.build(identity, o_parts), stages=(),
-            player_columns=(), counted=_counted(recipe), **common,
+            player_columns=(), counted=_counted(recipe), currency=money[0] if money else None, **common,
         )  # fmt: skip
         self.grouping = Grouping(
             self.touches, self.outcomes, self.ids, self.by_id, recipe.duplicates == "drop", recipe.refunding
@@ -323,9 +326,10 @@ class EventReader:
             ),
             ("outcomes", "duplicate"): (fates.repeated, math.fsum(fates.repeated_values)),
         }  # fmt: skip
+        credited = int(fates.outcomes[0, 0]) - unattributed
         return Ledger(
             entries,
-            tuple(self._warnings(fates, int(fates.outcomes[0, 0]) - unattributed, value)),
+            tuple(self._warnings(fates, credited, value)),
             checks.join_rejected([*t.rejected, *o.rejected]),
             {
                 reason: (int(rows), int(conversions), float(to_float(words[None], self._exponent)[0]))
@@ -334,6 +338,7 @@ class EventReader:
                 )
             },
             {"times": days.facts(self.day_rule, self.recipe.day_of_outcome, o.dating), "ties": fates.ties.facts()},
+            findings_of(self, fates.seen, totals, credited=credited > 0),
         )
 
     def _refund_entries(self, rows: Any, value: Any) -> dict[tuple[str, str], tuple[int, float | None]]:

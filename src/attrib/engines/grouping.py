@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from attrib.diagnostics.seen import see
 from attrib.engines.coding import Words, unordered_float
+from attrib.engines.findings import placeholder_words
 from attrib.engines.reading import RowLayout, TableReader, hash_ordered_ids
 from attrib.kernels import rows as kernel
 from attrib.ragged import Events, Ints
@@ -39,13 +41,14 @@ class Grouping:
         orders = _order(self.touches), _order(self.outcomes)
         assert self.outcomes.at_day_end is not None, "decided before the first rows are grouped"
         ranks = _ranks(self.touches), _ranks(self.outcomes)
+        counted = self.outcomes.kinds_that_count()
         # all rows of these customers have been read: none of them is negative where none was met yet
         names = self.outcomes.kinds.codes[:, 0] if self.refunding.net and self.outcomes.negative else None
-        return lambda: self._group(touch_rows, outcome_rows, skip, orders, ranks, names)
+        return lambda: self._group(touch_rows, outcome_rows, skip, orders, ranks, counted, names)
 
     def _group(
         self, touch_rows: Words, outcome_rows: Words, skip: int, orders: tuple[Small, Small],
-        ranks: tuple[Ranks, Ranks], names: Small | None,
+        ranks: tuple[Ranks, Ranks], counted: npt.NDArray[np.bool_], names: Small | None,
     ) -> Events:  # fmt: skip
         """Sort the rows of some customers, drop duplicates, match the two tables, and net refunds."""
         t_layout, o_layout = self.touches.layout, self.outcomes.layout
@@ -86,11 +89,18 @@ class Grouping:
             t_same[1:] = (ordered[1:] == ordered[:-1]).all(axis=1)
         o_value = np.empty(len(outcome_rows), np.uint64)
         kernel.read_floats(outcome_rows, o_layout.value, o_value)
+        at = o_layout.event
+        seen = see(
+            identity, t_offsets, t_time, o_offsets, o_time,
+            counts=counted[o_kind], equal=_equal_rows(outcome_rows, o_layout),
+            event=None if at < 0 else (outcome_rows[:, at], outcome_rows[:, at + 1]), ticks=self.touches.ticks,
+            placeholders=placeholder_words(self.ids),
+        )  # fmt: skip
         events = Events(
             identity=identity, unit=(cluster >> np.uint64(56)).astype(np.int32),
             t_offsets=t_offsets, t_time=t_time, t_kind=t_kind, t_same=t_same,
             o_offsets=o_offsets, o_time=o_time, o_kind=o_kind, o_value=o_value.view(np.float64),
-            duplicates=duplicates, repeated=repeated, repeated_value=repeated_value,
+            duplicates=duplicates, repeated=repeated, repeated_value=repeated_value, seen=seen,
             flagged=_all_flagged(touch_rows, t_offsets, t_layout.extra),
         )  # fmt: skip
         if names is None:
@@ -130,6 +140,19 @@ def _all_flagged(rows: Words, offsets: Ints, word: int) -> tuple[int, int]:
     touches, flagged = np.diff(offsets), np.diff(before[offsets])
     several = (touches > 1) & (flagged > 0)
     return int(several.sum()), int((several & (flagged == touches)).sum())
+
+
+def _equal_rows(rows: Words, layout: RowLayout) -> npt.NDArray[np.bool_]:
+    """Outcome rows equal to the one before: customer, time, names and value; of those with an id none is."""
+    equal = np.zeros(len(rows), np.bool_)
+    words = {*range(layout.identity), layout.time, layout.kind, layout.value}
+    if len(rows) > 1:
+        equal[1:] = True
+        for word in words:
+            equal[1:] &= rows[1:, word] == rows[:-1, word]
+        if layout.event >= 0:
+            equal &= rows[:, layout.event + 1] == 0
+    return equal
 
 
 def _ranks(reader: TableReader) -> Ranks:

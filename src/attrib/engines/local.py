@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from attrib.diagnostics.finding import tell
 from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
 from attrib.engines.events import EventReader
 from attrib.engines.in_order import NotSortedError
@@ -143,6 +144,8 @@ class LocalEngine:
                 memory.ledger = reader.ledger(sums.fates, memory.find(Totals(), units=False))
                 for text in memory.ledger.warnings:
                     warn(text)
+                for finding in memory.ledger.findings:
+                    tell(finding)
         found = {need: memory.find(need, units=keeps[need]) for need in asked}
         for need in asked:
             if isinstance(need, RuleSums) and callable(need.weights):
@@ -371,12 +374,12 @@ class TallyPass:
         )
         self._idle.append(running)
         ties = count_ties(events, part.ragged, plan) if part.ragged.has_times else Ties()
-        dropped = (events.duplicates, events.repeated, events.repeated_value, events.flagged, ties)
+        dropped = (events.duplicates, events.repeated, events.repeated_value, events.flagged, ties, events.seen)
         return dropped, part, handed_over
 
     def collect(self, result: tuple[Any, Cut, list[Tally]], share: float) -> None:
         """Run on the main thread."""
-        (duplicates, repeated, repeated_value, flagged, ties), part, handed_over = result
+        (duplicates, repeated, repeated_value, flagged, ties, seen), part, handed_over = result
         self._share += share
         for tally in handed_over:
             self.sums[tally.need].add(tally)
@@ -393,6 +396,8 @@ class TallyPass:
         fates.repeated_values.append(repeated_value)
         fates.flagged += np.array(flagged, np.int64)
         fates.ties.add(ties)
+        if seen is not None:
+            fates.seen.add(seen)
 
     def totals(self) -> dict[Need, Tally]:
         """Sum of each need."""

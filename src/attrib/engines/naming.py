@@ -42,6 +42,7 @@ class Names:
         self._games: dict[int, int] = {}
         self._lock = Lock()
         self.absent: list[str] = []
+        self.games_in_order = pl.DataFrame()
         model = recipe.stages
         self.resolved = model is not None and (isinstance(model, StageColumn) or recipe.view == "resolved")
         self.n_stages = len(model.names) if model is not None else 1
@@ -273,6 +274,7 @@ class Names:
         players, player_codes = _in_order(self.player_frame())
         seen = self._seen_games(sums[Totals()])
         games, game_codes = _in_order(self.game_frame(), len(self._games), seen)
+        self.games_in_order = games
         named = {}
         for need, tally in sums.items():
             if seen is not None and isinstance(need, Patterns):

@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.diagnostics.columns import columns_beside
+from attrib.diagnostics.seen import Seen
 from attrib.engines.base import Memory, Recipe
 from attrib.engines.coding import Dictionary, Words
 from attrib.engines.events import ROWS_OF_PARTITION, EventReader
@@ -107,7 +109,11 @@ class Order:
             for shape, frame in zip(self.shapes, given, strict=True)
         ]
         inline = self.rules["inline"]
-        touches, outcomes = sources if inline is None else split_inline(sources[0], inline, self.rules["by"])
+        if inline is None:
+            touches, outcomes = sources
+        else:
+            kept = columns_beside(sources[0].schema, inline, self.rules["by"])
+            touches, outcomes = split_inline(sources[0], inline, kept)
         recipe = Recipe(touchpoints=touches, outcomes=outcomes, **self.rules)
         return EventReader(recipe, by_id=False, budget=self.budget, spill=None, progress=None)
 
@@ -230,7 +236,8 @@ def _sum(reader: EventReader, order: Order, stores: tuple[_Rows, _Rows]) -> Part
 def _facts(table: TableReader) -> dict[str, Any]:
     names = (*ADDED, *LARGEST, *SMALLEST, *SOME, "value_size")
     return {name: getattr(table, name) for name in names} | {
-        "dating": asdict(table.dating), "spread": asdict(table.spread)
+        "dating": asdict(table.dating), "spread": asdict(table.spread),
+        "heavy": {str(word): name for word, name in table.heavy.items()}, "currencies": sorted(table.currencies),
     }  # fmt: skip
 
 
@@ -249,6 +256,8 @@ def _add_facts(table: TableReader, facts: Mapping[str, Any]) -> None:
     for names, choose in ((LARGEST, max), (SMALLEST, min)):
         for name in names:
             setattr(table, name, choose(getattr(table, name), facts[name]))
+    table.heavy |= {int(word): name for word, name in facts["heavy"].items()}
+    table.currencies |= set(facts["currencies"])
     table.aware |= facts["aware"]
     table.naive |= facts["naive"]
     for name, count in facts["dating"].items():
@@ -284,6 +293,9 @@ def _put_names(answer: _Answer, reader: EventReader) -> None:
     for i, dictionary in enumerate(_dictionaries(reader)):
         if dictionary.values is not None:
             answer.put_frame(f"values.{i}", dictionary.values.alias("values").to_frame())
+    for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
+        for i, dictionary in enumerate(table.kinds.dictionaries):
+            answer.arrays[f"rows.{name}.{i}"] = table.rows_by_code(dictionary.name)
     answer.arrays["bases"], answer.arrays["games"] = reader.names.bases(), reader.names.game_keys()
 
 
@@ -299,6 +311,7 @@ def _put_sums(answer: _Answer, total: PartPass) -> None:
     carry(fates.reasons[:, 2:])
     answer.arrays |= {"touches": fates.touches, "outcomes": fates.outcomes, "reasons": fates.reasons}
     answer.arrays["refunds"] = fates.refunds
+    answer.arrays |= {f"seen.{name}": array for name, array in fates.seen.arrays().items()}
     answer.dropped = [
         fates.duplicates, fates.repeated, fates.repeated_values, fates.flagged.tolist(), asdict(fates.ties)
     ]  # fmt: skip
@@ -431,6 +444,10 @@ def _add_sums(reader: EventReader, total: PartPass, answer: _Answer) -> None:
         codes[dictionary.name] = np.zeros(1, np.int64)  # null is 0 on either side
         if f"values.{i}" in arrays:
             codes[dictionary.name] = dictionary.encode(answer.frame(f"values.{i}")["values"]).astype(np.int64)
+    for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
+        for i, dictionary in enumerate(table.kinds.dictionaries):
+            rows = arrays[f"rows.{name}.{i}"]
+            table.add_rows(dictionary.name, codes[dictionary.name][: len(rows)], rows)
     players, games = reader.names.adopt(arrays["bases"], arrays["games"], codes)
     for i, (need, (*layout, exponent)) in enumerate(zip(total.sums, answer.layouts, strict=True)):
         lists = Lists(arrays[f"offsets.{i}"], arrays[f"players.{i}"]) if f"offsets.{i}" in arrays else None
@@ -450,5 +467,6 @@ def _add_sums(reader: EventReader, total: PartPass, answer: _Answer) -> None:
     fates.repeated_values += values
     fates.flagged += np.array(flagged, np.int64)
     fates.ties.add(Ties.read(ties))
+    fates.seen.add(Seen.of_arrays({name: arrays[f"seen.{name}"] for name in Seen().arrays()}))
     if "funnel.counts" in arrays:
         total.funnel.append(FunnelPart(arrays["funnel.counts"], arrays["funnel.times"], arrays["funnel.flags"]))

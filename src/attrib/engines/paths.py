@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.diagnostics.finding import Finding
+from attrib.diagnostics.names import near_names
 from attrib.engines.base import Fates, Ledger, Tallies, Units
 from attrib.engines.coding import Dictionary, check_players, split_texts
 from attrib.engines.events import exponent_of
@@ -53,6 +55,7 @@ class PathRows:
     repeated: int = 0
     repeated_value: float = 0.0
     flagged: tuple[int, int] = (0, 0)
+    seen: None = None
 
     @property
     def nbytes(self) -> int:
@@ -286,7 +289,15 @@ class PathReader:
             ("outcomes", "unattributed"): (unattributed, unattributed_value),
             ("outcomes", "rejected"): (rejected, value_rejected),
         }
-        return Ledger(entries, tuple(self._warnings()), join_rejected(self._rejected))
+        return Ledger(entries, tuple(self._warnings()), join_rejected(self._rejected), findings=self._findings())
+
+    def _findings(self) -> tuple[Finding, ...]:
+        assert self.rows is not None
+        assert self.channels.values is not None
+        rows = np.bincount(self.rows.players, minlength=self.n_player_codes)
+        counts = dict(zip(self.channels.values[1:].to_list(), rows.tolist(), strict=True))
+        found = near_names(counts, "paths", CHANNEL)
+        return () if found is None else (found,)
 
     def _warnings(self) -> Iterator[str]:
         assert self.channels.values is not None

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.diagnostics import columns
 from attrib.engines.coding import (
     SIGN,
     Codes,
@@ -34,6 +35,8 @@ from attrib.schemas import CLUSTER, CUSTOMER, EVENT, ORDER, OUTCOME, SEQUENCE, T
 
 BATCH = 1 << 17  # rows: 3 MB a batch of three words, which caches hold; larger ones take memory and save no time
 LAST = np.uint64(2**64 - 1)
+LOOKED_AT = 1024  # rows of a batch that are looked at for customers with many
+MOST_HEAVY = 1000  # of them that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +110,16 @@ class TableReader:
     spread: Spread = field(default_factory=Spread)
     at_day_end: bool | None = None
     latest_end: int = np.iinfo(np.int64).min
+    currency: str | None = None
+    currencies: set[str] = field(default_factory=set)
+    heavy: dict[int, str] = field(default_factory=dict)
     by_id: bool = False
     room: int = 0
     _told_largest: float = 0.0
     _told_only_dates: bool | None = None
     _largest: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    _rows_of_kind: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    _told_rows: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Batches of the source's columns."""
@@ -149,6 +157,7 @@ class TableReader:
             self.negative += int((values < 0).sum())
         self.dating.add(batch, self.types)
         self.spread.add(batch)
+        self._take_note(batch, kinds)
         return rows, batch[CUSTOMER]
 
     @property
@@ -186,6 +195,49 @@ class TableReader:
         ends = days.ends_of_days(times * factor, self.ticks, ahead=ahead)
         self.latest_end = max(self.latest_end, int(ends.max(initial=self.latest_end)))
         return ordered_int(ends)
+
+    def _take_note(self, batch: pl.DataFrame, kinds: Codes) -> None:
+        """Count what findings are made of: rows by kind, customers with many rows, currencies of what is summed."""
+        rows = np.bincount(kinds, minlength=len(self._rows_of_kind))
+        rows[: len(self._rows_of_kind)] += self._rows_of_kind
+        self._rows_of_kind = rows
+        if len(self.heavy) < MOST_HEAVY:
+            self.heavy |= heavy_customers(batch[CUSTOMER], self.ids)
+        if self.currency is not None:
+            summed = batch.filter(pl.col(OUTCOME).is_in(list(self.counted)) & (pl.col(VALUE) != 0))
+            self.currencies |= columns.currencies_in(summed[self.currency])
+
+    def rows_by_code(self, column: str) -> npt.NDArray[np.int64]:
+        """Rows by code of a column's dictionary, null first; those that were read elsewhere included."""
+        at = [d.name for d in self.kinds.dictionaries].index(column)
+        known = self.kinds.codes[: len(self._rows_of_kind), at]
+        rows = np.bincount(known, self._rows_of_kind, len(self.kinds.dictionaries[at])).astype(np.int64)
+        told = self._told_rows.get(column)
+        if told is not None:
+            rows[: len(told)] += told
+        return rows
+
+    def add_rows(self, column: str, codes: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> None:
+        """Take note of rows that were read elsewhere, by our codes of their names."""
+        told = self._told_rows.get(column, np.zeros(0, np.int64))
+        total = np.zeros(max(len(told), int(codes.max(initial=-1)) + 1), np.int64)
+        total[: len(told)] = told
+        np.add.at(total, codes, rows)
+        self._told_rows[column] = total
+
+    def counts_of(self, column: str) -> dict[str, int]:
+        """Rows of each name in a column."""
+        values = next(d.values for d in self.kinds.dictionaries if d.name == column)
+        if values is None or values.dtype != pl.String:  # only texts are spelled
+            return {}
+        rows = self.rows_by_code(column)
+        return dict(zip(values[1:].to_list(), rows[1 : len(values)].tolist(), strict=True))
+
+    def kinds_that_count(self) -> npt.NDArray[np.bool_]:
+        """Whether outcomes of each kind end journeys."""
+        outcomes = self.kinds.dictionaries[0].values
+        codes = [] if outcomes is None else [code for code, name in enumerate(outcomes) if name in self.counted]
+        return np.isin(self.kinds.codes[:, 0], codes)
 
     def _sum_values(self, series: pl.Series) -> None:
         values = (series.fill_null(0.0) if series.null_count() else series).to_numpy()
@@ -232,6 +284,9 @@ class TableReader:
         if self.rows == 0:
             raise DataError("no_rows", f"{self.source.name} has 0 rows", hint=self.source.if_empty)
         checks.check_rejects(self.source.name, self.rows, self.rejected, self.max_rejects, rules)
+        if self.currency is not None:
+            by = f'by=["{self.currency}"], or a filter'
+            columns.check_one_currency(self.currencies, self.source.name, self.currency, by)
 
     def _encode(self, batch: pl.DataFrame) -> tuple[Words, Codes, bool]:  # noqa: C901, PLR0912 - one step a word
         """Fill the words of a batch; also the kind of every row, and whether some text is blank after all."""
@@ -341,6 +396,19 @@ def hash_customers(ids: pl.Series, kind: str) -> list[Words]:
     return list(hash_texts(ids)[:2]) if kind == "text" else [_hash(ids.to_numpy())]
 
 
+def heavy_customers(ids: pl.Series, kind: str) -> dict[int, str]:
+    """Customers with many rows of a batch, by their word: at least one in 20 of those looked at, and 100 rows.
+
+    Whoever has a tenth of all rows has a tenth of some batch, and is met here but for once in millions.
+    """
+    step = max(1, len(ids) // LOOKED_AT)
+    counts = ids.gather_every(step).value_counts(name="__n")
+    top = counts.filter((pl.col("__n") * 20 * step >= len(ids)) & (pl.col("__n") * step >= 100))[ids.name]
+    if not len(top):
+        return {}
+    return dict(zip(hash_customers(top, kind)[0].tolist(), top.cast(pl.String).to_list(), strict=True))
+
+
 def _cluster_words(series: pl.Series) -> Words:
     if series.dtype in (pl.String, pl.Null) or isinstance(series.dtype, (pl.Categorical, pl.Enum)):
         w0, _, _ = hash_texts(series.cast(pl.String))
@@ -360,8 +428,9 @@ def _event_words(series: pl.Series) -> tuple[Words, Words]:
         w0, w1 = integer_words(series)
         w1 = np.ones(len(w0), np.uint64)
     if series.null_count():
-        null, w0 = series.is_null().to_numpy(), w0.copy()  # whole numbers may be those of the table itself
-        w0[null], w1[null] = 0, 0
+        null = series.is_null().to_numpy()
+        w0 = np.where(null, np.uint64(0), w0)  # words of integers may be a view of the column, which is not ours
+        w1[null] = 0
     return w0, w1
 
 

@@ -62,6 +62,8 @@ class Manifest(_Frozen):
         ``ties`` counts touchpoints that only their names put into order, and the journeys where that matters.
     warnings : list of str
         What the reader should know about the result.
+    findings : list of dict
+        Those of the warnings that checks of the data gave, with key, table, count, whole, and examples.
     intervals : Intervals or None
         How the intervals came about; None without intervals.
     timings : dict
@@ -86,6 +88,7 @@ class Manifest(_Frozen):
     ledger: list[dict[str, Any]]
     events: dict[str, Any]
     warnings: list[str]
+    findings: list[dict[str, Any]]
     intervals: Intervals | None
     timings: dict[str, float]
     peak_memory_bytes: int | None
@@ -95,6 +98,8 @@ class Manifest(_Frozen):
 
 class Recorder:
     """Keeps the time and the warnings of a run, phase by phase, and makes the manifest of them.
+
+    ``ignore``: keys of findings that nobody wants to be told of.
 
     Examples
     --------
@@ -114,7 +119,10 @@ class Recorder:
     (['a future date', 'markov gave no credit'], ['credit'])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ignore: Iterable[str] = ()) -> None:
+        self._ignore = frozenset(ignore)
+        self._ignored: set[str] = set()
+        self._findings: list[dict[str, Any]] = []
         self._started = datetime.now(UTC)
         self._timings: dict[str, float] = {}
         self._notes: list[str] = []
@@ -129,13 +137,26 @@ class Recorder:
         self._timings[name] = round(time.perf_counter() - begin, 3)
         for warning in seen:
             if issubclass(warning.category, AttribWarning):
-                self._notes.append(str(warning.message))
+                self._note(warning.message)
             else:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
+    def _note(self, warning: Warning | str) -> None:
+        finding = getattr(warning, "finding", None)  # of attrib.diagnostics, which stands above
+        if finding is not None and finding.key in self._ignore:
+            self._ignored.add(str(warning))
+            return
+        self._notes.append(str(warning))
+        if finding is not None and finding.as_dict() not in self._findings:
+            self._findings.append(finding.as_dict())
+
     def warnings(self, others: Iterable[str] = ()) -> tuple[str, ...]:
         """All warnings so far, each once, after those from elsewhere."""
-        return tuple(dict.fromkeys([*others, *self._notes]))
+        return tuple(text for text in dict.fromkeys([*others, *self._notes]) if text not in self._ignored)
+
+    def findings(self) -> list[dict[str, Any]]:
+        """What checks of the data found so far, as plain data, each once."""
+        return json.loads(canonical(self._findings))  # type: ignore[no-any-return]
 
     def facts(self, more: Iterable[str] = ()) -> dict[str, Any]:
         """Tell versions (of ``more`` libraries, too), times and memory: what every record of a run says."""
@@ -172,6 +193,7 @@ class Recorder:
             ledger=json.loads(canonical(ledger.to_dicts())),
             events=json.loads(canonical(events or {})),
             warnings=list(self.warnings(warnings)),
+            findings=self.findings(),
             intervals=intervals,
             credit_sha256=credit_hash(credit),
             files=files,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import SpecError, warn
+from attrib.errors import AttribWarning, SpecError, warn
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.needs import Need, RuleSums, Totals, Touches
 from attrib.schemas import CONVERSIONS, EFFECT, ERROR, KIND, KINDS, METHOD, SHARE, STAGE, THIN, VALUE
@@ -169,7 +169,7 @@ class Method:
         """Whether one solution takes so long that intervals come from 20 of them."""
         return False
 
-    def _remarks(self, _tallies: Tallies) -> Iterator[str]:
+    def _remarks(self, _tallies: Tallies) -> Iterator[str | AttribWarning]:
         """What the reader of the credit should know, beside the numbers."""
         return iter(())
 

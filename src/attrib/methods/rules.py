@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attrib.diagnostics.finding import FindingWarning
+from attrib.diagnostics.names import near_keys
 from attrib.durations import parse_duration
-from attrib.errors import SolveError, SpecError
+from attrib.errors import AttribWarning, SolveError, SpecError
 from attrib.kernels.codes import (
     CUSTOM,
     DECAY,
@@ -138,9 +140,16 @@ class LastNonDirect(_Rule):
     def _sum(self) -> RuleSums:
         return RuleSums(LAST_NON_DIRECT, direct=self.direct)
 
-    def _remarks(self, tallies: Tallies) -> Iterator[str]:
-        if CHANNEL in tallies.players.columns and not tallies.players[CHANNEL].is_in(list(self.direct)).any():
+    def _remarks(self, tallies: Tallies) -> Iterator[str | AttribWarning]:
+        if CHANNEL not in tallies.players.columns:
+            return
+        if not tallies.players[CHANNEL].is_in(list(self.direct)).any():
             yield f"{self.label}: none of {', '.join(map(repr, self.direct))} is a channel, so it equals last_touch"
+        near = near_keys(
+            self.direct, tallies.players[CHANNEL].drop_nulls().to_list(), f"direct of {self.label}", "channels"
+        )
+        if near is not None:
+            yield FindingWarning(near)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from attrib.diagnostics.finding import Finding
 from attrib.engines.paths import PathRecipe
 from attrib.errors import SpecError
 from attrib.needs import CUSTOMER_SET, PATH, Patterns, Totals
@@ -227,7 +228,13 @@ class Views(PathViews):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the reader of the results should know about the data."""
-        return self._ledger().warnings
+        ledger = self._ledger()
+        return (*ledger.warnings, *(finding.text for finding in ledger.findings))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The same as far as programs may want it: what was found, how often, with examples (docs/warnings.md)."""
+        return self._ledger().findings
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -1,0 +1,182 @@
+"""Facts of customers and days that add up, against slow twins; the list of findings; findings in jobs."""
+
+# ruff: noqa: DTZ001 - tables without zones
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+import attrib
+from attrib import job
+from attrib.diagnostics import seen as seen_module
+from attrib.diagnostics.finding import KEYS
+from attrib.diagnostics.names import near_groups, skeletons
+from attrib.diagnostics.seen import Days, Seen, SharedIds
+from attrib.diagnostics.sides import main_days, missing_days
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("ticks", [1_000, 1_000_000, 1_000_000_000])
+def test_days_are_those_of_the_calendar(ticks):
+    rng = np.random.default_rng(1)
+    seconds = np.concatenate([rng.integers(-10_000_000, 2_000_000_000, 500), np.arange(-2, 3) * 86_400])
+    found = Days.of(seconds * ticks, 86_400 * ticks)
+    wanted = Counter((EPOCH + timedelta(seconds=int(s))).date() for s in seconds)
+    shown = {(EPOCH + timedelta(days=found.first + i)).date(): n for i, n in enumerate(found.counts.tolist()) if n}
+    assert shown == wanted
+
+
+def test_days_add_up_and_those_of_no_business_are_left_out():
+    parts = [Days.of(np.array(days, np.int64) * 10, 10) for days in ([3, 4], [], [9], [1, 4])]
+    total = sum(parts, Days())
+    assert (total.first, total.counts.tolist()) == (1, [1, 0, 1, 2, 0, 0, 0, 0, 1])
+    assert Days.of(np.array([10**9, -(10**9), 5]) * 10, 10).counts.tolist() == [1]
+
+
+def test_days_far_off_are_cut_on_either_side():
+    days = Days(0, np.array([1] + [0] * 50 + [500] * 3 + [0] * 40 + [2]))
+    assert (main_days(days).first, main_days(days).counts.tolist()) == (51, [500] * 3)
+    near = Days(0, np.array([1] + [0] * 20 + [500] * 3))
+    assert main_days(near).first == 0
+
+
+def test_missing_days_by_hand():
+    counts = np.full(28, 10)
+    counts[10] = 0
+    assert np.flatnonzero(missing_days(counts, 0, 28)).tolist() == [10]  # 10 expected by the weekdays, 10 by the weeks
+    counts[counts > 0] = 9
+    assert not missing_days(counts, 0, 28).any()
+    counts[10:12] = 0
+    assert np.flatnonzero(missing_days(counts, 0, 28)).tolist() == [10, 11]  # 18 expected
+    assert not missing_days(counts, 12, 28).any()  # outside of the time that is asked for
+
+
+def test_shared_ids_do_not_depend_on_the_order_of_parts(monkeypatch):
+    monkeypatch.setattr(seen_module, "MOST_IDS", 50)
+    rng = np.random.default_rng(2)
+    ids, customers = rng.integers(1, 2_000, 3_000).astype(np.uint64), rng.integers(0, 900, 3_000).astype(np.uint64)
+    answers = []
+    for seed in range(4):
+        order = np.random.default_rng(seed).permutation(3_000)
+        parts = np.array_split(order, 1 + 7 * seed)
+        total = sum((SharedIds.of(ids[p], np.ones(len(p), np.uint64), customers[p]) for p in parts), SharedIds())
+        assert len(total.ids) <= 50
+        answers.append((total.level, total.shared()))
+    assert len(set(answers)) == 1
+    exact = {int(i) for i in ids if len(set(customers[ids == i].tolist())) > 1}
+    assert answers[0][1][0] == pytest.approx(len(exact), rel=0.6)  # a sample of about 40 of 1,500 ids
+
+
+def test_shared_ids_are_exact_below_the_bound():
+    one = np.array([1, 1, 2, 2, 3], np.uint64)
+    total = SharedIds.of(one, np.array([1, 1, 1, 1, 0], np.uint64), np.array([5, 6, 7, 7, 8], np.uint64))
+    assert (total.level, total.shared()) == (0, (1, 2))
+
+
+def test_facts_survive_the_way_home():
+    data = attrib.synth.generate(customers=200, seed=1)
+    journeys = attrib.Journeys.from_events(data.touchpoints, data.outcomes)
+    journeys.reconcile()
+    _, partitions = journeys._memory.partitions
+    total, again = Seen(), Seen()
+    for events in partitions:
+        total.add(events.seen)
+        again.add(Seen.of_arrays(events.seen.arrays()))
+    assert total.arrays().keys() == again.arrays().keys()
+    assert all(np.array_equal(one, again.arrays()[name]) for name, one in total.arrays().items())
+    # the slow twin of what was counted
+    bought = data.outcomes.filter(outcome="purchase")
+    assert total.touches == data.touchpoints.height
+    assert total.buyers == bought["customer_id"].n_unique()
+    assert total.untouched == bought.filter(~pl.col("customer_id").is_in(data.touchpoints["customer_id"].implode()))[
+        "customer_id"
+    ].n_unique()  # fmt: skip
+    assert total.most_touches[0] == data.touchpoints["customer_id"].value_counts()["count"].max()
+    assert int(total.touch_days.counts.sum()) == data.touchpoints.height
+
+
+def test_no_name_is_near_itself_and_groups_do_not_overlap():
+    names = ["Email", "email", "ema1l", "tv", "tv ", "radio", "mail", "mall"]
+    groups = near_groups([*names, *names])
+    assert groups == [["Email", "ema1l", "email"], ["tv", "tv "]]
+    assert all(skeletons(name)[0] for name in ("-", "_", "()", " ", "\u200b"))
+
+
+# findings everywhere --------------------------------------------------------------------------------------------------
+def hostile(n=400):
+    start = datetime(2024, 1, 1, 9)
+    rows = [(str(d * 100 + k), start + timedelta(days=d, seconds=k)) for d in range(30) for k in range(n // 30)]
+    touched = pl.DataFrame(
+        [(c, t, ("Email", "email", "ad")[i % 3]) for i, (c, t) in enumerate(rows) if not 10 <= t.day < 14]
+        + [("NULL", start + timedelta(seconds=s), "ad") for s in range(2_000)],
+        schema=["customer_id", "timestamp", "channel"], orient="row",
+    )  # fmt: skip
+    reached = pl.DataFrame(
+        [(c, t + timedelta(hours=2), "purchase", 1.0, f"o{i // 2}") for i, (c, t) in enumerate(rows)]
+        + [(c, t, "Purchase", 1.0, None) for c, t in rows[:4]],
+        schema=["customer_id", "timestamp", "outcome", "value", "event_id"], orient="row",
+    )  # fmt: skip
+    return touched, reached
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_findings_are_the_same_by_every_route(tmp_path, threads):
+    touched, reached = hostile()
+    forms = {"frames": (touched, reached), "sorted": [t.sort("customer_id", "timestamp") for t in (touched, reached)]}
+    forms["shuffled"] = [t.sample(fraction=1, shuffle=True, seed=4) for t in (touched, reached)]
+    for name, table in zip("to", (touched, reached), strict=True):
+        table.write_csv(tmp_path / f"{name}.csv")
+    forms["csv"] = (tmp_path / "t.csv", tmp_path / "o.csv")
+    found = {}
+    for name, tables in forms.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", attrib.AttribWarning)
+            engine = attrib.LocalEngine(threads=threads, memory_limit=None if name == "csv" else "1MB")
+            found[name] = attrib.Journeys.from_events(*tables, engine=engine).findings
+    keys = {finding.key for finding in found["frames"]}
+    assert keys >= {"near_names", "near_target", "placeholder_customers", "shared_event_id", "days_without_events"}
+    assert all(one == found["frames"] for one in found.values())
+
+
+def test_every_finding_stands_in_the_guide(root):
+    page = (root / "docs" / "warnings.md").read_text("utf-8")
+    assert re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE) == list(KEYS)
+
+
+def write_job(folder, more=""):
+    for name, table in zip("to", hostile(), strict=True):
+        table.write_parquet(folder / f"{name}.parquet")
+    path = folder / "job.toml"
+    path.write_text(
+        f'[input]\ntouchpoints = "t.parquet"\noutcomes = "o.parquet"\n[intervals]\nreplicates = 0\n{more}'
+        '[[models]]\nmethod = "markov"\n'
+    )
+    return job.load(path)
+
+
+def test_a_job_records_findings_and_ignores_those_that_are_known(tmp_path):
+    result = job.run(write_job(tmp_path))
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    keys = [finding["key"] for finding in record["findings"]]
+    assert {"near_names", "placeholder_customers"} <= set(keys)
+    assert len(keys) == len(set(keys))
+    assert all(any(text.endswith(f"[{key}]") for text in result.warnings) for key in keys)
+    known = write_job(tmp_path, '[checks]\nignore = ["near_names", "no_nulls"]\n')
+    for done in (job.run(known, write=False), job.check(known)):
+        assert not any("[near_names]" in text for text in done.warnings)
+        assert any("[placeholder_customers]" in text for text in done.warnings)
+    assert "near_names" not in [finding["key"] for finding in job.check(known).findings]
+
+
+def test_a_finding_that_does_not_exist_cannot_be_ignored(tmp_path):
+    with pytest.raises(attrib.SpecError, match=r'\[checks\] ignore "near_name" is no finding; did you mean near_names'):
+        write_job(tmp_path, '[checks]\nignore = ["near_name"]\n')
