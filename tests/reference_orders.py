@@ -66,7 +66,7 @@ def witten_bell(training: Iterable[Journey], following: Next, context: Padded, p
     """The probability of what follows a padded context, backed off to ever shorter ones.
 
     p_k(x|c) = (n(c,x) + T(c) r) / (n(c) + T(c)), T(c) the distinct states seen after c, and r the same of what was seen
-    after c without the state furthest back, but not after c; below order 0 all of the players, conversion and null are alike.
+    after c without the state furthest back, but not after c; below order 0 all players, conversion and null are alike.
     """
     journeys = list(in_chain(training))
 

@@ -132,8 +132,8 @@ def test_costs_of_channels_that_nobody_met_stand_in_every_game_and_method():
 def test_costs_with_a_stage_are_matched_by_it():
     rows = [
         ("see", None, "unattributed", 1.0, 1.0),
-        ("see", "ad", "player", 8.0, 8.0),
-        ("do", "ad", "player", 2.0, 2.0),
+        ("see", "ad", "player", 8.0, 80.0),
+        ("do", "ad", "player", 2.0, 20.0),
     ]
     credit = table(rows, ("stage", "channel"))
     costs = pl.DataFrame({"stage": ["see", "do"], "channel": ["ad", "ad"], "cost": [4.0, 6.0]})

@@ -63,10 +63,9 @@ def policy_value(
     * ``dr``: mean of Σ π(b)·m(b) + w·(y − m(a)), with m(b) the outcome to be expected after action b, from a model of
       the customers of other folds: right if the chances or the models are, and the steadiest where the models are good.
 
-    Intervals make up for skewness, since money is what a few pay, some of them much: of Student's quotient over customers
-    a transform that takes its skewness away (Hall) is as near to Student's distribution as that of data without it; its
-    degrees of freedom are those of the variance, few where few pay. Bounds lie asymmetrically, further out on the long
-    side.
+    Intervals make up for skewness, since money is what a few pay, some of them much: Student's quotient over customers
+    is transformed so that its skewness goes (Hall), and compared with Student's distribution of as many degrees of
+    freedom as the variance has, few where few pay. Bounds lie asymmetrically, further out on the long side.
 
     Parameters
     ----------
@@ -99,8 +98,8 @@ def policy_value(
     polars.DataFrame
         ``estimator``, ``value, low, high``; ``logged`` (mean outcome as things were), ``lift, lift_low, lift_high``
         (value − logged, of the same customers); ``matched`` (rows whose action the policy could have taken),
-        ``effective_rows``, (Σw)² / Σw², and ``payers``: customers among the matched whose outcome is not 0. Few of them,
-        and the intervals are not to be trusted; with fewer than two they are null.
+        ``effective_rows``, (Σw)² / Σw², and ``payers``: customers among the matched whose outcome is not 0. Few of
+        them, and the intervals are not to be trusted; with fewer than two they are null.
 
     Raises
     ------
@@ -188,8 +187,8 @@ def _warn_of_few(payers: int, customers: int) -> None:
     if payers < _PAYERS:
         least = "there is no interval" if payers < 2 else "the interval covers less often than it says"
         warn(
-            f"of {customers:,} customers whose action the policy could have taken, {payers} had an outcome other than 0: "
-            f"{least}; wait for more of them, or take an outcome that more of them have, such as buying at all"
+            f"of {customers:,} customers whose action the policy could have taken, {payers} had an outcome other than "
+            f"0: {least}; wait for more of them, or take an outcome that more of them have, such as buying at all"
         )
 
 
