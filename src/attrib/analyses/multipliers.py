@@ -13,7 +13,10 @@ Floats = npt.NDArray[np.float64]
 
 REACH = 60.0  # standard deviations of the prior to either side within which the mass is looked for
 SCAN = 6_001  # nodes of that look
-EVEN, NEAR = 801, 400  # nodes of the quadrature: evenly over the mass, and ever closer to its highest point, each side
+EVEN, NEAR = (
+    4_001,
+    400,
+)  # nodes of the quadrature: evenly over the mass, and ever closer to its highest point, each side
 NOTHING = 45.0  # below the highest log density by so much: no mass
 FURTHEST = 300.0  # of log k, so that no square overflows
 
