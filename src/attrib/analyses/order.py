@@ -196,7 +196,7 @@ def _same_chain(contexts: Floats) -> npt.NDArray[np.bool_]:
 
     Contexts of an order refine those of the order below, so as many of them are the same ones.
     """
-    return np.diff(contexts, axis=0, prepend=-1) == 0
+    return np.asarray(np.diff(contexts, axis=0, prepend=-1) == 0)
 
 
 def _held_out(levels: list[_Level], train: Floats, test: Floats, players: Ints) -> Floats:
