@@ -65,18 +65,27 @@ def _grams(journey: Journey, order: int) -> list[tuple[Padded, Next]]:
 def witten_bell(training: Iterable[Journey], following: Next, context: Padded, players: int) -> Fraction:
     """The probability of what follows a padded context, backed off to ever shorter ones.
 
-    p_k(x|c) = (n(c,x) + T(c) p_{k-1}(x|c')) / (n(c) + T(c)), T(c) the distinct states seen after c, c'
-    without the state furthest back; below order 0 all of the players, conversion and null are alike.
+    p_k(x|c) = (n(c,x) + T(c) r) / (n(c) + T(c)), T(c) the distinct states seen after c, and r the same of what was seen
+    after c without the state furthest back, but not after c; below order 0 all players, conversion and null are alike.
     """
-    after: Counter[Next] = Counter()
-    for journey in in_chain(training):
-        for seen, then in _grams(journey, len(context)):
-            if seen == context:
-                after[then] += _weight(journey)
-    lower = witten_bell(training, following, context[1:], players) if context else Fraction(1, players + 2)
-    if not after:
-        return lower
-    return (after[following] + len(after) * lower) / (sum(after.values()) + len(after))
+    journeys = list(in_chain(training))
+
+    def after(seen: Padded) -> Counter[Next]:
+        counts: Counter[Next] = Counter()
+        for journey in journeys:
+            for before, then in _grams(journey, len(seen)):
+                if before == seen:
+                    counts[then] += _weight(journey)
+        return counts
+
+    def smoothed(counts: Counter[Next], seen: Padded) -> Fraction:
+        """`counts` were seen after `seen`; what shorter ones add is what is not among all seen after it."""
+        lower = smoothed(after(seen[1:]) - after(seen), seen[1:]) if seen else Fraction(1, players + 2)
+        if not counts:
+            return lower
+        return (counts[following] + len(counts) * lower) / (sum(counts.values()) + len(counts))
+
+    return smoothed(after(context), context)
 
 
 def held_out(training: Iterable[Journey], held: Iterable[Journey], order: int, players: int) -> float:

@@ -37,10 +37,10 @@ def stage_at(done, who, until, *, strictly):
     return stage
 
 
-def decide(touches, done, target):
+def decide(touches, done, target, lot=None):
     rows = {}
     for date in AT:
-        mid, late = date + GAP * DAY, date + (GAP + HORIZON) * DAY
+        mid, late = date + GAP * DAY, date + ((0 if lot else GAP) + HORIZON) * DAY
         for who in range(12):
             if not any(w == who and t < date for w, t, _ in touches + done):
                 continue
@@ -50,28 +50,31 @@ def decide(touches, done, target):
                 name = target or STAGES.milestones[-1].outcome
                 when = [t for w, t, o in done if w == who and o == name]
                 early = any(date <= t <= mid for t in when)
-                advanced = any(mid < t <= late for t in when)
+                advanced = any((date <= t if lot else mid < t) and t <= late for t in when)
             else:
                 middle = stage_at(done, who, mid, strictly=False)
                 early = middle > before
-                advanced = stage_at(done, who, late, strictly=False) > middle
-            if not early:
-                next_ones = sorted((t, c) for w, t, c in touches if w == who and date <= t <= mid)
+                advanced = stage_at(done, who, late, strictly=False) > (before if lot else middle)
+            if not early or lot:
+                next_ones = sorted(
+                    (t, c) for w, t, c in touches if w == who and date <= t <= mid and (not lot or c in lot)
+                )
                 rows[who, date] = (next_ones[0][1] if next_ones else None, int(advanced))
     return rows
 
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("target", [None, "purchase"])
-def test_decisions_are_those_of_loops(seed, target):
+@pytest.mark.parametrize("lot", [None, ["a", "c"]])
+def test_decisions_are_those_of_loops(seed, target, lot):
     touches, done = events(seed)
     when = {"timestamp": pl.Datetime("us")}
     found = attrib.decisions(
         pl.DataFrame(touches, schema=["customer_id", "timestamp", "channel"], orient="row", schema_overrides=when),
         pl.DataFrame(done, schema=["customer_id", "timestamp", "outcome"], orient="row", schema_overrides=when),
         at=AT, gap=f"{GAP}d", horizon=f"{HORIZON}d", end=START + 40 * DAY,
-        **({"target": target} if target else {"stages": STAGES}),
+        **({"target": target} if target else {"stages": STAGES}), randomised=lot or False,
     )  # fmt: skip
     rows = {(who, date): (action, advanced) for who, date, action, advanced in found.select(
         "customer_id", "date", "action", "advanced").rows()}  # fmt: skip
-    assert rows == decide(touches, done, target)
+    assert rows == decide(touches, done, target, lot)

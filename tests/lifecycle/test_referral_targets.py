@@ -144,3 +144,26 @@ def test_questions_without_an_answer(market):
         referral_targets(row, market.touchpoints, market.outcomes.drop("referrer_id"))
     with pytest.warns(AttribWarning, match="asks: no channel is called 'referral_asks'.*did you mean"):
         referral_targets(row, market.touchpoints, market.outcomes, asks="referral_asks")
+
+
+def test_labels_of_asks_by_lot_run_from_the_date():
+    """A friend who comes an hour after the ask counts; without the lot only those after the gap do."""
+    start = datetime(2024, 3, 1)  # noqa: DTZ001 - times without a zone
+    rows = pl.DataFrame({"customer_id": [1, 2, 3], "date": [start] * 3})
+    touches = pl.DataFrame(
+        {"customer_id": [1, 2], "timestamp": [start, start + timedelta(days=7)], "channel": ["ask"] * 2}
+    )
+    hours = [-1, 0, 1, 24 * 8, 24 * 30, 24 * 30 + 1]
+    outcomes = pl.DataFrame({
+        "customer_id": list(range(10, 16)), "timestamp": [start + timedelta(hours=h) for h in hours],
+        "outcome": ["visit"] * 6, "value": [0.0] * 6, "referrer_id": [1, 1, 1, 1, 1, 1],
+    })  # fmt: skip
+    ask = {"asks": "ask", "gap": "7d", "horizon": "30d", "end": start + timedelta(days=60)}
+    by_lot = referral_targets(rows, touches, outcomes, randomised=True, **ask)
+    assert by_lot.select("label", "count", "asked").rows() == [(1, 4, True), (0, 0, True), (0, 0, False)]
+    later = referral_targets(rows, touches, outcomes, **ask)
+    assert later.select("label", "count", "asked").rows() == [(1, 3, True), (0, 0, True), (0, 0, False)]
+    on_the_edge = ask | {"end": start + timedelta(days=30)}
+    assert referral_targets(rows, touches, outcomes, randomised=True, **on_the_edge).height == 3
+    with pytest.raises(SpecError, match="randomised is given, but not asks"):
+        referral_targets(rows, touches, outcomes, randomised=True, gap="7d", horizon="30d")

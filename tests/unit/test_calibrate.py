@@ -122,13 +122,15 @@ def test_more_tests_are_one_of_their_weighted_mean():
     weights = 1 / 10**2, 1 / 20**2
     one, _ = calibrated(CREDIT, lifts(("ad", (40 * weights[0] + 80 * weights[1]) / sum(weights), sum(weights) ** -0.5)))
     assert two.tests["tests"].to_list() == [2]
-    assert_frame_equal(two.tests.drop("tests"), one.tests.drop("tests"))
+    agreement = ("tests", "q", "q_p", "i_squared")
+    assert_frame_equal(two.tests.drop(agreement), one.tests.drop(agreement))
     assert_frame_equal(two.credit, one.credit)
 
 
 def test_what_is_left_is_the_baseline_and_nothing_is_lost():
     found, notes = calibrated(CREDIT, lifts(("ad", 40.0, 5.0), ("mail", 30.0, 5.0)))
-    assert notes == []
+    assert len(notes) == 1  # both tests are further from the credit than errors explain
+    assert "ad by linear (credit 100, tested 40, z = -5.4), mail by linear" in notes[0]
     credit = found.credit
     assert credit["conversions"].sum() == pytest.approx(180.0)
     assert credit["value"].sum() == pytest.approx(1800.0)
@@ -290,3 +292,79 @@ def test_a_real_credit_table():
     sums = found.credit.group_by("method").agg(pl.col("conversions").sum())["conversions"].to_list()
     assert sums == pytest.approx([600.0, 600.0])
     assert repr(found) == f"<Calibrated: tests 2 rows, credit {found.credit.height} rows>"
+
+
+def brute_multiplier(credit, credit_se, tested, tested_se, tau):
+    """Median of the factor by a sum over a fine even grid of its logarithm, 60 standard deviations either way."""
+    reach = max(60 * tau, 30)  # a narrow prior may be further than that from a test that is sure of itself
+    u = np.linspace(-reach, reach, 400_001)
+    variance = (np.exp(u) * credit_se) ** 2 + tested_se**2
+    logs = -0.5 * (u / tau) ** 2 - 0.5 * np.log(variance) - 0.5 * (tested - np.exp(u) * credit) ** 2 / variance
+    weight = np.cumsum(np.exp(logs - logs.max()))
+    return math.exp(np.interp(0.5, weight / weight[-1], u))
+
+
+@pytest.mark.parametrize("tau", [0.1, math.log(2), 3.0])
+@pytest.mark.parametrize("credit_se", [0.0, 2.8, 40.0])
+@pytest.mark.parametrize(
+    ("tested", "tested_se"),
+    [
+        (2_000, 100), (2e5, 100), (2e9, 1e6), (-500, 1), (-5e6, 1e3), (1e-6, 1e-8), (0, 1e-3), (20, 1e-3), (20.5, 5),
+        (0.02, 0.001), (1e4, 1e4),
+    ],
+)  # fmt: skip
+def test_factors_are_found_wherever_they_are(tested, tested_se, credit_se, tau):
+    found = Posterior.of(tau, 20.1, credit_se, tested, tested_se)
+    factor = found.factors((0.5,))[0]
+    if credit_se or tested_se > 1e-5 * abs(tested):  # else the peak is narrower than a step of the even grid
+        assert factor == pytest.approx(brute_multiplier(20.1, credit_se, tested, tested_se, tau), rel=2e-3)
+    elif tested > 0:
+        assert factor == pytest.approx(tested / 20.1, rel=1e-3)
+    low, middle, high = found.quantiles((0.025, 0.5, 0.975))
+    assert low <= middle <= high
+    assert np.isfinite([low, middle, high]).all()
+
+
+def test_a_test_far_away_is_believed_as_far_as_its_error_says():
+    """Without an error of its own the credit gives way, however far the test is."""
+    for tested in (1e-9, 1e-3, 1e12):
+        found = Posterior.of(math.log(2), 20.0, 0.0, tested, tested * 1e-9)
+        assert found.factors((0.5,))[0] == pytest.approx(tested / 20, rel=1e-6)
+        low, high = found.quantiles((0.025, 0.975))
+        assert high - low == pytest.approx(2 * 1.96 * tested * 1e-9, rel=0.01)
+
+
+def test_tests_that_contradict_each_other_are_told():
+    """Q by hand: 40 ± 10 and 80 ± 5 have the mean 72; 32² / 10² + 8² / 5² = 12.8 of one degree of freedom."""
+    found, notes = calibrated(CREDIT, lifts(("ad", 40.0, 10.0), ("ad", 80.0, 5.0), ("mail", 60.0, 9.0)))
+    ad, mail = found.tests.rows(named=True)
+    assert ad["tested"] == pytest.approx(72)
+    assert ad["q"] == pytest.approx(12.8)
+    assert ad["q_p"] == pytest.approx(math.erfc(math.sqrt(12.8 / 2)))  # chi-squared of one degree: a normal's two tails
+    assert ad["i_squared"] == pytest.approx(11.8 / 12.8)
+    assert (mail["q"], mail["q_p"], mail["i_squared"]) == (None, None, None)
+    assert len(notes) == 1
+    assert "2 lift tests of ad contradict each other: 40 ± 10, 80 ± 5 (Q = 12.8, p = 0.00035, I² = 92%)" in notes[0]
+
+
+def test_tests_that_agree_are_not_told():
+    found, notes = calibrated(CREDIT, lifts(("ad", 90.0, 10.0), ("ad", 100.0, 10.0), ("ad", 95.0, 30.0)))
+    assert found.tests["q_p"].item() > 0.5
+    assert found.tests["i_squared"].item() == 0
+    assert notes == []
+
+
+def test_a_test_that_contradicts_the_credit_is_told_with_both():
+    _, notes = calibrated(CREDIT, lifts(("ad", 900.0, 100.0), ("mail", 70.0, 9.0)))
+    assert any("ad by linear (credit 100, tested 900, z = 8.0)" in note for note in notes)
+    assert not any("mail by" in note for note in notes)
+
+
+def test_many_contradictions_are_cut_and_hostile_names_are_harmless():
+    names = [f"a{at}\x1b[2J" for at in range(8)]
+    credit = table([(None, "unattributed", 0.0, 0.0, 0.0), *((n, "player", 100.0, 1000.0, 10.0) for n in names)])
+    rows = [(name, increment, 1.0) for name in names for increment in (90.0, 100.0, 110.0)]
+    _, notes = calibrated(credit, lifts(*rows))
+    assert sum("lift tests of a" in note for note in notes) == 5
+    assert any("the lift tests of 3 more groups contradict each other" in note for note in notes)
+    assert not any("\x1b" in note for note in notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -226,3 +227,16 @@ def test_conversions_without_a_touch_beside_others_right_after_one():
     ]
     table = attrib.Incremental(decays="7d", types=1, moods=1).credit(small(met, bought))
     assert table["conversions"].sum() == pytest.approx(203)
+
+
+def test_channels_with_exactly_no_credit_are_named():
+    data = attrib.synth.generate(customers=300, seed=1)
+    journeys = attrib.Journeys.from_events(data.touchpoints, data.outcomes)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        table = attrib.Incremental(types=2, moods=1, decays="7d").credit(journeys)
+    none = table.filter(pl.col("kind") == "player", pl.col("conversions") == 0)["channel"].to_list()
+    found = [str(one.message) for one in told if "exactly 0 conversions" in str(one.message)]
+    assert len(found) == 1
+    assert f"5 of 12 channels are credited with exactly 0 conversions: {', '.join(none)}. That" in found[0]
+    assert "judge these channels by a lift test" in found[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -26,11 +27,17 @@ def steps_of(players, end, order):
 
 
 def predicted(trained, context, step, possible):
-    """Witten–Bell: trained[context] counts next steps; backs off to the context without its oldest."""
-    shorter = predicted(trained, context[1:], step, possible) if context != () else 1 / (possible + 2)
-    seen = trained.get(context, Counter())
-    whole, distinct = sum(seen.values()), sum(count > 0 for count in seen.values())
-    return (seen[step] + distinct * shorter) / (whole + distinct) if whole else shorter
+    """Witten–Bell: trained[context] counts next steps; backs off to what else was seen after it without its oldest."""
+    counts = trained.get(context, Counter())
+    result = 1 / (possible + 2)
+    for length in range(len(context) + 1):  # from the shortest on
+        part = context[len(context) - length :]
+        longer = context[len(context) - length - 1 :] if length < len(context) else None
+        own = trained.get(part, Counter()) - (Counter() if longer is None else trained.get(longer, Counter()))
+        if own:
+            result = (own[step] + len(own) * result) / (sum(own.values()) + len(own))
+    assert own == counts
+    return result
 
 
 def padded(context, order):
@@ -69,6 +76,9 @@ def twin(journeys, max_order):
             "aic": 2 * free - 2 * likelihood, "bic": free * math.log(steps) - 2 * likelihood,
             "out_of_sample": sum(held.values()), "per_step": sum(held.values()) / steps, "held": held, "number": number,
         })  # fmt: skip
+    for lower, row in pairwise(rows):
+        if row["contexts"] == lower["contexts"]:  # one chain: sums of floats by another order would differ
+            row |= {name: lower[name] for name in ("out_of_sample", "per_step", "held")}
     best = max(rows, key=lambda row: row["out_of_sample"])
     for row in rows:
         folds = [f for f in row["number"] if row["number"][f]]
@@ -152,16 +162,78 @@ def simulated(order: int, n: int) -> attrib.Journeys:
     )
 
 
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [1, 2, 3])
 def test_the_order_that_journeys_were_made_with_is_recommended(order):
     table = attrib.choose_order(simulated(order, 6_000), max_order=4)
     assert table.filter("recommended")["order"].to_list() == [order]
     assert table["reason"][order - 1].startswith(
-        f"order {order} predicts held-out steps best" if order == 2 else ("order 1 predicts", "the lowest order that")
+        f"order {order} predicts held-out steps best" if order > 1 else ("order 1 predicts", "the lowest order that")
     )
     assert table["log_likelihood"].is_sorted()
     if order == 2:
         assert table["reason"][0].startswith("predicts held-out steps worse than order")
+
+
+SHORT = {
+    1: [("a", 10, 990), ("b", 20, 1980), ("c", 5, 3000)],
+    2: [("a", 10, 990), ("b", 20, 1980), ("a > b", 5, 500), ("b > a", 5, 600), ("a > a", 2, 300), ("b > b", 6, 800)],
+    3: [("a > b > a", 90, 10), ("b > b > b", 10, 90), ("a", 3, 40), ("c > b", 2, 9), ("a > c", 1, 0)],
+}
+
+
+@pytest.mark.parametrize("longest", SHORT)
+def test_a_memory_longer_than_every_journey_is_the_same_chain(longest):
+    rows = pl.DataFrame(SHORT[longest], schema=["path", "total_conversions", "total_null"], orient="row")
+    table = attrib.choose_order(attrib.Journeys.from_paths(rows))
+    assert table.filter("recommended")["order"].item() <= longest
+    alike = table.filter(pl.col("order") >= longest)
+    for name in ("contexts", "parameters", "log_likelihood", "aic", "bic", "out_of_sample", "per_step"):
+        assert alike[name].n_unique() == 1, name
+    assert set(alike["reason"].to_list()[1:]) == {
+        f"the same chain as order {longest}: in these journeys a longer memory tells no two steps apart"
+    }
+
+
+def test_a_memory_that_tells_nothing_new_scores_alike_however_long_the_journeys_are():
+    """Before each step of these journeys only one other can stand, so that order 1 remembers everything."""
+    rows = pl.DataFrame(
+        {"path": ["z > a > c > x", "y > b > d > w"], "total_conversions": [9, 40], "total_null": [70, 30]}
+    )
+    table = attrib.choose_order(attrib.Journeys.from_paths(rows))
+    assert table["per_step"].n_unique() == 1
+    assert table.filter("recommended")["order"].to_list() == [1]
+
+
+def test_stages_with_journeys_of_other_lengths_have_orders_of_their_own():
+    """One touch before the visit, two between it and the purchase."""
+    when = pl.col("timestamp").cast(pl.Datetime("us"))
+    random = np.random.default_rng(0)
+    names = random.choice(["a", "b", "c"], (300, 3))
+    touches = pl.DataFrame({
+        "customer_id": np.repeat(np.arange(300), 3), "timestamp": [1, 3, 4] * 300, "channel": names.ravel(),
+    }).with_columns(when)  # fmt: skip
+    visits, bought = np.arange(0, 300, 2), np.arange(0, 300, 6)
+    outcomes = pl.DataFrame({
+        "customer_id": np.concatenate([visits, bought]), "timestamp": [2] * len(visits) + [5] * len(bought),
+        "outcome": ["visit"] * len(visits) + ["purchase"] * len(bought),
+    }).with_columns(when)  # fmt: skip
+    stages = attrib.StageModel([("new", "visit"), ("known", "purchase")])
+    table = attrib.choose_order(attrib.Journeys.from_events(touches, outcomes, lookback=None, stages=stages))
+    for stage, longest in (("new", 3), ("known", 2)):
+        scores = table.filter(pl.col("stage").cast(pl.String) == stage)["per_step"].to_list()
+        assert len(set(scores[longest - 1 :])) == 1
+        assert len(set(scores)) == longest
+
+
+def test_customers_of_one_touch_have_a_memory_of_one():
+    touches = pl.DataFrame(
+        {"customer_id": range(400), "timestamp": [1] * 400, "channel": ["a", "b", "c", "d"] * 100}
+    ).with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
+    outcomes = pl.DataFrame({"customer_id": range(0, 400, 3), "timestamp": [2] * 134, "outcome": ["purchase"] * 134})
+    outcomes = outcomes.with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
+    table = attrib.choose_order(attrib.Journeys.from_events(touches, outcomes, lookback=None))
+    assert table["per_step"].n_unique() == 1
+    assert table["recommended"].to_list() == [True, False, False, False, False]
 
 
 # --- shapes -------------------------------------------------------------------------------------------------------

@@ -195,13 +195,14 @@ A, B, C = ("A",), ("B",), ("C",)
         ((), A, F(1, 3)),
         ((), B, F(2, 9)),
         ((), Mark.NULL, F(2, 9)),
-        ((Mark.START,), A, (2 + F(1, 3)) / 3),
-        ((Mark.START,), B, F(2, 27)),
-        ((A,), B, (1 + 2 * F(2, 9)) / 4),
-        ((B,), Mark.CONVERSION, (1 + F(2, 9)) / 2),
+        # After a context: what else was seen, and not after it, stands behind; e.g. A 0 of B, null, conversion.
+        ((Mark.START,), A, (2 + F(1, 8)) / 3),
+        ((Mark.START,), B, F(7, 72)),
+        ((A,), B, (1 + 2 * F(1, 10)) / 4),
+        ((B,), Mark.CONVERSION, (1 + F(3, 28)) / 2),
         ((C,), A, F(1, 3)),  # never seen: order 0
-        ((Mark.START, A), B, (1 + 2 * F(13, 36)) / 4),
-        ((Mark.START, B), Mark.CONVERSION, F(11, 18)),  # B was never first: order 1
+        ((Mark.START, A), B, F(3, 10)),  # A was always first: start tells nothing new, so order 1
+        ((Mark.START, B), Mark.CONVERSION, F(31, 56)),  # B was never first: order 1
     ],
 )
 def test_witten_bell(context, following, expected):
@@ -210,16 +211,17 @@ def test_witten_bell(context, following, expected):
 
 def test_held_out():
     held = build_paths([{"path": "B", "conversions": 3}]).journeys
-    assert held_out(TRAINING, held, 1, 2) == pytest.approx(3 * log(F(2, 27) * F(11, 18)))
-    assert held_out(TRAINING, held, 2, 2) == pytest.approx(3 * log(F(2, 81) * F(11, 18)))
+    assert held_out(TRAINING, held, 1, 2) == pytest.approx(3 * log(F(7, 72) * F(31, 56)))
+    assert held_out(TRAINING, held, 2, 2) == pytest.approx(3 * log(F(7, 72) * F(31, 56)))
     assert held_out([], held, 2, 2) == pytest.approx(3 * 2 * log(F(1, 4)))
 
 
 def test_out_of_sample_holds_out_every_fold_once():
     built = build(touches("x", "1a") + touches("y", "1a"), outcomes("x", "2purchase"))
-    # n = 1, u = 1/3. Held out x, trained on y: p0(a) = (1 + 2/3) / 4 = 5/12, p1(a|start) = (1 + 5/12) / 2 = 17/24;
-    # p0(conversion) = (0 + 2/3) / 4 = 1/6, p1(conversion|a) = (0 + 1/6) / 2 = 1/12. Held out y: the same with null.
-    expected = 2 * log(F(17, 24) * F(1, 12))
+    # n = 1, u = 1/3. Held out x, trained on y. After start a; beside it null: r(a) = (0 + 1/3) / 2 = 1/6,
+    # p1(a|start) = (1 + 1/6) / 2 = 7/12. After a null; beside it a: r(conversion) = (0 + 1/3) / 2 = 1/6,
+    # p1(conversion|a) = (0 + 1/6) / 2 = 1/12. Held out y: the same with null.
+    expected = 2 * log(F(7, 12) * F(1, 12))
     assert out_of_sample(built, 1, lambda journey: journey.customer) == {(): pytest.approx(expected)}
 
 

@@ -132,8 +132,8 @@ def test_costs_of_channels_that_nobody_met_stand_in_every_game_and_method():
 def test_costs_with_a_stage_are_matched_by_it():
     rows = [
         ("see", None, "unattributed", 1.0, 1.0),
-        ("see", "ad", "player", 8.0, 8.0),
-        ("do", "ad", "player", 2.0, 2.0),
+        ("see", "ad", "player", 8.0, 80.0),
+        ("do", "ad", "player", 2.0, 20.0),
     ]
     credit = table(rows, ("stage", "channel"))
     costs = pl.DataFrame({"stage": ["see", "do"], "channel": ["ad", "ad"], "cost": [4.0, 6.0]})
@@ -406,3 +406,42 @@ def test_the_twin_agrees(data, shape):
     total = math.fsum(cost["cost"] for cost in costs) * (len({r["stage"] for r in credit.to_dicts()}) if whole else 1)
     for method in methods:
         assert math.fsum(found.filter(method=method)["cost"].drop_nulls()) == pytest.approx(total)
+
+
+def test_value_that_is_the_number_of_conversions_has_no_roas():
+    """Outcomes without a value count as 1 each: value / cost would be conversions / cost, and no return."""
+    rows = [
+        (None, "unattributed", 5.0, 5.0),
+        ("ad", "player", 20.0, 20.0),
+        ("mail", "player", 40.0, 40.0 * (1 + 1e-13)),
+    ]
+    found, notes = spent(table(rows), COSTS.filter(pl.col("channel") != "seo"))
+    assert found["roas"].null_count() == found.height
+    assert found.filter(channel="ad")["cpa"].item() == 8.0
+    assert len(notes) == 1
+    assert notes[0].startswith("roas is null: every conversion has a value of 1")
+    one = [*rows[:2], ("mail", "player", 40.0, 40.5)]
+    assert spent(table(one), COSTS)[0].filter(channel="ad")["roas"].item() == 20 / 160
+
+
+@pytest.mark.parametrize("intervals", [0.95, None])
+@pytest.mark.parametrize("method", [attrib.Linear(), attrib.Markov(), attrib.Shapley(worth="rate")])
+def test_outcomes_without_a_value_have_no_roas_by_any_method(method, intervals):
+    data = attrib.synth.generate(customers=400, seed=1)
+    costs = data.touchpoints.group_by("channel").agg(pl.lit(100.0).alias("cost"))
+    for outcomes in (data.outcomes.drop("value"), data.outcomes):
+        journeys = attrib.Journeys.from_events(data.touchpoints, outcomes, target="purchase")
+        found, notes = spent(attrib.credit(journeys, method, intervals=intervals), costs)
+        lacking = "value" not in outcomes.columns
+        assert any("roas is null" in note for note in notes) == lacking
+        roas = found.filter(kind="player").select(pl.col("^roas.*$"))
+        assert roas.width == (3 if intervals else 1)
+        assert (roas.null_count().sum_horizontal().item() == roas.height * roas.width) == lacking
+        assert found.filter(kind="player")["cpa"].is_not_null().any()
+
+
+def test_no_conversion_at_all_is_a_return_of_nothing():
+    rows = [(None, "unattributed", 0.0, 0.0), ("ad", "player", 0.0, 0.0)]
+    found, notes = spent(table(rows), COSTS.filter(channel="ad"))
+    assert notes == []
+    assert found.filter(channel="ad").select("cpa", "roas").row(0) == (None, 0.0)

@@ -22,6 +22,8 @@ UNATTRIBUTED, BASELINE = KINDS[1:]
 INCREMENT, STANDARD_ERROR = "increment", "standard_error"
 SPELLINGS = ("se", "increment_se")  # of the standard error
 TAU = math.log(2.0)
+DOUBT, FAR = 0.05, 3.0  # tests that differ more than by chance; how many errors the credit may be off before it is told
+SHOWN = 5  # tests in a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,10 @@ class Calibrated:
         Before and after, one row a tested group and method: the key columns of the tests, ``method``, ``tests`` (their
         number), ``tested`` and ``tested_se`` (their precision-weighted mean), ``credit`` and ``credit_se`` of the model
         (from its interval), ``z`` = (tested − credit) / (both errors together), the posterior ``multiplier`` with
-        ``multiplier_low``, ``…_high``, and ``calibrated`` with ``calibrated_low``, ``…_high``: conversions.
+        ``multiplier_low``, ``…_high``, and ``calibrated`` with ``calibrated_low``, ``…_high``: conversions. Last, of
+        several tests of one group, whether they agree: Cochran's ``q`` = Σ (increment − tested)² / standard error²,
+        its ``q_p`` (chance of as much or more if all measure one increment; chi-squared, tests − 1 degrees of freedom)
+        and ``i_squared`` = (q − (tests − 1)) / q, at least 0: the part of their spread that is no chance. Null for one.
     credit : polars.DataFrame
         The credit table's keys, ``kind``, ``method``, ``conversions``, ``value``, ``share``, all calibrated, and
         ``conversions_low``, ``…_high``, ``value_low``, ``…_high``. Channels without a test keep their credit, with the
@@ -104,7 +109,13 @@ def calibrate(
     -----
     AttribWarning
         Where the credit has no intervals, where credit is not positive (no factor reaches the test), and where
-        calibrated credit and unattributed conversions exceed all conversions.
+        calibrated credit and unattributed conversions exceed all conversions; where tests contradict each other
+        (``q_p`` below 0.05), or the credit (``z`` beyond 3).
+
+    References
+    ----------
+    Cochran (1954), The combination of estimates from different experiments, Biometrics 10:101-129. Higgins & Thompson
+    (2002), Quantifying heterogeneity in a meta-analysis, Statistics in Medicine 21:1539-1558.
 
     Examples
     --------
@@ -139,9 +150,10 @@ def calibrate(
     flat = shown.filter(pl.col("credit") <= 0)
     if flat.height:
         warn(f"credit is 0 or less, and no factor takes it to the tested increment, of {names_of(flat.select(own))}")
+    _warn_of_contradictions(tests, shown, own)
     about = shown.select(
         *own, METHOD, "tests", "tested", "tested_se", "credit", "credit_se", "z", "multiplier", "multiplier_low",
-        "multiplier_high", "calibrated", "calibrated_low", "calibrated_high",
+        "multiplier_high", "calibrated", "calibrated_low", "calibrated_high", "q", "q_p", "i_squared",
     )  # fmt: skip
     cells = players.join(
         groups.select(*own, METHOD, "__group", "credit", "calibrated"),
@@ -199,9 +211,53 @@ def _lift_tests(
             hint=f"it has {names_of(players.sort(own))}",
         )
     weight = pl.col(STANDARD_ERROR) ** -2
-    return frame.group_by(own, maintain_order=True).agg(
-        tests=pl.len(), tested=(pl.col(INCREMENT) * weight).sum() / weight.sum(), tested_se=weight.sum() ** -0.5
+    mean = (pl.col(INCREMENT) * weight).sum() / weight.sum()
+    groups = frame.group_by(own, maintain_order=True).agg(
+        tests=pl.len(), tested=mean, tested_se=weight.sum() ** -0.5, q=((pl.col(INCREMENT) - mean) ** 2 * weight).sum(),
+        results=pl.struct(INCREMENT, STANDARD_ERROR),
+    )  # fmt: skip
+    return _with_agreement(groups)
+
+
+def _with_agreement(groups: pl.DataFrame) -> pl.DataFrame:
+    """Cochran's Q with its chance and I², null for a test alone."""
+    from scipy.special import chdtrc
+
+    several = pl.col("tests") > 1
+    freedom = (groups["tests"].cast(pl.Float64) - 1).to_numpy()
+    chance = pl.Series("q_p", chdtrc(freedom.clip(1), groups["q"].to_numpy()))
+    inconsistent = pl.when(pl.col("q") > 0).then((1 - (pl.col("tests").cast(pl.Float64) - 1) / pl.col("q")).clip(0))
+    return groups.with_columns(chance, inconsistent.otherwise(0.0).alias("i_squared")).with_columns(
+        pl.when(several).then(name) for name in ("q", "q_p", "i_squared")
     )
+
+
+def _warn_of_contradictions(tests: pl.DataFrame, shown: pl.DataFrame, own: list[str]) -> None:
+    """Say which tests differ from each other, and from the credit, by more than chance."""
+    apart = tests.filter(pl.col("q_p") < DOUBT).sort("q_p")
+    for row in apart.head(SHOWN).iter_rows(named=True):
+        listed = ", ".join(f"{one[INCREMENT]:g} ± {one[STANDARD_ERROR]:g}" for one in row["results"][:SHOWN])
+        listed += f" and {row['tests'] - SHOWN:,} more" if row["tests"] > SHOWN else ""
+        name = names_of(pl.DataFrame([{key: row[key] for key in own}], schema=tests.select(own).schema))
+        warn(
+            f"the {row['tests']:,} lift tests of {name} contradict each other: {listed} (Q = {row['q']:.3g}, p = "
+            f"{row['q_p']:.2g}, I² = {row['i_squared']:.0%}); their mean is taken as if they measured one increment, "
+            "and its error is too small: see whether they are of one time, market and unit, and leave out what is not"
+        )
+    if apart.height > SHOWN:
+        warn(f"the lift tests of {apart.height - SHOWN:,} more groups contradict each other: see q_p in .tests")
+    far = shown.filter(pl.col("z").abs() > FAR, pl.col("credit") > 0).sort(pl.col("z").abs(), descending=True)
+    if far.height:
+        listed = ", ".join(
+            f"{names_of(far[at].select(own))} by {clean(str(far[METHOD][at]), 40)} (credit {far['credit'][at]:.4g}, "
+            f"tested {far['tested'][at]:.4g}, z = {far['z'][at]:.1f})"
+            for at in range(min(SHOWN, far.height))
+        )
+        more = f" and {far.height - SHOWN:,} more" if far.height > SHOWN else ""
+        warn(
+            f"lift tests contradict the credit by more than {FAR:g} errors: {listed}{more}; see whether both are of "
+            "the same outcome, time, market and unit (conversions, not money) before you take their mixture"
+        )
 
 
 def _player_columns(table: pl.DataFrame, keys: list[str]) -> list[str]:

@@ -34,8 +34,11 @@ def choose_order(journeys: Journeys, max_order: int = 5, *, folds: int = 10, see
     """Compare the orders of a Markov chain, and recommend one, by cross-validation over customers.
 
     Each order predicts the next step (a player, conversion or null) of journeys that it was not fitted to, backing
-    off to lower orders where it has seen little (Witten & Bell). Recommended is the lowest order whose log-likelihood
-    of held-out steps lies within one standard error (of its paired difference over folds) of the best.
+    off to lower orders where it has seen little (after Witten & Bell). What is seen counts once, at the longest context
+    that it shares with the step to predict, so that a longer memory gains nothing by counting the same steps again.
+    Recommended is the lowest order whose log-likelihood of held-out steps lies within one standard error (of its paired
+    difference over folds) of the best. Orders at or above the longest journey are one chain: they score alike, and the
+    lowest of them stands for all.
 
     Parameters
     ----------
@@ -99,6 +102,7 @@ def choose_order(journeys: Journeys, max_order: int = 5, *, folds: int = 10, see
     counts = tally.column("count")
     whole = _add_up(at, counts, len(keys))
     fitted = _fitted(levels, whole, players)
+    same = _same_chain(fitted["contexts"])
     held = np.zeros((folds, max_order, games))
     steps = np.zeros((folds, games))
     dealt = None if tallies.units.kind == "buckets" else _deal(tallies.units, folds, seed)
@@ -111,7 +115,11 @@ def choose_order(journeys: Journeys, max_order: int = 5, *, folds: int = 10, see
         test = _add_up(at, part, len(keys))
         held[fold] = _held_out(levels, whole - test, test, players)
         steps[fold] = _add_up(levels[-1].game, test, games)
-    return _frame(tallies, fitted, held, steps)
+    for order in range(1, max_order):  # one chain has one score, to the last bit, however its keys are ordered
+        held[:, order] = np.where(same[order], held[:, order - 1], held[:, order])
+        likelihood = fitted["log_likelihood"]
+        likelihood[order] = np.where(same[order], likelihood[order - 1], likelihood[order])
+    return _frame(tallies, fitted, held, steps, same)
 
 
 def _add_up(place: Ints, numbers: npt.ArrayLike, size: int = 0) -> Floats:
@@ -183,24 +191,47 @@ def _fitted(levels: list[_Level], whole: Floats, players: Ints) -> dict[str, Flo
     return out
 
 
+def _same_chain(contexts: Floats) -> npt.NDArray[np.bool_]:
+    """Whether an order is the same chain as the one below, bool [orders, games].
+
+    Contexts of an order refine those of the order below, so as many of them are the same ones.
+    """
+    return np.asarray(np.diff(contexts, axis=0, prepend=-1) == 0)
+
+
 def _held_out(levels: list[_Level], train: Floats, test: Floats, players: Ints) -> Floats:
-    """Log-likelihood of held-out steps, [orders, games]."""
+    """Log-likelihood of held-out steps, [orders, games].
+
+    ``rest`` is what the order below has seen after the shorter context, less what this order has seen after the longer
+    one: had it stayed in, the same steps would count at every order, and longer memories would gain by repetition.
+    """
     out = np.zeros((len(levels) - 1, len(players)))
+    counts, held = _counts(levels, train), _counts(levels, test)
     lower = 1.0 / (players[levels[0].game] + 2)  # before anything is seen, all next steps are alike
-    for order, (level, seen, held) in enumerate(
-        zip(levels, _counts(levels, train), _counts(levels, test), strict=True)
-    ):
-        backed = lower if order == 0 else lower[level.below]
+    shorter, distinct = np.zeros(len(counts[0])), np.zeros(len(counts[0]))
+    for order, (level, seen) in enumerate(zip(levels, counts, strict=True)):
         inside = _add_up(level.context, seen)[level.context]
-        distinct = _add_up(level.context, seen > 0)[level.context]
-        with np.errstate(invalid="ignore"):
-            lower = np.where(inside > 0, (seen + distinct * backed) / (inside + distinct), backed)
+        kinds = _add_up(level.context, seen > 0)[level.context]
         if order > 0:
-            out[order - 1] = _add_up(level.game, held * np.log(lower), len(players))
+            below = level.below
+            rest = counts[order - 1][below] - seen
+            used_up = _add_up(level.context, (rest == 0) & (seen > 0))[level.context]
+            lower = _backed_off(rest, shorter[below] - inside, distinct[below] - used_up, lower[below])
+            chance = _backed_off(seen, inside, kinds, lower)
+            out[order - 1] = _add_up(level.game, held[order] * np.log(chance), len(players))
+        shorter, distinct = inside, kinds
     return out
 
 
-def _frame(tallies: Tallies, fitted: dict[str, Floats], held: Floats, steps: Floats) -> pl.DataFrame:
+def _backed_off(seen: Floats, inside: Floats, distinct: Floats, lower: Floats) -> Floats:
+    """Witten & Bell: ``lower`` counts as many times as there are distinct next steps; alone where nothing was seen."""
+    with np.errstate(invalid="ignore"):
+        return np.where(inside > 0, (seen + distinct * lower) / (inside + distinct), lower)
+
+
+def _frame(
+    tallies: Tallies, fitted: dict[str, Floats], held: Floats, steps: Floats, same: npt.NDArray[np.bool_]
+) -> pl.DataFrame:
     _, orders, games = held.shape
     n, outside, likelihood, free = steps.sum(axis=0), held.sum(axis=0), fitted["log_likelihood"], fitted["parameters"]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -214,7 +245,13 @@ def _frame(tallies: Tallies, fitted: dict[str, Floats], held: Floats, steps: Flo
         pick = int(np.flatnonzero(short <= error)[0])
         recommended[pick, game] = True
         for order in range(orders):
-            reasons[order][game] = _reason(order, pick, best, short, error)
+            reasons[order][game] = (
+                reasons[order - 1][game]
+                if same[order, game] and same[order - 1, game]
+                else f"the same chain as order {order}: in these journeys a longer memory tells no two steps apart"
+                if same[order, game]
+                else _reason(order, pick, best, short, error)
+            )
         criteria = {name.upper(): int(np.argmin(numbers[name][:, game])) for name in ("aic", "bic")}
         if any(choice != pick for choice in criteria.values()):
             chosen = ", ".join(f"{name} would choose {choice + 1}" for name, choice in criteria.items())

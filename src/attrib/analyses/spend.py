@@ -16,6 +16,9 @@ from attrib.diagnostics.names import near_keys
 from attrib.errors import SpecError, warn
 from attrib.schemas import CONVERSIONS, COST, CPA, KIND, METHOD, ROAS, STAGE, VALUE
 
+ROAS_ALL = (ROAS, f"{ROAS}_low", f"{ROAS}_high")
+SAME = 1e-9  # of the largest number: methods compute value and conversions by sums of their own
+
 
 def spend(
     credit: Any,
@@ -49,7 +52,8 @@ def spend(
 
         - ``cost``: null where no cost row has the key, and for what is no player;
         - ``cpa`` = cost / conversions, null where conversions ≤ 0;
-        - ``roas`` = value / cost, null where cost is 0;
+        - ``roas`` = value / cost, null where cost is 0, and everywhere where the outcomes have no value, so that each
+          counts as 1 and value is but the number of conversions;
         - with intervals ``cpa_low``, ``cpa_high``, ``roas_low``, ``roas_high``, costs taken as known: ``cpa_low`` =
           cost / ``conversions_high``, ``cpa_high`` = cost / ``conversions_low``, each null where its divisor is ≤ 0:
           the interval then has no bound on that side; ``roas_low`` = ``value_low`` / cost, ``roas_high`` likewise.
@@ -68,18 +72,26 @@ def spend(
     Warns
     -----
     AttribWarning
-        Channels without a cost, costs without a channel, and costs that stand at several stages: in the view
+        Outcomes without a value (no ROAS), channels without a cost, costs without a channel, and costs that stand at
+        several stages: in the view
         ``advance``, costs without a column ``stage`` stand whole at every stage (the cost of an advance if all the
         money had gone into it), and must not be added up over stages.
 
     Examples
     --------
     >>> import attrib, polars as pl
-    >>> paths = pl.DataFrame({"path": ["ad > mail", "mail"], "total_conversions": [40, 20], "total_null": [60, 20]})
+    >>> paths = pl.DataFrame(
+    ...     {
+    ...         "path": ["ad > mail", "mail"],
+    ...         "total_conversions": [40, 20],
+    ...         "total_conversion_value": [800.0, 500.0],
+    ...         "total_null": [60, 20],
+    ...     }
+    ... )
     >>> table = attrib.credit(attrib.Journeys.from_paths(paths), attrib.Linear(), intervals=None)
     >>> costs = pl.DataFrame({"channel": ["ad", "ad", "mail"], "cost": [100.0, 60.0, 20.0]})
     >>> attrib.spend(table, costs).filter(kind="player").select("channel", "cost", "cpa", "roas").rows()
-    [('ad', 160.0, 8.0, 0.125), ('mail', 20.0, 0.5, 2.0)]
+    [('ad', 160.0, 8.0, 2.5), ('mail', 20.0, 0.5, 45.0)]
     """
     table = credit_table(credit)
     keys = table.columns[: table.columns.index(KIND)]
@@ -116,7 +128,23 @@ def spend_frame(table: pl.DataFrame, totals: pl.DataFrame) -> pl.DataFrame:
     met = table.select(*on, CONVERSIONS, VALUE, *bounds)
     unmet = wide.join(met, on=on, how="anti", nulls_equal=True).with_columns(zeros)
     whole = pl.concat([met.join(wide, on=on, how="left", nulls_equal=True), unmet], how="diagonal")
-    return _sorted(_ratios(whole, on, bounds), keys, methods[METHOD])
+    found = _sorted(_ratios(whole, on, bounds), keys, methods[METHOD])
+    if _without_value(table):
+        warn(
+            "roas is null: every conversion has a value of 1, as where outcomes have no column value, so that value / "
+            "cost would be conversions / cost; give the outcomes a value in the unit of the costs, or read cpa"
+        )
+        found = found.with_columns(pl.lit(None, pl.Float64).alias(name) for name in found.columns if name in ROAS_ALL)
+    return found
+
+
+def _without_value(table: pl.DataFrame) -> bool:
+    """Whether value is nowhere anything but the number of conversions."""
+    some = table.select(CONVERSIONS, VALUE).drop_nulls()
+    size = pl.max_horizontal(pl.col(CONVERSIONS).abs().max(), pl.lit(0.0))
+    apart = (pl.col(VALUE) - pl.col(CONVERSIONS)).abs().max() > SAME * size
+    differs, largest = some.select(apart, size.alias("size")).row(0) if some.height else (False, 0.0)
+    return not differs and largest > 0
 
 
 def _ratios(table: pl.DataFrame, on: list[str], bounds: list[str]) -> pl.DataFrame:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.arguments import distinct_names
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, warn
 from attrib.io.tables import check_types
 from attrib.io.text import clean
 from attrib.lifecycle.acting.allowed import blocked_by
-from attrib.lifecycle.acting.deciding import ACTION, ADVANCED
+from attrib.lifecycle.acting.deciding import ACTION, ADVANCED, AFTER_GAP, SINCE
 from attrib.lifecycle.acting.effects import Effects, History, change, fit_effects
 from attrib.lifecycle.acting.offering import candidates
 from attrib.lifecycle.acting.policy import NOTHING, Log, expected_outcomes, policy_value, read_actions, read_log
@@ -33,7 +33,7 @@ from attrib.values import whole_number
 RANKING = "ranking, not causal"
 RANDOMISED = "causal: actions were randomised"
 LOGGED = "causal: propensities were logged"
-_NO_FEATURE = (CUSTOMER, DATE, ACTION, ADVANCED, "label", "duration", "event")
+_NO_FEATURE = (CUSTOMER, DATE, ACTION, ADVANCED, SINCE, "label", "duration", "event")
 _ROW = "__row"
 _RANKING = (
     STAGE, CHANNEL, "declared", "rank", "change", "chance_if", "chance_if_not", "similar", "reason", "claim",
@@ -92,7 +92,7 @@ def next_action(
     min_support: int = 30,
     min_overlap: float = 0.1,
     folds: int = 5,
-    replicates: int = 500,
+    replicates: int | None = None,
     seed: int = 0,
 ) -> NextActions:
     """Rank channels for each customer by the estimated change of the probability to advance.
@@ -132,17 +132,22 @@ def next_action(
         Most touches in the time before the date, such as ``{"mail": (3, "7d"), "*": (10, "30d")}``; ``*``: all channels
         together. Counted in `touchpoints` (named by `columns`, as in `attrib.snapshot`), each row, duplicates too.
     randomised : bool
-        Whether actions were assigned by lot, with the same chances for all. `attrib.decisions` leaves out who advances
-        within the decision window: effects are then those on customers who do not, so keep that window short.
+        Whether actions were assigned by lot, with the same chances for all. Make the rows with ``randomised=`` of
+        `attrib.decisions` as well: without, it leaves out who advances within the decision window, which is a result of
+        the action; no causal claim is made of such rows. Rows of your own must hold everybody whom the lot was drawn
+        for, ``action`` as drawn, and ``advanced`` counted from then on.
     propensity : str or array-like, optional
-        The chance that each decision's action had: a column of decisions, or one number a row.
+        The chance that each decision's action had: a column of decisions, or one number a row. What is said of the rows
+        of `randomised` holds here, too.
     min_support : int
         Customers of the stage who must have got an action, and must have been left alone.
     min_overlap : float
         An action is not judged for customers whose chance to get it, by a model of the past, is below this part of the
         average; likewise of being left alone.
-    folds, replicates, seed
-        Of calibration and of policy values; draws of their intervals.
+    folds, seed
+        Of calibration and of policy values.
+    replicates : int, optional
+        Without effect, as in `policy_value`.
 
     Returns
     -------
@@ -159,7 +164,8 @@ def next_action(
     Warns
     -----
     AttribWarning
-        Where channels that nobody can send are offered, or one of `channels` looks like a misspelt one.
+        Where channels that nobody can send are offered, or one of `channels` looks like a misspelt one; where the rows
+        do not bear the causal claim asked for.
 
     References
     ----------
@@ -191,12 +197,14 @@ def next_action(
         check_types(name, frame.schema, {CUSTOMER: "id", DATE: "key", STAGE: "name", ACTION: "name"})
     check_seed_and_folds(seed, folds)
     whole_number("min_support", min_support, 2)
+    if replicates is not None:
+        whole_number("replicates", replicates, 2)
     if isinstance(min_overlap, bool) or not isinstance(min_overlap, (int, float)) or not 0 <= min_overlap < 1:
         raise SpecError("bad_parameter", f"min_overlap = {min_overlap!r} is not a number from 0 to below 1")
     model = check_model(stages)
     named = _features(table, past, features, propensity)
     log, claim = _log(past, propensity, randomised)
-    history, design = _history(past, log, named, weighted=claim != RANKING)
+    history, design = _history(past, log, named, weighted=propensity is not None)
     effects = fit_effects(history, Recipe(folds=folds, seed=seed).check(), min_support)
     stage = _stage_of(table, past)
     own = candidates(log.actions, channels)
@@ -219,7 +227,7 @@ def next_action(
     customers = _customers(table, ranking, risks, model).with_columns(pl.lit(claim).alias("claim"))
     value = None
     if claim != RANKING:
-        value = _value(log, history, min_support, folds=folds, replicates=replicates, seed=seed)
+        value = _value(log, history, min_support, folds=folds, seed=seed)
     keys = [name for name in (CUSTOMER, DATE) if name in table.columns]
     return NextActions(customers, ranking.select(*keys, *_RANKING), blocked, value, claim)
 
@@ -229,7 +237,7 @@ def _features(
 ) -> list[str]:
     if features is not None:
         named = list(distinct_names("features", features))
-        wrong = [name for name in named if name in _NO_FEATURE or name == propensity]
+        wrong = [name for name in named if name in _NO_FEATURE or (isinstance(propensity, str) and name == propensity)]
         if wrong or not named:
             raise SpecError("bad_value", f"features: {clean(wrong[0], 80) if wrong else 'nothing'!r} is no feature")
         hint = "features must name columns of both, snapshot and decisions"
@@ -256,6 +264,15 @@ def _log(past: pl.DataFrame, propensity: Any, randomised: Any) -> tuple[Log, str
     names, taken = read_actions(past[ACTION])
     advanced = read_flags(ADVANCED, past[ADVANCED], past.height)
     claim = LOGGED if propensity is not None else RANDOMISED if randomised else RANKING
+    if claim != RANKING and SINCE in past.columns:
+        cut = past.select((pl.col(SINCE) == AFTER_GAP).sum()).item()
+        if cut:
+            claim = RANKING
+            warn(
+                f"no causal claim is made: {cut:,} of {past.height:,} decisions leave out who advanced within the "
+                "decision window, which the action may have brought about; make them with "
+                "attrib.decisions(…, randomised=[…]) and the names of the channels that were sent by lot"
+            )
     if propensity is None:  # by lot: each action's share; not known otherwise, and then not used
         propensity = (np.bincount(taken, minlength=len(names)) / len(taken))[taken]
     return read_log(past[ACTION], advanced, propensity, past[CUSTOMER]), claim

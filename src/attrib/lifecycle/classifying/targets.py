@@ -31,6 +31,7 @@ def referral_targets(
     horizon: str | timedelta = "90d",
     target: str | None = None,
     asks: str | None = None,
+    randomised: bool = False,
     purchases: str | Sequence[str] = "purchase",
     end: str | date | datetime | None = None,
     columns: Mapping[str, str | Mapping[str, str]] | None = None,
@@ -42,7 +43,9 @@ def referral_targets(
     """Find for each row of a snapshot whom the customer brought afterwards, and whether they were asked to.
 
     The label window is (date + gap, date + gap + horizon], as in `attrib.snapshot`. Whoever is asked at the date or in
-    the gap after it was asked after all that the features know, and before all that the label knows.
+    the gap after it was asked after all that the features know, and before all that the label knows. Referrals within
+    the gap do not count, not even those that the ask brought at once: where asks were drawn by lot (`randomised`), the
+    label window is [date, date + horizon].
 
     Parameters
     ----------
@@ -57,6 +60,10 @@ def referral_targets(
         whose first outcome row with another's ``referrer_id`` names this customer and lies in the label window.
     asks : str, optional
         Channel of the touches that ask to refer, such as ``"referral_ask"``.
+    randomised : bool
+        Whether asks were drawn by lot, or with chances that you know, at the dates of the rows: then labels run from
+        the date, so that quick answers to the ask count, and differences between those asked and the others are what
+        asking at the date adds within the horizon.
     purchases : str or sequence of str
         Outcomes whose ``value`` counts.
     end : date, optional
@@ -104,6 +111,10 @@ def referral_targets(
             raise SpecError("bad_value", f"{name} = {text!r} is not a name")
     if asks is not None and touchpoints is None:
         raise SpecError("bad_value", "asks is given, but no touchpoints", hint="asks are touches")
+    if not isinstance(randomised, bool):
+        raise SpecError("bad_parameter", f"randomised = {randomised!r} is not True or False")
+    if randomised and asks is None:
+        raise SpecError("bad_value", "randomised is given, but not asks", hint="name the channel that asks to refer")
     bought = distinct_names("purchases", purchases, "outcomes")
     events = read_events(
         touchpoints, outcomes, columns, (), max_rejects, Refunding(refunds, count_refunded),
@@ -111,7 +122,8 @@ def referral_targets(
     )  # fmt: skip
     tell_of_refunds(events)
     until = events.latest if end is None else in_micro(read_date(end, "end"), events.zone, "end")
-    keys, windows = _windows(collected(rows), events, pause, ahead, until)
+    wait = -1 if randomised else pause  # the instant of the date itself counts, too
+    keys, windows = _windows(collected(rows), events, wait, ahead, until)
     if target is not None:
         _warn_of_name("target", target, events.outcomes[DONE], "outcome")
     parts = []
@@ -129,8 +141,8 @@ def referral_targets(
         return pl.concat([keys, found], how="horizontal")
     _warn_of_name("asks", asks, events.touches[TOUCH], "channel")
     touched = events.touches.filter(pl.col(TOUCH).cast(pl.String) == asks)
-    start = pl.col(FROM) - pause
-    pairs = windows.join(touched.select(WHO, AT), on=WHO).filter(pl.col(AT) >= start, pl.col(AT) <= pl.col(FROM))
+    start = pl.col(FROM) - wait
+    pairs = windows.join(touched.select(WHO, AT), on=WHO).filter(pl.col(AT) >= start, pl.col(AT) <= start + pause)
     asked = windows.select(pl.col(ROW).is_in(pairs[ROW].unique().implode()).alias("asked"))
     return pl.concat([keys, found, asked], how="horizontal")
 
@@ -154,7 +166,7 @@ def _windows(
     when = pl.col(DATE).cast(pl.Datetime("us", getattr(moment, "time_zone", None))).to_physical() + gap
     who = pl.col(CUSTOMER).cast(events.outcomes.schema[WHO])
     windows = keys.select(who.alias(WHO), when.alias(FROM)).with_row_index(ROW)
-    windows = windows.with_columns((pl.col(FROM) + horizon).alias(TO))
+    windows = windows.with_columns((pl.col(FROM) + horizon + (0 if gap >= 0 else -gap)).alias(TO))
     late = windows.filter(pl.col(TO) > until)
     if late.height:
         last = (EPOCH + timedelta(microseconds=until)).astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
