@@ -215,8 +215,9 @@ def _advanced(
             late, early = _advances(known, own, some, to, start, stop), _advances(known, own, some, to, -1, pause)
         parts.append(some.select(_ROW, late.alias("late"), early.alias("early")))
     answers = pl.concat(parts).sort(_ROW)
-    last = not isinstance(to, str) and to.milestones[-1] is None
-    keep = pl.col(STAGE).cast(pl.String) != to.names[-1] if last else pl.lit(value=True)  # type: ignore[union-attr]
+    keep = pl.lit(value=True)
+    if not isinstance(to, str) and to.milestones[-1] is None:
+        keep = pl.col(STAGE).cast(pl.String) != to.names[-1]
     return (answers["late"], answers["early"]), keep
 
 
