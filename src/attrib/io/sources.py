@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from attrib.errors import DataError, SpecError
+from attrib.extras import install
 from attrib.schemas import CHANNEL, OUTCOME, separator_hint
 
 MORE = "__more"  # column for cells beyond the header of a CSV file
@@ -214,7 +215,7 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
         if isinstance(known, nw.DataFrame):
             return known.to_polars().lazy()
     except ImportError as error:
-        raise SpecError("missing_extra", f"{name}: {error}", hint='pip install "attrib[pandas]"') from error
+        raise SpecError("missing_extra", f"{name}: {error}", hint=install("pandas")) from error
     except Exception as error:  # conversion faults of other libraries come in many types
         raise DataError(
             "bad_table",

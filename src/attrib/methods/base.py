@@ -169,6 +169,10 @@ class Method:
         """Whether one solution takes so long that intervals come from 20 of them."""
         return False
 
+    def _trial(self) -> Method:
+        """The same with as little work as shows whether it can be solved, where that takes long."""
+        return self
+
     def _remarks(self, _tallies: Tallies) -> Iterator[str]:
         """What the reader of the credit should know, beside the numbers."""
         return iter(())
