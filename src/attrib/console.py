@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import _thread
 import json
+import math
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from attrib.errors import AttribError, ResourceError
+from attrib.errors import AttribError, ResourceError, SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -141,7 +143,41 @@ def say(line: str) -> None:
 
 def say_json(content: dict[str, Any]) -> None:
     """Write a summary for programs."""
-    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(_plain(content), indent=2, default=str, allow_nan=False) + "\n")
+
+
+def _plain(content: Any) -> Any:
+    """What JSON can say: no number of it is infinite, or none."""
+    if isinstance(content, dict):
+        return {str(key): _plain(entry) for key, entry in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(entry) for entry in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def places(files: Iterable[Path]) -> list[str]:
+    """Spell files in full, so that a program finds them from wherever it runs."""
+    return [str(file.absolute()) for file in files]
+
+
+class Shown(NamedTuple):
+    """How much of the result to show: tables, or JSON, or nothing."""
+
+    quiet: bool
+    as_json: bool
+    top: int | None
+    everything: bool
+
+    def rows(self, usual: int) -> int | None:
+        """Rows of a table that usually has so many; None for all."""
+        return None if self.everything else self.top or usual
+
+
+def shown(quiet: bool, as_json: bool, top: int | None, everything: bool) -> Shown:
+    """Check what is asked to be shown, before the work begins."""
+    if everything and top is not None:
+        raise SpecError("bad_argument", f"--all is given with --top {top}", hint="give one")
+    return Shown(quiet, as_json, top, everything)
 
 
 def keep_interrupt(fault: sys.UnraisableHookArgs) -> None:

@@ -294,7 +294,7 @@ def _read_about(folder: Path, fingerprint: str | None) -> dict[str, Any]:
         raise DataError(
             "model_version",
             f"{folder} holds a model of format {about['format']}; this attrib reads up to {FORMAT}",
-            hint="open it with the version of attrib that saved it, or a later one; versions.attrib in model.json names it",
+            hint="open it with the version of attrib that saved it: versions.attrib in its model.json names it",
         )
     _check_depth(about)
     kinds: dict[str, Any] = {
