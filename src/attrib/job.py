@@ -23,6 +23,7 @@ from attrib.io import manifest, sinks
 from attrib.journeys import Journeys
 from attrib.loading import OPTIONAL, Costs, Job, load
 from attrib.schemas import METHOD, validate_credit
+from attrib.showing import Shown
 from attrib.stages import StageModel
 
 SHEETS = ("credit", "spend", "referral_adjusted", "retention_adjusted")  # written as CSV, too
@@ -30,8 +31,8 @@ SHEETS = ("credit", "spend", "referral_adjusted", "retention_adjusted")  # writt
 __all__ = ["Checked", "Job", "Progress", "Result", "check", "load", "run"]
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+@dataclass(frozen=True, slots=True, repr=False)
+class Checked(Shown):
     """What ``check`` found: where every row goes, the rejected rows, and what to know.
 
     ``sampled`` names the methods that take long: they were tried on a sample of the customers, and not solved.
@@ -43,8 +44,8 @@ class Checked:
     sampled: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+@dataclass(frozen=True, slots=True, repr=False)
+class Result(Shown):
     """What ``run`` computed, and the files it wrote.
 
     Attributes

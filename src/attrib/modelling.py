@@ -26,6 +26,7 @@ from attrib.lifecycle.judging import groups
 from attrib.lifecycle.saving.places import ABOUT, saved_name
 from attrib.lifecycle.saving.storage import LARGEST, Parts, SavedModel, open_model, parts_of
 from attrib.loading import fed_by
+from attrib.showing import Shown
 from attrib.snapshots.asked import EVERYONE
 from attrib.snapshots.events import read_events
 from attrib.spec_models import OF_PURCHASES, EstimatorFile, PurchasesSpec, SnapshotSpec, read_data, read_estimator
@@ -47,8 +48,8 @@ _LIBRARIES = ("scikit-learn", "lifelines", "skops")
 OF_FIT, OF_EVALUATION = ("metrics", "reliability", "gains", "leaks"), ("metrics", "reliability", "gains", "drift")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+@dataclass(frozen=True, slots=True, repr=False)
+class Outcome(Shown):
     """What a command computed and wrote.
 
     Attributes

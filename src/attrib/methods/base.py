@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.credit_table import CreditTable
 from attrib.errors import SpecError, warn
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.needs import Need, RuleSums, Totals, Touches
@@ -352,7 +353,7 @@ def credit_frame(
     cells: Cells,
     bounds: list[dict[str, tuple[Floats, Floats]]] | None = None,
     filled: Floats | None = None,
-) -> pl.DataFrame:
+) -> CreditTable:
     """Assemble the credit table (semantics §10).
 
     Parameters
@@ -424,7 +425,7 @@ def credit_frame(
     player = [c for c in tallies.players.columns if c != STAGE]
     keys = [*by, *stage, *player]
     # games and players are numbered in the order of the table, so their codes sort like their names
-    return (
+    return CreditTable(
         named.sort([*keys, KIND, "__order"], nulls_last=False, maintain_order=True)
         .with_columns(pl.col(shown).fill_nan(None))
         .select([*keys, KIND, METHOD, *shown, *flags])

@@ -20,14 +20,15 @@ from attrib.lifecycle.buying.models import (
     _spending,
 )
 from attrib.schemas import CUSTOMER
+from attrib.showing import Shown
 from attrib.values import check_seed, whole_number
 
 NODES = 12  # of the integral over the horizon: ten digits
 BLOCK = 1 << 16  # customers whose draws are held at a time: 100 MB for 200
 
 
-@dataclass(frozen=True, slots=True)
-class LifetimeValue:
+@dataclass(frozen=True, slots=True, repr=False)
+class LifetimeValue(Shown):
     """Value of each customer, and of all of them.
 
     Attributes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from attrib.lifecycle.contractual.incidence import Incidence, with_bounds
 from attrib.lifecycle.contractual.names import CURVES, model_name
 from attrib.lifecycle.contractual.riskset import RiskTable, normal_quantile, step
 from attrib.schemas import require_columns
+from attrib.showing import Sheet, frame_sheet
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -185,6 +186,11 @@ class FittedSurvival(Estimator):
             parts.append(pl.DataFrame(columns).select(pl.lit(cause).alias("cause"), pl.all()))
         order = ("cause", "time", "incidence", "standard_error", "incidence_low", "incidence_high")
         return pl.concat(parts).select(order).with_columns(pl.col(order[-2:]).fill_nan(None))
+
+    def _sheets(self) -> Iterator[Sheet]:
+        yield from super()._sheets()
+        if getattr(self, "design_", None) is not None:
+            yield frame_sheet("summary", self.summary(), most=12)
 
     def summary(self, level: float = 0.95) -> pl.DataFrame:
         """Coefficients with standard errors, ratios and intervals.
