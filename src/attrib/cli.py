@@ -306,6 +306,10 @@ def experiment(
         if check:
             faults = [f"{folder}: {fault}" for folder in folders for fault in experiment.check(folder)]
             experiment.raise_stale(faults)
+            if as_json:
+                say_json({"status": "ok", "folders": places(folders)})
+            elif not quiet:
+                say(f"{len(folders):,} experiments are up to date")
         failures: list[dict[str, Any]] = []
         for folder in () if check else folders:
             with progress_bars(quiet or as_json) as progress:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -55,12 +56,65 @@ def fail(error: AttribError, as_json: bool) -> None:
     raise typer.Exit(error.exit_code)
 
 
+ONCE = "compiling, once"
+SELDOM = 15.0  # seconds between two lines of progress where there is no terminal
+Advance = Callable[[str, float, float | None], None]
+
+
 @contextmanager
-def progress_bars(silent: bool) -> Iterator[Callable[[str, float, float | None], None] | None]:
-    """Show progress on standard error if that is a terminal."""
-    if silent or not sys.stderr.isatty():
+def progress_bars(silent: bool) -> Iterator[Advance | None]:
+    """Show progress on standard error: bars in a terminal, elsewhere a line now and then; and what is compiled."""
+    if silent:
         yield None
         return
+    lines = Lines(bars=sys.stderr.isatty())
+    with _told_of_compiling(lines.compiled):
+        if lines.bars:
+            with _bars() as advance, _told_of_compiling(lambda kernels, _: advance(ONCE, kernels, None)):
+                yield advance
+        else:
+            yield lines.advance
+    lines.end()
+
+
+@contextmanager
+def _told_of_compiling(watcher: Callable[[int, float], None]) -> Iterator[None]:
+    from attrib.kernels.compiling import compiling
+
+    compiling.watchers.append(watcher)
+    try:
+        yield
+    finally:
+        compiling.watchers.remove(watcher)
+
+
+class Lines:
+    """Progress in lines: the first after a while, so that short work says nothing."""
+
+    def __init__(self, *, bars: bool) -> None:
+        self.bars, self._last = bars, time.monotonic()
+        self._seconds: float | None = None
+
+    def advance(self, stage: str, done: float, total: float | None) -> None:
+        """Tell of a stage, if nothing was told for a while."""
+        if time.monotonic() - self._last >= SELDOM:
+            self._last = time.monotonic()
+            complain(f"{stage}: {done / total:.0%}" if total else f"{stage}: {done:,.0f}" if done else stage)
+
+    def compiled(self, _kernels: int, seconds: float) -> None:
+        """Tell that kernels are compiled, when the first of them is; in a terminal a bar does."""
+        if self._seconds is None and not self.bars:
+            complain(f"{ONCE}: this run takes up to some minutes longer, later ones load what is kept", "dim")
+        self._seconds = seconds
+
+    def end(self) -> None:
+        """Tell what was compiled, if anything was."""
+        if self._seconds is not None:
+            complain(f"compiled in {self._seconds:.0f} s, and kept", "dim")
+
+
+@contextmanager
+def _bars() -> Iterator[Advance]:
     from rich.progress import (
         BarColumn,
         Progress,

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, event
 from numba.core.caching import IndexDataCacheFile
 from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
+
+from attrib.kernels.compiling import compiling
 
 
 class _CacheFile(IndexDataCacheFile):  # type: ignore[misc]
@@ -68,6 +70,25 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
 
 jit = _compiled
 inline = partial(_compiled, inline="always")
+
+
+class _Listener(event.Listener):  # type: ignore[misc]
+    """Tells of kernels of ours that are compiled, not of those found in the cache."""
+
+    def on_start(self, event: Any) -> None:
+        if _is_ours(event):
+            compiling.begin()
+
+    def on_end(self, event: Any) -> None:
+        if _is_ours(event):
+            compiling.end()
+
+
+def _is_ours(event: Any) -> bool:
+    return str(event.data["dispatcher"].py_func.__module__).startswith("attrib.")
+
+
+event.register("numba:compile", _Listener())
 
 
 def kernels() -> Iterator[Any]:

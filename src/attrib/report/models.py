@@ -50,8 +50,10 @@ def outcome_parts(
         yield from frame_tables(spelled(rows), heading, table.columns, width)
         if rows.height < table.height:
             yield Text(f"… and {table.height - rows.height:,} more rows; --all shows them")
-    if files:
-        yield Text()
+    yield Text()
+    if not files:
+        yield Text("wrote nothing: --out keeps the tables")
+    else:
         yield Text(f"wrote to {clean(place_of(files[0].parent))}: {', '.join(clean(file.name) for file in files)}")
 
 
