@@ -1,5 +1,6 @@
 """Kernels are compiled once, and that is said: in a pipe by two lines, and never where there is nothing to compile."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -87,6 +88,22 @@ def test_threads_that_compile_at_once_take_their_time_together(monkeypatch):
         step()
     assert told[-1] == (3, 7.0)
     assert [kernels for kernels, _ in told] == [0, 0, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_garbage_waits_while_something_is_compiled(on):
+    before = gc.isenabled()
+    (gc.enable if on else gc.disable)()
+    try:
+        compiling = Compiling()
+        compiling.begin()
+        compiling.begin()
+        compiling.end()
+        assert not gc.isenabled()
+        compiling.end()
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 @pytest.mark.parametrize(

@@ -58,12 +58,14 @@ def _sources(folder: Path) -> bytes:
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     # fastmath stays off: it may reorder sums. The numpy error model leaves out zero-division checks in loops.
-    kernel = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+    # Nothing calls kernels from C, so that no wrapper for it is compiled: a twentieth of the time.
+    kernel = njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
     # numba offers no setting for where and under which conditions code is reused: hence its private names
     own, entry = Path(function.__code__.co_filename).parent, kernel._cache  # noqa: SLF001
     if own.is_dir():
-        # numba looks at the function's own file alone: what it calls may stand in another, which an upgrade replaced
-        stamp = (entry._impl.locator.get_source_stamp(), _sources(own), _sources(Path(__file__).parent))  # noqa: SLF001
+        # numba looks at the function's own file alone: what it calls may stand in another, which an upgrade replaced.
+        # And at the file's date: the same sources, installed or checked out again, would be compiled again.
+        stamp = (_sources(own), _sources(Path(__file__).parent))
         entry._cache_file = _CacheFile(entry.cache_path, entry._impl.filename_base, stamp)  # noqa: SLF001
     return kernel
 
