@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attrib import synth
+    from attrib import lifecycle, synth
     from attrib.analyses.adjusted import AdjustedCredit, referral_adjusted, retention_adjusted
     from attrib.analyses.calibrate import Calibrated, calibrate
     from attrib.analyses.compare import Comparison, compare
@@ -80,7 +80,7 @@ _HOMES = {
     "attrib.stages": ("STAGES", "Milestone", "Stage", "StageColumn", "StageModel"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("experiment", "stages", "synth", "testing")
+_MODULES = ("errors", "experiment", "job", "lifecycle", "methods", "modelling", "stages", "synth", "testing")
 
 __all__ = [
     "METHODS",
@@ -124,6 +124,7 @@ __all__ = [
     "decisions",
     "interactions",
     "journey_credit",
+    "lifecycle",
     "next_action",
     "personas",
     "policy_value",
@@ -153,4 +154,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__all__, *_MODULES, "__version__"})

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attrib.console import draw, errors, keep_interrupt, progress_bars, say, say_json, warn_of
+from attrib.console import (
+    Shown,
+    draw,
+    errors,
+    keep_interrupt,
+    places,
+    progress_bars,
+    say,
+    say_json,
+    shown,
+    warn_of,
+)
 from attrib.errors import EXIT_CODES, SpecError
 
 if TYPE_CHECKING:
@@ -50,7 +61,9 @@ DataFile = Annotated[Path, typer.Option("--data", metavar="JOB.toml", help="The 
 SavedFolder = Annotated[Path, typer.Argument(metavar="SAVED", help="The folder of a model that fit saved.")]
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job file.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Neither progress nor table; warnings and errors only.")]
-Json = Annotated[bool, typer.Option("--json", help="A summary as JSON on standard output in place of the table.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on standard output in place of tables.")]
+Top = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Rows of each table, the largest.")]
+All = Annotated[bool, typer.Option("--all", help="All rows, and all tables.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to use; all cores by default.")]
 Memory = Annotated[str | None, typer.Option(metavar="SIZE", help=_MEMORY)]
 Seed = Annotated[int, typer.Option(min=0, help="Which customers to draw.")]
@@ -76,6 +89,8 @@ def _options(
 @app.command()
 def run(
     job_file: JobFile,
+    top: Top = None,
+    everything: All = False,
     quiet: Quiet = False,
     as_json: Json = False,
     threads: Threads = None,
@@ -83,11 +98,12 @@ def run(
 ) -> None:
     """Run a job: write the credit table and its companions, and show the table."""
     with errors(as_json):
+        asked = shown(quiet, as_json, top, everything)
         from attrib import job
 
         with progress_bars(quiet or as_json) as progress:
             result = job.run(job.load(job_file), threads=threads, memory_limit=memory, progress=progress)
-        _show(result, quiet, as_json)
+        _show(result, asked)
 
 
 @app.command()
@@ -107,11 +123,13 @@ def check(
             found = job.check(job.load(job_file), threads=threads, memory_limit=memory, progress=progress)
         warn_of(found.warnings)
         if as_json:
-            told = {"warnings": found.warnings, "findings": found.findings}
+            told = {"warnings": found.warnings, "findings": found.findings, "sampled": found.sampled}
             say_json({"status": "ok", "ledger": found.ledger.to_dicts(), **told})
         elif not quiet:
             for line in (*ledger_lines(found.ledger), *rejected_lines(found.rejected)):
                 say(line)
+            if found.sampled:
+                say(f"not solved, for that takes long, but tried on a sample of customers: {', '.join(found.sampled)}")
             say(f"{job_file} can be run")
 
 
@@ -120,6 +138,8 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the data, the job and its results.")] = Path("attrib-demo"),
     customers: Annotated[int, typer.Option(min=1, help="Customers to generate.")] = 100_000,
     seed: Seed = 1,
+    top: Top = None,
+    everything: All = False,
     quiet: Quiet = False,
     as_json: Json = False,
     threads: Threads = None,
@@ -127,13 +147,14 @@ def demo(
 ) -> None:
     """Generate customers, run a job over five stages on them, and show the table."""
     with errors(as_json):
+        asked = shown(quiet, as_json, top, everything)
         from attrib import demo
 
         with progress_bars(quiet or as_json) as progress:
             result = demo.run(
                 out, customers=customers, seed=seed, threads=threads, memory_limit=memory, progress=progress
             )
-        _show(result, quiet, as_json)
+        _show(result, asked)
 
 
 @app.command()
@@ -176,8 +197,8 @@ def synth(
                 population=market, scenario=scenario, observed=observed, truth_at=dates,
             )  # fmt: skip
         if as_json:
-            places = [str(place) for place in written.values()]
-            say_json({"status": "ok", "files": places, "tables": files.describe(written)})
+            whole = {name: place.absolute() for name, place in written.items()}
+            say_json({"status": "ok", "files": places(whole.values()), "tables": files.describe(whole)})
         elif not quiet:
             for table in files.describe(written).values():
                 count = f"{table['files']:,} files, " if table["files"] > 1 else ""
@@ -206,16 +227,19 @@ def fit(
     data: DataFile,
     out: Annotated[Path, typer.Option(help="Folder of the saved model; one of the same name is replaced.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model of another name, too.")] = False,
+    top: Top = None,
+    everything: All = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Fit a model of the later stages, judge it at later dates, and save it."""
     with errors(as_json):
+        asked = shown(quiet, as_json, top, everything)
         from attrib import modelling
 
         with progress_bars(quiet or as_json) as progress:
             done = modelling.fit(model_file, data, out, overwrite=overwrite, progress=progress)
-        _show_model(done, quiet, as_json)
+        _show_model(done, asked)
 
 
 @app.command()
@@ -226,16 +250,19 @@ def score(
     at: Annotated[
         str | None, typer.Option(metavar="DATE", help="By default the midnight after the last event.")
     ] = None,
+    top: Top = None,
+    everything: All = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Score customers with a saved model."""
     with errors(as_json):
+        asked = shown(quiet, as_json, top, everything)
         from attrib import modelling
 
         with progress_bars(quiet or as_json) as progress:
             done = modelling.score(saved, data, out, at=at, progress=progress)
-        _show_model(done, quiet, as_json)
+        _show_model(done, asked)
 
 
 @app.command()
@@ -244,16 +271,19 @@ def evaluate(
     data: DataFile,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables as CSV.")] = None,
     at: Annotated[list[str] | None, typer.Option(metavar="DATE", help="By default the last that is known.")] = None,
+    top: Top = None,
+    everything: All = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Judge a saved model by what happened; write nothing without --out."""
     with errors(as_json):
+        asked = shown(quiet, as_json, top, everything)
         from attrib import modelling
 
         with progress_bars(quiet or as_json) as progress:
             done = modelling.evaluate(saved, data, out=out, at=tuple(at or ()), progress=progress)
-        _show_model(done, quiet, as_json)
+        _show_model(done, asked)
 
 
 @app.command()
@@ -263,21 +293,28 @@ def experiment(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what earlier runs have computed.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Only tell whether results and page are up to date.")] = False,
     mlflow: Annotated[str | None, typer.Option(metavar="URI", help="Log to MLflow, too.")] = None,
+    top: Top = None,
+    everything: All = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Carry out experiments: several models on many data sets; interrupted ones go on where they were."""
     with errors(as_json):
+        asked = shown(quiet, as_json, top, everything)
         from attrib import experiment
 
         if check:
             faults = [f"{folder}: {fault}" for folder in folders for fault in experiment.check(folder)]
             experiment.raise_stale(faults)
+            if as_json:
+                say_json({"status": "ok", "folders": places(folders)})
+            elif not quiet:
+                say(f"{len(folders):,} experiments are up to date")
         failures: list[dict[str, Any]] = []
         for folder in () if check else folders:
             with progress_bars(quiet or as_json) as progress:
                 done = experiment.run(folder, workers=workers, fresh=fresh, mlflow=mlflow, progress=progress)
-            _show_experiment(done, quiet, as_json)
+            _show_experiment(done, asked)
             failures += done.failures
         experiment.raise_failed(failures)
 
@@ -319,43 +356,53 @@ def _whole(option: str, text: str) -> int:
     return int(number)
 
 
-def _show(result: Result, quiet: bool, as_json: bool) -> None:
+def _show(result: Result, asked: Shown) -> None:
     """Print a result: tables for people, or a summary for programs."""
     warn_of(result.warnings)
-    if as_json:
-        files = [str(file) for file in result.files]
-        say_json({"status": "ok", **result.manifest.model_dump(), "files": files})
-    elif not quiet:
-        from attrib.report import terminal
+    if asked.as_json:
+        tables = {"credit": result.credit, "funnel": result.funnel, "spend": result.spend, **result.adjusted}
+        rows = {name: table.to_dicts() for name, table in tables.items() if table is not None}
+        say_json({"status": "ok", **result.manifest.model_dump(), "files": places(result.files), **rows})
+    elif not asked.quiet:
+        from attrib.report import credit, terminal
 
-        pieces = (result.credit, result.funnel, result.ledger, result.rejected, result.manifest, result.files)
-        draw(lambda width: terminal.result_parts(*pieces, width))
+        most = asked.rows(credit.TOP)
+        pieces = (
+            result.credit,
+            result.funnel,
+            result.spend,
+            result.ledger,
+            result.rejected,
+            result.manifest,
+            result.files,
+        )
+        draw(lambda width: terminal.result_parts(*pieces, width, most))
 
 
-def _show_experiment(done: Findings, quiet: bool, as_json: bool) -> None:
+def _show_experiment(done: Findings, asked: Shown) -> None:
     """Print what an experiment found."""
     warn_of(done.warnings)
-    if as_json:
-        say_json({"status": "ok", **done.record})
-    elif not quiet:
+    if asked.as_json:
+        summary = done.tables.summary.to_dicts()
+        say_json({"status": "ok", **done.record, "files": places(done.files), "summary": summary})
+    elif not asked.quiet:
         from attrib.report import findings
 
-        draw(lambda width: findings.finding_parts(done.tables.summary, done.files, width))
+        most = asked.rows(findings.MOST)
+        draw(lambda width: findings.finding_parts(done.tables.summary, done.files, width, most))
 
 
-def _show_model(done: Outcome, quiet: bool, as_json: bool) -> None:
+def _show_model(done: Outcome, asked: Shown) -> None:
     """Print what was done with a model."""
     warn_of(done.warnings)
-    if as_json:
-        say_json({"status": "ok", **done.record, "files": [str(file) for file in done.files]})
-    elif not quiet:
+    if asked.as_json:
+        tables = {name: table.to_dicts() for name, table in done.tables.items() if name != "scores"}
+        say_json({"status": "ok", **done.record, "files": places(done.files), "tables": tables})
+    elif not asked.quiet:
         from attrib.report import models
 
-        draw(
-            lambda width: models.outcome_parts(
-                done.title, done.tables, done.files, width, done.record.get("dates_seen", ())
-            )
-        )
+        most, seen = asked.rows(models.MOST), done.record.get("dates_seen", ())
+        draw(lambda width: models.outcome_parts(done.title, done.tables, done.files, width, seen, most))
 
 
 if __name__ == "__main__":

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import _thread
 import json
+import math
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from attrib.errors import AttribError, ResourceError
+from attrib.errors import AttribError, ResourceError, SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,12 +56,65 @@ def fail(error: AttribError, as_json: bool) -> None:
     raise typer.Exit(error.exit_code)
 
 
+ONCE = "compiling, once"
+SELDOM = 15.0  # seconds between two lines of progress where there is no terminal
+Advance = Callable[[str, float, float | None], None]
+
+
 @contextmanager
-def progress_bars(silent: bool) -> Iterator[Callable[[str, float, float | None], None] | None]:
-    """Show progress on standard error if that is a terminal."""
-    if silent or not sys.stderr.isatty():
+def progress_bars(silent: bool) -> Iterator[Advance | None]:
+    """Show progress on standard error: bars in a terminal, elsewhere a line now and then; and what is compiled."""
+    if silent:
         yield None
         return
+    lines = Lines(bars=sys.stderr.isatty())
+    with _told_of_compiling(lines.compiled):
+        if lines.bars:
+            with _bars() as advance, _told_of_compiling(lambda kernels, _: advance(ONCE, kernels, None)):
+                yield advance
+        else:
+            yield lines.advance
+    lines.end()
+
+
+@contextmanager
+def _told_of_compiling(watcher: Callable[[int, float], None]) -> Iterator[None]:
+    from attrib.kernels.compiling import compiling
+
+    compiling.watchers.append(watcher)
+    try:
+        yield
+    finally:
+        compiling.watchers.remove(watcher)
+
+
+class Lines:
+    """Progress in lines: the first after a while, so that short work says nothing."""
+
+    def __init__(self, *, bars: bool) -> None:
+        self.bars, self._last = bars, time.monotonic()
+        self._seconds: float | None = None
+
+    def advance(self, stage: str, done: float, total: float | None) -> None:
+        """Tell of a stage, if nothing was told for a while."""
+        if time.monotonic() - self._last >= SELDOM:
+            self._last = time.monotonic()
+            complain(f"{stage}: {done / total:.0%}" if total else f"{stage}: {done:,.0f}" if done else stage)
+
+    def compiled(self, _kernels: int, seconds: float) -> None:
+        """Tell that kernels are compiled, when the first of them is; in a terminal a bar does."""
+        if self._seconds is None and not self.bars:
+            complain(f"{ONCE}: this run takes up to some minutes longer, later ones load what is kept", "dim")
+        self._seconds = seconds
+
+    def end(self) -> None:
+        """Tell what was compiled, if anything was."""
+        if self._seconds is not None:
+            complain(f"compiled in {self._seconds:.0f} s, and kept", "dim")
+
+
+@contextmanager
+def _bars() -> Iterator[Advance]:
     from rich.progress import (
         BarColumn,
         Progress,
@@ -141,7 +197,41 @@ def say(line: str) -> None:
 
 def say_json(content: dict[str, Any]) -> None:
     """Write a summary for programs."""
-    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(_plain(content), indent=2, default=str, allow_nan=False) + "\n")
+
+
+def _plain(content: Any) -> Any:
+    """What JSON can say: no number of it is infinite, or none."""
+    if isinstance(content, dict):
+        return {str(key): _plain(entry) for key, entry in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(entry) for entry in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def places(files: Iterable[Path]) -> list[str]:
+    """Spell files in full, so that a program finds them from wherever it runs."""
+    return [str(file.absolute()) for file in files]
+
+
+class Shown(NamedTuple):
+    """How much of the result to show: tables, or JSON, or nothing."""
+
+    quiet: bool
+    as_json: bool
+    top: int | None
+    everything: bool
+
+    def rows(self, usual: int) -> int | None:
+        """Rows of a table that usually has so many; None for all."""
+        return None if self.everything else self.top or usual
+
+
+def shown(quiet: bool, as_json: bool, top: int | None, everything: bool) -> Shown:
+    """Check what is asked to be shown, before the work begins."""
+    if everything and top is not None:
+        raise SpecError("bad_argument", f"--all is given with --top {top}", hint="give one")
+    return Shown(quiet, as_json, top, everything)
 
 
 def keep_interrupt(fault: sys.UnraisableHookArgs) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import SpecError
+from attrib.errors import AttribError, SpecError
 from attrib.intervals import bounds_of, resampling_of
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.methods.base import (
@@ -21,6 +23,7 @@ from attrib.methods.base import (
     observe,
     sums_for,
     touch_rule_of,
+    warn_about,
 )
 from attrib.methods.rules import Linear
 from attrib.schemas import CONVERSIONS
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from attrib.journeys import Journeys
 
 Floats = npt.NDArray[np.float64]
+SAMPLE = 20_000  # rows that a slow method is tried on: seconds
 
 
 def credit(
@@ -101,6 +105,54 @@ def credit(
     if resampling is not None:
         bounds = bounds_of([(method, credit) for _, method, credit in answers], tallies, cells, resampling)
     return credit_frame(answers, tallies, cells, bounds, filled_buckets(tallies, cells) if flag else None)
+
+
+def tried(journeys: Journeys, methods: Mapping[str, Method]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Find out whether methods have an answer for these journeys; those that take long are tried on a sample.
+
+    Parameters
+    ----------
+    journeys : Journeys
+        All of them are read, whatever is solved.
+    methods : mapping of str to Method
+        By the name in the credit table.
+
+    Returns
+    -------
+    table : polars.DataFrame
+        The credit table of the quick methods; of Linear if there is none.
+    sampled : tuple of str
+        Names of the others: they were solved with as little work as possible, on whole customers that together have
+        about 20,000 rows. A method that fails there is solved as it stands before it is said to fail.
+
+    Raises
+    ------
+    AttribError
+        As :func:`credit` would.
+    """
+    tallies = sums_for(journeys, [*methods.values(), Linear()])
+    cells = cells_of(tallies)
+    slow = {label: method for label, method in methods.items() if method._jackknife(cells)}  # noqa: SLF001 - protected, not private
+    quick = {label: method for label, method in methods.items() if label not in slow} or {"linear": Linear()}
+    answers = [(label, method, observe(method, tallies, cells)) for label, method in quick.items()]
+    for label, method in slow.items():
+        if tallies.progress is not None:
+            tallies.progress(f"trying {label}", 0, None)
+        _try(method, tallies, cells)
+    return credit_frame(answers, tallies, cells), tuple(slow)
+
+
+def _try(method: Method, tallies: Tallies, cells: Cells) -> None:
+    """Solve a method on a sample, and as it stands where that fails: the sample may be too small for it."""
+    rows = {need: rows.some(SAMPLE) for need, rows in tallies.rows.items()}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the sample, or of the little work
+            observe(method._trial(), replace(tallies, rows=rows, progress=None), cells)  # noqa: SLF001
+    except AttribError:
+        observe(method, tallies, cells)
+    else:
+        warn_about(method, tallies)
 
 
 def filled_buckets(tallies: Tallies, cells: Cells) -> Floats:

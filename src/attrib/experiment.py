@@ -31,6 +31,7 @@ from attrib.experiments.results import MODEL, Tables, gather, summarise
 from attrib.experiments.running import Kept, Task, carry_out, failures_of
 from attrib.io import manifest, sinks
 from attrib.schemas import CHANNEL, STAGE
+from attrib.showing import Shown
 
 __all__ = ["Experiment", "Result", "check", "load", "run"]
 
@@ -39,8 +40,8 @@ _MOST = 10  # kinds of warnings that are told
 OPTIONAL = ("players.csv", "agreement.csv", page.FIGURE)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+@dataclass(frozen=True, slots=True, repr=False)
+class Result(Shown):
     """What an experiment found, and the files it wrote.
 
     Attributes

@@ -16,13 +16,14 @@ import polars as pl
 
 from attrib.analyses.adjusted import AdjustedCredit, referral_adjusted, retention_adjusted
 from attrib.analyses.spend import spend_frame
-from attrib.crediting import credit
+from attrib.crediting import credit, tried
 from attrib.engines.base import Progress
 from attrib.errors import SpecError, warn
 from attrib.io import manifest, sinks
 from attrib.journeys import Journeys
 from attrib.loading import OPTIONAL, Costs, Job, load
 from attrib.schemas import METHOD, validate_credit
+from attrib.showing import Shown
 from attrib.stages import StageModel
 
 SHEETS = ("credit", "spend", "referral_adjusted", "retention_adjusted")  # written as CSV, too
@@ -30,21 +31,23 @@ SHEETS = ("credit", "spend", "referral_adjusted", "retention_adjusted")  # writt
 __all__ = ["Checked", "Job", "Progress", "Result", "check", "load", "run"]
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+@dataclass(frozen=True, slots=True, repr=False)
+class Checked(Shown):
     """What ``check`` found: where every row goes, the rejected rows, and what to know.
 
-    ``findings``: those of the warnings that checks of the data gave (docs/warnings.md), as plain data.
+    ``findings``: those of the warnings that checks of the data gave (docs/warnings.md), as plain data. ``sampled``
+    names the methods that take long: they were tried on a sample of the customers, and not solved.
     """
 
     ledger: pl.DataFrame
     rejected: pl.DataFrame
     warnings: tuple[str, ...]
     findings: tuple[dict[str, Any], ...] = ()
+    sampled: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+@dataclass(frozen=True, slots=True, repr=False)
+class Result(Shown):
     """What ``run`` computed, and the files it wrote.
 
     Attributes
@@ -81,20 +84,23 @@ def check(
     memory_limit: int | str | None = None,
     progress: Progress | None = None,
 ) -> Checked:
-    """Find out whether a job can be run: everything that :func:`run` does but intervals and files."""
+    """Find out whether a job can be run: everything that :func:`run` does but intervals and files.
+
+    Methods that take long are tried on a sample of the customers (see :func:`attrib.crediting.tried`).
+    """
     _ensure_output(job)
     recorder = manifest.Recorder(job.spec.checks.ignore)
     with recorder.phase("check"):
         costs = job.costs()
         journeys = job.journeys(threads=threads, memory_limit=memory_limit, progress=progress)
         with closing(journeys.engine):
-            table = credit(journeys, job.methods, intervals=None)  # not every method has an answer for every input
+            table, sampled = tried(journeys, job.methods)  # not every method has an answer for every input
             if costs is not None:
                 spend_frame(table, costs.totals)
             if job.asks_for_adjusted:
                 _adjusted(job, journeys, None)
             ledger, rejected = journeys.reconcile(), journeys.rejected()
-    return Checked(ledger, rejected, recorder.warnings(journeys.warnings), tuple(recorder.findings()))
+    return Checked(ledger, rejected, recorder.warnings(journeys.warnings), tuple(recorder.findings()), sampled)
 
 
 def run(

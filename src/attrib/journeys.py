@@ -30,10 +30,12 @@ from attrib.io import days
 from attrib.io.path_columns import columns_given, columns_wanted, unread_columns
 from attrib.io.sources import InlineOutcome, Source, open_table
 from attrib.io.tables import in_neither
+from attrib.io.text import clean
 from attrib.kernels.codes import REPEATS
 from attrib.needs import Totals
 from attrib.refunds import NET, Refunding
 from attrib.schemas import CHANNEL, STAGE
+from attrib.showing import html_of
 from attrib.stages import StageColumn, StageModel, resolve_stages
 from attrib.values import whole_number
 from attrib.views.asking import Views
@@ -270,13 +272,17 @@ class Journeys(Views):
 
     def __repr__(self) -> str:
         """Where the journeys come from, and their counts once they are known."""
-        where = " + ".join(f"{s.name} ({s.files[0].name if s.files else s.kind})" for s in self._sources)
+        where = " + ".join(f"{s.name} ({clean(s.files[0].name, 80) if s.files else s.kind})" for s in self._sources)
         known = self._memory.sums.get((Totals(), False))
         if known is None:
             return f"<Journeys from {where}, not read yet>"
         totals = {name: int(known.counts(name).sum()) for name in ("conversions", "nulls", "unattributed")}
         counts = ", ".join(f"{count:,} {name}" for name, count in totals.items())
         return f"<Journeys from {where}: {counts}>"
+
+    def _repr_html_(self) -> str:
+        """Show the same in a notebook."""
+        return html_of(repr(self)[1:-1], ())
 
 
 __all__ = ["DataError", "InlineOutcome", "Journeys"]

@@ -27,6 +27,7 @@ from attrib.lifecycle.saving.places import ABOUT, saved_name
 from attrib.lifecycle.saving.storage import LARGEST, Parts, SavedModel, open_model, parts_of
 from attrib.loading import fed_by
 from attrib.refunds import Refunding
+from attrib.showing import Shown
 from attrib.snapshots.asked import EVERYONE
 from attrib.snapshots.events import read_events
 from attrib.snapshots.snapshot import tell_of_refunds
@@ -49,8 +50,8 @@ OF_FIT = ("metrics", "reliability", "gains", "leaks", "by_frequency", "choice")
 OF_EVALUATION = ("metrics", "reliability", "gains", "drift", "by_frequency")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+@dataclass(frozen=True, slots=True, repr=False)
+class Outcome(Shown):
     """What a command computed and wrote.
 
     Attributes

@@ -12,6 +12,10 @@ from pydantic_core import PydanticCustomError
 
 from attrib.spec import Duration, JobSpec, ModelSpec, Names, Text, _read_toml, _Strict, parse
 
+_OF_CREDIT = ("models", "intervals", "referral_adjusted", "retention_adjusted", "output", "engine")
+_OF_JOURNEYS = (  # what is left are the limits, and what else is said of the rows
+    "target", "lookback", "max_gap", "maturity", "prefer", "repeats", "stages", "view", "by", "player", "max_players",
+)  # fmt: skip
 OF_SNAPSHOTS = ("churn_classifier", "survival_churn", "referral_likelihood")
 OF_PURCHASES = ("auto", "beta_geo_nbd", "modified_beta_geo_nbd", "pareto_nbd", "gamma_gamma")
 
@@ -147,10 +151,31 @@ class EstimatorFile(_Strict):
         return self
 
 
+def _without(table: Any, keys: tuple[str, ...]) -> Any:
+    """A table without some keys; what is no table is left for its model to refuse."""
+    return {key: value for key, value in table.items() if key not in keys} if isinstance(table, dict) else table
+
+
 class DataSpec(JobSpec):
-    """A job file, of which only the data are wanted: ``[[models]]`` may be missing."""
+    """A job file of which only the data are wanted, so that faults of the rest do not matter."""
 
     models: Annotated[tuple[ModelSpec, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_data(cls, content: Any) -> Any:
+        """Leave out what says how journeys are made and credited; what is in no job file stays, as a fault."""
+        if not isinstance(content, dict):
+            return content
+        kept = _without(content, _OF_CREDIT)
+        kept |= {name: _without(content[name], _OF_JOURNEYS) for name in ("journeys",) if name in content}
+        source = content.get("input")
+        if isinstance(source, dict):
+            # the file of costs is not read, but no result may replace it
+            source = source if isinstance(source.get("costs"), str) else _without(source, ("costs",))
+            columns = {name: _without(source[name], ("costs",)) for name in ("columns",) if name in source}
+            kept["input"] = source | columns
+        return kept
 
 
 def read_estimator(path: str | Path) -> EstimatorFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import html
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -66,7 +67,12 @@ def _as_stage(item: Any) -> Stage:
     raise SpecError("bad_stages", f"{item!r} is not a stage", hint='write ("awareness", "visit")')
 
 
-@dataclass(frozen=True)
+def _plainly(name: str) -> str:
+    """A name without signs that play tricks with a terminal."""
+    return name if name.isprintable() else repr(name)
+
+
+@dataclass(frozen=True, repr=False)
 class StageModel:
     """An ordered list of stages.
 
@@ -133,6 +139,20 @@ class StageModel:
     def outcomes(self) -> tuple[str, ...]:
         """Distinct outcome names that complete some stage."""
         return tuple(dict.fromkeys(m.outcome for m in self.milestones if m is not None))
+
+    def __repr__(self) -> str:
+        """Show the stages and what completes them."""
+        return f"<StageModel: {' → '.join(self._spelled())}>"
+
+    def _repr_html_(self) -> str:
+        """Show the same in a notebook."""
+        return f"<p>StageModel</p><ol>{''.join(f'<li>{html.escape(line)}</li>' for line in self._spelled())}</ol>"
+
+    def _spelled(self) -> list[str]:
+        return [
+            _plainly(stage.name) + (f" until {_plainly(stage.milestone.outcome)}" if stage.milestone else "")
+            for stage in self.stages
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from attrib.methods import (
     Shapley,
     TimeDecay,
 )
+from attrib.showing import Shown
 
 CUSTOMERS = 600
 ALL: dict[str, Method] = {
@@ -60,8 +61,8 @@ TIMED = ("decay", "hazard", "incremental", "periods")  # not for path tables
 SOME: dict[str, Method] = {name: ALL[name] for name in ("decay", "markov 2", "shapley conversions", "shapley rate")}
 
 
-@dataclass(frozen=True, slots=True)
-class WarmUp:
+@dataclass(frozen=True, slots=True, repr=False)
+class WarmUp(Shown):
     """What a warm-up did.
 
     Attributes

@@ -1,6 +1,7 @@
 """attrib fit, score and evaluate, as processes and as functions; model files with slips."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -284,6 +285,56 @@ def test_a_job_file_with_models_is_data_too(tmp_path):
         '[input]\ntouchpoints = "t.csv"\noutcomes = "o.csv"\n[[models]]\nmethod = "linear"'
     )
     assert read_data(tmp_path / "job.toml").input.touchpoints == "t.csv"
+
+
+UNUSED = """
+[[models]]
+method = "markof"
+[intervals]
+replicates = "many"
+[referral_adjusted]
+pass_on = 7
+[retention_adjusted]
+valuez = "v.csv"
+[output]
+foldr = 3
+[engine]
+kind = "abacus"
+"""
+
+
+def test_sections_that_a_fit_does_not_use_do_not_stop_it(folder, tmp_path):
+    """Faults of crediting and of costs matter to attrib run, which finds them."""
+    columns = '[input.columns]\ncustomer_id = "customer_id"\n[input.columns.costs]\ncots = "spent"\n'
+    journeys = '[journeys]\nlookback = 30\nview = "sideways"\nplayer = []\nmax_rejects = 0.5\n'
+    files = [f'{name} = "{folder / name}.parquet"\n' for name in ("touchpoints", "outcomes")]
+    job = tmp_path / "job.toml"
+    job.write_text("[input]\n" + "".join(files) + 'costs = "gone.csv"\n' + columns + journeys + UNUSED)
+    done = run("fit", folder / "orders.toml", "--data", job, "--out", tmp_path / "saved", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for command in (("score", tmp_path / "saved", "--out", tmp_path / "s.csv"), ("evaluate", tmp_path / "saved")):
+        assert run(*command, "--data", job, cwd=tmp_path).returncode == 0
+    assert run("run", job, cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[journeys]", "[jurneys]", "jurneys is not known; did you mean journeys?"),
+        ("[[models]]", "[[model]]", "model is not known; did you mean models?"),
+        ("max_rejects", "max_reject", "max_reject is not known; did you mean max_rejects?"),
+        ("0.5", "5", "max_rejects"),
+        ("touchpoints =", "touchpoint =", "touchpoint is not known; did you mean touchpoints?"),
+        ("lookback", "look_back", "look_back is not known; did you mean lookback?"),
+    ],
+)
+def test_slips_where_a_fit_reads_are_found(tmp_path, old, new, message):
+    text = '[input]\ntouchpoints = "t"\noutcomes = "o"\n[journeys]\nlookback = 3\nmax_rejects = 0.5\n[[models]]\n'
+    (tmp_path / "job.toml").write_text(text)
+    read_data(tmp_path / "job.toml")
+    (tmp_path / "job.toml").write_text(text.replace(old, new))
+    with pytest.raises(SpecError, match=re.escape(message)):
+        read_data(tmp_path / "job.toml")
 
 
 def test_a_model_whose_snapshot_was_changed(folder, tmp_path):

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 import attrib
 from attrib.io.sources import open_table
 
-duckdb = pytest.importorskip("duckdb", reason='pip install "attrib[duckdb]"')
+duckdb = pytest.importorskip("duckdb", reason='pip install ".[duckdb]"')
 
 METHODS = [attrib.LastTouch(), attrib.TimeDecay(), attrib.Markov(order=2), attrib.Shapley()]
 Tables = tuple[pl.DataFrame, pl.DataFrame]

@@ -16,7 +16,7 @@ import attrib
 def spark(tmp_path_factory: pytest.TempPathFactory):
     """Return a session with two cores and batches of a single row now and then."""
     if importlib.util.find_spec("pyspark") is None:
-        pytest.skip('pyspark is not installed: pip install "attrib[spark]"')
+        pytest.skip('pyspark is not installed: pip install ".[spark]"')
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         pytest.skip("Spark needs Java, and there is none")
     folder = tmp_path_factory.mktemp("spark")

@@ -7,10 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from attrib.extras import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -150,6 +153,35 @@ def test_importing_attrib_is_light():
     heavy = "numba, pandas, pyarrow, scipy, typer"
     loaded = run_python(f"import sys, attrib\nprint([name for name in {heavy.split(', ')!r} if name in sys.modules])")
     assert loaded == "[]"
+
+
+@pytest.mark.parametrize("name", ["lifecycle", "synth", "stages", "testing", "errors", "job", "methods", "modelling"])
+def test_modules_load_when_they_are_first_used(name):
+    code = f"""
+        import sys, attrib
+        heavy = {{"numpy", "polars", "numba", "pydantic", "attrib.{name}"}} & set(sys.modules)
+        module = attrib.{name}
+        print(sorted(heavy), module.__name__, "{name}" in dir(attrib))
+    """
+    assert run_python(textwrap.dedent(code)).split("\n")[0] == f"[] attrib.{name} True"
+
+
+def test_what_stands_in_modules_is_reached_from_the_package():
+    code = "import attrib; print(attrib.lifecycle.BetaGeoNBD.__name__, attrib.synth.generate.__name__)"
+    assert run_python(code).strip() == "BetaGeoNBD generate"
+
+
+def test_hints_install_what_the_extras_hold():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {
+        name: tuple(need) for name, need in project["optional-dependencies"].items() if name not in ("all", "dev")
+    }
+    assert extras == EXTRAS
+
+
+def test_nobody_is_told_to_install_what_no_index_has():
+    pattern = re.compile(r"pip install (--upgrade )?[\"']?att" + r"rib")
+    assert not [str(file) for file in own_files() if pattern.search(file.read_text("utf-8"))]
 
 
 def test_public_names_survive_the_import_of_every_module():

@@ -11,6 +11,7 @@ import pytest
 from scipy import integrate, optimize
 
 import attrib
+from attrib.extras import install
 from attrib.methods import bagged_logistic
 from attrib.testing import assert_credit_table
 from lawful import paths, players
@@ -131,7 +132,7 @@ def test_scikit_learn_is_asked_for_by_name(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
     with pytest.raises(attrib.SpecError, match="sklearn is not installed") as error:
         attrib.BaggedLogistic().credit(paths(A=(1, 1)))
-    assert error.value.hint == "pip install 'attrib[lifecycle]'"
+    assert error.value.hint == install("lifecycle")
 
 
 @pytest.mark.parametrize(

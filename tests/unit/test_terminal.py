@@ -1,4 +1,4 @@
-"""The table at the end of a run: readable, at most 100 wide, and harmless whatever the names."""
+"""The table at the end of a run: readable, as wide as the terminal at most, and harmless whatever the names."""
 
 import io
 from datetime import timedelta
@@ -9,7 +9,10 @@ import pytest
 from rich.console import Console
 
 from attrib.io.manifest import CUSTOMER_BUCKETS, Intervals, Recorder
-from attrib.report import terminal
+from attrib.io.text import spell, width_of
+from attrib.report import cells, terminal
+from attrib.report import credit as report
+from attrib.report.tables import frame_tables
 
 METHODS = ["first_touch", "last_touch", "linear", "markov(order=1)", "shapley(worth=conversions)"]
 LEDGER = pl.DataFrame({"table": ["outcomes"] * 3, "entry": ["in", "credited", "rejected"], "rows": [1200, 1200, 0]})
@@ -32,13 +35,13 @@ def table(channels, methods=METHODS, intervals=True):
                 "effect": 0.25 if method.startswith("markov") and channel else None,
             }
             if intervals:
-                row |= {f"{name}_low": row[name] and row[name] * 0.9 for name in terminal.MEASURES}
-                row |= {f"{name}_high": row[name] and row[name] * 1.1 for name in terminal.MEASURES}
+                row |= {f"{name}_low": row[name] and row[name] * 0.9 for name in report.MEASURES}
+                row |= {f"{name}_high": row[name] and row[name] * 1.1 for name in report.MEASURES}
             rows.append(row)
     return pl.DataFrame(rows)
 
 
-def drawn(credit, *, intervals=True, width=100, **journeys):
+def drawn(credit, *, intervals=True, width=100, spend=None, top=15, **journeys):
     spec = {
         "journeys": {"by": [], "target": "purchase", "view": "advance"} | journeys,
         "input": {"paths": None},
@@ -48,8 +51,8 @@ def drawn(credit, *, intervals=True, width=100, **journeys):
     manifest = Recorder().manifest(
         spec=spec, credit=credit, ledger=LEDGER, inputs=[], warnings=[], intervals=settings, files=[]
     )
-    console = Console(width=min(width, 100), file=io.StringIO(), record=True)
-    for part in terminal.result_parts(credit, None, LEDGER, REJECTED, manifest, [], width):
+    console = Console(width=width, file=io.StringIO(), record=True)
+    for part in terminal.result_parts(credit, None, spend, LEDGER, REJECTED, manifest, [], width, top):
         console.print(part)
     return console.export_text()
 
@@ -57,7 +60,7 @@ def drawn(credit, *, intervals=True, width=100, **journeys):
 def test_one_table_a_stage_with_intervals():
     text = drawn(table(["seo", "mail"]))
     assert "stage awareness: 9,167 conversions, value 91,667" in text
-    assert "50.0 45.0–55.0" in text
+    assert "2,500 50.0 45.0–55.0" in " ".join(text.split())
     assert "(unattributed)" in text
     assert "outcomes: 1,200 in, 1,200 credited" in text
     assert "rejected outcomes: 1 null value" in text
@@ -69,8 +72,106 @@ def test_one_table_a_stage_with_intervals():
 @pytest.mark.parametrize("width", [60, 80, 100, 250])
 @pytest.mark.parametrize("methods", [METHODS, METHODS[3:4]])
 def test_no_line_is_wider_than_asked(width, methods):
-    text = drawn(table(["seo", "a name that is rather long for a channel", "社交媒体"], methods), width=width)
-    assert max(map(len, text.splitlines())) <= min(width, 100)
+    names = ["seo", "a name that is rather long for a channel " * 3, "社交媒体" * 20, *HOSTILE]
+    text = drawn(table(names, methods), width=width, top=None)
+    assert max(map(width_of, text.splitlines())) <= width
+
+
+LONG = [f"paid_search_brand_germany_{season}_2025_blue_shoes_for_children" for season in ("spring", "autumn", "winter")]
+HOSTILE = [
+    "mail",
+    "mail ",
+    "ma\u200bil",
+    "\x00",
+    "\x01",
+    "",
+    "(unattributed)",
+    "… and 2 more",
+    "–",
+    "e\u0301",
+    "\u00e9",
+]
+
+
+def rows_of(text):
+    """First cells of the rows of the first table."""
+    lines = text.split("\n\n")[0].split("(continued)")[0].splitlines()
+    rule = next(at for at, line in enumerate(lines) if line.startswith("─"))
+    return [line.split("  ")[0].rstrip() for line in lines[rule + 1 :]]
+
+
+def test_names_use_the_width_of_the_terminal():
+    """They are cut where the columns need the room, and only there."""
+    wide = drawn(table(LONG), width=200)
+    assert all(name in wide for name in LONG)
+    assert "(continued)" not in wide
+    narrow = drawn(table(LONG), width=80)
+    assert not any(name in narrow for name in LONG)
+    assert narrow.count("spring") == narrow.count("autumn") > 1
+    assert len(LONG[0]) > 40
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize("names", [LONG, HOSTILE, [f"{'x' * 70}{n:03}{'y' * 70}" for n in range(40)]])
+def test_no_two_rows_look_alike(names, width):
+    rows = rows_of(drawn(table(names, METHODS[:1], intervals=False), width=width, intervals=False, top=None))
+    assert len(rows) == len(names) + 1  # and what is unattributed
+    assert len(set(rows)) == len(rows)
+
+
+def test_names_of_several_parts_and_wide_signs_keep_to_their_room():
+    names = [("paid " * 10, None), ("paid " * 10, "x" * 30), ("社交" * 20, "a"), ("社交" * 20, "b")]
+    for room in (12, 20, 33):
+        shown = spell(names, room)
+        assert len(set(shown)) == 4
+        assert max(map(width_of, shown)) <= room
+
+
+def test_as_many_rows_as_asked_for():
+    credit = table([f"channel {n:02}" for n in range(40)], METHODS[:2])
+    three, every = drawn(credit, top=3), drawn(credit, top=None)
+    assert "… and 37 more" in three
+    assert ("channel 02" in three, "channel 03" in three) == (True, False)
+    assert "more" not in every
+    assert all(f"channel {n:02}" in every for n in range(40))
+
+
+def test_what_is_left_is_summed_in_conversions_and_share():
+    text = drawn(table([f"channel {n}" for n in range(5)], METHODS[:2], intervals=False), intervals=False, top=3)
+    line = next(line for line in text.splitlines() if line.startswith("… and 2 more"))
+    assert line.split()[4:6] == ["2,250", "45.0"]  # 5,000 (1/4 + 1/5) and their shares
+
+
+def spent(names, methods, **columns):
+    rows = [
+        {"stage": "awareness", "channel": name, "kind": "player", "method": method, "conversions": 5.0, "value": 9.0}
+        | {"cost": 100.0 * (at + 1), "cpa": 20.0 * (at + 1), "roas": 0.5}
+        | columns
+        for at, name in enumerate(names)
+        for method in methods
+    ]
+    return pl.DataFrame(rows)
+
+
+def test_costs_are_shown_with_what_they_brought():
+    names = ["seo", "mail", *LONG]
+    bounds = {"cpa_low": 18.5, "cpa_high": 22.5, "roas_low": 0.4, "roas_high": None}
+    text = drawn(table(names, ["linear"]), spend=spent(names, ["linear"], **bounds), top=2)
+    costs = text.split("costs, stage awareness, by linear")[1]
+    assert costs.split("\n")[1].split() == ["channel", "cost", "CPA", "ROAS"]
+    line = next(line for line in costs.splitlines() if "winter" in line)
+    assert line.endswith("500  100 [18, 22]  0.50") or "500" in line
+    assert "… and 3 more" in costs
+    assert "CPA: cost of a conversion. ROAS: value for each unit of cost." in costs
+    several = drawn(table(names), spend=spent(names, METHODS), width=80)
+    assert "CPA by" in several
+    assert max(map(width_of, several.splitlines())) <= 80
+
+
+def test_returns_that_nobody_knows_are_no_column():
+    spend = spent(["seo"], ["linear"], roas=None)
+    assert "ROAS" not in drawn(table(["seo"], ["linear"]), spend=spend).split("CPA: cost")[0]
+    assert "CPA" not in drawn(table(["seo"], ["linear"]), spend=spent(["seo"], ["linear"], cost=None))
 
 
 def test_many_channels_are_summed_up():
@@ -136,7 +237,7 @@ def test_a_game_without_conversions_is_one_line():
 
 def framed(frame, width):
     console = Console(width=width, file=io.StringIO(), record=True)
-    for part in terminal.frame_tables(frame, "customers by stage", terminal.FUNNEL, width):
+    for part in frame_tables(frame, "customers by stage", terminal.FUNNEL, width):
         console.print(part)
     return console.export_text()
 
@@ -177,4 +278,4 @@ def test_the_funnel_leaves_out_what_is_nowhere_and_speaks_of_days():
 
 def test_shares_that_are_negative_stay_readable():
     row = {"share": -0.031, "share_low": -0.04, "share_high": -0.022}
-    assert terminal.share_cell(row) == "-3.1 -4.0…-2.2"
+    assert cells.share_cell(row) == "-3.1 -4.0…-2.2"

@@ -73,6 +73,18 @@ def test_code_compiled_from_other_sources_is_not_used(tmp_path):
     assert python(ask, tmp_path, NUMBA_CACHE_DIR=cache) == "21 0"
 
 
+def test_the_same_sources_of_another_date_are_not_compiled_again(tmp_path):
+    """They were installed, or checked out, once more."""
+    ask = "import sys; from kernel import twice; print(twice(1), sum(twice.stats.cache_hits.values()))"
+    for name, text in (("kernel", KERNEL), ("helper", HELPER.format(by=1))):
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
+    cache = str(tmp_path / "cache")
+    assert python(ask, tmp_path, NUMBA_CACHE_DIR=cache) == "3 0"
+    for name in ("kernel", "helper"):
+        os.utime(tmp_path / f"{name}.py", (1e9, 1e9))
+    assert python(ask, tmp_path, NUMBA_CACHE_DIR=cache) == "3 1"
+
+
 def test_processes_that_compile_for_different_types_at_once_keep_their_code_apart(tmp_path):
     (tmp_path / "kernel.py").write_text(textwrap.dedent(KERNEL))
     (tmp_path / "helper.py").write_text(textwrap.dedent(HELPER.format(by=1)))

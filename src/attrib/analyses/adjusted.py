@@ -44,6 +44,7 @@ from attrib.io.sources import open_table
 from attrib.io.text import clean
 from attrib.methods.base import Method, check_journeys, touch_rule_of
 from attrib.schemas import VALUE
+from attrib.showing import Shown
 from attrib.snapshots.leaving import looks_like_leaving
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ if TYPE_CHECKING:
 SUMMARY = {"entry": pl.String, "customers": pl.Int64, VALUE: pl.Float64}
 
 
-@dataclass(frozen=True, slots=True)
-class AdjustedCredit:
+@dataclass(frozen=True, slots=True, repr=False)
+class AdjustedCredit(Shown):
     """Value credit beside the same adjusted; see :func:`referral_adjusted` and :func:`retention_adjusted`.
 
     Attributes
@@ -73,11 +74,6 @@ class AdjustedCredit:
     table: pl.DataFrame
     summary: pl.DataFrame
     rejected: pl.DataFrame | None = None
-
-    def __repr__(self) -> str:
-        """Sizes, since the frames themselves are wide."""
-        rejected = "" if self.rejected is None else f", rejected {self.rejected.height:,} referrals"
-        return f"<AdjustedCredit: table {self.table.height:,} rows{rejected}>"
 
 
 def referral_adjusted(

@@ -16,6 +16,7 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.io.sources import open_table
 from attrib.io.text import clean
 from attrib.schemas import CONVERSIONS, KIND, KINDS, METHOD, OUTCOME, SHARE, STAGE, VALUE, require_columns
+from attrib.showing import Shown
 from attrib.values import check_share
 
 UNATTRIBUTED, BASELINE = KINDS[1:]
@@ -26,8 +27,8 @@ DOUBT, FAR = 0.05, 3.0  # tests that differ more than by chance; how many errors
 SHOWN = 5  # tests in a warning
 
 
-@dataclass(frozen=True, slots=True)
-class Calibrated:
+@dataclass(frozen=True, slots=True, repr=False)
+class Calibrated(Shown):
     """What :func:`calibrate` found.
 
     Attributes
@@ -48,10 +49,6 @@ class Calibrated:
 
     tests: pl.DataFrame
     credit: pl.DataFrame
-
-    def __repr__(self) -> str:
-        """Sizes, since the frames themselves are wide."""
-        return f"<Calibrated: tests {self.tests.height:,} rows, credit {self.credit.height:,} rows>"
 
 
 def calibrate(

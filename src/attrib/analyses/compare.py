@@ -20,6 +20,7 @@ from attrib.methods.base import (
     check_journeys,
 )
 from attrib.schemas import CONVERSIONS, METHOD, SHARE, STAGE
+from attrib.showing import Shown
 from attrib.values import OTHER_SIDE
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison(Shown):
     """What :func:`compare` found; every frame begins with the ``by`` columns and ``stage``.
 
     A column of the data that is called like one of a frame is called ``by_…`` or ``player_…``.
@@ -67,16 +68,6 @@ class Comparison:
     disagreements: pl.DataFrame
     differences: pl.DataFrame | None = None
     players: pl.DataFrame | None = None
-
-    def __repr__(self) -> str:
-        """Sizes, since the frames themselves are wide."""
-        frames = {"table": self.table, "agreement": self.agreement, "disagreements": self.disagreements}
-        frames |= {
-            name: frame
-            for name, frame in (("differences", self.differences), ("players", self.players))
-            if frame is not None
-        }
-        return f"<Comparison: {', '.join(f'{name} {frame.height:,} rows' for name, frame in frames.items())}>"
 
 
 def compare(

@@ -111,7 +111,9 @@ class EventReader:
         o_parts += [
             p
             for p, on in (
-                ("cluster", CLUSTER in o_optional), ("day", by_text), ("event", EVENT in o_optional),
+                ("cluster", CLUSTER in o_optional),
+                ("day", by_text),
+                ("event", EVENT in o_optional),
                 ("order", bool(order_id)),
             )
             if on

@@ -354,8 +354,14 @@ class TallyPass:
         self.reader, self.units = reader, units
         self.sums: dict[Need, Accumulator] = {n: Accumulator(n, budget) for n in (Totals(), Touches(), *needs)}
         self.fates = Fates(
-            np.zeros(5, np.int64), np.zeros((FATES, 1 + WORDS), np.int64), no_reasons(), np.zeros(4, np.int64), 0, 0,
-            [], np.zeros(2, np.int64),
+            np.zeros(5, np.int64),
+            np.zeros((FATES, 1 + WORDS), np.int64),
+            no_reasons(),
+            np.zeros(4, np.int64),
+            0,
+            0,
+            [],
+            np.zeros(2, np.int64),
         )
         self._share = 0.0
         self._running: list[RunningSums] = []  # one a thread

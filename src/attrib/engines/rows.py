@@ -84,6 +84,23 @@ class Rows:
         """Numbers of the buckets."""
         return np.arange(BUCKETS)
 
+    @property
+    def count(self) -> int:
+        """Number of rows, over all tables."""
+        return sum(int(starts[-1]) for starts in self.starts.values())
+
+    def some(self, most: int) -> Rows:
+        """The rows of the first buckets, until there are ``most``: whole customers, who stand in buckets by chance."""
+        held = np.sum([starts[1:] for starts in self.starts.values()], axis=0)
+        last = min(int(np.searchsorted(held, most)) + 1, BUCKETS)
+        ends = {name: int(starts[last]) for name, starts in self.starts.items()}
+        tables = {
+            name: {column: values[: ends[name]] for column, values in table.items()}
+            for name, table in self.tables.items()
+        }
+        starts = {name: np.minimum(starts, ends[name]) for name, starts in self.starts.items()}
+        return Rows(tables, starts, {READER: self.memo[READER]}, self.folder)
+
     def bucket(self, unit: int) -> Tables:
         """Tables of one bucket."""
         return {

@@ -21,6 +21,7 @@ from attrib.engines.local import TALLY_FLOOR, LocalEngine, parse_memory
 from attrib.engines.spark_faults import in_our_words, unpack_error
 from attrib.engines.spark_tables import SparkSource, open_spark_table
 from attrib.errors import DataError, ResourceError, SpecError, warn
+from attrib.extras import install
 from attrib.io.sources import Source
 from attrib.needs import Need
 from attrib.schemas import CUSTOMER
@@ -430,5 +431,5 @@ def _pyspark() -> Any:
     try:
         from pyspark import sql
     except ImportError as error:
-        raise SpecError("missing_extra", f"Spark: {error}", hint='pip install "attrib[spark]"') from error
+        raise SpecError("missing_extra", f"Spark: {error}", hint=install("spark")) from error
     return sql

@@ -13,6 +13,7 @@ from attrib.experiments.metrics import fewest_buckets
 from attrib.experiments.plan import PER_CHANNEL, Experiment, Unit
 from attrib.experiments.running import failures_of
 from attrib.schemas import CHANNEL, CONVERSIONS, SHARE, STAGE
+from attrib.showing import Shown
 
 DIGITS = 5  # significant ones: more would be noise of the last bits
 DESIGN = ("world", "customers", "setting", "seed")
@@ -20,8 +21,8 @@ CELL = ("world", "customers", "setting", STAGE)
 MODEL = "model"
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
+@dataclass(frozen=True, slots=True, repr=False)
+class Tables(Shown):
     """What an experiment found.
 
     Attributes

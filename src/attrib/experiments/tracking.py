@@ -13,6 +13,7 @@ from typing import Any
 from attrib.errors import ResourceError, SpecError
 from attrib.experiments.plan import Experiment
 from attrib.experiments.results import CELL, MODEL, Tables
+from attrib.extras import install
 
 _LONGEST = 500  # characters of a parameter
 
@@ -26,7 +27,7 @@ def check_available() -> None:
         ``missing_extra``.
     """
     if find_spec("mlflow") is None:
-        raise SpecError("missing_extra", "MLflow is not installed", hint="pip install 'attrib[mlflow]'")
+        raise SpecError("missing_extra", "MLflow is not installed", hint=install("mlflow"))
 
 
 def log(experiment: Experiment, tables: Tables, record: dict[str, Any], files: tuple[Path, ...], store: str) -> str:

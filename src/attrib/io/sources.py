@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from attrib.errors import DataError, SpecError
+from attrib.extras import install
 from attrib.io.mapping import rename_columns
 from attrib.io.mixed import from_mixed_pandas
 
@@ -204,7 +205,7 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
         if isinstance(known, nw.DataFrame):
             return _to_polars(known, data)
     except ImportError as error:
-        raise SpecError("missing_extra", f"{name}: {error}", hint='pip install "attrib[pandas]"') from error
+        raise SpecError("missing_extra", f"{name}: {error}", hint=install("pandas")) from error
     except Exception as error:  # conversion faults of other libraries come in many types
         raise DataError(
             "bad_table",

@@ -1,6 +1,6 @@
 """Models of the later stages: who is about to leave, who will recommend us, and what that is worth.
 
-Names load on first use: they need the extra ``attrib[lifecycle]``.
+Names load on first use: they need the extra ``lifecycle`` (in a clone: ``pip install ".[lifecycle]"``).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -120,6 +120,9 @@ class AdditiveHazard(Method):
 
     def _jackknife(self, _cells: Cells) -> bool:
         return True
+
+    def _trial(self) -> AdditiveHazard:
+        return replace(self, steps=min(self.steps, 3))
 
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
         rows = tallies.rows[self._reads()[0]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -97,6 +97,9 @@ class BaggedLogistic(Method):
 
     def _jackknife(self, _cells: Cells) -> bool:
         return True
+
+    def _trial(self) -> BaggedLogistic:
+        return replace(self, bags=min(self.bags, 2))
 
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
         needs("sklearn.linear_model")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.credit_table import CreditTable
 from attrib.errors import AttribWarning, SpecError, warn
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.needs import Need, RuleSums, Totals, Touches
@@ -168,6 +169,10 @@ class Method:
     def _jackknife(self, _cells: Cells) -> bool:
         """Whether one solution takes so long that intervals come from 20 of them."""
         return False
+
+    def _trial(self) -> Method:
+        """The same with as little work as shows whether it can be solved, where that takes long."""
+        return self
 
     def _remarks(self, _tallies: Tallies) -> Iterator[str | AttribWarning]:
         """What the reader of the credit should know, beside the numbers."""
@@ -348,7 +353,7 @@ def credit_frame(
     cells: Cells,
     bounds: list[dict[str, tuple[Floats, Floats]]] | None = None,
     filled: Floats | None = None,
-) -> pl.DataFrame:
+) -> CreditTable:
     """Assemble the credit table (semantics §10).
 
     Parameters
@@ -420,7 +425,7 @@ def credit_frame(
     player = [c for c in tallies.players.columns if c != STAGE]
     keys = [*by, *stage, *player]
     # games and players are numbered in the order of the table, so their codes sort like their names
-    return (
+    return CreditTable(
         named.sort([*keys, KIND, "__order"], nulls_last=False, maintain_order=True)
         .with_columns(pl.col(shown).fill_nan(None))
         .select([*keys, KIND, METHOD, *shown, *flags])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -264,6 +264,9 @@ class Incremental(Method):
 
     def _jackknife(self, _cells: Cells) -> bool:
         return True
+
+    def _trial(self) -> Incremental:
+        return replace(self, permutations=2, folds=1, steps=min(self.steps, 3))
 
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
         rows = tallies.rows[self._reads()[0]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -125,6 +125,9 @@ class Shapley(Method):
         players = np.diff(cells.starts)
         sampled = any(self._samples(n) for n in np.unique(players[players > 0]).tolist())
         return sampled or takes_long(players)
+
+    def _trial(self) -> Shapley:
+        return self if self._closed else replace(self, samples=2)
 
     def _solve(self, tallies: Tallies, cells: Cells, draw: Draw) -> Credits:
         if self._closed:

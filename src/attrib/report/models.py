@@ -10,11 +10,12 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from attrib.io.text import clean
-from attrib.report.terminal import MAX_WIDTH, frame_tables, place_of
+from attrib.report.tables import MAX_WIDTH, frame_tables
+from attrib.report.terminal import place_of
 
-_MOST = 12  # rows of a table
+MOST = 12  # rows of a table
 _BY_GROUP = ("auc", "brier", "ece")
-_DRIFTED = 8
+_FIRST = 5  # of the scores, which are a row a customer
 _WHOLE = {  # tables that are shown as they are, less some columns
     "choice": ("models of purchases, by customers left out", ("chosen",)),
     "by_frequency": ("purchases expected and observed, by repeat purchases before", ()),
@@ -29,6 +30,7 @@ def outcome_parts(
     files: Sequence[Path],
     width: int = MAX_WIDTH,
     seen: Sequence[str] | None = (),
+    top: int | None = MOST,
 ) -> Iterator[RenderableType]:
     """Draw the tables of an outcome.
 
@@ -39,6 +41,8 @@ def outcome_parts(
     width : int
     seen : sequence of str, optional
         Dates of the metrics that the model has learned from; None where that is not known.
+    top : int or None
+        Rows of each table; None for all.
 
     Yields
     ------
@@ -47,18 +51,22 @@ def outcome_parts(
         training, leaks, and where the files are.
     """
     yield Text(clean(title), style="bold")
-    for name, heading, table in _shown(tables, seen):
+    for name, heading, table in _shown(tables, seen, top):
         yield Text()
-        rows = table.head(_MOST) if name != "metrics" else table
+        rows = table if name == "metrics" or top is None else table.head(top)
         yield from frame_tables(spelled(rows), heading, table.columns, width)
         if rows.height < table.height:
-            yield Text(f"… and {table.height - rows.height:,} more rows")
-    if files:
-        yield Text()
+            yield Text(f"… and {table.height - rows.height:,} more rows; --all shows them")
+    yield Text()
+    if not files:
+        yield Text("wrote nothing: --out keeps the tables")
+    else:
         yield Text(f"wrote to {clean(place_of(files[0].parent))}: {', '.join(clean(file.name) for file in files)}")
 
 
-def _shown(tables: Mapping[str, pl.DataFrame], seen: Sequence[str] | None) -> Iterator[tuple[str, str, pl.DataFrame]]:
+def _shown(
+    tables: Mapping[str, pl.DataFrame], seen: Sequence[str] | None, top: int | None
+) -> Iterator[tuple[str, str, pl.DataFrame]]:
     if "metrics" in tables:
         metrics = tables["metrics"]
         whole = metrics.filter(pl.col("by").is_null())
@@ -75,13 +83,17 @@ def _shown(tables: Mapping[str, pl.DataFrame], seen: Sequence[str] | None) -> It
     if "drift" in tables:
         moved = tables["drift"].filter(pl.col("level") != "stable")
         if moved.height:
-            yield "drift", "features that have moved since training", moved.head(_DRIFTED)
+            yield "drift", "features that have moved since training", moved
     if "leaks" in tables:
         named = tables["leaks"].filter(pl.col("leak").is_not_null())
         if named.height:
             yield "leaks", "features that know more than they should", named.select("feature", "auc", "leak")
     if "scores" in tables:
-        yield "scores", "the first scores", tables["scores"].drop("model", "fingerprint").head(5)
+        yield (
+            "scores",
+            "the first scores",
+            tables["scores"].drop("model", "fingerprint").head(_FIRST if top in (None, MOST) else top),
+        )
 
 
 def spelled(table: pl.DataFrame) -> pl.DataFrame:

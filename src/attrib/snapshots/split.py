@@ -14,6 +14,7 @@ from attrib.errors import DataError, SpecError
 from attrib.io.ids import rank_ids
 from attrib.io.sources import open_table
 from attrib.schemas import CUSTOMER, DATE, require_columns
+from attrib.showing import facts_sheet, html_of
 from attrib.snapshots.asked import check_durations
 from attrib.values import FOLDS, check_seed, generator, whole_number
 
@@ -115,6 +116,10 @@ class SnapshotSplit:
     def __repr__(self) -> str:
         """Show the parameters."""
         return f"SnapshotSplit({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def _repr_html_(self) -> str:
+        """Show the parameters in a notebook."""
+        return html_of(type(self).__name__, [facts_sheet(vars(self))])
 
     def _splits(self, X: Any, groups: Any) -> list[tuple[Ints, Ints]]:
         _, gap, horizon = check_durations(None, self.gap, self.horizon)

@@ -26,6 +26,7 @@ from attrib.lifecycle.base.design import DesignMatrix, collected
 from attrib.lifecycle.base.labels import Floats, check_seed_and_folds
 from attrib.lifecycle.grouping.profiles import numbers_of
 from attrib.schemas import CHANNEL, CUSTOMER, DATE, RENAME, STAGE, require_columns
+from attrib.showing import Shown
 from attrib.snapshots.asked import check_model
 from attrib.stages import StageModel
 from attrib.values import whole_number
@@ -40,8 +41,8 @@ _RANKING = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class NextActions:
+@dataclass(frozen=True, slots=True, repr=False)
+class NextActions(Shown):
     """What next_action says.
 
     Attributes

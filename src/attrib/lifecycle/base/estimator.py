@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any, Self
 
 from attrib.errors import SpecError
 from attrib.extras import needs
+from attrib.io.text import clean
+from attrib.showing import Sheet, Shown, facts_sheet, value_of
 
 
-class Estimator:
+class Estimator(Shown):
     """Parameters as scikit-learn reads them, so that ``clone``, grids and pipelines work, without importing it."""
 
     @classmethod
@@ -38,9 +41,26 @@ class Estimator:
         """What scikit-learn asks before it takes an estimator."""
         return needs("sklearn.base").BaseEstimator().__sklearn_tags__()
 
-    def __repr__(self) -> str:
-        """Show the parameters."""
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"
+    def _title(self) -> str:
+        """The call that makes it: parameters where they are not the default."""
+        defaults = {name: one.default for name, one in inspect.signature(type(self)).parameters.items()}
+        given = {name: value for name, value in self.get_params().items() if value is not defaults.get(name)}
+        shown = {name: repr(value) for name, value in given.items() if repr(value) != repr(defaults.get(name))}
+        return f"{type(self).__name__}({', '.join(f'{name}={clean(value, 60)}' for name, value in shown.items())})"
+
+    def _sheets(self) -> Iterator[Sheet]:
+        """What `fit` found, of what can be said in a line: numbers, names, and how much there is of the rest."""
+        found = {
+            name.removesuffix("_").replace("_", " "): value
+            for name, value in vars(self).items()
+            if name.endswith("_") and not name.startswith("_") and value is not None
+        }
+        errors = found.pop("standard errors", None)
+        if isinstance(errors, dict) and isinstance(found.get("params"), dict):
+            parameters = found.pop("params").items()
+            found = {name: f"{value_of(value)} ± {value_of(errors.get(name))}" for name, value in parameters} | found
+        if found:
+            yield facts_sheet(found)
 
     def _check_fitted(self, attribute: str) -> None:
         """Check that `fit` was called.

@@ -108,7 +108,7 @@ class BetaGeoNBD(_Geometric):
     """
 
     _stream: ClassVar[int] = 0
-    _title = "BG/NBD"
+    _called = "BG/NBD"
     _from_the_start = False
 
     def _tell(self, histories: Histories) -> None:
@@ -160,7 +160,7 @@ class ModifiedBetaGeoNBD(_Geometric):
     """
 
     _stream: ClassVar[int] = 2
-    _title = "MBG/NBD"
+    _called = "MBG/NBD"
     _from_the_start = True
 
 

@@ -15,14 +15,15 @@ from attrib.lifecycle.buying.histories import read_history
 from attrib.lifecycle.buying.order_values import GammaGamma, read_spending
 from attrib.lifecycle.buying.purchasing import PurchaseModel
 from attrib.schemas import CUSTOMER
+from attrib.showing import Shown
 from attrib.values import check_seed, whole_number
 
 NODES = 12  # of the integral over the horizon: ten digits
 BLOCK = 1 << 16  # customers whose draws are held at a time: 100 MB for 200
 
 
-@dataclass(frozen=True, slots=True)
-class LifetimeValue:
+@dataclass(frozen=True, slots=True, repr=False)
+class LifetimeValue(Shown):
     """Value of each customer, and of all of them.
 
     Attributes

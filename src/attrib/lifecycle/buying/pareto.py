@@ -51,7 +51,7 @@ class ParetoNBD(PurchaseModel):
 
     _names = ("r", "alpha", "s", "beta")
     _stream: ClassVar[int] = 3
-    _title = "Pareto/NBD"
+    _called = "Pareto/NBD"
     _from_the_start = True
 
     @classmethod

@@ -57,7 +57,7 @@ class PurchaseModel(LikelihoodModel):
     """
 
     _optional: ClassVar[tuple[str, ...]] = (CANCELLING,)
-    _title: ClassVar[str]  # what people call the model
+    _called: ClassVar[str]  # what people call the model
     _from_the_start: ClassVar[bool]  # whether customers may leave before a repeat purchase
 
     @classmethod
@@ -172,7 +172,7 @@ class PurchaseModel(LikelihoodModel):
         unused = histories.cancelled & ~self._can_leave(histories.x)
         if unused.any():
             warn(
-                f"{self._title} lets nobody leave before a repeat purchase: that {histories.n @ unused:,.0f} of "
+                f"{self._called} lets nobody leave before a repeat purchase: that {histories.n @ unused:,.0f} of "
                 f"{histories.customers:,.0f} customers have cancelled without one is not used in the fit (they are not "
                 "alive in what it predicts); ModifiedBetaGeoNBD and ParetoNBD can use it"
             )
@@ -290,7 +290,7 @@ class PurchaseModel(LikelihoodModel):
         """Warn where customers have cancelled, and the model has learned of nobody who did."""
         if gone.any() and CANCELLING not in self.params_:
             warn(
-                f"{gone.sum():,} of {len(gone):,} customers have cancelled, and the {self._title} was fitted without "
+                f"{gone.sum():,} of {len(gone):,} customers have cancelled, and the {self._called} was fitted without "
                 "knowing of any: it takes the others for alive less than they are; fit it with cancelled as well"
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, overload
 
 import numpy as np
@@ -20,6 +21,7 @@ from attrib.lifecycle.contractual.riskset import RiskTable, step
 from attrib.lifecycle.contractual.stored import StoredSurvival
 from attrib.lifecycle.contractual.uncertain import Uncertainty, log_survival
 from attrib.schemas import NAMED, require_columns
+from attrib.showing import Sheet, frame_sheet
 from attrib.values import normal_quantile
 
 Floats = npt.NDArray[np.float64]
@@ -246,6 +248,11 @@ class FittedSurvival(StoredSurvival):
         table = pl.concat(parts).select(order).with_columns(pl.col(order[-2:]).fill_nan(None))
         nobody = pl.Series(np.tile(unknown, len(self.causes_)))
         return table.with_columns(pl.when(~nobody).then(pl.col(name)).alias(name) for name in order[2:])
+
+    def _sheets(self) -> Iterator[Sheet]:
+        yield from super()._sheets()
+        if getattr(self, "design_", None) is not None:
+            yield frame_sheet("summary", self.summary(), most=12)
 
     def summary(self, level: float = 0.95) -> pl.DataFrame:
         """Coefficients of the fit with standard errors, ratios and intervals, and what predictions make of them.

@@ -20,6 +20,7 @@ from attrib.lifecycle.base.labels import MAX_SEED, Floats
 from attrib.lifecycle.grouping.mixtures import SELECTION, Mixture, choose
 from attrib.lifecycle.grouping.profiles import PERSONA, PROFILE, name_personas, numbers_of, profile, tell_apart
 from attrib.schemas import CUSTOMER, DATE, RENAME, STAGE, VALUE, require_columns
+from attrib.showing import Shown
 from attrib.values import DEALT, generator, whole_number
 
 # What personas of a snapshot are made from by default: how long, how lately, how much, how often bought, how many ways.
@@ -41,8 +42,8 @@ _SKEWED = 1.0  # skewness from which a count is looked at by its logarithm
 MAX_K = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Personas:
+@dataclass(frozen=True, slots=True, repr=False)
+class Personas(Shown):
     """Personas that were found, and how new customers are assigned to them.
 
     Attributes

@@ -35,6 +35,7 @@ from attrib.lifecycle.saving.archives import array, broken, members
 from attrib.lifecycle.saving.contents import as_written, data_hash, plain
 from attrib.lifecycle.saving.places import ABOUT, check_place
 from attrib.lifecycle.saving.trees import dump_trees, load_trees
+from attrib.showing import Shown
 
 FORMAT = 1
 CLASSES = {
@@ -61,8 +62,8 @@ _DATA_FILE = re.compile(r"(?:arrays-[0-9a-f]{12}\.npz|trees-[0-9a-f]{12}\.skops)
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class SavedModel:
+@dataclass(frozen=True, slots=True, repr=False)
+class SavedModel(Shown):
     """A model that was loaded, and what was saved with it.
 
     Attributes
@@ -296,7 +297,7 @@ def _read_about(folder: Path, fingerprint: str | None) -> dict[str, Any]:
         raise DataError(
             "model_version",
             f"{folder} holds a model of format {about['format']}; this attrib reads up to {FORMAT}",
-            hint="pip install --upgrade attrib",
+            hint="open it with the version of attrib that saved it: versions.attrib in its model.json names it",
         )
     _check_depth(about)
     kinds: dict[str, Any] = {
