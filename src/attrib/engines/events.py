@@ -6,7 +6,6 @@ In any order: rows are scattered by customer hash, in memory or to disk, and eac
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -17,24 +16,20 @@ import polars as pl
 
 from attrib.diagnostics.columns import currency_beside
 from attrib.durations import in_ticks
+from attrib.engines.accounts import counted, ledger_of
 from attrib.engines.base import BUCKETS, Fates, Ledger, Progress, Recipe, Tallies, Units
 from attrib.engines.coding import Dictionary, Kinds
-from attrib.engines.findings import findings_of
 from attrib.engines.grouping import Grouping
 from attrib.engines.in_order import Carry, NotSortedError, checked_order, expect_days, no_rows, until
 from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks, days
-from attrib.io.flags import all_flagged, unreadable_flags
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.io.tables import required, with_channel
-from attrib.io.times import told
 from attrib.kernels import rows as kernel
-from attrib.kernels.codes import NETTED, REASONS, REFUNDED, UNMATCHED
 from attrib.needs import Need
 from attrib.ragged import NEVER, Cut, CutPlan, Events, cut
-from attrib.refunds import Account, likely_refunds, told_if_kept
 from attrib.schemas import (
     CHANNEL,
     CLUSTER,
@@ -49,7 +44,7 @@ from attrib.schemas import (
     VALUE,
 )
 from attrib.stages import StageColumn, StageModel
-from attrib.tally import Tally, carry, to_float
+from attrib.tally import Tally
 
 BYTES_OF_EVENT = 24  # in a partition, about: time and kind of a touch, or of an outcome with its value
 ROWS_OF_PARTITION = 1 << 18  # with three words 6 MB: sorted inside the cache
@@ -93,7 +88,7 @@ class EventReader:
         check_distinct("outcomes", outcomes.schema, o_columns)
 
         t_types = checks.read_types(touches, t_columns, interaction)
-        o_types = checks.read_types(outcomes, o_columns, valued=_counted(recipe))
+        o_types = checks.read_types(outcomes, o_columns, valued=counted(recipe))
         self.ids = checks.common_ids([t_types, o_types])
         if t_types.aware is not None and o_types.aware is not None and t_types.aware != o_types.aware:
             raise mixed_zones("touchpoints", "outcomes")
@@ -135,12 +130,17 @@ class EventReader:
         )  # fmt: skip
         self.outcomes = TableReader(
             source=outcome_source, types=o_types, kinds=o_kinds, layout=RowLayout.build(identity, o_parts), stages=(),
-            player_columns=(), counted=_counted(recipe), currency=money[0] if money else None, **common,
+            player_columns=(), counted=counted(recipe), currency=money[0] if money else None, **common,
         )  # fmt: skip
         self.grouping = Grouping(
             self.touches, self.outcomes, self.ids, self.by_id, recipe.duplicates == "drop", recipe.refunding
         )
         self.names = Names(recipe, t_kinds, o_kinds, in_touches, in_outcomes)
+
+    @property
+    def exponent(self) -> int:
+        """Values are counted in 2^exponent."""
+        return self._exponent
 
     # facts --------------------------------------------------------------------------------------------------------
     @property
@@ -301,116 +301,7 @@ class EventReader:
 
     def ledger(self, fates: Fates, totals: Tally) -> Ledger:
         """Account for every row of both tables."""
-        t, o = self.touches, self.outcomes
-        unattributed = int(totals.counts("unattributed_rows").sum())
-        unattributed_value = math.fsum(totals.column("unattributed_value"))
-        carry(fates.outcomes[:, 1:])
-        carry(fates.reasons[:, 2:])
-        value = to_float(fates.outcomes[:, 1:], self._exponent)
-        outcomes, touches = fates.outcomes[:, 0], fates.touches
-        entries: dict[tuple[str, str], tuple[int, float | None]] = {
-            ("touchpoints", "in"): (t.rows, None),
-            ("touchpoints", "used"): (int(touches[0]), None),
-            ("touchpoints", "outside_window"): (int(touches[1]), None),
-            **({("touchpoints", "not_preferred"): (int(touches[3]), None)} if self.recipe.prefer else {}),
-            **({("touchpoints", "over_cap"): (int(touches[4]), None)} if self.recipe.max_touches else {}),
-            ("touchpoints", "open"): (int(touches[2]), None),
-            ("touchpoints", "rejected"): (t.rejected_rows, None),
-            ("touchpoints", "duplicate"): (fates.duplicates, None),
-            ("outcomes", "in"): (o.rows, math.fsum(o.value_in) if o.types.has_value else float(o.rows)),
-            ("outcomes", "credited"): (int(outcomes[0]) - unattributed, float(value[0]) - unattributed_value),
-            ("outcomes", "unattributed"): (unattributed, unattributed_value),
-            ("outcomes", "without_effect"): (int(outcomes[1]), float(value[1])),
-            ("outcomes", "other_outcome"): (int(outcomes[2]), float(value[2])),
-            **self._refund_entries(outcomes, value),
-            ("outcomes", "rejected"): (
-                o.rejected_rows, math.fsum(o.value_rejected) if o.types.has_value else float(o.rejected_rows)
-            ),
-            ("outcomes", "duplicate"): (fates.repeated, math.fsum(fates.repeated_values)),
-        }  # fmt: skip
-        credited = int(fates.outcomes[0, 0]) - unattributed
-        return Ledger(
-            entries,
-            tuple(self._warnings(fates, credited, value)),
-            checks.join_rejected([*t.rejected, *o.rejected]),
-            {
-                reason: (int(rows), int(conversions), float(to_float(words[None], self._exponent)[0]))
-                for reason, (rows, conversions, *_), words in zip(
-                    REASONS, fates.reasons, fates.reasons[:, 2:], strict=True
-                )
-            },
-            {"times": days.facts(self.day_rule, self.recipe.day_of_outcome, o.dating), "ties": fates.ties.facts()},
-            findings_of(self, fates.seen, totals, credited=credited > 0),
-        )
-
-    def _refund_entries(self, rows: Any, value: Any) -> dict[tuple[str, str], tuple[int, float | None]]:
-        if not self.outcomes.negative or not self.recipe.refunding.net:
-            return {}
-        fates = (("refunded", REFUNDED), ("netted_refund", NETTED), ("unmatched_refund", UNMATCHED))
-        return {("outcomes", entry): (int(rows[fate]), float(value[fate])) for entry, fate in fates}
-
-    def _refund_warnings(self, fates: Fates, value: Any) -> Iterator[str]:
-        o, refunding = self.outcomes, self.recipe.refunding
-        if o.negative and not refunding.net:
-            yield told_if_kept(o.negative)
-        elif fates.refunds.any():
-            account = Account.of(fates.refunds, float(value[REFUNDED]), float(value[UNMATCHED]))
-            yield account.told(count_refunded=refunding.count_refunded, with_ids=o.layout.order >= 0)
-        model = self.recipe.stages
-        used = [*_counted(self.recipe), *(model.outcomes if isinstance(model, StageModel) else ())]
-        if (likely := likely_refunds(*o.names_and_valued(), used)) is not None:
-            yield likely
-
-    def _warnings(self, fates: Fates, credited: int, value: Any) -> Iterator[str]:
-        t, o = self.touches, self.outcomes
-        yield from self.recipe.notes
-        yield from self._refund_warnings(fates, value)
-        yield from days.told(self.day_rule, self.recipe.day_of_outcome, o.dating, t.dating)
-        nothing_open = "the data end with the latest of them: nothing counts as open"
-        at_the_end = f" ({nothing_open})" if self.recipe.maturity else ""
-        for reader in (t, o):
-            yield from told(reader.source.name, reader.spread, reader.earliest, reader.latest, self.ticks, at_the_end)
-        sequenced = t.layout.sequence >= 0
-        if t.only_dates and t.dating.rows:
-            kept = "equal rows are kept, and " if self.recipe.duplicates == "drop" else ""
-            order = "by sequence, then by name" if sequenced else "by name"
-            yield f"touchpoints carry dates without a time of day: {kept}a day is ordered {order}"
-        if fates.ties.matter or (t.only_dates and fates.ties.journeys):
-            yield fates.ties.told(self.ticks, sequenced=sequenced)
-        if fates.duplicates:
-            still = (
-                "; flagged ones among them remain outcomes, which only an event_id tells apart"
-                if self.recipe.inline
-                else ""
-            )
-            yield f"{fates.duplicates:,} duplicate touchpoints were dropped{still}"
-        if self.recipe.inline:
-            yield from all_flagged(self.recipe.inline.flag, int(fates.flagged[0]), int(fates.flagged[1]), o.rows)
-            yield from unreadable_flags(self.recipe.inline.flag, o.rejected, o.rows, self.recipe.max_rejects)
-        for outcome in self.names.absent:
-            occurring = [str(v) for v in self.outcomes.kinds.dictionaries[0].values[1:]]  # type: ignore[index]
-            near = difflib.get_close_matches(outcome, occurring, n=1)
-            yield f"milestone {outcome!r} never occurs in outcomes" + (f"; did you mean {near[0]!r}?" if near else "")
-        yield from self._interaction_warnings()
-        if fates.outcomes[0, 0] and not credited:
-            yield (
-                f"none of {int(fates.outcomes[0, 0]):,} conversions has a touch before it in its window: "
-                "do both tables name customers alike?"
-            )
-        if fates.repeated:
-            yield f"{fates.repeated:,} outcomes with a repeated event_id were dropped"
-
-    def _interaction_warnings(self) -> Iterator[str]:
-        rejected = (part["rule"] == "interaction_without_lookback" for part in self.touches.rejected)
-        unlisted = sum(int(broken.sum()) for broken in rejected)
-        if unlisted:
-            yield (
-                f"{unlisted:,} touchpoints were rejected: lookback does not list their interaction; "
-                "add it, or '*' for all others"
-            )
-        for argument, interaction, near in self.names.absent_interactions():
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            yield f"{argument}: the interaction {interaction!r} never occurs in touchpoints{meant}"
+        return ledger_of(self, fates, totals)
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -445,13 +336,6 @@ def _count_rows(source: Source) -> int | None:
 def _more(source: Source) -> tuple[str, ...]:
     """The column of cells beyond the header, which CSV sources have."""
     return (MORE,) if MORE in source.schema else ()
-
-
-def _counted(recipe: Recipe) -> tuple[str, ...]:
-    """Outcomes that end journeys."""
-    if isinstance(recipe.stages, StageModel) and recipe.view == "advance":
-        return recipe.stages.outcomes
-    return (recipe.target,) if recipe.target else ()
 
 
 def _as_shared_types(source: Source, other: Source, by: tuple[str, ...], columns: tuple[str, ...]) -> Source:

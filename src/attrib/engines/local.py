@@ -15,22 +15,22 @@ from typing import Any
 import numpy as np
 
 from attrib.diagnostics.finding import tell
+from attrib.engines.accumulator import TALLY_FLOOR, Accumulator
 from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
 from attrib.engines.events import EventReader
 from attrib.engines.in_order import NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
 from attrib.engines.ties import Ties, count_ties
-from attrib.errors import ResourceError, SpecError, warn
+from attrib.errors import SpecError, warn
 from attrib.kernels.codes import FATES, WORDS
 from attrib.needs import Need, RuleSums, Totals, Touches, Transitions
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, no_reasons, walk_funnel
 from attrib.summing import RunningSums
-from attrib.tally import Tally, merge
+from attrib.tally import Tally
 from attrib.values import whole_number
 
 HELD = 128 << 20  # bytes of rows held before they go to disk, without a limit: memory never used before costs more
 KEPT = 512 << 20  # bytes of partitions, at most, that stay in memory for the next question
-TALLY_FLOOR = 64 << 20  # bytes that tallies may take however small the limit for events is
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?")
 _SUFFIXES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -297,54 +297,6 @@ def _highest_order(needs: Iterable[Need]) -> list[Need]:
     orders = [need.order for need in needs if isinstance(need, Transitions)]
     others: list[Need] = [need for need in needs if not isinstance(need, Transitions)]
     return [*others, Transitions(max(orders))] if orders else others
-
-
-class Accumulator:
-    """A growing sum of tallies: parts wait until they outweigh what is merged, so that merging stays linear."""
-
-    def __init__(self, need: Need, budget: int) -> None:
-        self.need, self.budget = need, budget
-        self._merged: Tally | None = None
-        self._waiting: list[Tally] = []
-        self._rows = 0
-
-    def add(self, tally: Tally) -> None:
-        """Add a part."""
-        self._waiting.append(tally)
-        self._rows += len(tally.keys)
-        if self._rows > self._merged_rows + (1 << 18):
-            self.total()
-
-    @property
-    def _merged_rows(self) -> int:
-        return 0 if self._merged is None else len(self._merged.keys)
-
-    def check(self, running: int, share: float | None) -> None:
-        """Stop where the rows here and ``running`` elsewhere will not fit; ``share``: fraction of all units now seen.
-
-        Raises
-        ------
-        ResourceError
-            ``tally_too_large``.
-        """
-        size = (running + self._rows + self._merged_rows) * 8 * (1 + self.need.width)
-        expected = size if share is None else size / share
-        if expected > self.budget:
-            by_unit = " by resampling unit" if share is not None else ""
-            raise ResourceError(
-                "tally_too_large",
-                f"the sums of {self.need}{by_unit} need about {expected / 1e9:.1f} GB, "
-                f"{self.budget / 1e9:.1f} GB are allowed",
-                hint="lower the order, raise memory_limit" + (", or use intervals=None" if by_unit else ""),
-                expected=int(expected),
-                budget=self.budget,
-            )
-
-    def total(self) -> Tally:
-        """Sum of all parts."""
-        parts = self._waiting if self._merged is None else [self._merged, *self._waiting]
-        self._merged, self._waiting, self._rows = merge(parts), [], 0
-        return self._merged
 
 
 class TallyPass:

@@ -7,8 +7,6 @@ knows Spark: any way of bringing each customer's rows together will do.
 
 from __future__ import annotations
 
-import io
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -20,6 +18,7 @@ import polars as pl
 
 from attrib.diagnostics.columns import columns_beside
 from attrib.diagnostics.seen import Seen
+from attrib.engines.answers import Answer, Facts
 from attrib.engines.base import Memory, Recipe
 from attrib.engines.coding import Dictionary, Words
 from attrib.engines.events import ROWS_OF_PARTITION, EventReader
@@ -43,7 +42,6 @@ TABLES = ("touchpoints", "outcomes")
 ADDED = ("rows", "rejected_rows", "negative", "value_in", "value_rejected")
 LARGEST, SMALLEST, SOME = ("largest", "latest", "latest_end"), ("earliest",), ("aware", "naive")
 DECIDED = ("only_dates", "at_day_end")  # what all rows together decide about each
-Facts = dict[str, dict[str, Any]]  # by table
 
 
 class PartPass(TallyPass):
@@ -195,7 +193,7 @@ def do(order: Order, frames: Iterable[Sequence[pl.DataFrame]]) -> bytes:
     if not any(table.rows for table in tables):
         return b""
     reader.settle()
-    answer = _Answer()
+    answer = Answer()
     for table, name in zip(tables, TABLES, strict=True):
         _list_rejected(answer, table, name, order.listed)
     _put(answer, reader, None if order.needs is None else _sum(reader, order, stores))
@@ -206,7 +204,7 @@ def combine(order: Order, blocks: Sequence[bytes]) -> bytes:
     """Add the answers of some parts, so that the answer is that of one part with all their customers."""
     if not blocks:
         return b""
-    reader, answer = order.reader(), _Answer()
+    reader, answer = order.reader(), Answer()
     total = PartPass(reader, order.needs or (), units=order.units, budget=order.budget)
     answer.rules = _add(reader, total, blocks)
     for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
@@ -266,7 +264,7 @@ def _add_facts(table: TableReader, facts: Mapping[str, Any]) -> None:
     table.value_size = checks.add_sizes(table.value_size, np.array([facts["value_size"]]), table.source.name)
 
 
-def _list_rejected(answer: _Answer, table: TableReader, name: str, most: int) -> None:
+def _list_rejected(answer: Answer, table: TableReader, name: str, most: int) -> None:
     if table.rejected:
         listed = pl.concat(table.rejected)
         answer.rules[name] = dict(listed.group_by("rule").len().iter_rows())
@@ -274,7 +272,7 @@ def _list_rejected(answer: _Answer, table: TableReader, name: str, most: int) ->
         answer.put_frame(f"rejected.{name}", listed.head(most).with_columns(row=pl.lit(None, pl.Int64)))
 
 
-def _put(answer: _Answer, reader: EventReader, total: PartPass | None) -> None:
+def _put(answer: Answer, reader: EventReader, total: PartPass | None) -> None:
     for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
         answer.facts[name] = _facts(table)
     if total is not None:
@@ -289,7 +287,7 @@ def _dictionaries(reader: EventReader) -> list[Dictionary]:
     return list({id(dictionary): dictionary for dictionary in every}.values())
 
 
-def _put_names(answer: _Answer, reader: EventReader) -> None:
+def _put_names(answer: Answer, reader: EventReader) -> None:
     for i, dictionary in enumerate(_dictionaries(reader)):
         if dictionary.values is not None:
             answer.put_frame(f"values.{i}", dictionary.values.alias("values").to_frame())
@@ -299,7 +297,7 @@ def _put_names(answer: _Answer, reader: EventReader) -> None:
     answer.arrays["bases"], answer.arrays["games"] = reader.names.bases(), reader.names.game_keys()
 
 
-def _put_sums(answer: _Answer, total: PartPass) -> None:
+def _put_sums(answer: Answer, total: PartPass) -> None:
     for i, tally in enumerate(total.totals().values()):
         layout = tally.layout
         answer.layouts.append([layout.players, layout.bits, layout.game_bits, layout.tail_bits, tally.exponent])
@@ -319,42 +317,6 @@ def _put_sums(answer: _Answer, total: PartPass) -> None:
         answer.arrays["funnel.counts"] = np.sum([part.counts for part in total.funnel], axis=0)
         answer.arrays["funnel.times"] = np.concatenate([part.times for part in total.funnel])
         answer.arrays["funnel.flags"] = np.concatenate([part.flags for part in total.funnel])
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What a part gives, as plain data: nothing that is read back can run code."""
-
-    facts: Facts = field(default_factory=dict)
-    rules: dict[str, dict[str, int]] = field(default_factory=dict)
-    layouts: list[list[int]] = field(default_factory=list)
-    dropped: list[Any] = field(default_factory=list)
-    arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
-
-    def put_frame(self, name: str, frame: pl.DataFrame) -> None:
-        """Add a frame."""
-        buffer = io.BytesIO()
-        frame.write_ipc(buffer)
-        self.arrays[name] = np.frombuffer(buffer.getbuffer(), np.uint8)
-
-    def frame(self, name: str) -> pl.DataFrame:
-        """Read a frame back."""
-        return pl.read_ipc(io.BytesIO(self.arrays[name].tobytes()))
-
-    def pack(self) -> bytes:
-        """Everything as one block of bytes."""
-        plain = {"facts": self.facts, "rules": self.rules, "layouts": self.layouts, "dropped": self.dropped}
-        text = np.frombuffer(json.dumps(plain).encode(), np.uint8)
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, plain=text, **self.arrays)
-        return buffer.getvalue()
-
-    @staticmethod
-    def unpack(block: bytes) -> _Answer:
-        """Invert :meth:`pack`."""
-        with np.load(io.BytesIO(block), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return _Answer(**json.loads(arrays.pop("plain").tobytes()), arrays=arrays)
 
 
 # where parts are added up -------------------------------------------------------------------------------------------
@@ -380,7 +342,7 @@ def survey(order: Order, ask: Callable[[list[int]], Iterable[bytes]]) -> Facts:
 
 def _survey(reader: EventReader, blocks: Iterable[bytes]) -> None:
     for block in blocks:
-        answer = _Answer.unpack(block)
+        answer = Answer.unpack(block)
         for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
             _add_facts(table, answer.facts[name])
 
@@ -419,7 +381,7 @@ def _add(reader: EventReader, total: PartPass, blocks: Iterable[bytes]) -> dict[
     """Add all answers; returns by table the rejected rows by the rule they broke."""
     rules: dict[str, dict[str, int]] = {name: {} for name in TABLES}
     for block in blocks:
-        answer = _Answer.unpack(block)
+        answer = Answer.unpack(block)
         for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True):
             _add_facts(table, answer.facts[name])
             if f"rejected.{name}" in answer.arrays:
@@ -437,7 +399,7 @@ def _settle(reader: EventReader) -> None:
     reader.settle()
 
 
-def _add_sums(reader: EventReader, total: PartPass, answer: _Answer) -> None:
+def _add_sums(reader: EventReader, total: PartPass, answer: Answer) -> None:
     arrays = answer.arrays
     codes: dict[str, npt.NDArray[np.int64]] = {}
     for i, dictionary in enumerate(_dictionaries(reader)):

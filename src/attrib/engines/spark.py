@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from attrib.engines.accumulator import TALLY_FLOOR
 from attrib.engines.base import Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
-from attrib.engines.local import TALLY_FLOOR, LocalEngine, parse_memory
+from attrib.engines.local import LocalEngine, parse_memory
 from attrib.engines.spark_faults import in_our_words, unpack_error
 from attrib.engines.spark_tables import SparkSource, open_spark_table
 from attrib.errors import DataError, ResourceError, SpecError, warn
