@@ -71,7 +71,7 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
 
 
 jit = _compiled
-inline = partial(_compiled, inline="always")
+inline = partial(_compiled, forceinline=True)
 
 
 class _Listener(event.Listener):  # type: ignore[misc]

@@ -175,7 +175,8 @@ def cut_overlapping(
                 later = t_time[k]
                 at[m] = k
                 m += 1
-            at[part:m] = at[part:m][::-1].copy()
+            for n in range((m - part) // 2):
+                at[part + n], at[m - 1 - n] = at[m - 1 - n], at[part + n]
             _place(at, part, m, t_time, t_kind, player_of_kind, t_stage, out_player, out_kind, out_time)
             by_values = np.int64(0)
             if by_touch and m > part:

@@ -164,6 +164,20 @@ def sum_equal(order, keys, sums, reals, out_keys, out_sums):
 
 
 @jit
+def _copy_rows(keys, sums, first, rows, out_keys, out_sums):
+    """Copy the rows from ``first`` on to the row ``rows``, return the row after them.
+
+    A loop: numba makes an assignment of slices with all its checks, which takes two seconds to compile.
+    """
+    for i in range(first, keys.shape[0]):
+        out_keys[rows] = keys[i]
+        for c in range(sums.shape[1]):
+            out_sums[rows, c] = sums[i, c]
+        rows += 1
+    return rows
+
+
+@jit
 def merge_rows(keys, sums, more_keys, more_sums, reals, out_keys, out_sums):
     """Add up two tallies with sorted keys, return the number of rows."""
     n, m, width = keys.shape[0], more_keys.shape[0], sums.shape[1]
@@ -186,11 +200,5 @@ def merge_rows(keys, sums, more_keys, more_sums, reals, out_keys, out_sums):
                 out_sums[rows, c] = more_sums[k, c]
             k += 1
         rows += 1
-    rest = n - i
-    out_keys[rows : rows + rest] = keys[i:]
-    out_sums[rows : rows + rest] = sums[i:]
-    rows += rest
-    rest = m - k
-    out_keys[rows : rows + rest] = more_keys[k:]
-    out_sums[rows : rows + rest] = more_sums[k:]
-    return rows + rest
+    rows = _copy_rows(keys, sums, i, rows, out_keys, out_sums)
+    return _copy_rows(more_keys, more_sums, k, rows, out_keys, out_sums)
