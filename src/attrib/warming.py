@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -111,9 +114,13 @@ def warm_up(*, progress: Progress | None = None) -> WarmUp:
 
     begin = time.perf_counter()
     loaded_before, compiled_before = cache_use()[1:]
-    with tempfile.TemporaryDirectory(prefix="attrib-warm-up-") as folder, warnings.catch_warnings():
+    with (
+        tempfile.TemporaryDirectory(prefix="attrib-warm-up-") as folder,
+        warnings.catch_warnings(),
+        _second_process(),
+    ):
         warnings.simplefilter("ignore")
-        runs = list(_runs(Path(folder)))
+        runs = [*_event_runs(Path(folder)), *_solving_runs()]
         for done, (journeys, methods) in enumerate(runs):
             if progress is not None:
                 progress("compiling", done, len(runs))
@@ -121,6 +128,32 @@ def warm_up(*, progress: Progress | None = None) -> WarmUp:
     folders, loaded, compiled = cache_use()
     took = time.perf_counter() - begin
     return WarmUp(tuple(folders), compiled - compiled_before, loaded - loaded_before, took)
+
+
+@contextmanager
+def _second_process() -> Iterator[None]:
+    """Let a second core compile what this process comes to last; from the cache they take what the other has done."""
+    if LocalEngine().workers < 2:
+        yield
+        return
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-c", "from attrib.warming import solve_ahead; solve_ahead()"]
+    other = subprocess.Popen(  # noqa: S603 - this interpreter, on a program of ours
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path}
+    )
+    try:
+        yield
+    finally:
+        other.terminate()  # what it has not done by now, this process has
+        other.wait()
+
+
+def solve_ahead() -> None:
+    """Compile what solves: the second half of :func:`warm_up`, in a process of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for journeys, methods in _solving_runs():
+            _ask(journeys, methods)
 
 
 def _ask(journeys: Journeys, methods: dict[str, Method]) -> None:
@@ -132,18 +165,17 @@ def _ask(journeys: Journeys, methods: dict[str, Method]) -> None:
         journeys.funnel()
 
 
-def _runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
-    """Journeys that between them take every route, and the methods to ask of each."""
+def _event_runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
+    """Journeys of events that between them take every route, and the methods to ask of each."""
     few = {name: ALL[name] for name in ("decay",)}
     plain = synth.generate(CUSTOMERS, seed=1)
     texts = synth.generate(CUSTOMERS, seed=1, ids="string")
     faulty = synth.generate(CUSTOMERS, seed=1, dirty=0.04, ids="string", campaign=True)
-    synth.truth(1, at=synth.generator.START, population=synth.Population(later=synth.Later()))
     touches, outcomes = plain.touchpoints, plain.outcomes
     mixed = touches.sample(fraction=1, shuffle=True, seed=1)
     spilling = LocalEngine(memory_limit="20KB")
     form = Journeys.from_events
-    yield form(touches, outcomes, stages="five"), ALL
+    yield form(touches, outcomes, stages="five"), few
     yield form(touches, outcomes, stages="five", view="resolved"), SOME
     yield form(mixed, outcomes.drop("value"), maturity="7d"), SOME
     yield form(mixed, outcomes, stages="five", engine=spilling), few
@@ -165,6 +197,13 @@ def _runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
     for name, frame in (("touches", mixed), ("outcomes", outcomes)):
         frame.write_csv(folder / f"{name}.csv")
     yield form(folder / "touches.csv", folder / "outcomes.csv"), few
+
+
+def _solving_runs() -> Iterator[tuple[Journeys, dict[str, Method]]]:
+    """Journeys that all methods are asked of."""
     paths = pl.DataFrame({"path": ["a > b", "b > a > c", "c"], "total_conversions": [3, 2, 1], "total_null": [4, 5, 6]})
     yield Journeys.from_paths(paths), {name: method for name, method in ALL.items() if name not in TIMED}
     yield Journeys.from_paths(paths.drop("total_null")), {"last": ALL["last"], "closed": Shapley()}
+    synth.truth(1, at=synth.generator.START, population=synth.Population(later=synth.Later()))
+    plain = synth.generate(CUSTOMERS, seed=1)
+    yield Journeys.from_events(plain.touchpoints, plain.outcomes, stages="five"), ALL
