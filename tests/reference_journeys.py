@@ -65,6 +65,7 @@ class Built:
     player: tuple[str, ...] = ("channel",)
     stages: tuple[str, ...] | None = None  # names in model order
     view: str = "advance"
+    customers: frozenset[Any] = frozenset()  # with an event left, once refunds are netted (1)
 
     def games(self) -> dict[Game, list[Journey]]:
         """Journeys by game; open journeys are in no game (2)."""
@@ -287,6 +288,7 @@ def build(
     duplicates: str = "drop",
     day_of_outcome: str = "end",
     second: int = 1,
+    dated: bool = False,
     stages: Any = None,
     view: str = "advance",
     by: Sequence[str] = (),
@@ -312,7 +314,7 @@ def build(
     rest = sorted(
         read - {"customer_id", "timestamp", "sequence", "channel"}, key=lambda name: (name == "event_id", name)
     )
-    accepted, valued = accept(touches, stand(touches, outcomes, day_of_outcome, second))
+    accepted, valued = accept(touches, stand(touches, outcomes, day_of_outcome, second, dated=dated))
     accepted.sort(key=lambda row: touch_order(row, rest))
     valued.sort(key=lambda row: outcome_order(row, sorted(by)))
     kept, counted = accepted, valued
@@ -375,7 +377,16 @@ def build(
             enter("outcomes", "without_effect" if effectless else "other_outcome", [row])
     seen = sum(ledger.get(("touchpoints", entry), (0, 0))[0] for entry in FATES)
     ledger["touchpoints", "outside_window"] = (len(kept) - seen, Fraction(0))
-    return Built(tuple(journeys), ledger, tuple(funnel(people, recipe)), recipe.by, recipe.player, names, view)
+    return Built(
+        tuple(journeys),
+        ledger,
+        tuple(funnel(people, recipe)),
+        recipe.by,
+        recipe.player,
+        names,
+        view,
+        frozenset(person.customer for person in people),
+    )
 
 
 def build_paths(rows: list[Row], *, sep: str = " > ") -> Built:

@@ -23,6 +23,7 @@ class Customer:
     name: Any
     journey: Journey | None = None
     value: Fraction = Fraction(0)
+    known: bool = True  # who has nothing but refunds, and rows that they refund, is no customer (1)
     claim: Any = None
     referrer: Customer | None = None
     reason: str | None = None
@@ -65,22 +66,23 @@ def people(
     """All customers, with their acquisition journey, their value and whoever referred them."""
     text = any(isinstance(row["customer_id"], str) for row in (*touches, *outcomes))
     names = {str(row["customer_id"]) if text else row["customer_id"] for row in (*touches, *outcomes)}
-    everyone = {name: Customer(name) for name in names}
+    everyone = {name: Customer(name, known=name in built.customers) for name in names}
     won = [journey for journey in built.journeys if journey.conversions]
     for journey in sorted(won, key=lambda journey: journey.conversion_time, reverse=True):
         everyone[journey.customer].journey = journey
         everyone[journey.customer].value += journey.value
     for name, value in (values or {}).items():
-        if name in everyone:
+        if name in everyone and everyone[name].known:
             everyone[name].value = Fraction(value)
     claims = _claims(touches, outcomes, built.by, duplicates)
+    followed = {who: whom for who, whom in claims.items() if {who, whom} <= built.customers}
     for name, claim in claims.items():
         who = everyone[name]
         referrer = everyone.get(claim)
         who.claim = claim
         if referrer is who:
             who.reason = "self_referral"
-        elif referrer is None:
+        elif referrer is None or not referrer.known:
             who.reason = "unknown_referrer"
         elif who.journey is None:
             who.reason = "not_acquired"
@@ -89,7 +91,7 @@ def people(
         elif who.time > referrer.time:
             who.referrer = referrer
         else:
-            who.reason = "cycle" if _in_circle(name, claims) else "before_referrer"
+            who.reason = "cycle" if _in_circle(name, followed) else "before_referrer"
     return everyone
 
 
@@ -128,7 +130,7 @@ def adjusted(
 
     direct: dict[Key, Fraction] = defaultdict(Fraction)
     found: dict[Key, Fraction] = defaultdict(Fraction)
-    for who in everyone.values():
+    for who in filter(lambda who: who.known, everyone.values()):
         split = _split(who.journey, rule, params or {})
         game = who.journey.game if who.journey else (None,) * len(built.by)
         worth = total(who)

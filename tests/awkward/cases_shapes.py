@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from attrib.engines.reading import hash_customers
-from awkward.cases import at, case, outcomes, plain, touches
+from awkward.cases import TIES, at, case, outcomes, plain, touches
 
 NOBODY = ("none of",)
 
@@ -89,19 +89,19 @@ def many_channels_once_each():
     return touches([(i // 3, i % 3, f"page {i}") for i in range(60)]), outcomes([(i, 3, 1.0) for i in range(0, 20, 2)])
 
 
-@case(warns=("duplicate touchpoints",))
+@case(warns=("duplicate touchpoints", *TIES))
 def all_ties():
     """Every event at one instant; some of them twice."""
     rows = [(c, 0, channel) for c in range(6) for channel in ("b", "a", "c", "a")[: c + 1]]
     return touches(rows), outcomes([(c, 0, v) for c in (0, 2, 3, 5) for v in (2.0, 1.0, 2.0)])
 
 
-@case(recipe={"duplicates": "keep"})
+@case(recipe={"duplicates": "keep"}, warns=TIES)
 def all_ties_kept():
     return all_ties()
 
 
-@case(recipe={"by": ("side", "tier"), "player": ("channel", "creative")}, forms=("arrow", "parquet"))
+@case(recipe={"by": ("side", "tier"), "player": ("channel", "creative")}, forms=("arrow", "parquet"), warns=TIES)
 def all_ties_in_every_column_but_the_last():
     """Only the columns behind the channel tell these apart; outcomes of one instant differ in a by-column."""
     rows = list(itertools.product((1, 2), (None, "x", "y"), (None, 0, 1)))
@@ -189,7 +189,7 @@ def every_pause_splits():
     return touches([("c", h, "ab"[h % 2]) for h in range(30)]), outcomes([("c", 29, 1.0)])
 
 
-@case(recipe={"lookback": "0s"})
+@case(recipe={"lookback": "0s"}, warns=TIES)
 def a_lookback_of_nothing():
     rows = [("c", h, channel) for h, channel in ((0, "a"), (1, "b"), (1, "c"), (2, "a"))]
     return touches(rows), outcomes([("c", 1, 1.0), ("c", 3, 1.0)])
@@ -206,7 +206,7 @@ def maturity_ends_with_the_data():
     return touches([("a", 9, "ad"), ("b", 8, "ad"), ("c", 7, "ad")]), outcomes([("d", 9, 1.0), ("c", 7, 1.0)])
 
 
-@case(forms=("arrow", "parquet"), warns=("dates without",))
+@case(forms=("arrow", "parquet"), warns=("dates without", *TIES))
 def one_day():
     """Dates without a time of day: equal rows are kept, and a day is ordered by name."""
     rows = [(c, at(0).date(), name) for c in (1, 2, 3) for name in ("b", "a", "b", "c")]

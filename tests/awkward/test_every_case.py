@@ -193,6 +193,7 @@ def twin_recipe(case: Case) -> dict[str, Any]:
     for key in ("by", "player"):
         if isinstance(recipe.get(key), str):
             recipe[key] = (recipe[key],)
+    recipe["dated"] = frame(case.build()[1]).schema.get("timestamp") == pl.Date
     if any("dates without" in part for part in case.warns):
         recipe["duplicates"] = "keep"
     return recipe

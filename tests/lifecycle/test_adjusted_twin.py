@@ -75,6 +75,26 @@ def test_the_twin_says_the_same(tables, recipe, by, rule, pass_on, channels, val
     assert {entry: n for entry, n in counts(found).items() if entry in reasons} == dict(reasons)
 
 
+@pytest.mark.filterwarnings("ignore::attrib.AttribWarning")
+def test_who_has_refunds_alone_is_no_customer_and_says_why_in_claims():
+    """Nobody else is taken for the one who claims, either."""
+    touched, reached = rows("ann 1ad | 2purchase=10\nbob 3referral | 4purchase=8")
+    times = [row["timestamp"] for row in reached]
+    for row in reached:
+        row["referrer_id"] = None
+    for name, referrer in (("cid", "cid"), ("dot", "ann"), ("eve", "nobody"), ("fay", "cid")):
+        refund = {"customer_id": name, "timestamp": times[0], "outcome": "purchase", "value": -5.0}
+        reached.append(refund | {"referrer_id": referrer})
+    reached[1]["referrer_id"] = "cid"  # of bob
+    found = attrib.referral_adjusted(form(touched, reached), attrib.Linear(), intervals=None)
+    assert sorted(found.rejected.select("customer_id", "reason").rows()) == [
+        ("bob", "unknown_referrer"), ("cid", "self_referral"), ("dot", "not_acquired"), ("eve", "unknown_referrer"),
+        ("fay", "unknown_referrer"),
+    ]  # fmt: skip
+    assert counts(found)["claimed"] == 1  # bob: the others are no customers
+    assert found.table["direct"].sum() == 18
+
+
 MODEL = [("see", attrib.Milestone("visit")), ("do", attrib.Milestone("purchase"))]
 
 

@@ -234,8 +234,9 @@ def compare(touches: list[Any], outcomes: list[Any], recipe: dict[str, Any], *, 
         return player[columns.index("channel")]
 
     games = built.games()
-    if not built.by:
-        games |= {(stage,): [] for stage in built.stages if (stage,) not in games} if game_columns else {}
+    if not built.by:  # these games are there, be they without a journey
+        for game in [(stage,) for stage in built.stages] if game_columns else [()]:
+            games.setdefault(game, [])
     # open journeys are of a game where others make it one
     members = {game: [j for j in built.journeys if j.game == game] for game in games}
     twins = {game: Twin(found, order, label) for game, found in members.items()}

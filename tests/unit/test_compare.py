@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 
 import attrib
 from attrib import intervals
+from attrib.diagnostics.finding import FindingWarning
 from attrib.errors import AttribWarning, ResourceError, SpecError
 from attrib.intervals import Resampling
 from attrib.methods.base import cells_of
@@ -370,8 +371,9 @@ def test_readers_are_warned_as_by_credit():
         attrib.compare(
             crowd, [attrib.Linear(), attrib.Shapley(worth="rate")], against=paths([("p1", 1, 0)]), replicates=3
         )
-    assert [w.category for w in seen] == [AttribWarning]
+    assert [w.category for w in seen] == [AttribWarning, FindingWarning]
     assert "more than 24 players are sampled" in str(seen[0].message)
+    assert str(seen[1].message).endswith("[no_nulls]")  # of the other side, where everybody converts
 
 
 def test_customers_of_both_periods_are_drawn_together():

@@ -164,7 +164,7 @@ OWN = ["row", "conversion_time", "position", "touches", "weight"]
 
 @pytest.mark.parametrize("name", OWN)
 def test_columns_of_the_data_never_hide_our_own(name):
-    touches, orders = to_frames(*random_tables(2, 10))
+    touches, orders = to_frames(*random_tables(3, 10))
     touches = touches.with_columns(pl.col("interaction").alias(name))
     by = attrib.journey_credit(attrib.Journeys.from_events(touches, orders, by=name), attrib.Linear())
     assert by.columns[1] == f"by_{name}"

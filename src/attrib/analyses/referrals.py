@@ -81,7 +81,9 @@ def read_forest(source: Source, won: Acquisitions) -> Forest:
 
     claims, several = _claims(source, won)
     customer = won.places(claims[CUSTOMER])
-    referrer = won.places(read_ids(claims[REFERRER], won.ids, source.name))
+    named_ids = read_ids(claims[REFERRER], won.ids, source.name)
+    referrer = won.places(named_ids)
+    # who has nothing but refunds is no customer, and yet may name somebody
     known = (customer >= 0) & (referrer >= 0)
     circular = np.zeros(len(won.time), np.bool_)
     named = np.full(len(won.time), -1)
@@ -90,9 +92,9 @@ def read_forest(source: Source, won: Acquisitions) -> Forest:
     time = won.time
     late = ~known | (time[customer] <= time[referrer])
     broken = {
-        "self_referral": known & (customer == referrer),
-        "unknown_referrer": ~known,
-        "not_acquired": ~won.acquired[customer],
+        "self_referral": (claims[CUSTOMER] == named_ids).fill_null(value=False).to_numpy(),
+        "unknown_referrer": referrer < 0,
+        "not_acquired": (customer < 0) | ~won.acquired[customer],
         "referrer_not_acquired": ~won.acquired[referrer],
         "cycle": late & circular[customer],
         "before_referrer": late,
@@ -103,7 +105,8 @@ def read_forest(source: Source, won: Acquisitions) -> Forest:
     parent[customer[holds]] = referrer[holds]
     kernel.find_roots(parent, root)
     claimed, more = np.zeros(len(time), np.bool_), np.zeros(len(time), np.bool_)
-    claimed[customer], more[won.places(several)] = True, True
+    others = won.places(several)
+    claimed[customer[customer >= 0]], more[others[others >= 0]] = True, True
     reasons = pl.Series("reason", REASONS, pl.Enum(REASONS)).gather(which[~holds])
     rejected = claims.filter(pl.Series(~holds)).with_columns(reasons)
     return Forest(parent, root, claimed, more, rejected, customer[~holds])
