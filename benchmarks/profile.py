@@ -28,7 +28,7 @@ DECODE, CHECK, CODE, ORDER, CUT, TALLY, SOLVE, OTHER = STEPS = (
 CLOCKS: tuple[tuple[str, str, str], ...] = (  # step, module (and class), function
     (CHECK, "attrib.io.checks", "typed"),
     (CHECK, "attrib.io.checks", "looks_clean"),
-    (CHECK, "attrib.io.checks", "count_future"),
+    (CHECK, "attrib.io.times:Spread", "add"),
     (CHECK, "attrib.engines.reading:TableReader", "_sum_values"),
     (CODE, "attrib.engines.reading:TableReader", "_encode"),
     (CODE, "attrib.engines.coding:Kinds", "encode"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -59,6 +60,7 @@ def run_command(line: str) -> str:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         timeout=120,
+        env={**os.environ, "COLUMNS": "100"},  # as wide as tables of frames below, wherever this runs
     )
     return done.stdout
 

@@ -70,3 +70,23 @@ def test_the_hash_follows_what_computes_and_nothing_else(place):
     after = {name: plan.load(place(change)).spec_sha256 for name, change in changes.items()}
     assert {name for name, hashed in after.items() if hashed != before} == {"seeds", "model"}
     assert len(set(after.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("files", "unused", "used"),
+    [
+        ("", '[journeys]\nday_of_outcome = "end"', '[journeys]\nday_of_outcome = "start"'),
+        ('outcome = { flag = "sold" }', 'outcome = { flag = "sold", flag_kind = "flag" }', None),
+        ('outcome = { flag = "sold" }', None, 'outcome = { flag = "sold", flag_kind = "count" }'),
+        ('outcomes = "o.csv"', None, 'outcomes = "o.csv"\nidentities = "i.csv"'),
+    ],
+)
+def test_keys_younger_than_results_make_them_old_only_where_used(place, files, unused, used):
+    def of(keys):
+        data = f'[[data]]\nname = "mine"\ntouchpoints = "t.csv"\n{keys}\n' if files else f"{WORLDS}{keys}\n"
+        metrics = ('metrics = ["share_error", "stability"]', 'metrics = ["stability"]')
+        return plan.load(place(metrics, (WORLDS, data))).spec_sha256
+
+    plain = of(files)
+    assert unused is None or of(unused) == plain
+    assert used is None or of(used) != plain

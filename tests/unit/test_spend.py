@@ -329,7 +329,7 @@ def test_touchpoints_with_a_cost_serve_and_real_credit_is_kept_whole():
             "value": [10.0, -4.0, 3.0],
         }
     )
-    journeys = attrib.Journeys.from_events(touches, outcomes)
+    journeys = attrib.Journeys.from_events(touches, outcomes, refunds="keep")
     credit = attrib.credit(journeys, [attrib.Linear(), attrib.LastTouch()], replicates=20)
     found, notes = spent(credit, touches)
     assert notes == []

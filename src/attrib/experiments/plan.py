@@ -113,6 +113,7 @@ class Experiment:
         kinds = {kind: name for name, kind in METHODS.items()}
         spec = self.spec.model_dump(exclude={"question", "figure", "models", "results", "shares", "tables"})
         spec["journeys"] = _told(self.spec.journeys)
+        spec["data"] = [_told_of_files(data) for data in self.spec.data]
         if self.spec.worlds is not None and self.spec.worlds.seen == (worlds.LOG,):
             del spec["worlds"]["seen"]  # a key that is younger than the first results, which stay valid
         if not self.spec.told:
@@ -174,7 +175,7 @@ class Experiment:
             "kind": unit.kind,
             "world": unit.label,
             "scenario": _content(unit.world) if unit.world.endswith(".toml") and unit.files is None else None,
-            "files": None if unit.files is None else {**unit.files.model_dump(), **dict.fromkeys(_PLACES)},
+            "files": None if unit.files is None else {**_told_of_files(unit.files), **dict.fromkeys(_PLACES)},
             "inputs": unit.inputs,
             "customers": unit.customers,
             "seen": unit.seen,
@@ -251,7 +252,7 @@ def _settings(spec: ExperimentSpec) -> tuple[Setting, ...]:
     )
 
 
-_YOUNGER = ("max_touches", "after_conversion", "max_component", "refunds", "count_refunded")
+_YOUNGER = ("max_touches", "after_conversion", "max_component", "refunds", "count_refunded", "day_of_outcome")
 _DEFAULT = JourneysSpec().model_dump()
 _PLACES = ("touchpoints", "outcomes", "paths", "costs", "name")
 
@@ -279,6 +280,16 @@ def _told(journeys: JourneysSpec) -> dict[str, Any]:
     """Spell out how journeys are made, but for keys that are younger than the first results and not used."""
     told = journeys.model_dump()
     return {key: value for key, value in told.items() if key not in _YOUNGER or value != _DEFAULT[key]}
+
+
+def _told_of_files(data: FilesSpec) -> dict[str, Any]:
+    """Spell out what is read from files, but for keys that are younger than the first results and not used."""
+    told = data.model_dump()
+    if told["identities"] is None:
+        del told["identities"]
+    if told["outcome"] is not None and told["outcome"]["flag_kind"] == "flag":
+        del told["outcome"]["flag_kind"]
+    return told
 
 
 def _content(file: str) -> str:

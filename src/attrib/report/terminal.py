@@ -71,18 +71,36 @@ def place_of(folder: Path) -> Path:
     return folder.relative_to(here) if below else folder.absolute()
 
 
+REASONS = {  # entries of the ledger's table unattributed
+    "never_seen": "customer never seen",
+    "after_only": "touches only after it",
+    "too_old": "touches too old",
+    "since_last": "no touch since the last conversion or stage",
+}
+
+
 def ledger_lines(ledger: pl.DataFrame) -> Iterator[str]:
-    """Sum up the ledger, a line for each input table.
+    """Sum up the ledger, a line for each input table, and one for the reasons why outcomes are unattributed.
 
     Examples
     --------
     >>> ledger = pl.DataFrame({"table": ["outcomes"] * 3, "entry": ["in", "credited", "rejected"], "rows": [5, 5, 0]})
     >>> list(ledger_lines(ledger))
     ['outcomes: 5 in, 5 credited']
+    >>> ledger = pl.DataFrame(
+    ...     {"table": ["unattributed"] * 3, "entry": ["in", "never_seen", "too_old"], "rows": [5, 5, 0]}
+    ... )
+    >>> list(ledger_lines(ledger))
+    ['why unattributed: 5 customer never seen']
     """
     for (table,), rows in ledger.partition_by("table", maintain_order=True, as_dict=True).items():
-        entries = [f"{row['rows']:,} {row['entry'].replace('_', ' ')}" for row in rows.to_dicts() if row["rows"]]
-        yield f"{table}: {', '.join(entries) or 'no rows'}"
+        counts = {row["entry"]: row["rows"] for row in rows.to_dicts() if row["rows"]}
+        if table == "unattributed":  # no input, but a split of outcomes that are told of above
+            counts.pop("in", None)
+            if not counts:
+                continue
+        entries = [f"{count:,} {REASONS.get(entry) or entry.replace('_', ' ')}" for entry, count in counts.items()]
+        yield f"{'why unattributed' if table == 'unattributed' else table}: {', '.join(entries) or 'no rows'}"
 
 
 def rejected_lines(rejected: pl.DataFrame) -> Iterator[str]:
