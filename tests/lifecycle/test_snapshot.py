@@ -121,6 +121,19 @@ def test_who_has_cancelled_is_not_asked_whether_they_will_fall_silent():
             attrib.snapshot(seen, done, target="purchase", cancelled=wrong, **ASK)
 
 
+@pytest.mark.parametrize(
+    ("values", "told"), [({}, False), ({"value": [20.0, 5.0]}, True), ({"value": [20.0, 0.0]}, False)]
+)
+def test_a_cancellation_may_be_a_refund_only_where_it_has_a_value(values, told):
+    done = outcomes((1, AT - DAY, "purchase"), (1, AT - TICK, "cancel")).with_columns(
+        **{name: pl.Series(column) for name, column in values.items()}
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        attrib.snapshot(SEEN, done, target="purchase", **ASK)
+    assert any("take nothing off it" in str(one.message) for one in caught) == told
+
+
 def test_outcomes_that_sound_like_leaving():
     ends = ("cancel", "Cancelled", "subscription_canceled", "churn", "churned", "unsubscribe", "accountClosed",
             "Closed", "contract_terminated", "opt-out", "Kündigung")  # fmt: skip
