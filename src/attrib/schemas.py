@@ -97,7 +97,7 @@ rename the column that holds it; did you mean 'customer'?
     elif likely and hint.startswith(MAPPING[:8]):
         pairs = (f"{ours} = {json.dumps(theirs, ensure_ascii=False)}" for ours, theirs in likely.items())
         hint += f", e.g. {', '.join(pairs)}"
-    elif likely and hint.startswith((RENAME, NAMED)):
+    elif likely:
         hint += f"; did you mean {' and '.join(map(repr, likely.values()))}?"
     verb = "is" if len(missing) == 1 else "are"
     raise DataError(

@@ -197,12 +197,10 @@ def test_values_of_who_has_cancelled_are_none_and_the_others_buy_as_expected(mar
 @pytest.mark.parametrize("cancelled", ['"cancel"', '["cancel", "zzz"]'])
 def test_commands_take_the_outcome_and_tell_how_many(market, tmp_path, cancelled):
     place, _ = market
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        fitted = modelling.fit(model_file(place, "pareto_nbd", cancelled), place / "job.toml", tmp_path / "saved")
-        scored = modelling.score(tmp_path / "saved", place / "job.toml", tmp_path / "scores")
-        judged = modelling.evaluate(tmp_path / "saved", place / "job.toml", replicates=20)
-    notes = [str(one.message) for one in caught]
+    fitted = modelling.fit(model_file(place, "pareto_nbd", cancelled), place / "job.toml", tmp_path / "saved")
+    scored = modelling.score(tmp_path / "saved", place / "job.toml", tmp_path / "scores")
+    judged = modelling.evaluate(tmp_path / "saved", place / "job.toml", replicates=20)
+    notes = [*fitted.warnings, *scored.warnings, *judged.warnings]
     assert not any("count as customers still" in note for note in notes)
     assert any("'zzz': no outcome is called so" in note for note in notes) == ("zzz" in cancelled)
     assert fitted.record["cancelled"]["train"] > 100

@@ -79,7 +79,17 @@ def test_the_label_is_that_of_a_snapshot_and_of_attrib_fit(market):
     assert found["label"].sum() > 20
     assert found["label"].equals(rows["label"])
     events = read_events(market.touchpoints, market.outcomes, None, (), 0.05)
-    names = ("window", "target", "churn", "population", "active_only", "purchases", "stages", "max_channels")
+    names = (
+        "window",
+        "target",
+        "churn",
+        "cancelled",
+        "population",
+        "active_only",
+        "purchases",
+        "stages",
+        "max_channels",
+    )
     spec = asked | dict.fromkeys(names) | {"purchases": ("purchase",), "max_channels": 20, "active_only": False}
     spec["features"] = ()
     fitted = rows_at(events, spec, [START.replace(year=2025, month=m) for m in (7, 9)], "train", referrals=True)

@@ -103,7 +103,8 @@ def test_who_has_cancelled_is_not_asked_whether_they_will_fall_silent():
         table = attrib.snapshot(seen, done, churn="silent", purpose="score", **ask)
     assert table["customer_id"].to_list() == [2, 3, 4, 5]  # nobody knows yet that 2 will leave
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # what is said is not warned of
+        warnings.simplefilter("error")  # what is said is not warned of; orders taken back are another matter
+        warnings.filterwarnings("ignore", "outcomes are called 'order_cancelled' beside 'purchase' and take nothing")
         named = attrib.snapshot(seen, done, churn="silent", cancelled="cancel", **ask)
         assert named.select("customer_id", "label").rows() == [(3, 1), (4, 0), (5, 0)]
         both = attrib.snapshot(seen, done, churn="silent", cancelled=["cancel", "order_cancelled"], **ask)
@@ -118,6 +119,19 @@ def test_who_has_cancelled_is_not_asked_whether_they_will_fall_silent():
     ):
         with pytest.raises(SpecError, match=text):
             attrib.snapshot(seen, done, target="purchase", cancelled=wrong, **ASK)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"), [({}, False), ({"value": [20.0, 5.0]}, True), ({"value": [20.0, 0.0]}, False)]
+)
+def test_a_cancellation_may_be_a_refund_only_where_it_has_a_value(values, told):
+    done = outcomes((1, AT - DAY, "purchase"), (1, AT - TICK, "cancel")).with_columns(
+        **{name: pl.Series(column) for name, column in values.items()}
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        attrib.snapshot(SEEN, done, target="purchase", **ASK)
+    assert any("take nothing off it" in str(one.message) for one in caught) == told
 
 
 def test_outcomes_that_sound_like_leaving():

@@ -47,7 +47,8 @@ def test_ordinary_data_have_none():
 
 def test_a_finding_is_a_warning_at_the_callers_line_and_can_be_silenced_by_its_key():
     touched, reached = some()
-    touched = pl.concat([touched, touched.with_columns(channel=pl.lit("AD"))])
+    later = pl.col("timestamp") + timedelta(minutes=1)  # no ties, of which another warning tells
+    touched = pl.concat([touched, touched.with_columns(later, channel=pl.lit("AD"))])
     with pytest.warns(FindingWarning, match=r"\[near_names\]$") as told:  # noqa: PT031 - all of it is asked at once
         journeys = attrib.Journeys.from_events(touched, reached)
         assert journeys.warnings[-1] == journeys.findings[-1].text

@@ -78,6 +78,15 @@ DECISIONS = SNAPSHOT.with_columns(
 FEATURES = SNAPSHOT.select("frequency", "tenure")
 Y, P = [i % 2 for i in range(N)], [0.3 + 0.4 * (i % 2) for i in range(N)]
 LENGTH, LEFT = [1.0 + i % 17 for i in range(N)], [i % 3 == 0 for i in range(N)]
+HISTORY = pl.DataFrame(
+    {
+        "frequency": [2, 1, 0, 0, 7, 1, 0, 3, 12, 0] * 4,
+        "recency": [30.4, 1.7, 0, 0, 36.4, 5.0, 0, 14.1, 31.0, 0] * 4,
+        "T": [38.9, 38.9, 38.9, 30.1, 38.9, 38.9, 21.6, 38.9, 35.2, 31.3] * 4,
+        "cancelled": [False] * 39 + [True],
+    }
+)
+CAME = [1, 0, 0, 0, 4, 0, 0, 0, 6, 0] * 4
 LIVES = pl.DataFrame(
     {
         "customer_id": list(range(20)),
@@ -86,6 +95,12 @@ LIVES = pl.DataFrame(
         "left": [i % 2 == 0 for i in range(20)],
     }
 )
+
+
+@cache
+def buying() -> later.ModifiedBetaGeoNBD:
+    return later.ModifiedBetaGeoNBD().fit(HISTORY)
+
 
 # name: (function, arguments that work); the columns of frames among them are made wrong one by one
 CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
@@ -173,6 +188,20 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], dict[str, Any]]]] = {
         lambda: {"duration": LENGTH, "event": LEFT, "risk": P, "replicates": 20},
     ),
     "lifecycle.leak_report": (later.leak_report, lambda: {"X": FEATURES, "y": Y}),
+    "lifecycle.ModifiedBetaGeoNBD": (later.ModifiedBetaGeoNBD().fit, lambda: {"frequency": HISTORY}),
+    "lifecycle.ParetoNBD": (later.ParetoNBD().fit, lambda: {"frequency": HISTORY}),
+    "lifecycle.PurchaseChoice": (
+        later.PurchaseChoice(["beta_geo_nbd", "modified_beta_geo_nbd"], folds=2).fit,
+        lambda: {name: HISTORY[name].to_list() for name in HISTORY.columns},
+    ),
+    "lifecycle.choose_purchase_model": (
+        later.choose_purchase_model,
+        lambda: {"frequency": HISTORY, "models": ["beta_geo_nbd", "modified_beta_geo_nbd"], "folds": 2},
+    ),
+    "lifecycle.purchases_by_frequency": (
+        later.purchases_by_frequency,
+        lambda: {"model": buying(), "t": 13.0, "frequency": HISTORY, "bought": CAME},
+    ),
     "lifecycle.purchase_summary": (later.purchase_summary, lambda: {"outcomes": OUTCOMES, "at": "2024-03-01"}),
     "lifecycle.silence": (later.silence, lambda: {"data": OUTCOMES, "at": "2024-03-01"}),
     "lifecycle.referral_targets": (
@@ -225,8 +254,12 @@ NO_TABLE = {
     "StageModel",
     "TimeDecay",
     "synth",
+    "errors",
+    "job",
     "lifecycle",
     "experiment",
+    "methods",
+    "modelling",
     "stages",
     "testing",
     "BetaGeoNBD",
@@ -269,6 +302,9 @@ OBJECTS = (
 
 # Fits of models to whatever still can be fitted take long: for these some kinds of values must do.
 LONG = {
+    "lifecycle.ParetoNBD",
+    "lifecycle.PurchaseChoice",
+    "lifecycle.choose_purchase_model",
     "next_action",
     "personas",
     "policy_value",

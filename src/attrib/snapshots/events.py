@@ -50,6 +50,8 @@ class Events:
         What outcomes of negative value are taken for.
     facts : dict
         What was decided by looking at the rows: where outcomes stand.
+    priced : bool
+        Whether outcomes have values of their own; where they do not, each counts as 1.
     """
 
     touches: pl.DataFrame
@@ -58,6 +60,7 @@ class Events:
     zone: str | None
     refunding: Refunding = DEFAULT
     facts: dict[str, Any] = field(default_factory=dict)
+    priced: bool = True
 
     def only(self, rows: pl.Expr) -> Events:
         """Those that an expression over ``who`` and ``t`` holds for."""
@@ -256,7 +259,9 @@ def read_events(
         id_type,
         zone,
     )  # fmt: skip
-    return Events(_ranked(events.touches, TOUCH), _ranked(events.outcomes, DONE), id_type, zone, refunding, facts)
+    priced = "outcomes" in readers and readers["outcomes"].types.has_value
+    touched, reached = _ranked(events.touches, TOUCH), _ranked(events.outcomes, DONE)
+    return Events(touched, reached, id_type, zone, refunding, facts, priced)
 
 
 def _stand(frames: dict[str, pl.DataFrame], readers: dict[str, _Reader], asked: str) -> dict[str, Any]:

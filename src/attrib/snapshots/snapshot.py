@@ -213,14 +213,14 @@ def tell_of_refunds(events: Events, wish: Wish | None = None) -> None:
         warn(account.told(count_refunded=events.refunding.count_refunded, with_ids=ids))
     if wish is not None:
         name = pl.col(DONE).cast(pl.String)
-        valued = events.outcomes.filter(pl.col(MONEY) != 0).select(name.unique()).to_series().to_list()
+        valued = events.outcomes.filter(pl.lit(events.priced), pl.col(MONEY) != 0).select(name.unique())
         asked = [
             *wish.purchases,
             *filter(None, (wish.outcome,)),
             *wish.gone,
             *(wish.model.outcomes if wish.model else ()),
         ]
-        likely = likely_refunds(events.names, valued, asked)
+        likely = likely_refunds(events.names, valued.to_series().to_list(), asked)
         if likely is not None:
             warn(likely)
 

@@ -129,8 +129,9 @@ class PurchaseChoice(Estimator):
         return self
 
     def _checked(self) -> tuple[list[str], int]:
-        models = [self.models] if isinstance(self.models, str) else list(self.models)
-        wrong = [name for name in models if name not in KINDS]
+        given = [self.models] if isinstance(self.models, str) else self.models
+        models = list(given) if isinstance(given, (list, tuple)) else []
+        wrong = [name for name in models if not isinstance(name, str) or name not in KINDS]
         if wrong or not models or len(set(models)) < len(models):
             fault = f"models = {self.models!r} are not some of {', '.join(KINDS)}, each once"
             raise SpecError("bad_parameter", fault, hint=f"e.g. models=[{', '.join(map(repr, KINDS))}]")

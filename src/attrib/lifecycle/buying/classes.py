@@ -75,7 +75,10 @@ def purchases_by_frequency(
     if alone:
         bought = [bought]
     found = read_numbers("bought", bought, len(x), least=0)
-    expected = model.expected_purchases(read_ahead(t, None).item(), x, last, end, gone)
+    ahead = read_ahead(t, None)
+    if ahead.size != 1:
+        raise SpecError("bad_value", f"t holds {ahead.size} times, and is the one length of the time that was held out")
+    expected = model.expected_purchases(ahead.item(), x, last, end, gone)
     return compared(x, expected, found)
 
 

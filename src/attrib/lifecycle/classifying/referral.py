@@ -402,6 +402,8 @@ class ReferralLikelihood(TwoClasses):
             model.arms_[name] = Calibrated.from_state(arms[name], own, mine, columns)
             if f"{name}.errors" in arrays:
                 model._errors[name] = read_errors(arrays[f"{name}.errors"], columns)
+        if set(model._errors) not in (set(), {"asked", "not_asked"}):
+            raise DataError("bad_model", "a stored ReferralLikelihood has the errors of one side only")
         for name, least in means.items():
             own = {key: arrays.get(f"{name}.{key}") for key in ("coefficients", "bounds")}
             model.means_[name] = Mean.from_state(own, least, columns)

@@ -65,7 +65,8 @@ def read_errors(array: Any, columns: int) -> Floats:
         ``bad_model``.
     """
     found = np.asarray(array)
-    if found.dtype != np.float64 or found.shape != (columns + 1, columns + 1):
+    whole = found.dtype == np.float64 and found.shape == (columns + 1, columns + 1) and np.isfinite(found).all()
+    if not whole or (np.diagonal(found) < 0).any():
         raise DataError("bad_model", "a stored ReferralLikelihood has errors that do not fit")
     return found
 
