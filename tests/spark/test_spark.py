@@ -287,6 +287,6 @@ def test_arguments_that_are_not_what_they_must_be(arguments, key):
 
 def test_without_pyspark(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyspark", None)
-    with pytest.raises(attrib.SpecError, match="pip install .pyspark>=") as caught:
+    with pytest.raises(attrib.SpecError, match=r"pip install .pyspark>=") as caught:
         attrib.SparkEngine.start("local[1]")
     assert caught.value.key == "missing_extra"
