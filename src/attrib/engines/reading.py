@@ -201,7 +201,7 @@ class TableReader:
         rows = np.bincount(kinds, minlength=len(self._rows_of_kind))
         rows[: len(self._rows_of_kind)] += self._rows_of_kind
         self._rows_of_kind = rows
-        if len(self.heavy) < MOST_HEAVY:
+        if len(self.heavy) < MOST_HEAVY and batch.height >= 100:  # fewer rows hold no such customer
             self.heavy |= heavy_customers(batch[CUSTOMER], self.ids)
         if self.currency is not None:
             summed = batch.filter(pl.col(OUTCOME).is_in(list(self.counted)) & (pl.col(VALUE) != 0))
@@ -401,8 +401,6 @@ def heavy_customers(ids: pl.Series, kind: str) -> dict[int, str]:
 
     Whoever has a tenth of all rows has a tenth of some batch, and is met here but for once in millions.
     """
-    if len(ids) < 100:
-        return {}
     step = max(1, len(ids) // LOOKED_AT)
     counts = ids.gather_every(step).value_counts(name="__n")
     top = counts.filter((pl.col("__n") * 20 * step >= len(ids)) & (pl.col("__n") * step >= 100))[ids.name]
