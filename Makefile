@@ -73,7 +73,7 @@ check: $(STAMP)  ## formatter, linter, types, import layers, doctests, experimen
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n $(JOBS) --quiet -p tests.conftest --doctest-modules src
-	$(BIN)/attrib experiment --check experiments/*/
+	$(BIN)/attrib experiment --check $(dir $(wildcard experiments/*/experiment.toml))
 
 format: $(STAMP)  ## format, and mend what the linter can
 	$(BIN)/ruff format .
