@@ -381,7 +381,7 @@ def skewed_interval(estimate: float, parts: Floats, level: float) -> tuple[float
     [4.98, 5.02]
     >>> paid = np.array([1.0] * 10 + [0.0] * 990)
     >>> [round(bound, 4) for bound in skewed_interval(0.01, paid - 0.01, 0.95)]  # ten of a thousand
-    [0.005, 0.0212]
+    [0.0046, 0.0193]
     """
     n = len(parts)
     square = float((parts**2).mean()) if n > 1 else 0.0
