@@ -109,10 +109,14 @@ def check_engine(engine: Any) -> Engine:
 
 def check_limits(max_players: Any, max_rejects: Any) -> tuple[int, float]:
     """Check the cap on players and the share of rejects."""
-    limit = whole_number("max_players", max_players, 1, key="bad_value")
+    return whole_number("max_players", max_players, 1, key="bad_value"), check_share_of_rejects(max_rejects)
+
+
+def check_share_of_rejects(max_rejects: Any) -> float:
+    """Check the share of rows that may be rejected."""
     if isinstance(max_rejects, bool) or not isinstance(max_rejects, (int, float)) or not 0 <= max_rejects <= 1:
         raise SpecError("bad_value", f"max_rejects = {max_rejects!r} is not a share from 0 to 1", hint="e.g. 0.05")
-    return limit, float(max_rejects)
+    return float(max_rejects)
 
 
 def check_names(columns: Any, used: tuple[str, ...]) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def parse_duration(text: str | timedelta | None, name: str = "duration") -> time
         )
     try:
         return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-    except OverflowError:
-        raise SpecError("bad_duration", f"{name} = {text!r} is too long", hint='write "unlimited"') from None
+    except (OverflowError, ValueError):  # int() refuses thousands of digits
+        raise SpecError("bad_duration", f"{name} = {text!r:.60} is too long", hint='write "unlimited"') from None
 
 
 def in_ticks(duration: timedelta | None, ticks_per_second: int) -> int:

@@ -21,7 +21,7 @@ from attrib.errors import ResourceError, SpecError
 from attrib.methods.base import Cells, Credits, Draw, Method, totals_by_game
 from attrib.quantiles import expanded, percentiles
 from attrib.schemas import CONVERSIONS, EFFECT, SHARE, VALUE
-from attrib.values import DEALT, REPLICATES, check_seed, generator, whole_number
+from attrib.values import DEALT, MOST_DRAWS, REPLICATES, check_seed, generator, whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.base import Engine, Progress, Tallies, Units
@@ -398,7 +398,7 @@ def check_interval(level: float | None, replicates: int, seed: int) -> None:
         raise SpecError(
             "bad_interval", f"intervals = {level!r} is not a level between 0 and 1", hint="e.g. 0.95, or None"
         )
-    whole_number("replicates", replicates, MIN_REPLICATES, key="bad_interval")
+    whole_number("replicates", replicates, MIN_REPLICATES, MOST_DRAWS, key="bad_interval")
     check_seed(seed, key="bad_interval")
 
 

@@ -13,6 +13,8 @@ from attrib.errors import SpecError
 # purposes of randomness: the same seed gives each its own numbers
 REPLICATES, ORDERS, FOLDS, DEALT, OTHER_SIDE, BAGS = range(6)
 SEEDS = 2**63
+LARGEST = 2**53  # of whole numbers without a bound of their own: any machine word and any float holds it
+MOST_DRAWS = 1_000_000  # of what is held at once for each
 FEWEST_CONVERSIONS = 50.0  # that carry an interval (semantics §7)
 FEWEST_BUCKETS = 40  # of 256 that they come from: 50 customers fill 45 ± 2
 DATES = 'write dates such as "2024-06-01", datetime.date or datetime.datetime'
@@ -63,9 +65,11 @@ def whole_number(name: str, value: Any, low: int, high: int | None = None, *, ke
         number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
     except TypeError:
         number = None
-    if number is None or number < low or (high is not None and number > high):
-        bounds = f"from {low:,}" if high is None else f"from {low:,} to {high:,}"
-        raise SpecError(key, f"{name} = {value!r} is not a whole number {bounds}", name=name, found=value)
+    most = LARGEST if high is None else high
+    if number is None or number < low or number > most:
+        bounds = f"from {low:,}" if high is None and (number is None or number < low) else f"from {low:,} to {most:,}"
+        shown = repr(value) if number is None or abs(number) < 10**30 else f"{'-' if number < 0 else ''}10^30 or more"
+        raise SpecError(key, f"{name} = {shown} is not a whole number {bounds}", name=name, found=value)
     return number
 
 
@@ -95,10 +99,7 @@ def check_seed(seed: Any, *, key: str = "bad_parameter") -> int:
     SpecError
         With the given key.
     """
-    number = whole_number("seed", seed, 0, key=key)
-    if number >= SEEDS:
-        raise SpecError(key, f"seed = {seed!r} is too large", hint="choose one below 2^63")
-    return number
+    return whole_number("seed", seed, 0, SEEDS - 1, key=key)
 
 
 def generator(seed: int, purpose: int, number: int = 0) -> np.random.Generator:

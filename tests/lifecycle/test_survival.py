@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from attrib.errors import AttribWarning, DataError, SolveError, SpecError
-from attrib.lifecycle import SurvivalChurn, calibration_at, cumulative_incidence
+from attrib.lifecycle import SurvivalChurn, calibration_at, contract_value, cumulative_incidence
 from attrib.lifecycle.contractual.names import MODELS
 from attrib.lifecycle.contractual.riskset import RiskTable
 from attrib.lifecycle.contractual.stored import ARRAYS
@@ -405,7 +405,11 @@ def test_arguments_are_checked():
     with pytest.raises(SpecError, match="not fitted"):
         model.predict_churn(frame, 3)
     with pytest.warns(AttribWarning, match="at 2 all who had come under observation had left"):
-        SurvivalChurn("kaplan_meier").fit(None, duration=[2, 5], event=[True, True], entry=[0, 3])
+        curve = SurvivalChurn("kaplan_meier").fit(None, duration=[2, 5], event=[True, False], entry=[0, 3])
+    with pytest.warns(AttribWarning, match="^2 of 3 answers are null: at 2 all who had come"):
+        np.testing.assert_equal(curve.predict_survival(None, [1, 2, 4]), [[1, np.nan, np.nan]])
+    with pytest.warns(AttribWarning, match="answers are null"):
+        assert contract_value(curve, None, 10.0, 3, conditional_after=[0.0])["value"].to_list() == [None]
     with pytest.raises(DataError, match="none of 50 customers left"):
         SurvivalChurn().fit(frame.select(FEATURES), duration=frame["tenure"], event=[False] * 50)
     with pytest.raises(DataError, match="0 customers"):

@@ -214,11 +214,21 @@ def test_incidence_where_nobody_is_at_risk_is_null_and_told():
     assert found["one_minus_km"].null_count() == 2
     everybody = cumulative_incidence(duration[:3], why[:3], at=[9.0])  # all have left: that is known for ever
     assert everybody["incidence"].sum() == pytest.approx(1)
-    with pytest.warns(AttribWarning, match="^2 of 3 times, such as 1, are null"):  # before the first, and after a gap
+    with pytest.warns(AttribWarning) as told:  # before the first, and after a gap
         late = cumulative_incidence(
             [3.0, 4.0, 9.0, 10.0], ["a", None, "a", None], at=[1.0, 3.0, 9.5], entry=[2, 2, 7, 7]
         )
     assert late["incidence"].to_list() == [None, 0.5, None]
+    early, gone = (str(one.message) for one in told)
+    assert early.startswith("1 of 3 times, such as 1, are null")
+    assert early.endswith("at 2); ask for later times")
+    assert gone.startswith("1 of 3 times, such as 9.5, are null")
+    assert gone.endswith("ask for earlier times")
+    # the only one at risk leaves at the instant at which the others enter
+    several = [10.0 + i for i in range(6)]
+    with pytest.warns(AttribWarning, match="^2 of 3 times, such as 1, are null"):
+        alone = cumulative_incidence([1.0, *several], ["a", *["b", None] * 3], at=[0.5, 1, 12], entry=[0, *[1] * 6])
+    assert alone["incidence"].to_list() == [0, None, None, 0, None, None]
     model = SurvivalChurn("aj").fit(None, duration, why)
     with pytest.warns(AttribWarning, match="nobody was at risk"):
         assert model.incidence([9.0])["incidence"].null_count() == 2

@@ -327,6 +327,31 @@ def test_factors_are_found_wherever_they_are(tested, tested_se, credit_se, tau):
     assert np.isfinite([low, middle, high]).all()
 
 
+@pytest.mark.parametrize("credit_se", [0.0, 24.0])
+@pytest.mark.parametrize("credit", [0.0, 600.0, -600.0])
+@pytest.mark.parametrize("tested_se", [5e-324, 1e-9, 1.0, 1e155, 1e300])
+@pytest.mark.parametrize("tested", [0.0, 10.0, -10.0, 1e20, 1e300, -1e300])
+def test_whatever_the_numbers_there_is_an_answer_or_an_error_of_ours(tested, tested_se, credit, credit_se):
+    try:
+        found = Posterior.of(math.log(2), credit, credit_se, tested, tested_se)
+        numbers = [*found.factors((0.025, 0.5, 0.975)), *found.quantiles((0.025, 0.5, 0.975)), found.sd_of()]
+    except DataError as error:
+        assert error.key == "bad_lift_tests"  # noqa: PT017 - either will do
+        return
+    assert np.isfinite(numbers).all()
+    if credit == credit_se == 0 or tested_se >= 1e300 > abs(tested):  # the test says nothing of the factor
+        assert numbers[0] == pytest.approx(math.exp(-1.959964 * math.log(2)), rel=1e-4)
+
+
+def test_a_test_on_the_other_side_of_zero_is_weighed_with_all_digits():
+    """z = 6·10¹¹: what all factors miss alike is left out; the mode solves u / tau² + k·c·(k·c − t) / s² = 0."""
+    tested, se, credit, tau = -5.0, 1e-9, 600.0, math.log(2)
+    found = Posterior.of(tau, credit, 0.0, tested, se)
+    u = np.log(found.k[np.argmax(np.gradient(found.below, np.log(found.k)))])
+    k = math.exp(u)
+    assert u / tau**2 + k * credit * (k * credit - tested) / se**2 == pytest.approx(0, abs=1.5)
+
+
 def test_a_test_far_away_is_believed_as_far_as_its_error_says():
     """Without an error of its own the credit gives way, however far the test is."""
     for tested in (1e-9, 1e-3, 1e12):

@@ -401,3 +401,26 @@ def test_only_errors_of_ours_leave_the_package(name):
         warnings.simplefilter("ignore")
         found = leaks(name)
     assert not found, "\n".join(found)
+
+
+def whole_arguments() -> Iterator[tuple[str, str]]:
+    for name, (function, _) in CALLS.items():
+        signed = {
+            "Journeys.from_events": attrib.Journeys.from_events,
+            "Journeys.from_paths": attrib.Journeys.from_paths,
+        }
+        for argument, parameter in inspect.signature(signed.get(name, function)).parameters.items():
+            default = parameter.default
+            counted = isinstance(default, int) and not isinstance(default, bool)
+            if counted or (default is None and argument.startswith(("max_", "n_")) and argument != "max_gap"):
+                yield name, argument
+
+
+@pytest.mark.parametrize(("name", "argument"), list(whole_arguments()))
+def test_whole_numbers_of_any_size_are_refused_in_words_of_ours(name, argument):
+    function, arguments = CALLS[name]
+    for number in (10**30, 2**63, -(10**30), 10**5_000):
+        given = arguments() | {argument: number}
+        with pytest.raises(attrib.AttribError) as caught:
+            function(**given)
+        assert len(str(caught.value)) < 400

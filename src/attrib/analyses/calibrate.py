@@ -13,7 +13,9 @@ from attrib.analyses.credit_tables import PLAYER, advances, as_in, credit_table,
 from attrib.analyses.multipliers import Posterior
 from attrib.diagnostics.names import near_matches, shown, some
 from attrib.errors import DataError, SpecError, warn
-from attrib.io.sources import open_table
+from attrib.io.collecting import collect_table
+from attrib.io.looks import what_they_look_like
+from attrib.io.tables import check_types
 from attrib.io.text import clean
 from attrib.schemas import CONVERSIONS, KIND, KINDS, METHOD, OUTCOME, SHARE, STAGE, VALUE, require_columns
 from attrib.showing import Shown
@@ -142,7 +144,7 @@ def calibrate(
     ]
     groups = groups.with_columns(_columns(posteriors, level)).with_row_index("__group")
     shown = groups.filter(pl.col("tests").is_not_null()).with_columns(
-        z=(pl.col("tested") - pl.col("credit")) / (pl.col("tested_se") ** 2 + pl.col("credit_se") ** 2).sqrt()
+        z=(pl.col("tested") - pl.col("credit")) / _hypotenuse("tested_se", "credit_se")
     )
     flat = shown.filter(pl.col("credit") <= 0)
     if flat.height:
@@ -159,6 +161,12 @@ def calibrate(
     return Calibrated(about, _calibrated(table, cells, posteriors, level))
 
 
+def _hypotenuse(one: str, other: str) -> pl.Expr:
+    """Root of the sum of squares, which may be larger than any float."""
+    larger = pl.max_horizontal(one, other)
+    return larger * ((pl.col(one) / larger) ** 2 + (pl.col(other) / larger) ** 2).sqrt()
+
+
 def _positive(tau: Any) -> float:
     if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 < tau <= 10:
         raise SpecError("bad_parameter", f"tau = {tau!r} is not a number above 0, at most 10", hint="e.g. 0.7")
@@ -171,7 +179,7 @@ def _lift_tests(
     """One row a tested group: its key columns, ``tests``, ``tested``, ``tested_se``."""
     if columns is not None and not isinstance(columns, Mapping):
         raise SpecError("bad_columns", f"columns = {columns!r} maps nothing", hint='e.g. {"channel": "source"}')
-    frame = open_table(lift_tests, "lift_tests").collect()
+    frame = collect_table(lift_tests, "lift_tests")
     frame = frame.rename({theirs: ours for ours, theirs in (columns or {}).items()}, strict=False)
     spelled = [name for name in SPELLINGS if name in frame.columns]
     if STANDARD_ERROR not in frame.columns and spelled:
@@ -187,10 +195,11 @@ def _lift_tests(
             "lift_tests has no column stage, and each stage of the credit counts conversions of its own",
             hint="say with a column stage whose milestone each test measured",
         )
-    _check(frame)
+    frame = _checked(frame)
     frame = frame.select(
         *(as_in(table.schema[key], frame[key], key, "lift_tests").alias(key) for key in own),
-        pl.col(INCREMENT, STANDARD_ERROR).cast(pl.Float64),
+        INCREMENT,
+        STANDARD_ERROR,
     )
     players = table.filter(pl.col(KIND) == PLAYER).select(own).unique()
     unknown = frame.select(own).unique().join(players, on=own, how="anti", nulls_equal=True).sort(own)
@@ -207,10 +216,12 @@ def _lift_tests(
             f"{unknown.height:,} tested ({', '.join(own)}) are not in the credit table: {names_of(unknown)}{differs}",
             hint=f"it has {names_of(players.sort(own))}",
         )
-    weight = pl.col(STANDARD_ERROR) ** -2
-    mean = (pl.col(INCREMENT) * weight).sum() / weight.sum()
+    unit = pl.col(STANDARD_ERROR).min()  # so that no square is too large, or nothing
+    weight = (pl.col(STANDARD_ERROR) / unit) ** -2
+    mean = (pl.col(INCREMENT) * (weight / weight.sum())).sum()
     groups = frame.group_by(own, maintain_order=True).agg(
-        tests=pl.len(), tested=mean, tested_se=weight.sum() ** -0.5, q=((pl.col(INCREMENT) - mean) ** 2 * weight).sum(),
+        tests=pl.len(), tested=mean, tested_se=unit * weight.sum() ** -0.5,
+        q=(((pl.col(INCREMENT) - mean) / pl.col(STANDARD_ERROR)) ** 2).sum(),
         results=pl.struct(INCREMENT, STANDARD_ERROR),
     )  # fmt: skip
     return _with_agreement(groups)
@@ -282,25 +293,33 @@ def _of_outcome(frame: pl.DataFrame, outcome: str | None) -> pl.DataFrame:
     return chosen
 
 
-def _check(frame: pl.DataFrame) -> None:
-    """Every test has a finite increment and a finite standard error above 0."""
+def _checked(frame: pl.DataFrame) -> pl.DataFrame:
+    """The tests with their numbers as such: a finite increment, and a finite standard error above 0, in every row."""
     if not frame.height:
         raise DataError("bad_lift_tests", "lift_tests has no row", hint="give one row a test")
-    for name in (INCREMENT, STANDARD_ERROR):
-        if not frame.schema[name].is_numeric():
-            raise DataError("bad_lift_tests", f"lift_tests: {name} is {frame.schema[name]}, not a number", column=name)
+    check_types("lift_tests", frame.schema, {INCREMENT: "number", STANDARD_ERROR: "number"})
+    read = frame.with_columns(pl.col(INCREMENT, STANDARD_ERROR).cast(pl.Float64, strict=False))
+    finite = {name: pl.col(name).is_finite().fill_null(value=False) for name in (INCREMENT, STANDARD_ERROR)}
     wrong = {
-        f"{INCREMENT} is not a finite number": ~pl.col(INCREMENT).cast(pl.Float64).is_finite().fill_null(value=False),
-        f"{STANDARD_ERROR} is not a finite number above 0": ~(
-            pl.col(STANDARD_ERROR).cast(pl.Float64).is_finite() & (pl.col(STANDARD_ERROR) > 0)
-        ).fill_null(value=False),
+        f"{INCREMENT} is not a finite number": (INCREMENT, ~finite[INCREMENT]),
+        f"{STANDARD_ERROR} is not a finite number above 0": (
+            STANDARD_ERROR,
+            ~(finite[STANDARD_ERROR] & (pl.col(STANDARD_ERROR) > 0)),
+        ),
     }
-    counts = frame.select(rule.sum().alias(name) for name, rule in wrong.items()).row(0, named=True)
-    broken = [f"{name} in {n:,} of {frame.height:,} rows" for name, n in counts.items() if n]
+    broken, looks = [], ""
+    for what, (name, rule) in wrong.items():
+        rows = read.select(rule).to_series()
+        if rows.any():
+            at = int(rows.arg_max() or 0)
+            found = frame[name][at]
+            looks = looks or what_they_look_like("value_unparseable", [found]).replace('"value"', f'"{name}"')
+            shown_as = "none" if found is None else repr(clean(found, 40))
+            broken.append(f"{what} in {int(rows.sum()):,} of {frame.height:,} rows, e.g. row {at:,} has {shown_as}")
     if broken:
-        raise DataError(
-            "bad_lift_tests", f"lift_tests: {'; '.join(broken)}", hint="a test without its error says little"
-        )
+        hint = looks or "mend these rows, or leave these tests out: a test without its error says little"
+        raise DataError("bad_lift_tests", f"lift_tests: {'; '.join(broken)}", hint=hint)
+    return read
 
 
 def _with_errors(players: pl.DataFrame, level: float) -> pl.DataFrame:

@@ -19,6 +19,7 @@ EVEN, NEAR = (
     4_001,
     400,
 )  # nodes of the quadrature: evenly over the mass, and ever closer to its highest point, each side
+FEWEST = 3  # nodes that a mass lies on
 NOTHING = 45.0  # below the highest log density by so much: no mass
 FURTHEST = 300.0  # of log k, so that no square overflows
 
@@ -45,26 +46,33 @@ class Posterior:
         Given k, the tests' mean is normal(k × credit, tested_se² + (k × credit_se)²), and the credit, seen with the
         tests, normal again (a regression on them).
         """
+        if credit == 0 and credit_se == 0:
+            tested = tested_se = None  # every factor takes it to 0: the tests tell none from another
 
         def logs(u: Floats) -> Floats:
             k, out = np.exp(u), -0.5 * (u / tau) ** 2
             if tested is None or tested_se is None:
                 return np.asarray(out)
-            variance = tested_se**2 + (k * credit_se) ** 2
-            return np.asarray(out - 0.5 * (tested - k * credit) ** 2 / variance - 0.5 * np.log(variance))
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+                return np.asarray(out + _fit(k, credit, credit_se, tested, tested_se))
 
         u = _nodes(logs, tau, _turns(credit, credit_se, tested, tested_se))
         heights = logs(u)
-        u, heights = u[heights > heights.max() - NOTHING], heights[heights > heights.max() - NOTHING]
+        kept = heights > heights.max() - NOTHING
+        u, heights = u[kept], heights[kept]
+        if len(u) < FEWEST:  # narrower than floats tell apart, or out of reach
+            raise _too_far_apart()
         k = np.exp(u)
         mean, sd = np.full(len(u), float(credit)), np.full(len(u), float(credit_se))
         if tested is not None and tested_se is not None:
-            variance = tested_se**2 + (k * credit_se) ** 2
-            mean += k * credit_se**2 / variance * (tested - k * credit)
-            sd *= tested_se / np.sqrt(variance)
+            error = np.hypot(tested_se, k * credit_se)
+            mean += (k * credit_se / error) * (credit_se / error) * (tested - k * credit)
+            sd *= tested_se / error
         density, step = np.exp(heights - heights.max()), np.diff(u)  # trapezoids between nodes of any distance
         below = np.append(0.0, np.cumsum((density[1:] + density[:-1]) / 2 * step))
         weight = density * (np.append(step, 0.0) + np.append(0.0, step)) / 2
+        if not (below[-1] > 0 and np.isfinite(mean).all()):
+            raise _too_far_apart()
         return cls(k, weight / below[-1], below / below[-1], mean, sd)
 
     def quantiles(self, levels: tuple[float, ...], scale: float = 1.0, sd: float | None = None) -> list[float]:
@@ -72,11 +80,14 @@ class Posterior:
         from scipy.optimize import brentq
         from scipy.special import ndtr
 
-        mean, spread = self.k * self.mean * scale, self.k * (self.sd if sd is None else sd)
+        with np.errstate(over="ignore"):
+            mean, spread = self.k * self.mean * scale, self.k * (self.sd if sd is None else sd)
+            low, high = (mean - 12 * spread).min(), (mean + 12 * spread).max()
+        if not np.isfinite([low, high]).all():
+            raise _too_far_apart()
         if not (spread > 0).any():
             return self._of_nodes(mean, levels)
         floor = np.maximum(spread, 1e-300)
-        low, high = (mean - 12 * spread).min(), (mean + 12 * spread).max()
         try:
             return [
                 float(
@@ -90,11 +101,7 @@ class Posterior:
                 for p in levels
             ]
         except ValueError:  # numbers beyond what floats tell apart
-            raise DataError(
-                "bad_lift_tests",
-                "credit and lift tests lie too far apart to be combined",
-                hint="check the larger of them",
-            ) from None
+            raise _too_far_apart() from None
 
     def factors(self, levels: tuple[float, ...]) -> list[float]:
         """Quantiles of k."""
@@ -110,7 +117,37 @@ class Posterior:
         """Standard deviation of k × credit."""
         mean, spread = self.k * self.mean * scale, self.k * (self.sd if sd is None else sd)
         centre = float(self.weight @ mean)
-        return math.sqrt(float(self.weight @ ((mean - centre) ** 2 + spread**2)))
+        unit = max(float(np.abs(mean).max()), float(spread.max())) or 1.0  # so that no square is too large
+        return unit * math.sqrt(float(self.weight @ (((mean - centre) / unit) ** 2 + (spread / unit) ** 2)))
+
+
+def _fit(k: Floats, credit: float, credit_se: float, tested: float, tested_se: float) -> Floats:
+    """Log-likelihood of the tests given k, but for a constant: what all factors miss alike would hide the rest of it.
+
+    With a test on the other side of 0 than the credit, the distance in errors, (tested - k·credit) / error, is least
+    where k goes to 0 or to infinity; the square of that is left out, by the difference of squares.
+    """
+    error = np.hypot(tested_se, k * credit_se)
+    off = (tested - k * credit) / error
+    if tested and credit and (tested > 0) != (credit > 0):
+        near, far = tested / tested_se, math.inf if credit_se == 0 else -credit / credit_se
+        if abs(near) <= abs(far):  # off² - near², where off - near has no large parts that cancel
+            share = k * credit_se / error
+            apart = -k * credit / error - near * (share**2 / (1 + tested_se / error))
+        else:
+            share = tested_se / error
+            apart = tested / error - far * (share**2 / (1 + k * credit_se / error))
+            near = far
+        return np.asarray(-0.5 * apart * (off + near) - np.log(error))
+    return np.asarray(-0.5 * off**2 - np.log(error))
+
+
+def _too_far_apart() -> DataError:
+    return DataError(
+        "bad_lift_tests",
+        "credit and lift tests lie too far apart to be combined",
+        hint="check the largest numbers of both, and the smallest standard errors",
+    )
 
 
 def _turns(credit: float, credit_se: float, tested: float | None, tested_se: float | None) -> list[float]:
@@ -132,13 +169,17 @@ def _nodes(logs: Callable[[Floats], Floats], tau: float, turns: list[float]) -> 
     scan = np.unique(np.clip(np.concatenate([np.linspace(-far, far, SCAN), *around, turns]), -FURTHEST, FURTHEST))
     heights = logs(scan)
     top = int(np.argmax(heights))
+    if not np.isfinite(heights[top]) or heights[top] - NOTHING == heights[top]:
+        raise _too_far_apart()
     between = scan[max(top - 1, 0)], scan[min(top + 1, len(scan) - 1)]
     found = minimize_scalar(
         lambda u: -float(logs(np.array([u]))[0]), bounds=between, method="bounded", options={"xatol": 1e-13}
     )
     peak = float(found.x) if -found.fun > heights[top] else float(scan[top])
     some = np.flatnonzero(heights > max(-found.fun, heights[top]) - NOTHING)
-    low, high = scan[max(some[0] - 1, 0)], scan[min(some[-1] + 1, len(scan) - 1)]
+    low, high = between  # all of the mass, where no node of the look is near it
+    if len(some):
+        low, high = scan[max(some[0] - 1, 0)], scan[min(some[-1] + 1, len(scan) - 1)]
     near = [peak + side * close for side in (-1, 1)]
     whole = np.concatenate([np.linspace(low, high, EVEN), *near, [peak]])
     return np.unique(np.clip(whole, low, high))

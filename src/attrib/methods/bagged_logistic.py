@@ -17,7 +17,7 @@ from attrib.methods.base import Cells, Credits, Draw, HasTallies, Method, Observ
 from attrib.methods.games import RateGame, games_of
 from attrib.needs import PLAYER_SET, Need, Patterns
 from attrib.schemas import KIND, KINDS
-from attrib.values import BAGS, check_seed, generator, whole_number
+from attrib.values import BAGS, MOST_DRAWS, check_seed, generator, whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -83,7 +83,7 @@ class BaggedLogistic(Method):
     _needs_nulls: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bags", whole_number("bags", self.bags, 1))
+        object.__setattr__(self, "bags", whole_number("bags", self.bags, 1, MOST_DRAWS))
         object.__setattr__(self, "seed", check_seed(self.seed))
         for name, high in (("journeys", 1.0), ("players", 1.0), ("penalty", np.inf)):
             value = getattr(self, name)

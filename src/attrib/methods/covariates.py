@@ -12,7 +12,7 @@ import polars as pl
 
 from attrib.engines.reading import hash_customers, mixed_zones
 from attrib.errors import DataError
-from attrib.io.sources import MORE, open_table, read_error
+from attrib.io.collecting import collect_table
 from attrib.kernels.periods import Known
 from attrib.schemas import CUSTOMER, TIME
 
@@ -69,7 +69,7 @@ class Covariates:
         """
         if isinstance(given, Covariates):
             return given
-        frame = _read(given)
+        frame = collect_table(given, "covariates")
         if CUSTOMER not in frame.columns or frame.width == 1 + (TIME in frame.columns):
             raise DataError(
                 "missing_column", f"covariates have the columns {', '.join(frame.columns) or 'none'}",
@@ -154,27 +154,6 @@ class Covariates:
                 names.append(f"{name} is missing")
         time = days[rows] if len(days) else np.full(len(rows), -np.inf)
         return Known(offsets, time, np.ascontiguousarray(np.concatenate(columns, axis=1))), names
-
-
-def _read(given: Any) -> pl.DataFrame:
-    source = open_table(given, "covariates")
-    try:
-        frame = source.frame.collect()
-    except Exception as error:  # a lazy frame may run anybody's code
-        raise read_error(error, source) from error
-    return _typed(frame) if source.kind == "csv" else frame
-
-
-def _typed(frame: pl.DataFrame) -> pl.DataFrame:
-    """CSV files hold texts: columns in which all of them are numbers, or nothing, become numbers."""
-    frame = frame.drop(MORE, strict=False)
-    numbers = [
-        pl.col(name).cast(pl.Float64, strict=False).alias(name)
-        for name in frame.columns
-        if name not in (CUSTOMER, TIME)
-        and frame[name].null_count() == frame[name].cast(pl.Float64, strict=False).null_count()
-    ]
-    return frame.with_columns(numbers)
 
 
 def _check(column: pl.Series) -> None:

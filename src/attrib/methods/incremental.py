@@ -29,7 +29,7 @@ from attrib.methods.covariates import Covariates
 from attrib.methods.discrete import Discrete
 from attrib.methods.histories import SECONDS_A_DAY, Histories, Setting, setting_of
 from attrib.methods.latent import Latent
-from attrib.values import check_seed, whole_number
+from attrib.values import MOST_DRAWS, check_seed, whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -218,7 +218,7 @@ class Incremental(Method):
                 raise SpecError("bad_parameter", f"{name} = {value!r} is not a number from 0 to {high:g}")
         for name, low, most in (("types", 1, 12), ("moods", 1, 4), ("folds", 1, 20), ("steps", 1, None)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), low, most))
-        object.__setattr__(self, "permutations", whole_number("permutations", self.permutations, 2))
+        object.__setattr__(self, "permutations", whole_number("permutations", self.permutations, 2, MOST_DRAWS))
         if self.permutations % 2:
             raise SpecError("bad_parameter", f"permutations = {self.permutations} is odd", hint="each has its reverse")
         object.__setattr__(self, "seed", check_seed(self.seed))

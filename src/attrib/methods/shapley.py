@@ -15,7 +15,7 @@ from attrib.methods.base import Cells, Credits, Draw, Method, cells_of
 from attrib.methods.games import NEEDS, Game, games_of
 from attrib.methods.rules import add_up
 from attrib.needs import Need, RuleSums
-from attrib.values import ORDERS, check_seed, generator, whole_number
+from attrib.values import MOST_DRAWS, ORDERS, check_seed, generator, whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -84,7 +84,7 @@ class Shapley(Method):
         if self.worth not in WORTHS:
             raise SpecError("bad_parameter", f"worth = {self.worth!r} is not one of {', '.join(WORTHS)}")
         if self.samples is not None:
-            object.__setattr__(self, "samples", whole_number("samples", self.samples, 2))
+            object.__setattr__(self, "samples", whole_number("samples", self.samples, 2, MOST_DRAWS))
             if self._closed:
                 raise SpecError(
                     "bad_parameter",

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from attrib.arguments import check_choice, check_names, open_events
+from attrib.arguments import check_choice, check_names, check_share_of_rejects, open_events
 from attrib.engines.reading import batches_of, mixed_zones
 from attrib.errors import DataError, SpecError, warn
 from attrib.io import checks, days
@@ -227,6 +227,7 @@ def read_events(
 ) -> Events:
     """Open, check and read both tables, one of which may be None; ``valued``: outcomes whose value is used."""
     check_choice("day_of_outcome", day_of_outcome, days.CHOICES)
+    max_rejects = check_share_of_rejects(max_rejects)
     mapping = check_names(columns, (*own, SATISFACTION, REFERRER))
     tables = _open(touchpoints, outcomes, mapping)
     readers = _readers(tables, own, max_rejects, valued)

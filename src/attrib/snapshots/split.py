@@ -11,12 +11,12 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError
+from attrib.io.collecting import collect_table
 from attrib.io.ids import rank_ids
-from attrib.io.sources import open_table
 from attrib.schemas import CUSTOMER, DATE, require_columns
 from attrib.showing import facts_sheet, html_of
 from attrib.snapshots.asked import check_durations
-from attrib.values import FOLDS, check_seed, generator, whole_number
+from attrib.values import FOLDS, MOST_DRAWS, check_seed, generator, whole_number
 
 Ints = npt.NDArray[np.int64]
 
@@ -123,7 +123,9 @@ class SnapshotSplit:
 
     def _splits(self, X: Any, groups: Any) -> list[tuple[Ints, Ints]]:
         _, gap, horizon = check_durations(None, self.gap, self.horizon)
-        most = None if self.n_splits is None else whole_number("n_splits", self.n_splits, 1, key="bad_value")
+        most = (
+            None if self.n_splits is None else whole_number("n_splits", self.n_splits, 1, MOST_DRAWS, key="bad_value")
+        )
         folds = self._folds()
         rows = _rows(X, groups, customers=folds is not None)
         dates = rows[DATE].to_numpy()
@@ -147,7 +149,7 @@ class SnapshotSplit:
         return (
             None
             if self.customer_folds is None
-            else whole_number("customer_folds", self.customer_folds, 2, key="bad_value")
+            else whole_number("customer_folds", self.customer_folds, 2, MOST_DRAWS, key="bad_value")
         )
 
 
@@ -160,14 +162,15 @@ def _rows(X: Any, groups: Any, *, customers: bool) -> pl.DataFrame:
                 "bad_value", "groups is neither a frame nor one date a row", hint='rows.select("date", "customer_id")'
             )
         source = pl.DataFrame({DATE: pl.Series(source)})
-    table = open_table(source, "groups" if groups is not None else "X")
+    name = "groups" if groups is not None else "X"
+    table = collect_table(source, name)
     wanted = [DATE, CUSTOMER] if customers else [DATE]
-    require_columns(table.name, table.schema, wanted)
+    require_columns(name, table.columns, wanted)
     if not isinstance(table.schema[DATE], (pl.Date, pl.Datetime)):
-        raise DataError("wrong_type", f"{table.name}: column 'date' is {table.schema[DATE]}, not a date or datetime")
-    frame = table.frame.select(wanted).collect()
+        raise DataError("wrong_type", f"{name}: column 'date' is {table.schema[DATE]}, not a date or datetime")
+    frame = table.select(wanted)
     if frame.null_count().sum_horizontal().sum():
-        raise DataError("null_values", f"{table.name}: date or customer_id is missing in some rows")
+        raise DataError("null_values", f"{name}: date or customer_id is missing in some rows")
     return frame.with_columns(
         pl.col(DATE).cast(pl.Datetime("us", getattr(table.schema[DATE], "time_zone", None))).to_physical()
     )

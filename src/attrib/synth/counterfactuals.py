@@ -16,7 +16,7 @@ from attrib.synth.config import OUTCOMES, STAGES, Population
 from attrib.synth.generator import START, Recipe, check_counts, ordered
 from attrib.synth.later import CANCEL
 from attrib.synth.players import Cell, Game, Players, bad_argument
-from attrib.values import whole_number
+from attrib.values import MOST_DRAWS, whole_number
 
 if TYPE_CHECKING:
     import os
@@ -190,7 +190,7 @@ def counterfactual(
     if target not in outcomes:
         raise bad_argument("target", target, f"one of {', '.join(outcomes)}")
     whole_number("exact", exact, 0, MAX_EXACT, key="bad_argument")
-    whole_number("samples", samples, 2, key="bad_argument")
+    whole_number("samples", samples, 2, MOST_DRAWS, key="bad_argument")
     game = Game.ask(recipe, players, dict(sets or {}))
     sums = _summed(recipe, customers, game, outcomes.index(target), exact, samples, threads, progress)
     view = _View(game, sums, customers)

@@ -29,7 +29,7 @@ from attrib.schemas import CHANNEL, CUSTOMER, DATE, RENAME, STAGE, require_colum
 from attrib.showing import Shown
 from attrib.snapshots.asked import check_model
 from attrib.stages import StageModel
-from attrib.values import whole_number
+from attrib.values import MOST_DRAWS, whole_number
 
 RANKING = "ranking, not causal"
 RANDOMISED = "causal: actions were randomised"
@@ -199,7 +199,7 @@ def next_action(
     check_seed_and_folds(seed, folds)
     whole_number("min_support", min_support, 2)
     if replicates is not None:
-        whole_number("replicates", replicates, 2)
+        whole_number("replicates", replicates, 2, MOST_DRAWS)
     if isinstance(min_overlap, bool) or not isinstance(min_overlap, (int, float)) or not 0 <= min_overlap < 1:
         raise SpecError("bad_parameter", f"min_overlap = {min_overlap!r} is not a number from 0 to below 1")
     model = check_model(stages)

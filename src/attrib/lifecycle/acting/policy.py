@@ -17,7 +17,7 @@ from attrib.io.text import clean
 from attrib.lifecycle.base.beside import Bools, check_same_rows, read_customers, read_numbers
 from attrib.lifecycle.base.calibrated import one_thread
 from attrib.lifecycle.base.design import DesignMatrix, collected
-from attrib.values import FOLDS, check_seed, check_share, generator, whole_number
+from attrib.values import FOLDS, MOST_DRAWS, check_seed, check_share, generator, whole_number
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -140,7 +140,7 @@ def policy_value(
     """
     whole_number("folds", folds, 2, 100)
     if replicates is not None:
-        whole_number("replicates", replicates, 2)
+        whole_number("replicates", replicates, 2, MOST_DRAWS)
     check_seed(seed)
     check_share("level", level)
     policy = _decided(policy, features)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, warn
-from attrib.io.sources import open_table
+from attrib.io.collecting import collect_table
 from attrib.lifecycle.base.columns import as_numbers, features_only, numbers_of_texts, spelled
 from attrib.schemas import require_columns
 
@@ -318,7 +318,7 @@ def collected(frame: Any) -> pl.DataFrame:
     """Any frame, or a matrix of numbers (columns x0, x1, …), as a frame of polars."""
     if isinstance(frame, np.ndarray) and frame.ndim == 2 and frame.dtype.kind in "biuf":
         return pl.DataFrame({f"x{i}": frame[:, i] for i in range(frame.shape[1])})
-    return open_table(frame, "features").collect()
+    return collect_table(frame, "features")
 
 
 def _kind(dtype: pl.DataType) -> str:

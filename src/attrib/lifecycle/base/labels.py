@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError
 from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import as_flags, is_text, read_column, refuse_nulls
 from attrib.lifecycle.base.design import collected as as_table
+from attrib.values import whole_number
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -128,5 +129,4 @@ def check_seed_and_folds(seed: Any, folds: Any) -> None:
         ``bad_parameter``.
     """
     for name, value, low, high in (("seed", seed, 0, MAX_SEED), ("folds", folds, 2, 100)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-            raise SpecError("bad_parameter", f"{name} = {value!r} is not a whole number from {low} to {high}")
+        whole_number(name, value, low, high)

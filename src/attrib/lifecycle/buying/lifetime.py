@@ -16,7 +16,7 @@ from attrib.lifecycle.buying.order_values import GammaGamma, read_spending
 from attrib.lifecycle.buying.purchasing import PurchaseModel
 from attrib.schemas import CUSTOMER
 from attrib.showing import Shown
-from attrib.values import check_seed, whole_number
+from attrib.values import MOST_DRAWS, check_seed, whole_number
 
 NODES = 12  # of the integral over the horizon: ten digits
 BLOCK = 1 << 16  # customers whose draws are held at a time: 100 MB for 200
@@ -142,7 +142,7 @@ def lifetime_value(
     paid = already_paid(past, len(x))
     horizon, discount = number("horizon", horizon, 0.0), number("discount", discount, 0.0)
     margin, level = number("margin", margin, 1e-12), number("level", level, 0.0, 1.0)
-    n = whole_number("draws", draws, 0, key="bad_value")
+    n = whole_number("draws", draws, 0, MOST_DRAWS, key="bad_value")
     seed = check_seed(seed, key="bad_value")
     point = bgnbd._values(), gammagamma._values(), gammagamma.pooled_mean_  # noqa: SLF001
     bgnbd._check_told(gone)  # noqa: SLF001

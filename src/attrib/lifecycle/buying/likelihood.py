@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SolveError, SpecError
-from attrib.io.sources import open_table
+from attrib.io.collecting import collect_table
 from attrib.lifecycle.base.estimator import Estimator
 from attrib.schemas import require_columns
 from attrib.values import REPLICATES, check_seed, generator
@@ -215,8 +216,8 @@ def _is_covariance(matrix: Floats) -> bool:
 
 
 def is_frame(values: Any) -> bool:
-    """Whether it is a table rather than one column."""
-    return isinstance(values, (Mapping, pl.LazyFrame)) or hasattr(type(values), "columns")
+    """Whether it is a table, or a file of one, rather than one column."""
+    return isinstance(values, (Mapping, pl.LazyFrame, str, Path)) or hasattr(type(values), "columns")
 
 
 def columns_of(optional: Sequence[str] = (), /, **given: Any) -> list[Any]:
@@ -248,9 +249,8 @@ def columns_of(optional: Sequence[str] = (), /, **given: Any) -> list[Any]:
         return [first, *rest]
     if len(missing) < len(needed) - 1:
         raise SpecError("bad_argument", f"columns are given beside a frame as {names[0]}", hint=hint)
-    table = open_table(pl.DataFrame(first) if isinstance(first, Mapping) else first, "customers")
-    require_columns("customers", table.schema, needed)
-    found = table.collect(table.frame.select(name for name in names if name in table.schema))
+    found = collect_table(pl.DataFrame(first) if isinstance(first, Mapping) else first, "customers")
+    require_columns("customers", found.columns, needed)
     return [given[name] if name in optional and given[name] is not None else _column(found, name) for name in names]
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import parse_times
+from attrib.io.collecting import collect_source
 from attrib.io.ids import sort_by_id
 from attrib.io.sources import Source, open_table
 from attrib.io.tables import check_types, required
@@ -176,7 +177,7 @@ def silence(
     check_share("quantile", quantile, key="bad_value", example="0.9")
     opened = open_table(data, "purchases", columns)
     if all(name in opened.schema for name in SUMMARY):
-        summary = opened.collect()
+        summary = collect_source(opened)
         again = summary.filter(pl.col("frequency") > 0)
         gaps = again.select(gap=pl.col("recency") / pl.col("frequency"), n=pl.col("frequency"))
     else:

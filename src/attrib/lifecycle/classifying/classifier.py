@@ -17,7 +17,7 @@ from attrib.lifecycle.base.columns import features_only
 from attrib.lifecycle.base.design import DesignMatrix
 from attrib.lifecycle.base.labels import Floats, collected, customer_folds, read_labels
 from attrib.lifecycle.classifying.two_classes import TwoClasses
-from attrib.values import whole_number
+from attrib.values import MOST_DRAWS, whole_number
 
 State = tuple[dict[str, Any], dict[str, npt.NDArray[Any]], list[Any]]
 
@@ -237,7 +237,7 @@ class ChurnClassifier(TwoClasses):
         Breiman (2001), Random forests. Fisher, Rudin & Dominici (2019), JMLR 20.
         """
         self._check_fitted("calibrated_")
-        whole_number("repeats", repeats, 1)
+        whole_number("repeats", repeats, 1, MOST_DRAWS)
         positive = self._labels(X, y)
         table = collected(X, len(positive)).select(self.design_.columns)
         auc = needs("sklearn.metrics").roc_auc_score

@@ -11,6 +11,7 @@ import polars as pl
 from attrib.arguments import distinct_names
 from attrib.errors import DataError, SpecError, warn
 from attrib.faults import nearest
+from attrib.io.ids import number_of
 from attrib.lifecycle.base.design import collected
 from attrib.refunds import NET, Refunding
 from attrib.schemas import CUSTOMER, DATE, require_columns
@@ -158,13 +159,19 @@ def _windows(
         raise DataError("null_values", "rows: customer_id or date is missing in some rows")
     if not isinstance(moment, (pl.Date, pl.Datetime)):
         raise DataError("wrong_type", f"rows: column 'date' is {moment}, not a date or datetime")
-    if ids.is_integer() != events.id_type.is_integer() or not (ids.is_integer() or ids == pl.String):
+    texts = ids == pl.String and events.id_type.is_integer()
+    if not (ids.is_integer() or ids == pl.String) or (
+        texts and keys.select(number_of(CUSTOMER).is_null().any()).item()
+    ):
         raise DataError("wrong_type", f"rows: customer_id is {ids}, that of the events {events.id_type}")
     zoned = isinstance(moment, pl.Datetime) and moment.time_zone is not None
     if zoned != (events.zone is not None):
         raise SpecError("mixed_zones", "of the dates of rows and the times of the events, some carry a time zone")
     when = pl.col(DATE).cast(pl.Datetime("us", getattr(moment, "time_zone", None))).to_physical() + gap
-    who = pl.col(CUSTOMER).cast(events.outcomes.schema[WHO])
+    who = pl.col(CUSTOMER)
+    if ids.is_integer() != events.id_type.is_integer():  # whole numbers and the texts of them are one id
+        who = who.cast(pl.String) if ids.is_integer() else number_of(CUSTOMER)
+    who = who.cast(events.outcomes.schema[WHO], strict=False)
     windows = keys.select(who.alias(WHO), when.alias(FROM)).with_row_index(ROW)
     windows = windows.with_columns((pl.col(FROM) + horizon + (0 if gap >= 0 else -gap)).alias(TO))
     late = windows.filter(pl.col(TO) > until)

@@ -13,7 +13,7 @@ import polars as pl
 
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
-from attrib.io.sources import open_table
+from attrib.io.collecting import collect_table
 from attrib.io.tables import check_types
 from attrib.lifecycle.base.beside import check_same_rows, read_column, read_flags, read_numbers
 from attrib.lifecycle.base.design import MAX_CATEGORIES, NULL, collected
@@ -149,10 +149,7 @@ def time_varying_rows(
     [(7, 0.0, 3.0, False, 0), (7, 3.0, 10.0, True, 1)]
     """
     ticks, grid = _microseconds(unit, "unit"), 1 if every is None else _microseconds(every, "every")
-    table, people = (
-        open_table(touchpoints, "touchpoints").collect(),
-        open_table(customers, _TABLE).collect(),
-    )
+    table, people = collect_table(touchpoints, "touchpoints"), collect_table(customers, _TABLE)
     require_columns("touchpoints", table.columns, [CUSTOMER, TIME, CHANNEL])
     check_types("touchpoints", table.schema, {CUSTOMER: "id", CHANNEL: "name"})
     lives = _lives(people)

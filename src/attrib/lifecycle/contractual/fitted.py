@@ -116,8 +116,9 @@ class FittedSurvival(StoredSurvival):
         -------
         numpy.ndarray or polars.DataFrame
             float64 [n]: 1 − S(after + horizon) / S(after), for new customers 1 − S(horizon), as `predict_survival`
-            says. Not a number where the model says that nobody is there so long. All but the parametric models know
-            no hazard beyond ``longest_``: what lies there counts as 0, and a warning says for how many customers.
+            says. Not a number where the model says that nobody is there so long, or (models of one curve) where all who
+            had come under observation had left while others came later, with a warning. All but the parametric models
+            know no hazard beyond ``longest_``: what lies there counts as 0, and a warning says for how many customers.
             With ``level`` a frame of n rows, ``churn, churn_low, churn_high``: intervals by the delta method on the
             scale of log(−log), of the fit before it is shrunk, and wide enough to hold the shrunken prediction;
             null where nobody of training left in that time.
@@ -196,7 +197,9 @@ class FittedSurvival(StoredSurvival):
         there = step(self._times, found.table().survival(), now, 1.0)
         first, last = (np.searchsorted(self._times, at, side="right") for at in (now, later))
         with np.errstate(invalid="ignore"):
-            chances = (steps[:, last] - steps[:, first]) / np.where(there > 0, there, np.nan)
+            chances = (steps[:, last] - steps[:, first]) / np.where(
+                (there > 0) & (later < self._emptied), there, np.nan
+            )
         return pl.DataFrame({str(cause): chance for cause, chance in zip(self.causes_, chances, strict=True)})
 
     def incidence(
@@ -234,8 +237,7 @@ class FittedSurvival(StoredSurvival):
         found = whole.after(after)
         points = found.times if times is None else read_numbers("times", np.atleast_1d(times), least=0)
         unknown = whole.unknown(points, self.longest_, after)
-        if unknown.any():
-            warn_of_nobody(points, unknown, self.longest_)
+        warn_of_nobody(points, unknown, self.longest_)
         parts = []
         value, spread = found.at(points)
         if self._design_effect is not None:
@@ -313,7 +315,8 @@ class FittedSurvival(StoredSurvival):
         }
         if self.model_ in CURVES:
             table = RiskTable(self._times, self._at_risk, self._left)
-            columns["survival_low"], columns["survival_high"] = table.interval()
+            unknown = np.where(self._times < self._emptied, 0.0, np.nan)
+            columns["survival_low"], columns["survival_high"] = (bound + unknown for bound in table.interval())
             if self._errors is not None and self.clustered_:
                 none, new = np.zeros((len(self._times), 0)), np.full(len(self._times), NEW)
                 low, high = self._errors.bounds(none, new, self._times, normal_quantile(0.95))
@@ -374,11 +377,25 @@ class FittedSurvival(StoredSurvival):
 
     def _log_survival(self, score: Floats, at: Floats) -> Floats:
         """Logarithm of the probability to be there at given times: arrays broadcast."""
+        if self.model_ in CURVES:
+            known = np.where(at < self._emptied, 0.0, np.nan)
+            return known - step(self._times, self._hazard, at, 0.0) * np.exp(np.minimum(score, _LARGEST))
         if self.model_ not in PARAMETRIC:
             return -step(self._times, self._hazard, at, 0.0) * np.exp(np.minimum(score, _LARGEST))
         return log_survival(self.model_, score, self.coefficients_[-1], at)
 
+    @property
+    def _emptied(self) -> float:
+        return RiskTable(self._times, self._at_risk, self._left).emptied(self.longest_)
+
     def _warn_beyond(self, at: Floats) -> None:
+        empty = int((at >= self._emptied).sum()) if self.model_ in CURVES else 0
+        if empty:
+            warn(
+                f"{empty} of {at.size} answers are null: at {self._emptied:g} all who had come under observation had "
+                "left, and others came later, so that the curve says nothing from there; ask for earlier times, or "
+                "fit to customers who were seen from the begin"
+            )
         beyond = int((at > self.longest_).sum())
         if beyond and self.model_ not in PARAMETRIC:
             warn(

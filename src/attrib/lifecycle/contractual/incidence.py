@@ -73,13 +73,14 @@ class Incidence:
     def unknown(self, points: Floats, longest: float, after: float = -1.0) -> npt.NDArray[np.bool_]:
         """Times of which nothing is known, [m]: nobody was at risk any more, though some had not left.
 
-        Beyond the longest duration, unless all had left by then; of customers who are still there at a time
-        (``after``) when nobody was, all times.
+        Beyond the longest duration, unless all had left by then; from the time on at which all at risk left while
+        others entered later; of customers who are still there at a time (``after``) when nobody was, all times.
         """
         all_left = len(self.times) > 0 and self.at_risk[-1] == self.by_cause[:, -1].sum()
+        emptied = self.after(after).table().emptied(longest)
         if after >= 0 and (after >= longest or (all_left and after >= self.times[-1])):
             return np.ones(len(points), np.bool_)
-        return np.asarray(points > longest) & (not all_left)
+        return (np.asarray(points > longest) & (not all_left)) | (points >= emptied)
 
     def table(self) -> RiskTable:
         """All causes together."""
@@ -103,12 +104,19 @@ class Incidence:
         return value[:, upto], spread[:, upto]
 
 
-def warn_of_nobody(points: Floats, unknown: npt.NDArray[np.bool_], longest: float) -> None:
-    """Warn of times of which nothing is known."""
-    warn(
-        f"{int(unknown.sum())} of {len(points)} times, such as {points[unknown][0]:g}, are null: nobody was at risk "
-        f"then, and some had not left (the longest duration is {longest:g}); ask for earlier times"
-    )
+def warn_of_nobody(points: Floats, unknown: npt.NDArray[np.bool_], longest: float, first: float = 0.0) -> None:
+    """Warn of times of which nothing is known: before the ``first`` entry, or after the last at risk."""
+    early, late = unknown & (points < first), unknown & (points >= first)
+    if early.any():
+        warn(
+            f"{int(early.sum())} of {len(points)} times, such as {points[early][0]:g}, are null: nobody was under "
+            f"observation yet (the first customer entered at {first:g}); ask for later times"
+        )
+    if late.any():
+        warn(
+            f"{int(late.sum())} of {len(points)} times, such as {points[late][0]:g}, are null: nobody was at risk "
+            f"then, and some had not left (the longest duration is {longest:g}); ask for earlier times"
+        )
 
 
 def _counts(left: Floats, times: Floats) -> Floats:
@@ -156,7 +164,8 @@ def cumulative_incidence(
         ``cause, time, incidence, incidence_low, incidence_high, one_minus_km`` by cause and time. Intervals: delta
         method on the scale of log(−log); null where the incidence is 0. All null where nobody was at risk: beyond the
         longest duration, unless all had left, before the first customer came under observation, and from a time on at
-        which all who had come under observation had left or were last seen, while others enter later.
+        which all who had come under observation had left or were last seen, while others enter later (or at that
+        very time).
 
     Raises
     ------
@@ -195,8 +204,7 @@ def cumulative_incidence(
         parts.append(pl.DataFrame(columns).select(pl.lit(name, causes.dtype).alias("cause"), pl.all()))
     table = pl.concat(parts).with_columns(pl.col("incidence_low", "incidence_high").fill_nan(None))
     unknown = found.unknown(points, float(length.max())) | _unwatched(points, length, begun)
-    if unknown.any():
-        warn_of_nobody(points, unknown, float(length.max()))
+    warn_of_nobody(points, unknown, float(length.max()), 0.0 if begun is None else float(begun.min()))
     nobody = pl.Series(np.tile(unknown, len(causes)))
     numbers = table.columns[2:]
     return table.with_columns(pl.when(~nobody).then(pl.col(name)).alias(name) for name in numbers)

@@ -12,7 +12,7 @@ from attrib.errors import AttribWarning, SpecError
 from attrib.lifecycle.base.beside import Floats, check_same_rows, read_numbers
 from attrib.lifecycle.buying.lifetime import already_paid, ids_of, number
 from attrib.lifecycle.contractual.survival import SurvivalChurn
-from attrib.values import normal_quantile, whole_number
+from attrib.values import MOST_DRAWS, normal_quantile, whole_number
 
 _ROWS = 20_000  # customers at a time, which bounds memory
 
@@ -102,7 +102,7 @@ def contract_value(
     if not isinstance(model, SurvivalChurn):
         raise SpecError("bad_value", f"model is a {type(model).__name__}, not a SurvivalChurn")
     check_same_rows(X=X, margin=margin, customer_id=customer_id, past=past)
-    periods = whole_number("horizon", horizon, 1, key="bad_value")
+    periods = whole_number("horizon", horizon, 1, MOST_DRAWS, key="bad_value")
     length, rate = number("period", period, 1e-9), number("discount", discount, 0.0)
     there = 1 - model.predict_churn(X, periods * length, conditional_after)  # the last payment: it warns for all
     paying, ahead = there, there * (1 + rate) ** (-periods * length)
@@ -147,8 +147,9 @@ def _interval(
         for k in range(1, periods + 1):
             grown, slope = errors.change(matrix[some], now[some], start[some] + k * length)
             there = np.exp(-grown) * (1 + rate) ** (-k * length)
-            moved = np.where(grown > 0, there * grown, 0.0)  # before anybody leaves nothing is unknown
-            value, gradient = value + there, gradient - moved[:, None] * np.where(moved[:, None] > 0, slope, 0.0)
+            with np.errstate(invalid="ignore"):  # where nobody is there any more, the growth is infinite
+                moved = np.where(grown > 0, there * grown, 0.0)  # before anybody leaves nothing is unknown
+                value, gradient = value + there, gradient - moved[:, None] * np.where(moved[:, None] > 0, slope, 0.0)
         share = value / most
         with np.errstate(divide="ignore", invalid="ignore"):
             wide = z * errors.spread(gradient) / most / (share * (1 - share))

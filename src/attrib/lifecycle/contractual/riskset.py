@@ -15,7 +15,7 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError
 from attrib.lifecycle.base.beside import check_same_rows, read_flags, read_numbers
-from attrib.values import whole_number
+from attrib.values import MOST_DRAWS, whole_number
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -67,6 +67,14 @@ class RiskTable:
     def survival(self) -> Floats:
         """Share that is still there after each time, float64 [J]: Kaplan and Meier's product."""
         return np.cumprod(1 - self.left / self.at_risk, dtype=np.float64)
+
+    def emptied(self, longest: float) -> float:
+        """The first time at which all at risk left while others, who entered later, were seen after it; else infinity.
+
+        The product is 0 from there, whoever comes: it says nothing of those who came.
+        """
+        alone = self.times[(self.left >= self.at_risk) & (self.times < longest)]
+        return float(alone[0]) if len(alone) else np.inf
 
     def interval(self, z: float = _Z_95) -> tuple[Floats, Floats]:
         """Bounds of `survival`, float64 [J] each: Greenwood's variance on the scale of log(−log S)."""
@@ -127,7 +135,7 @@ def calibration_at(predicted: Any, duration: Any, event: Any, horizon: float, *,
     [(1, 2, 0.1, 0.0), (2, 2, 0.9, 0.5)]
     """
     check_same_rows(predicted=predicted, duration=duration, event=event)
-    whole_number("bins", bins, 1)
+    whole_number("bins", bins, 1, MOST_DRAWS)
     if isinstance(horizon, bool) or not isinstance(horizon, (int, float)) or not horizon > 0:
         raise SpecError("bad_parameter", f"horizon = {horizon!r} is not a time above 0", hint="e.g. 90")
     chance = read_numbers("predicted", predicted, least=0, most=1)

@@ -227,9 +227,12 @@ class SurvivalChurn(FittedSurvival):
     def _fit_curve(self, rows: Episodes) -> RiskTable:
         table = RiskTable.of(rows.duration, rows.event, rows.entry)
         survival = table.survival()
-        if (survival[:-1] == 0).any():
-            first = table.times[np.argmin(survival)]
-            warn(f"at {first:g} all who had come under observation had left: the curve is 0 from there, whoever comes")
+        emptied = table.emptied(self.longest_)
+        if emptied < math.inf:
+            warn(
+                f"at {emptied:g} all who had come under observation had left, and others came later: the curve is not "
+                "known from there"
+            )
         with np.errstate(divide="ignore"):
             self._hazard = -np.log(survival)
         self.design_, self.covariance_ = None, np.zeros((0, 0))

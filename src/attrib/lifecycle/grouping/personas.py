@@ -11,8 +11,8 @@ import polars as pl
 
 from attrib.arguments import distinct_names
 from attrib.errors import DataError, SpecError, warn
+from attrib.io.collecting import collect_table
 from attrib.io.ids import rank_ids
-from attrib.io.sources import open_table
 from attrib.io.tables import check_types
 from attrib.lifecycle.base.beside import check_same_rows
 from attrib.lifecycle.base.design import DesignMatrix, Numeric, collected, spell
@@ -123,7 +123,7 @@ class Personas(Shown):
         DataError
             ``missing_columns``; ``duplicate_columns`` where it has a column ``persona``.
         """
-        rows = open_table(table, "table").collect()
+        rows = collect_table(table, "table")
         require_columns("table", rows.columns, [customer], hint="name its column of customers with customer=")
         if PERSONA in rows.columns:
             raise DataError("duplicate_columns", "the table has a column 'persona' already", hint="rename it")

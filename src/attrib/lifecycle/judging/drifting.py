@@ -11,9 +11,9 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError
-from attrib.io.sources import open_table
+from attrib.io.collecting import collect_table
 from attrib.lifecycle.base.columns import as_numbers, numbers_of_texts, spelled
-from attrib.values import whole_number
+from attrib.values import MOST_DRAWS, whole_number
 
 MODERATE, STRONG = 0.1, 0.25  # usual levels of the population stability index
 LARGEST = 50  # categories told apart; the rarer ones are one bin
@@ -67,7 +67,7 @@ class Profile:
     @classmethod
     def of(cls, frame: Any, bins: int = 10) -> Self:
         """Count the rows of a frame of features; see `drift`."""
-        n_bins = whole_number("bins", bins, 2, key="bad_value")
+        n_bins = whole_number("bins", bins, 2, MOST_DRAWS, key="bad_value")
         return cls({column.name: Shape.of(column, n_bins) for column in _collect(frame, "training")})
 
     def to_dict(self) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _kind(column: pl.Series) -> str:
 
 
 def _collect(data: Any, name: str) -> pl.DataFrame:
-    frame = open_table(data, name).collect()
+    frame = collect_table(data, name)
     if not len(frame):
         raise DataError("no_rows", f"{name} has 0 rows")
     return frame

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError
-from attrib.io.sources import open_table
+from attrib.io.collecting import collect_table
 from attrib.lifecycle.base.beside import (
     Bools,
     Floats,
@@ -33,7 +33,7 @@ from attrib.lifecycle.judging.metrics import (
 )
 from attrib.lifecycle.judging.survival_metrics import SurvivalScores
 from attrib.quantiles import percentiles
-from attrib.values import REPLICATES, check_seed, check_share, generator, whole_number
+from attrib.values import MOST_DRAWS, REPLICATES, check_seed, check_share, generator, whole_number
 
 Ints = npt.NDArray[np.int64]
 Interval = Callable[[Floats, Floats, float], tuple[Floats, Floats]]
@@ -106,7 +106,7 @@ def evaluate_classifier(
         if not isinstance(k, (int, float)) or not 0 < k <= 1:
             raise SpecError("bad_value", f"top: {k!r} is not a share above 0", hint="e.g. (0.05, 0.1)")
     resampling = _Resampling(customers, len(truth), level, replicates, seed)
-    n_bins = whole_number("bins", bins, 1, key="bad_value")
+    n_bins = whole_number("bins", bins, 1, MOST_DRAWS, key="bad_value")
     assumed = Profit.of(profit)
     empty = Counts(np.array([0.5]), np.ones(1), np.ones(1))
     names = list(binary_metrics(bins_of(empty, 1), tuple(top), assumed))
@@ -262,7 +262,7 @@ def reliability(y: Any, p: Any, bins: int = BINS, level: float = 0.95) -> pl.Dat
         raise DataError("no_rows", "there is no row to evaluate")
     level = check_share("level", level, key="bad_value")
     counts = Tabulated(truth, chance).counts(np.ones(len(truth)))
-    at = bins_of(counts, whole_number("bins", bins, 1, key="bad_value"))
+    at = bins_of(counts, whole_number("bins", bins, 1, MOST_DRAWS, key="bad_value"))
     found = pl.DataFrame({"at": at, "p": counts.p, "yes": counts.yes, "n": counts.yes + counts.no})
     table = found.group_by("at").agg(
         pl.col("p").min().alias("from"),
@@ -288,7 +288,7 @@ class _Resampling:
         if not n:
             raise DataError("no_rows", "there is no row to evaluate")
         self.level = check_share("level", level, key="bad_value")
-        self.replicates = whole_number("replicates", replicates, 0, key="bad_value")
+        self.replicates = whole_number("replicates", replicates, 0, MOST_DRAWS, key="bad_value")
         self.seed = check_seed(seed, key="bad_value")
         self.codes = read_customers(customers, n)
 
@@ -336,7 +336,7 @@ def _groups(by: Any, n: int) -> Iterator[tuple[pl.DataFrame | None, Ints]]:
     if by is None:
         yield None, np.arange(n)
         return
-    columns = open_table(pl.DataFrame(dict(by)) if isinstance(by, Mapping) else by, "by").collect()
+    columns = collect_table(pl.DataFrame(dict(by)) if isinstance(by, Mapping) else by, "by")
     if len(columns) != n or not columns.width:
         raise DataError("different_lengths", f"by has {len(columns):,} rows of {columns.width} columns, not {n:,} rows")
     taken = [name for name in columns.columns if name in RESERVED]
