@@ -56,8 +56,8 @@ class Events:
     int64 [C + 1]; times in ticks; kinds are codes of the engine's dictionaries. ``t_same`` bool [T]: touches equal to
     the one before in customer, time and sequence; empty without a sequence. ``duplicates``: touches dropped;
     ``repeated``: outcomes dropped for a repeated event id, and their value; ``refunded``: what refunds did to the
-    outcomes, None where there are none; ``flagged``: customers of several touches with a flagged one, and with flagged
-    ones only; ``seen``: facts on these
+    outcomes, None where there are none; ``flagged``: counts of flags, see
+    `attrib.engines.grouping`; ``seen``: facts on these
     customers, :class:`attrib.diagnostics.seen.Seen`.
     """
 
@@ -74,7 +74,7 @@ class Events:
     repeated: int = 0
     repeated_value: float = 0.0
     refunded: Refunded | None = None
-    flagged: tuple[int, int] = (0, 0)
+    flagged: tuple[int, ...] = (0,) * 6
     t_same: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     seen: Any = None
 

@@ -1,7 +1,9 @@
 """Flags: one rule for what is an outcome among touches, whatever the table comes from (semantics §1)."""
 
-from datetime import datetime
+import itertools
+from datetime import datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import attrib
 from attrib.io.flags import MOST
 from attrib.spec import read_job
+from parity.test_parts import Parted
 
 YES = (True, "true", "TRUE", "yes", "y", "T", " Yes ", "1", "1.0", 1, 1.0)
 NO = (False, "false", "no", "N", "f", "0", "0.0", "", "  ", None, 0, 0.0, float("nan"))
@@ -215,3 +218,98 @@ def test_a_flag_on_some_rows_is_not(said):
 
 def test_customers_of_one_touch_say_nothing_of_it():
     attrib.Journeys.from_events(repeated(12, 1, lambda _i, _k: True), attrib.InlineOutcome(flag="won")).reconcile()
+
+
+# --- a fact on the session, repeated on its hits ---
+
+
+def sessions(said, *, customers=20, hits=3, minutes=4):
+    """Two sessions of so many hits, five days apart; ``said``: customer, session, hit -> flagged."""
+    return pl.DataFrame(
+        [
+            (c, at(1 + 5 * s, c % 10) + timedelta(minutes=7 + minutes * h), "abc"[h % 3], said(c, s, h))
+            for c in range(customers)
+            for s in range(2)
+            for h in range(hits)
+        ],
+        schema=["customer_id", "timestamp", "channel", "won"],
+        orient="row",
+    )
+
+
+def told_of_sessions(frame, **recipe):
+    journeys = attrib.Journeys.from_events(frame, attrib.InlineOutcome(flag="won"), **recipe)
+    return [text for text in journeys.warnings if "something of the session" in text]
+
+
+@pytest.mark.parametrize("engine", [None, attrib.LocalEngine(memory_limit=100_000), Parted(threads=1)])
+def test_a_flag_on_every_hit_of_a_session_is_told_with_counts(engine):
+    (text,) = told_of_sessions(sessions(lambda _c, s, _h: s == 1), engine=engine)
+    assert text.startswith(
+        "40 of 60 rows on which 'won' is true follow another such row of their customer within 30 min"
+    )
+    assert "for 20 of the 20 customers" in text
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "told"),
+    [
+        (lambda _c, _s, h: h >= 1, {}, True),  # from the purchase on, to the page of thanks
+        (lambda c, s, h: s == 1 and (h == 2 or (c % 5 == 0 and h == 1)), {}, False),  # one in five orders twice
+        (lambda _c, s, h: s == 1 and h != 1, {}, False),  # another touch between
+        (lambda _c, s, _h: s == 1, {"minutes": 31}, False),  # no session
+        (lambda _c, s, _h: s == 1, {"hits": 1}, False),
+        (lambda _c, s, _h: s == 1, {"customers": 2}, False),
+    ],
+)
+def test_which_runs_are_told(said, more, told):
+    assert bool(told_of_sessions(sessions(said, **more))) is told
+
+
+def test_few_orders_in_quick_succession_among_many_are_not_told():
+    """Where only converting touches are logged, who orders twice has no other touches to tell it by."""
+    rows = [(c, at(1 + 3 * k, 3), "ad", True) for c in range(40) for k in range(3)]
+    rows += [(c, at(1, 3) + timedelta(minutes=9), "ad", True) for c in range(4)]
+    rows += [(c, at(20, 3) + timedelta(hours=c), "ad", False) for c in range(40)]
+    frame = pl.DataFrame(rows, schema=["customer_id", "timestamp", "channel", "won"], orient="row")
+    assert told_of_sessions(frame) == []
+
+
+def test_counts_of_runs_are_those_of_a_loop_over_touches():
+    from attrib.engines.grouping import _flagged
+
+    random = np.random.default_rng(4)
+    sizes = random.integers(0, 7, 60)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    times = np.concatenate([np.sort(random.integers(0, 12_000, n)) for n in sizes]).astype(np.int64)
+    flags = random.random(len(times)) < 0.6
+    expected = np.zeros(6, np.int64)
+    for first, last in itertools.pairwise(offsets):
+        rows = range(first, last)
+        near = [(a, b) for a, b in itertools.pairwise(rows) if times[b] - times[a] <= 1800]
+        both = [(a, b) for a, b in near if flags[a] and flags[b]]
+        some = len(rows) > 1 and any(flags[r] for r in rows)
+        every = some and all(flags[r] for r in rows)
+        beside = any(flags[a] or flags[b] for a, b in near)
+        expected += [some, every, beside, bool(both), len(both), sum(bool(flags[r]) for r in rows)]
+    assert list(_flagged(flags.astype(np.uint64)[:, None], offsets, times, 0, 1)) == expected.tolist()
+
+
+# --- a row that counts several conversions is one row of the table ---
+
+
+@pytest.mark.parametrize("engine", [None, attrib.LocalEngine(memory_limit=100_000), Parted(threads=1)])
+def test_findings_see_rows_not_the_conversions_that_they_count(engine):
+    frame = sessions(lambda _c, s, h: 3 if s == 1 and h == 2 else 0)
+    flag = attrib.InlineOutcome(flag="won", flag_kind="count")
+    once = attrib.Journeys.from_events(frame, flag, engine=engine)
+    assert once.warnings == ()
+    again = attrib.Journeys.from_events(pl.concat([frame, frame[-1:]]), flag, duplicates="keep", engine=engine)
+    assert [(f.key, f.count, f.of) for f in again.findings] == [("equal_outcomes", 1, 21)]
+    other = frame[-1:].with_columns(won=pl.lit(2, pl.Int64))  # another row: of one instant, but of two
+    more = attrib.Journeys.from_events(pl.concat([frame, other]), flag, duplicates="keep", engine=engine)
+    assert [f.key for f in more.findings] == []
+    assert more.reconcile().filter(table="outcomes", entry="in")["rows"].item() == 62
+    midnights = frame.with_columns(pl.col("timestamp").dt.truncate("1d"))
+    even = attrib.Journeys.from_events(midnights, flag, duplicates="keep", engine=engine)
+    assert even.facts["times"]["outcomes_at_midnight"] == 20

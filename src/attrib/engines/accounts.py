@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrib.engines.base import Fates, Ledger, Recipe
 from attrib.engines.findings import findings_of
 from attrib.io import checks, days
-from attrib.io.flags import all_flagged, unreadable_flags
+from attrib.io.flags import all_flagged, runs_flagged, unreadable_flags
 from attrib.io.times import told
 from attrib.kernels.codes import NETTED, REASONS, REFUNDED, UNMATCHED
 from attrib.refunds import Account, likely_refunds, told_if_kept
@@ -115,7 +115,9 @@ def _warnings(reader: EventReader, fates: Fates, credited: int, value: Any) -> I
         )
         yield f"{fates.duplicates:,} duplicate touchpoints were dropped{still}"
     if reader.recipe.inline:
-        yield from all_flagged(reader.recipe.inline.flag, int(fates.flagged[0]), int(fates.flagged[1]), o.rows)
+        several, every, near, runs, repeats, rows = fates.flagged.tolist()
+        on_all = list(all_flagged(reader.recipe.inline.flag, several, every, o.rows))
+        yield from on_all or runs_flagged(reader.recipe.inline.flag, near, runs, repeats, rows)
         yield from unreadable_flags(reader.recipe.inline.flag, o.rejected, o.rows, reader.recipe.max_rejects)
     for outcome in reader.names.absent:
         occurring = [str(v) for v in reader.outcomes.kinds.dictionaries[0].values[1:]]  # type: ignore[index]

@@ -93,8 +93,8 @@ class Fates:
     """What became of rows after they were read, summed over the partitions.
 
     ``touches`` int64 [5], ``outcomes`` int64 [6, 5], ``reasons`` int64 [4, 6], ``refunds`` int64 [4]: see
-    `attrib.ragged.Cut`. ``flagged`` int64 [2], with outcomes that are flagged touches: customers of several touches of
-    which one is flagged, and those of which all are. ``ties``: touches at one instant; ``seen``: facts on customers and
+    `attrib.ragged.Cut`. ``flagged`` int64 [6], with outcomes that are flagged touches: see
+    `attrib.engines.grouping`. ``ties``: touches at one instant; ``seen``: facts on customers and
     days.
     """
 
@@ -211,6 +211,7 @@ class Memory:
             self.sums.pop((need, units), None)
 
 
+FLAGGED = 6  # counts of flags, see `Fates`
 BUCKETS = 256  # units of customers' journeys: what a fixed hash of the customer gives
 
 

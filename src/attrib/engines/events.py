@@ -25,6 +25,7 @@ from attrib.engines.naming import Names
 from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks, days
+from attrib.io.flags import COPY
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.io.tables import required, with_channel
 from attrib.kernels import rows as kernel
@@ -80,7 +81,8 @@ class EventReader:
         order_id = (ORDER,) if recipe.refunding.net and {VALUE, ORDER} <= set(outcomes.schema) else ()
         o_optional = tuple(c for c in (VALUE, CLUSTER, EVENT, *order_id) if c in outcomes.schema)
         money = currency_beside(outcomes.schema, recipe.by) if VALUE in o_optional else ()
-        o_further = (*sorted(in_outcomes), *o_optional, *money, *flag, *_more(outcomes))
+        copy = (COPY,) if COPY in outcomes.schema else ()
+        o_further = (*sorted(in_outcomes), *o_optional, *money, *flag, *copy, *_more(outcomes))
         o_columns = tuple(dict.fromkeys((CUSTOMER, TIME, OUTCOME, *o_further)))
         required(outcomes, [c for c in o_columns if not c.startswith("__")])
 
@@ -110,6 +112,7 @@ class EventReader:
                 ("day", by_text),
                 ("event", EVENT in o_optional),
                 ("order", bool(order_id)),
+                ("copy", bool(copy)),
             )
             if on
         ]

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from attrib.diagnostics.seen import see
+from attrib.engines.base import FLAGGED
 from attrib.engines.coding import Words, unordered_float
 from attrib.engines.findings import placeholder_words
 from attrib.engines.reading import RowLayout, TableReader, hash_ordered_ids
+from attrib.io.flags import COPY_BITS, RUN_SECONDS
 from attrib.kernels import rows as kernel
 from attrib.ragged import Events, Ints
 from attrib.refunds import Refunding, net_events
@@ -90,9 +92,10 @@ class Grouping:
         o_value = np.empty(len(outcome_rows), np.uint64)
         kernel.read_floats(outcome_rows, o_layout.value, o_value)
         at = o_layout.event
+        first = _first_copies(outcome_rows, o_layout)
         seen = see(
             identity, t_offsets, t_time, o_offsets, o_time,
-            counts=counted[o_kind], equal=_equal_rows(outcome_rows, o_layout),
+            counts=counted[o_kind] & first, equal=_equal_rows(outcome_rows, o_layout, first),
             event=None if at < 0 else (outcome_rows[:, at], outcome_rows[:, at + 1]), ticks=self.touches.ticks,
             placeholders=placeholder_words(self.ids),
         )  # fmt: skip
@@ -101,7 +104,7 @@ class Grouping:
             t_offsets=t_offsets, t_time=t_time, t_kind=t_kind, t_same=t_same,
             o_offsets=o_offsets, o_time=o_time, o_kind=o_kind, o_value=o_value.view(np.float64),
             duplicates=duplicates, repeated=repeated, repeated_value=repeated_value, seen=seen,
-            flagged=_all_flagged(touch_rows, t_offsets, t_layout.extra),
+            flagged=_flagged(touch_rows, t_offsets, t_time, t_layout.extra, self.touches.ticks),
         )  # fmt: skip
         if names is None:
             return events
@@ -132,24 +135,59 @@ class Grouping:
         return unit
 
 
-def _all_flagged(rows: Words, offsets: Ints, word: int) -> tuple[int, int]:
-    """Customers with several touches of which one is an outcome too (lowest bit of a word), and of which all are."""
+def _flagged(rows: Words, offsets: Ints, times: Ints, word: int, ticks: int) -> tuple[int, ...]:
+    """How flags (lowest bit of a word: the touch is an outcome too) lie on the touches of customers.
+
+    Customers with several touches of which one is flagged, and those of which all are; customers with another touch
+    within half an hour of a flagged one, those with flagged touches that follow each other so, the flagged touches that
+    follow one, and all flagged touches.
+    """
     if word < 0 or not len(rows):
-        return 0, 0
-    before = np.concatenate([[0], np.cumsum((rows[:, word] & np.uint64(1)).astype(np.int64))])
-    touches, flagged = np.diff(offsets), np.diff(before[offsets])
+        return (0,) * FLAGGED
+    is_flagged = (rows[:, word] & np.uint64(1)).astype(np.bool_)
+    touches, flagged = np.diff(offsets), _per_customer(is_flagged, offsets)
     several = (touches > 1) & (flagged > 0)
-    return int(several.sum()), int((several & (flagged == touches)).sum())
+    follows = np.zeros(len(rows), np.bool_)  # the touch before it, of the same customer, is near
+    follows[1:] = times[1:] - times[:-1] <= RUN_SECONDS * ticks
+    follows[offsets[:-1][touches > 0]] = False
+    either, both = follows.copy(), follows.copy()
+    either[1:] &= is_flagged[1:] | is_flagged[:-1]
+    both[1:] &= is_flagged[1:] & is_flagged[:-1]
+    near, runs = _per_customer(either, offsets) > 0, _per_customer(both, offsets) > 0
+    counts = several, several & (flagged == touches), near, runs, both, is_flagged
+    return tuple(int(count.sum()) for count in counts)
 
 
-def _equal_rows(rows: Words, layout: RowLayout) -> npt.NDArray[np.bool_]:
-    """Outcome rows equal to the one before: customer, time, names and value; of those with an id none is."""
+def _per_customer(marks: npt.NDArray[np.bool_], offsets: Ints) -> Ints:
+    before = np.concatenate([[0], np.cumsum(marks)])
+    counts: Ints = np.diff(before[offsets])
+    return counts
+
+
+def _first_copies(rows: Words, layout: RowLayout) -> npt.NDArray[np.bool_]:
+    """Rows as the caller gave them: of one that counts several conversions, the first."""
+    if layout.copy < 0:
+        return np.ones(len(rows), np.bool_)
+    first: npt.NDArray[np.bool_] = rows[:, layout.copy] & np.uint64((1 << COPY_BITS) - 1) == 0
+    return first
+
+
+def _equal_rows(rows: Words, layout: RowLayout, first: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Outcome rows equal to the one before: customer, time, names, value and count; of those with an id none is."""
     equal = np.zeros(len(rows), np.bool_)
-    words = {*range(layout.identity), layout.time, layout.kind, layout.value}
-    if len(rows) > 1:
-        equal[1:] = True
-        for word in words:
-            equal[1:] &= rows[1:, word] == rows[:-1, word]
+    at = np.flatnonzero(first)
+    words = [
+        *range(layout.identity),
+        layout.time,
+        layout.kind,
+        layout.value,
+        *([layout.copy] if layout.copy >= 0 else []),
+    ]
+    if len(at) > 1:
+        same = np.ones(len(at) - 1, np.bool_)
+        for word in dict.fromkeys(words):
+            same &= rows[at[1:], word] == rows[at[:-1], word]
+        equal[at[1:]] = same
         if layout.event >= 0:
             equal &= rows[:, layout.event + 1] == 0
     return equal

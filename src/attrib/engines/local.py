@@ -16,7 +16,7 @@ import numpy as np
 
 from attrib.diagnostics.finding import tell
 from attrib.engines.accumulator import TALLY_FLOOR, Accumulator
-from attrib.engines.base import Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
+from attrib.engines.base import FLAGGED, Fates, Funnel, Ledger, Memory, Progress, Recipe, Tallies, Work
 from attrib.engines.events import EventReader
 from attrib.engines.in_order import NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
@@ -313,7 +313,7 @@ class TallyPass:
             0,
             0,
             [],
-            np.zeros(2, np.int64),
+            np.zeros(FLAGGED, np.int64),
         )
         self._share = 0.0
         self._running: list[RunningSums] = []  # one a thread

@@ -27,7 +27,7 @@ from attrib.engines.naming import rename
 from attrib.engines.reading import TableReader, mixed_zones
 from attrib.engines.ties import Ties
 from attrib.io import checks, days
-from attrib.io.flags import split_inline
+from attrib.io.flags import COPY, split_inline
 from attrib.io.sources import Source
 from attrib.io.times import Spread
 from attrib.kernels import rows as kernel
@@ -126,7 +126,7 @@ def columns_read(reader: EventReader) -> list[str]:
     inline = reader.recipe.inline
     extra = [inline.flag, *([inline.value] if inline.value else [])] if inline else []
     names = dict.fromkeys([*reader.touches.types.names, *reader.outcomes.types.names, *extra])
-    return [name for name in names if name not in (checks.FLAG, checks.RAW + checks.FLAG)]
+    return [name for name in names if name not in (checks.FLAG, checks.RAW + checks.FLAG, COPY)]
 
 
 def tables_to_survey(reader: EventReader) -> list[int]:

@@ -54,7 +54,7 @@ class PathRows:
     duplicates: int = 0
     repeated: int = 0
     repeated_value: float = 0.0
-    flagged: tuple[int, int] = (0, 0)
+    flagged: tuple[int, ...] = (0,) * 6
     seen: None = None
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -20,16 +19,15 @@ from attrib.engines.coding import (
     check_players,
     frozen,
     hash_texts,
-    integer_words,
-    ordered_float,
     ordered_int,
 )  # fmt: skip
+from attrib.engines.columns import cluster_words, event_words, extra_words, hash_integers
 from attrib.errors import DataError
 from attrib.io import checks, days
+from attrib.io.flags import COPY, COPY_BITS
 from attrib.io.sources import Source, read_error
 from attrib.io.times import Spread
 from attrib.kernels import rows as kernel
-from attrib.kernels import words
 from attrib.refunds import blank_as_none
 from attrib.schemas import CLUSTER, CUSTOMER, EVENT, ORDER, OUTCOME, SEQUENCE, TIME, VALUE
 
@@ -57,6 +55,7 @@ class RowLayout:
     day: int
     event: int
     order: int
+    copy: int
     width: int
 
     @staticmethod
@@ -64,7 +63,7 @@ class RowLayout:
         """Place the parts one after the other (an event id and an order id take two words)."""
         at = identity
         places = dict.fromkeys(
-            ("time", "sequence", "first_kind", "value", "kind", "cluster", "extra", "day", "event", "order"), -1
+            ("time", "sequence", "first_kind", "value", "kind", "cluster", "extra", "day", "event", "order", "copy"), -1
         )
         for part in parts:
             places[part] = at
@@ -155,9 +154,13 @@ class TableReader:
             self._largest.resize(len(self.kinds.codes), refcheck=False)
             kernel.largest_by_code(kinds, frozen(values), self._largest)
             self.negative += int((values < 0).sum())
-        self.dating.add(batch, self.types)
-        self.spread.add(batch)
-        self._take_note(batch, kinds)
+        once = batch
+        if self.layout.copy >= 0:  # a row that counts several conversions is one row of the caller's
+            first = batch[COPY] == 0
+            once, kinds = batch.filter(first), kinds[first.to_numpy()]
+        self.dating.add(once, self.types)
+        self.spread.add(once)
+        self._take_note(once, kinds)
         return rows, batch[CUSTOMER]
 
     @property
@@ -288,7 +291,7 @@ class TableReader:
             by = f'by=["{self.currency}"], or a filter'
             columns.check_one_currency(self.currencies, self.source.name, self.currency, by)
 
-    def _encode(self, batch: pl.DataFrame) -> tuple[Words, Codes, bool]:  # noqa: C901, PLR0912 - one step a word
+    def _encode(self, batch: pl.DataFrame) -> tuple[Words, Codes, bool]:  # noqa: C901, PLR0912, PLR0915 - one step a word
         """Fill the words of a batch; also the kind of every row, and whether some text is blank after all."""
         layout, n = self.layout, batch.height
         whole = np.empty((self.room + n, layout.width), np.uint64)
@@ -328,17 +331,19 @@ class TableReader:
             values = batch[VALUE].to_numpy() if self.types.has_value else np.ones(n)
             kernel.fill_floats(rows, layout.value, frozen(values.view(np.uint64)))
         if layout.cluster >= 0:
-            rows[:, layout.cluster] = _cluster_words(batch[CLUSTER])
+            rows[:, layout.cluster] = cluster_words(batch[CLUSTER])
         if layout.extra >= 0:
-            rows[:, layout.extra] = _extra_words(batch, self.inline_value)
+            rows[:, layout.extra] = extra_words(batch, self.inline_value)
         if layout.day >= 0:
             rows[:, layout.day] = self._day_words(batch, times, factor)
         if layout.event >= 0:
-            w0, w1 = _event_words(batch[EVENT])
+            w0, w1 = event_words(batch[EVENT])
             rows[:, layout.event], rows[:, layout.event + 1] = w0, w1
         if layout.order >= 0:
-            w0, w1 = _event_words(blank_as_none(batch.select(ORDER), ORDER)[ORDER])
+            w0, w1 = event_words(blank_as_none(batch.select(ORDER), ORDER)[ORDER])
             rows[:, layout.order], rows[:, layout.order + 1] = w0, w1
+        if layout.copy >= 0:
+            rows[:, layout.copy] = (batch[checks.FLAG].fill_null(1).to_numpy() << COPY_BITS) | batch[COPY].to_numpy()
         return whole, kinds, blank
 
     def _stop_at_cap(self, batch: pl.DataFrame) -> None:
@@ -380,20 +385,14 @@ def mixed_zones(one: str, other: str) -> DataError:
     )
 
 
-def _hash(values: npt.NDArray[np.int64] | npt.NDArray[np.uint64]) -> Words:
-    out = np.empty(len(values), np.uint64)
-    words.hash_integers(np.ascontiguousarray(values).view(np.int64), out)
-    return out
-
-
 def hash_ordered_ids(ids: Words, kind: str) -> Words:
     """Hashes of customers from words that sort like their integer ids."""
-    return _hash(ids if kind == "unsigned" else (ids ^ SIGN).view(np.int64))
+    return hash_integers(ids if kind == "unsigned" else (ids ^ SIGN).view(np.int64))
 
 
 def hash_customers(ids: pl.Series, kind: str) -> list[Words]:
     """Words that identify customers."""
-    return list(hash_texts(ids)[:2]) if kind == "text" else [_hash(ids.to_numpy())]
+    return list(hash_texts(ids)[:2]) if kind == "text" else [hash_integers(ids.to_numpy())]
 
 
 def heavy_customers(ids: pl.Series, kind: str) -> dict[int, str]:
@@ -407,43 +406,3 @@ def heavy_customers(ids: pl.Series, kind: str) -> dict[int, str]:
     if not len(top):
         return {}
     return dict(zip(hash_customers(top, kind)[0].tolist(), top.cast(pl.String).to_list(), strict=True))
-
-
-def _cluster_words(series: pl.Series) -> Words:
-    if series.dtype in (pl.String, pl.Null) or isinstance(series.dtype, (pl.Categorical, pl.Enum)):
-        w0, _, _ = hash_texts(series.cast(pl.String))
-    else:
-        w0 = _hash(integer_words(series)[0])
-    w0 = np.maximum(w0, np.uint64(1))
-    if series.null_count():
-        w0[series.is_null().to_numpy()] = 0
-    return w0
-
-
-def _event_words(series: pl.Series) -> tuple[Words, Words]:
-    if series.dtype in (pl.String, pl.Null) or isinstance(series.dtype, (pl.Categorical, pl.Enum)):
-        w0, w1, _ = hash_texts(series.cast(pl.String))
-        w1 = np.maximum(w1, np.uint64(1))
-    else:
-        w0, w1 = integer_words(series)
-        w1 = np.ones(len(w0), np.uint64)
-    if series.null_count():
-        null = series.is_null().to_numpy()
-        w0 = np.where(null, np.uint64(0), w0)  # words of integers may be a view of the column, which is not ours
-        w1[null] = 0
-    return w0, w1
-
-
-def _extra_words(batch: pl.DataFrame, value: str | None) -> Words:
-    """The flag (or count) and value of rows that are outcomes too: rows that differ in them are no duplicates.
-
-    The lowest bit tells whether a row is an outcome.
-    """
-    counts = batch[checks.FLAG].cast(pl.Int64).to_numpy()
-    out = (counts > 0).astype(np.uint64)
-    if batch.schema[checks.FLAG] != pl.Boolean:
-        out ^= (counts.astype(np.uint64) * words.C1) << np.uint64(1)
-    if value is not None:
-        numbers = batch[value].cast(pl.Float64, strict=False).fill_null(math.nan).fill_nan(0.0).to_numpy()
-        out = out ^ (ordered_float(np.where(np.isfinite(numbers), numbers, 0.0)) << np.uint64(1))
-    return out

@@ -17,6 +17,9 @@ YES, NO = ("true", "yes", "y", "t"), ("false", "no", "n", "f")
 SAID_YES, SAID_NO, SAID_NOTHING, UNREADABLE = 1, 0, -1, -2  # what `answer` finds
 MOST = 1_000_000  # conversions of one row; a larger number counts something else
 FEWEST_FLAGGED, NEARLY_ALL = 3, 0.9  # customers flagged on all their rows, of those flagged at all: told
+RUN_SECONDS, MANY_REPEATS = 1800, 0.1  # between touches of a session; share of flagged rows that repeat one: told
+COPY = "__copy"  # number of a conversion of its row, from 0
+COPY_BITS = 20  # that hold it
 AND_NO = "\x1f"  # between an event id and the number of a conversion of its row
 
 
@@ -128,6 +131,22 @@ def all_flagged(flag: str, several: int, every: int, outcomes: int) -> Iterator[
         )
 
 
+def runs_flagged(flag: str, near: int, runs: int, repeats: int, outcomes: int) -> Iterator[str]:
+    """Warn of a fact on the session that is repeated on each of its rows.
+
+    ``near``: customers with another touch within half an hour of a flagged one; ``runs``: those of them with flagged
+    touches that follow each other so; ``repeats``: flagged touches that follow one; ``outcomes``: flagged ones in all.
+    """
+    if runs >= FEWEST_FLAGGED and runs >= NEARLY_ALL * near and repeats >= MANY_REPEATS * outcomes:
+        yield (
+            f"{repeats:,} of {outcomes:,} rows on which {clean(flag, 40)!r} is true follow another such row of their "
+            f"customer within {RUN_SECONDS // 60} minutes, with no other touch between, for {runs:,} of the {near:,} "
+            "customers who have it and several touches near it: it seems to say something of the session, repeated on "
+            "its rows; let only the row say it at which it happened, such as the last of each session, or pass a table "
+            "of outcomes"
+        )
+
+
 def unreadable_flags(flag: str, rejected: list[pl.DataFrame], outcomes: int, allowed: float) -> Iterator[str]:
     """Warn where rows with an unreadable flag, few among all touches, are many among the outcomes."""
     lost = sum(int((listed["rule"] == "flag_unreadable").sum()) for listed in rejected)
@@ -140,9 +159,9 @@ def unreadable_flags(flag: str, rejected: list[pl.DataFrame], outcomes: int, all
 
 def _each_conversion(rows: pl.LazyFrame, schema: dict[str, pl.DataType]) -> tuple[pl.LazyFrame, dict[str, pl.DataType]]:
     """Repeat each row as often as it counts conversions."""
-    number = "__number"
     count = pl.col(FLAG).fill_null(1)
-    rows = rows.with_columns(pl.int_ranges(0, count).alias(number)).explode(number)
+    rows = rows.with_columns(pl.int_ranges(0, count).alias(COPY)).explode(COPY)
+    schema = schema | {COPY: pl.Int64()}
     changes = []
     if VALUE in schema:
         value = pl.col(VALUE).cast(pl.Float64, strict=False)
@@ -153,10 +172,10 @@ def _each_conversion(rows: pl.LazyFrame, schema: dict[str, pl.DataType]) -> tupl
             changes.append((value / count).alias(VALUE))
             schema = schema | {VALUE: pl.Float64()}
     if EVENT in schema:
-        each = pl.concat_str(pl.col(EVENT).cast(pl.String), pl.lit(AND_NO), pl.col(number).cast(pl.String))
+        each = pl.concat_str(pl.col(EVENT).cast(pl.String), pl.lit(AND_NO), pl.col(COPY).cast(pl.String))
         changes.append(each.alias(EVENT))
         schema = schema | {EVENT: pl.String()}
-    return rows.with_columns(changes).drop(number), schema
+    return rows.with_columns(changes), schema
 
 
 def _is_text(dtype: pl.DataType) -> bool:

@@ -13,6 +13,7 @@ from attrib.arguments import check_choice, check_names, check_share_of_rejects, 
 from attrib.engines.reading import batches_of, mixed_zones
 from attrib.errors import DataError, SpecError, warn
 from attrib.io import checks, days
+from attrib.io.flags import COPY
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
 from attrib.io.tables import check_types, required
 from attrib.io.times import Spread, told
@@ -120,8 +121,9 @@ class _Reader:
                 batch, broken = checks.split_rejected(whole, self.types, ())
                 rejected.append(checks.list_rejected(whole, broken, self.source.name, rows))
             rows += raw.height
-            self.dating.add(batch, self.types)
-            self.spread.add(batch)
+            once = batch.filter(pl.col(COPY) == 0) if COPY in self.types.names else batch  # rows of the caller's
+            self.dating.add(once, self.types)
+            self.spread.add(once)
             kept.append(self._compact(batch))
         rejected = [listed for listed in rejected if listed.height]
         self._tell(rows, rejected)
@@ -309,7 +311,7 @@ def _readers(
         what = CHANNEL if name == "touchpoints" else OUTCOME
         required(source, [CUSTOMER, TIME, what, *(own if name == "touchpoints" else ())])
         flag = (checks.FLAG, checks.RAW + checks.FLAG)
-        optional = (SEQUENCE, *flag) if name == "touchpoints" else (VALUE, *flag)
+        optional = (SEQUENCE, *flag) if name == "touchpoints" else (VALUE, *flag, COPY)
         names = (what, *(c for c in (*optional, MORE) if c in source.schema))
         types[name] = checks.read_types(source, names, valued=valued)
         check_types(name, source.schema, {REFERRER: "key", SATISFACTION: "key"})
