@@ -35,10 +35,13 @@ def _end_of_day(time: Any, second: int) -> Any:
     return dt.datetime.combine(time, dt.time.max, getattr(time, "tzinfo", None))
 
 
-def carries_days(touches: list[Row], outcomes: list[Row], second: int = 1, *, dated: bool = False) -> bool:
+def carries_days(
+    touches: list[Row], outcomes: list[Row], second: int = 1, *, dated: bool = False, asked: bool = False
+) -> bool:
     """Whether outcomes carry a date without a time of day, and touchpoints do not all as well (1).
 
-    ``dated``: their column is a date, which times that are integers do not tell.
+    ``dated``: their column is a date, which times that are integers do not tell; ``asked``: however many touchpoints
+    stand at midnight, too.
     """
     early = sum(_is_midnight(row["timestamp"], second) for row in touches)
     if early == len(touches) or not outcomes:
@@ -47,14 +50,16 @@ def carries_days(touches: list[Row], outcomes: list[Row], second: int = 1, *, da
         return True
     dated = sum(_is_midnight(row["timestamp"], second) for row in outcomes)
     enough = dated >= 20 or dated == len(outcomes)
-    return enough and Fraction(dated, len(outcomes)) >= Fraction(99, 100) and Fraction(early, len(touches)) < HALF
+    few = asked or Fraction(early, len(touches)) < HALF
+    return enough and Fraction(dated, len(outcomes)) >= Fraction(99, 100) and few
 
 
 def stand(
-    touches: list[Row], outcomes: list[Row], day_of_outcome: str = "end", second: int = 1, *, dated: bool = False
+    touches: list[Row], outcomes: list[Row], day_of_outcome: str = "auto", second: int = 1, *, dated: bool = False
 ) -> list[Row]:
     """Outcomes where they stand: at the end of their day, if they carry days (1)."""
-    if day_of_outcome == "start" or not carries_days(touches, outcomes, second, dated=dated):
+    asked = day_of_outcome == "end"
+    if day_of_outcome == "start" or not carries_days(touches, outcomes, second, dated=dated, asked=asked):
         return [{**row, "timestamp": _midnight(row["timestamp"])} for row in outcomes]
     return [{**row, "timestamp": _end_of_day(row["timestamp"], second)} for row in outcomes]
 

@@ -286,7 +286,7 @@ def build(
     after_conversion: str = "reset",
     repeats: str = "keep",
     duplicates: str = "drop",
-    day_of_outcome: str = "end",
+    day_of_outcome: str = "auto",
     second: int = 1,
     dated: bool = False,
     stages: Any = None,

@@ -85,7 +85,7 @@ class Journeys(Views):
         max_touches: int | None = None,
         after_conversion: str = "reset",
         duplicates: str = "drop",
-        day_of_outcome: str = "end",
+        day_of_outcome: str = "auto",
         stages: str | Path | StageModel | StageColumn | None = None,
         view: str = "advance",
         by: str | Sequence[str] = (),
@@ -133,9 +133,10 @@ class Journeys(Views):
             serves every later conversion within the lookback.
         duplicates : {"drop", "keep"}
             Touchpoints equal in every column read, and outcomes with a repeated ``event_id``.
-        day_of_outcome : {"end", "start"}
+        day_of_outcome : {"auto", "end", "start"}
             Where outcomes stand that carry a date without a time of day, beside touchpoints that have one: at the end
-            of their day, or at its midnight.
+            of their day, or at its midnight. ``auto``: at the end where it is clear that they carry dates; ``end``
+            also where most touchpoints stand at midnight, too.
         stages : str, Path, StageModel, StageColumn or None
             A preset (``attrib.STAGES``), a TOML file, or a model.
         view : {"advance", "resolved"}

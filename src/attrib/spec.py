@@ -170,7 +170,7 @@ class JourneysSpec(_Strict):
     max_touches: Annotated[int, Field(ge=1)] | None = None
     after_conversion: Literal["reset", "keep"] = "reset"
     duplicates: Literal["drop", "keep"] = "drop"
-    day_of_outcome: Literal["end", "start"] = "end"
+    day_of_outcome: Literal["auto", "end", "start"] = "auto"
     stages: Annotated[str | StageColumnSpec | None, BeforeValidator(_stages)] = None
     view: Literal["advance", "resolved"] = "advance"
     by: Names = ()

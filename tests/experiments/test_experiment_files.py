@@ -75,7 +75,7 @@ def test_the_hash_follows_what_computes_and_nothing_else(place):
 @pytest.mark.parametrize(
     ("files", "unused", "used"),
     [
-        ("", '[journeys]\nday_of_outcome = "end"', '[journeys]\nday_of_outcome = "start"'),
+        ("", '[journeys]\nday_of_outcome = "auto"', '[journeys]\nday_of_outcome = "start"'),
         ('outcome = { flag = "sold" }', 'outcome = { flag = "sold", flag_kind = "flag" }', None),
         ('outcome = { flag = "sold" }', None, 'outcome = { flag = "sold", flag_kind = "count" }'),
         ('outcomes = "o.csv"', None, 'outcomes = "o.csv"\nidentities = "i.csv"'),

@@ -80,7 +80,7 @@ def test_journeys_equal_the_twin(written: str, data: st.DataObject) -> None:
     recipe: dict[str, Any] = {
         "lookback": data.draw(st.sampled_from([None, timedelta(days=1), timedelta(hours=30)])),
         "maturity": data.draw(st.sampled_from([None, timedelta(hours=6)])),
-        "day_of_outcome": data.draw(st.sampled_from(["end", "end", "start"])),
+        "day_of_outcome": data.draw(st.sampled_from(["auto", "end", "start"])),
     }
     if data.draw(st.booleans()):
         recipe |= {"stages": STAGES, "view": data.draw(st.sampled_from(["advance", "resolved"]))}
@@ -223,9 +223,14 @@ NIGHT, NOON = START, START + timedelta(hours=12, minutes=3)
         (1, 0, 0, 3, True, "1 outcomes carry a date"),  # all of them
         (99, 1, 0, 3, True, "99 outcomes carry a date"),
         (98, 2, 0, 3, False, "98 of 100 outcomes stand at midnight"),
-        (19, 1, 0, 3, False, ""),
+        (19, 1, 0, 3, False, "19 of 20 outcomes stand at midnight"),
+        (3, 3, 0, 3, False, "3 of 6 outcomes stand at midnight"),
+        (2, 2, 0, 3, False, ""),
+        (3, 4, 0, 3, False, ""),
         (99, 1, 4, 6, True, "99 outcomes carry a date"),
-        (99, 1, 5, 5, False, ""),  # half of the touches: nothing tells them apart
+        (99, 1, 5, 5, False, "99 of 100 outcomes stand at midnight exactly"),  # nothing tells them apart
+        (50, 50, 5, 5, False, "50 of 100 outcomes stand at midnight exactly"),
+        (3, 0, 5, 1, False, "3 of 3 outcomes stand at midnight exactly"),
         (99, 0, 5, 0, False, ""),  # all is dated to the day
         (20, 500, 0, 3, False, "20 of 520 outcomes stand at midnight"),
         (19, 500, 0, 3, False, ""),
@@ -235,6 +240,93 @@ def test_when_a_table_carries_days(midnights, timed, night_touches, day_touches,
     found = stand_at_the_end([NIGHT] * midnights + [NOON] * timed, [NIGHT] * night_touches + [NOON] * day_touches)
     assert found[0] is wanted
     assert found[1].startswith(said) if said else found[1] == ""
+
+
+@pytest.mark.parametrize("engine", [None, TINY, Parted(threads=1)])
+@pytest.mark.parametrize("minute", [0, 7])
+def test_being_asked_settles_what_midnights_of_touches_leave_open(minute: int, engine: Any) -> None:
+    """Half and more of the touches are dated to the day: told, and moved by those who know."""
+    touches = pl.DataFrame(
+        [(i, START + timedelta(hours=14, minutes=minute) * (i >= 12), "click" if i >= 12 else "tv") for i in range(20)],
+        schema=["customer_id", "timestamp", "channel"], orient="row",
+    )  # fmt: skip
+    orders = pl.DataFrame({"customer_id": range(20), "timestamp": [START] * 20, "outcome": ["purchase"] * 20})
+
+    def ask(table: pl.DataFrame, **recipe: Any) -> tuple[int, list[str]]:
+        journeys = attrib.Journeys.from_events(touches, table, engine=engine, **recipe)
+        table = attrib.credit(journeys, attrib.Linear(), intervals=None).filter(channel="click")
+        return int(table["conversions"].sum()), [text for text in journeys.warnings if "midnight" in text]
+
+    clicks, (text,) = ask(orders)
+    assert clicks == 0
+    assert "but so do 12 of 20 touchpoints" in text
+    assert ask(orders, day_of_outcome="end") == (8, ask(orders.with_columns(pl.col("timestamp").dt.date()))[1])
+    assert ask(orders, day_of_outcome="start") == (0, [])
+    moved = attrib.Journeys.from_events(touches, orders, engine=engine, day_of_outcome="end")
+    assert moved.facts["times"]["told_by"] == "asked"
+
+
+@pytest.mark.parametrize("engine", [None, Parted(threads=1)])
+@pytest.mark.parametrize("dates", [1, 9])
+def test_texts_of_dates_are_told_at_any_count(dates: int, engine: Any) -> None:
+    texts = ["2024-01-01"] * dates + ["2024-01-02T10:07:00"]
+    orders = pl.DataFrame({"customer_id": range(dates + 1), "timestamp": texts, "outcome": ["purchase"] * (dates + 1)})
+    touches = orders.select("customer_id", timestamp=pl.lit("2024-01-01T09:30:00"), channel=pl.lit("ad"))
+    journeys = attrib.Journeys.from_events(touches, orders, engine=engine)
+    told = [text for text in journeys.warnings if "written as dates" in text]
+    assert [text.split(" outcomes")[0] for text in told] == [f"{dates} of {dates + 1}"]
+
+
+@pytest.mark.parametrize("engine", [None, TINY, Parted(threads=1)])
+@pytest.mark.parametrize(
+    ("off", "clock"),
+    [
+        (timedelta(seconds=1), "00:00,"),
+        (timedelta(hours=18, minutes=30), "18:30,"),  # midnight of India, in UTC
+        (timedelta(hours=9), "09:00 or 10:00,"),  # every other day at 10
+    ],
+)
+def test_one_time_of_day_is_told_where_touches_come_after(off: timedelta, clock: str, engine: Any) -> None:
+    summer = timedelta(hours=1) if "or" in clock else timedelta()
+    orders = pl.DataFrame(
+        [(i, START + timedelta(days=i) + off + summer * (i % 2), "purchase") for i in range(19)],
+        schema=["customer_id", "timestamp", "outcome"], orient="row",
+    )  # fmt: skip
+    after = orders.select("customer_id", pl.col("timestamp") + timedelta(hours=3, minutes=7), channel=pl.lit("ad"))
+    warned = attrib.Journeys.from_events(after, orders, engine=engine).warnings
+    (text,) = [text for text in warned if "one time of day" in text]
+    assert text.startswith(f"19 of 19 outcomes stand at one time of day, {clock} and 19 of 19 conversions lie before")
+    before = after.with_columns(pl.col("timestamp") - timedelta(hours=4))
+    assert attrib.Journeys.from_events(before, orders, engine=engine).warnings == ()
+    spread = orders.with_columns(pl.col("timestamp") + timedelta(minutes=1) * pl.col("customer_id"))
+    warned = attrib.Journeys.from_events(after, spread, engine=engine).warnings
+    assert not any("one time of day" in text for text in warned)
+
+
+@pytest.mark.parametrize(
+    ("shift", "ids", "said"),
+    [
+        (timedelta(days=1), 100, "are of customers without any touch: do both tables name customers alike?"),
+        (
+            -timedelta(hours=9, minutes=5),
+            0,
+            "are of customers whose touches all come after them: are the times of both",
+        ),
+        (timedelta(days=40), 0, "have touches before them, all of them longer ago than the lookback: are both tables"),
+    ],
+)
+def test_why_nothing_is_credited_is_what_holds_for_most(shift: timedelta, ids: int, said: str) -> None:
+    touches = pl.DataFrame(
+        [(i, START + timedelta(hours=11, minutes=7 * i), "ad") for i in range(6)],
+        schema=["customer_id", "timestamp", "channel"], orient="row",
+    )  # fmt: skip
+    orders = touches.select(
+        pl.when(pl.col("customer_id") < 5).then(pl.col("customer_id") + ids).otherwise(900),
+        pl.col("timestamp") + shift, outcome=pl.lit("purchase"),
+    )  # fmt: skip
+    warned = attrib.Journeys.from_events(touches, orders, lookback="30d").warnings
+    (text,) = [text for text in warned if text.startswith("none of 6 conversions has a touch before it in its window")]
+    assert f"{6 if ids else 5} of them {said}" in text
 
 
 def test_full_hours_are_told() -> None:

@@ -325,7 +325,7 @@ def test_everything_but_input_and_models_has_a_default(tmp_path):
         "max_touches": None,
         "after_conversion": "reset",
         "duplicates": "drop",
-        "day_of_outcome": "end",
+        "day_of_outcome": "auto",
         "stages": None,
         "view": "advance",
         "by": (),

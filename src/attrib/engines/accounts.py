@@ -95,7 +95,9 @@ def _warnings(reader: EventReader, fates: Fates, credited: int, value: Any) -> I
     t, o = reader.touches, reader.outcomes
     yield from reader.recipe.notes
     yield from _refund_warnings(reader, fates, value)
-    yield from days.told(reader.day_rule, reader.recipe.day_of_outcome, o.dating, t.dating)
+    reasons = dict(zip(REASONS, (int(rows) for rows in fates.reasons[:, 0]), strict=True))
+    late = reasons["after_only"], int(fates.outcomes[0, 0])
+    yield from days.told(reader.day_rule, reader.recipe.day_of_outcome, o.dating, t.dating, late)
     nothing_open = "the data end with the latest of them: nothing counts as open"
     at_the_end = f" ({nothing_open})" if reader.recipe.maturity else ""
     for table in (t, o):
@@ -125,12 +127,36 @@ def _warnings(reader: EventReader, fates: Fates, credited: int, value: Any) -> I
         yield f"milestone {outcome!r} never occurs in outcomes" + (f"; did you mean {near[0]!r}?" if near else "")
     yield from _interaction_warnings(reader)
     if fates.outcomes[0, 0] and not credited:
-        yield (
-            f"none of {int(fates.outcomes[0, 0]):,} conversions has a touch before it in its window: "
-            "do both tables name customers alike?"
-        )
+        yield _none_credited(int(fates.outcomes[0, 0]), reasons)
     if fates.repeated:
         yield f"{fates.repeated:,} outcomes with a repeated event_id were dropped"
+
+
+_WHY_NONE = {
+    "never_seen": ("are of customers without any touch", "do both tables name customers alike?"),
+    "after_only": (
+        "are of customers whose touches all come after them",
+        "are the times of both tables of one time zone, and is that of an outcome no date, rounded down?",
+    ),
+    "too_old": (
+        "have touches before them, all of them longer ago than the lookback",
+        "are both tables of one time? Else give a longer lookback",
+    ),
+    "since_last": (
+        "have touches in the lookback, all of them before the last conversion or the entry into their stage",
+        'after_conversion = "keep" lets touches serve later conversions',
+    ),
+}
+
+
+def _none_credited(conversions: int, reasons: dict[str, int]) -> str:
+    """Say why no conversion has a touch, by what holds for most of them."""
+    largest = max(reasons, key=lambda reason: reasons[reason])
+    what, hint = _WHY_NONE[largest]
+    return (
+        f"none of {conversions:,} conversions has a touch before it in its window; "
+        f"{reasons[largest]:,} of them {what}: {hint}"
+    )
 
 
 def _interaction_warnings(reader: EventReader) -> Iterator[str]:

@@ -58,7 +58,7 @@ class Recipe:
     after_conversion: str = "reset"
     notes: tuple[str, ...] = ()
     refunding: Refunding = DEFAULT
-    day_of_outcome: str = "end"
+    day_of_outcome: str = "auto"
 
     @property
     def needs_interaction(self) -> bool:

@@ -95,7 +95,7 @@ class EventReader:
         if t_types.aware is not None and o_types.aware is not None and t_types.aware != o_types.aware:
             raise mixed_zones("touchpoints", "outcomes")
         self.ticks = max(checks.TICKS[t_types.unit], checks.TICKS[o_types.unit])
-        may_move = recipe.day_of_outcome == days.END and t_types.times != "date"
+        may_move = recipe.day_of_outcome != days.START and t_types.times != "date"
         if may_move:
             self.ticks = max(self.ticks, checks.TICKS["us"])  # the last microsecond of a day is one
         identity = 2 if self.ids == "text" else 1
@@ -176,9 +176,7 @@ class EventReader:
     @property
     def day_rule(self) -> str | None:
         """Why outcomes stand at the end of their days, as far as rows were read; None where they do not."""
-        if self.recipe.day_of_outcome == days.START:
-            return None
-        return days.carries_days(self.outcomes.dating, self.touches.dating)
+        return days.carries_days(self.outcomes.dating, self.touches.dating, self.recipe.day_of_outcome)
 
     @property
     def n_player_codes(self) -> int:
@@ -256,7 +254,8 @@ class EventReader:
         return min(8, max(0, math.ceil(math.log2(max(1, rows / largest)))))
 
     def _in_order(self) -> Iterator[tuple[Callable[[], Events], float]]:
-        self.outcomes.at_day_end = self.recipe.day_of_outcome == days.END and expect_days(self.outcomes, self.touches)
+        asked = self.recipe.day_of_outcome
+        self.outcomes.at_day_end = asked != days.START and expect_days(self.outcomes, self.touches, asked)
         if self.outcomes.types.has_value:
             self._exponent = exponent_of(largest_value(self.outcomes.source, self.outcomes.counted), has_value=True)
         total = _count_rows(self.touches.source)

@@ -82,7 +82,7 @@ def until(batches: Iterator[tuple[Words, pl.Series]], carry: Carry, cutoff: Any)
         yield batch
 
 
-def expect_days(outcomes: TableReader, touches: TableReader) -> bool:
+def expect_days(outcomes: TableReader, touches: TableReader, asked: str) -> bool:
     """Whether outcomes will turn out to stand at the end of their days, by the first rows of both tables."""
     if touches.types.times == "date":
         return False
@@ -97,7 +97,7 @@ def expect_days(outcomes: TableReader, touches: TableReader) -> bool:
             dating.add(times, table.types)
         if not days.may_carry_days(found[0]):
             return False  # the touches need not be asked
-    return days.carries_days(*found) is not None
+    return days.carries_days(found[0], found[1], asked) is not None
 
 
 def no_rows(reader: TableReader) -> Words:

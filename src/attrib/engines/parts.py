@@ -137,7 +137,7 @@ def tables_to_survey(reader: EventReader) -> list[int]:
     which values are summed.
     """
     recipe = reader.recipe
-    dated = recipe.day_of_outcome == days.END and reader.touches.types.times != "date"
+    dated = recipe.day_of_outcome != days.START and reader.touches.types.times != "date"
     touches = recipe.maturity is not None or reader.touches.types.times == "text"
     outcomes = recipe.maturity is not None or reader.outcomes.types.has_value or dated
     if recipe.inline:
@@ -241,7 +241,7 @@ def _facts(table: TableReader) -> dict[str, Any]:
 
 def _tell(table: TableReader, facts: Mapping[str, Any]) -> None:
     """Tell a table what is known of all its rows and decides about each of them."""
-    for name in (*LARGEST, *SOME, *DECIDED):
+    for name in (*LARGEST, *SMALLEST, *SOME, *DECIDED):
         if name in facts:
             setattr(table, name, facts[name])
 
@@ -258,8 +258,7 @@ def _add_facts(table: TableReader, facts: Mapping[str, Any]) -> None:
     table.currencies |= set(facts["currencies"])
     table.aware |= facts["aware"]
     table.naive |= facts["naive"]
-    for name, count in facts["dating"].items():
-        setattr(table.dating, name, getattr(table.dating, name) + count)
+    table.dating.merge(days.Dating.read(facts["dating"]))
     table.spread.merge(Spread.read(facts["spread"]))
     table.value_size = checks.add_sizes(table.value_size, np.array([facts["value_size"]]), table.source.name)
 
@@ -333,7 +332,7 @@ def survey(order: Order, ask: Callable[[list[int]], Iterable[bytes]]) -> Facts:
     if 0 not in chosen and days.may_carry_days(reader.outcomes.dating):
         _survey(reader, ask([0]))
     _settle(reader)
-    names = (*LARGEST, *SOME, *DECIDED)
+    names = (*LARGEST, *SMALLEST, *SOME, *DECIDED)
     return {
         name: {fact: getattr(table, fact) for fact in names}
         for table, name in zip((reader.touches, reader.outcomes), TABLES, strict=True)

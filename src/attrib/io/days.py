@@ -6,7 +6,7 @@ One function decides (:func:`carries_days`) and one shifts (:func:`ends_of_days`
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,12 @@ from attrib.schemas import TIME
 
 Ints = npt.NDArray[np.int64]
 
-END, START = "end", "start"
-CHOICES = (END, START)
+AUTO, END, START = "auto", "end", "start"
+CHOICES = (AUTO, END, START)
 MOSTLY, FEW, ENOUGH = 99, 50, 20  # percent of outcomes, percent of touchpoints, rows
+HALF, A_FEW = 50, 3  # percent of outcomes at midnight, and rows, that are told where a table is small
+ENOUGH_ALIKE = 10  # outcomes at one time of day
+LATE = 5  # percent of conversions before all touches of their customer
 DATE_LENGTH = len("2025-01-31")
 _SECONDS_OF_DAY = 86_400
 _OFFSET = r"([+-])(\d\d):?(\d\d)$"
@@ -31,13 +34,34 @@ _UNITS = {ticks: unit for unit, ticks in TICKS.items()}
 class Dating:
     """How the accepted rows of a table are dated.
 
-    ``dated`` of them are written as dates, ``midnights`` stand at midnight, ``hours`` at a full hour.
+    ``dated`` of them are written as dates, ``midnights`` stand at midnight, ``hours`` at a full hour; ``minutes``: rows
+    by minute of the day (of UTC, where there is a zone), of outcomes only.
     """
 
     rows: int = 0
     dated: int = 0
     midnights: int = 0
     hours: int = 0
+    minutes: dict[int, int] = field(default_factory=dict)
+
+    @staticmethod
+    def read(plain: dict[str, Any]) -> Dating:
+        """Read what was written as JSON, which has keys of text."""
+        return Dating(**plain | {"minutes": {int(minute): rows for minute, rows in plain["minutes"].items()}})
+
+    def merge(self, other: Dating) -> None:
+        """Add the rows of another part of the table."""
+        for name in ("rows", "dated", "midnights", "hours"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for minute, rows in other.minutes.items():
+            self.minutes[minute] = self.minutes.get(minute, 0) + rows
+
+    def clock(self) -> tuple[int, tuple[int, ...]]:
+        """Count the rows in the one or two minutes of the day that hold most of them; the second one only if needed."""
+        most = sorted(self.minutes.items(), key=lambda one: (-one[1], one[0]))[:2]
+        if most and most[0][1] * 100 >= MOSTLY * self.rows:
+            most = most[:1]
+        return sum(rows for _, rows in most), tuple(sorted(minute for minute, _ in most))
 
     def add(self, batch: pl.DataFrame, types: TableTypes) -> None:
         """Count the accepted rows of a typed batch; each midnight is one of its own zone."""
@@ -54,6 +78,8 @@ class Dating:
         midnights, hours = count_even_times(batch, types)
         self.midnights += midnights
         self.hours += hours
+        if types.table == "outcomes":  # fewer than touches, of which nobody asks
+            self.merge(Dating(minutes=_minutes(batch[TIME])))
 
     @property
     def only_dates(self) -> bool:
@@ -61,29 +87,34 @@ class Dating:
         return 0 < self.rows == self.dated
 
 
-def carries_days(outcomes: Dating, touches: Dating) -> str | None:
+def carries_days(outcomes: Dating, touches: Dating, asked: str = AUTO) -> str | None:
     """Decide whether outcomes stand at the end of their day (semantics §1).
 
     Returns
     -------
     str or None
-        ``dates`` where every outcome is written as a date, ``midnights`` where it is inferred; None where outcomes
-        carry times of day, or where every touchpoint is dated to the day as well, or there is none.
+        ``dates`` where every outcome is written as a date, ``midnights`` where it is inferred, ``asked`` where only
+        being asked settles it, since many touchpoints stand at midnight, too; None where outcomes carry times of day,
+        or where every touchpoint is dated to the day as well, or there is none.
 
     Examples
     --------
     >>> carries_days(Dating(3, 3, 3), Dating(9, 0, 1)), carries_days(Dating(200, 0, 198), Dating(9, 0, 1))
     ('dates', 'midnights')
+    >>> carries_days(Dating(200, 0, 200), Dating(9, 0, 5)), carries_days(Dating(200, 0, 200), Dating(9, 0, 5), END)
+    (None, 'asked')
     >>> carries_days(Dating(3, 3, 3), Dating(9, 9, 9)) is None, carries_days(Dating(3, 0, 2), Dating(9, 0, 1)) is None
     (True, True)
     """
-    if touches.midnights == touches.rows or not outcomes.rows:
+    if asked == START or touches.midnights == touches.rows or not outcomes.rows:
         return None
     if outcomes.only_dates:
         return "dates"
-    if may_carry_days(outcomes) and touches.midnights * 100 < FEW * touches.rows:
+    if not may_carry_days(outcomes):
+        return None
+    if touches.midnights * 100 < FEW * touches.rows:
         return "midnights"
-    return None
+    return "asked" if asked == END else None
 
 
 def may_carry_days(outcomes: Dating) -> bool:
@@ -92,27 +123,59 @@ def may_carry_days(outcomes: Dating) -> bool:
     return enough and outcomes.rows > 0 and outcomes.midnights * 100 >= MOSTLY * outcomes.rows
 
 
-def told(rule: str | None, asked: str, outcomes: Dating, touches: Dating) -> Iterator[str]:
-    """Warn of outcomes that carry days: of all, where a rule moved them; of some, where none did."""
+def told(
+    rule: str | None, asked: str, outcomes: Dating, touches: Dating, late: tuple[int, int] = (0, 0)
+) -> Iterator[str]:
+    """Warn of outcomes that carry days: of all, where a rule moved them; of some, where none did.
+
+    ``late``: conversions before all touches of their customer, and all conversions, where that is known.
+    """
     if rule is not None:
         yield (
             f"{outcomes.midnights:,} outcomes carry a date without a time of day: each stands at the end of its day, "
             'after that day\'s touches; day_of_outcome = "start" puts them at midnight'
         )
-    elif asked == END and touches.hours < touches.rows:
-        some = outcomes.midnights >= ENOUGH and outcomes.midnights * 100 >= outcomes.rows
-        hourly = outcomes.hours >= ENOUGH and outcomes.hours * 100 >= MOSTLY * outcomes.rows
-        if some and touches.midnights * 100 < FEW * touches.rows:
-            yield (
-                f"{outcomes.midnights:,} of {outcomes.rows:,} outcomes stand at midnight exactly, as dates without a "
-                "time of day do: touches of the same day come after them; give these outcomes their time, or the last "
-                "second of their day"
-            )
-        elif hourly and touches.hours * 100 < FEW * touches.rows:
-            yield (
-                f"{outcomes.hours:,} of {outcomes.rows:,} outcomes stand at a full hour: if they were rounded down, or "
-                "are midnights of another time zone, touches of the same hour or day come after them"
-            )
+    elif asked != START and touches.midnights < touches.rows:
+        yield from _not_moved(outcomes, touches, late)
+
+
+def _not_moved(outcomes: Dating, touches: Dating, late: tuple[int, int]) -> Iterator[str]:
+    """Warn of what may be days beside touches of which some have a time of day."""
+    early, rows = outcomes.midnights, outcomes.rows
+    theirs = "give these outcomes their time, or the last second of their day"
+    of_small = early >= A_FEW and early * 100 >= HALF * rows
+    some = early >= ENOUGH and early * 100 >= rows and touches.hours < touches.rows
+    hourly = outcomes.hours >= ENOUGH and outcomes.hours * 100 >= MOSTLY * rows
+    alike, minutes = outcomes.clock()
+    if outcomes.dated:
+        yield (
+            f"{outcomes.dated:,} of {rows:,} outcomes are written as dates without a time of day, and stand at "
+            f"midnight: touches of the same day come after them; {theirs}"
+        )
+    elif may_carry_days(outcomes):
+        yield (
+            f"{early:,} of {rows:,} outcomes stand at midnight exactly, as dates without a time of day do, but so do "
+            f"{touches.midnights:,} of {touches.rows:,} touchpoints: other touches of the same day come after these "
+            'outcomes; day_of_outcome = "end" puts them at the end of their day, "start" says that midnight is meant'
+        )
+    elif of_small or some:
+        yield (
+            f"{early:,} of {rows:,} outcomes stand at midnight exactly, as dates without a time of day do: touches of "
+            f"the same day come after them; {theirs}"
+        )
+    elif hourly and touches.hours * 100 < FEW * touches.rows:
+        yield (
+            f"{outcomes.hours:,} of {rows:,} outcomes stand at a full hour: if they were rounded down, or are "
+            "midnights of another time zone, touches of the same hour or day come after them"
+        )
+    elif late[0] * 100 >= LATE * max(late[1], 1) and alike >= ENOUGH_ALIKE and alike * 100 >= MOSTLY * rows:
+        clock = " or ".join(f"{minute // 60:02}:{minute % 60:02}" for minute in minutes)
+        yield (
+            f"{alike:,} of {rows:,} outcomes stand at one time of day, {clock}, and "
+            f"{late[0]:,} of {late[1]:,} conversions lie before all touches of their customer: midnights of another "
+            "time zone, or days with a time that was made up? Give them as dates of their own zone "
+            "(2025-01-31, without a time), and they stand at the end of their day"
+        )
 
 
 def facts(rule: str | None, asked: str, outcomes: Dating) -> dict[str, Any]:
@@ -143,6 +206,14 @@ def count_even_times(batch: pl.DataFrame, types: TableTypes) -> tuple[int, int]:
     else:
         local = series.gather(near).dt.replace_time_zone(None).to_physical().to_numpy()
     return int((local % day == 0).sum()), int((local % (day // 24) == 0).sum())
+
+
+def _minutes(times: pl.Series) -> dict[int, int]:
+    """Rows by minute of the day."""
+    assert isinstance(times.dtype, pl.Datetime)
+    minute = times.to_physical().to_numpy() // (60 * TICKS[times.dtype.time_unit])
+    counts = np.bincount(minute % (24 * 60), minlength=1) if len(minute) else np.zeros(0, np.int64)
+    return {int(place): int(counts[place]) for place in np.flatnonzero(counts)}
 
 
 def has_own_midnight(types: TableTypes) -> bool:

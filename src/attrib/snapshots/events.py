@@ -225,7 +225,7 @@ def read_events(
     max_rejects: float,
     refunding: Refunding = DEFAULT,
     valued: tuple[str, ...] | None = None,
-    day_of_outcome: str = days.END,
+    day_of_outcome: str = days.AUTO,
 ) -> Events:
     """Open, check and read both tables, one of which may be None; ``valued``: outcomes whose value is used."""
     check_choice("day_of_outcome", day_of_outcome, days.CHOICES)
@@ -273,7 +273,7 @@ def _stand(frames: dict[str, pl.DataFrame], readers: dict[str, _Reader], asked: 
         return {}
     rows, reader = frames["outcomes"], readers["outcomes"]
     touched = readers["touchpoints"].dating if "touchpoints" in readers else days.Dating()
-    rule = days.carries_days(reader.dating, touched) if asked == days.END else None
+    rule = days.carries_days(reader.dating, touched, asked)
     if rule is not None:
         if UNTIL in rows.columns:
             ends = rows[UNTIL]

@@ -63,7 +63,7 @@ def snapshot(
     max_channels: int = 20,
     features: str | Sequence[str] = (),
     duplicates: str = "drop",
-    day_of_outcome: str = "end",
+    day_of_outcome: str = "auto",
     columns: Mapping[str, str | Mapping[str, str]] | None = None,
     max_rejects: float = 0.05,
     refunds: str = NET,
@@ -127,9 +127,9 @@ def snapshot(
         Touchpoint columns whose last known value becomes ``last:<column>``.
     duplicates : {"drop", "keep"}
         Touchpoints equal in every column read, and outcomes with a repeated ``event_id``.
-    day_of_outcome : {"end", "start"}
+    day_of_outcome : {"auto", "end", "start"}
         Where outcomes stand that carry a date without a time of day, beside touchpoints that have one: at the end of
-        their day, or at its midnight.
+        their day, or at its midnight, as for :meth:`attrib.Journeys.from_events`.
     columns : mapping of str to str, optional
         Our names to yours, as for :meth:`attrib.Journeys.from_events`.
     max_rejects : float

@@ -47,7 +47,7 @@ def decisions(
     max_rejects: float = 0.05,
     refunds: str = NET,
     count_refunded: bool = False,
-    day_of_outcome: str = "end",
+    day_of_outcome: str = "auto",
     **options: Any,
 ) -> pl.DataFrame:
     """Look back at dates: how customers stood, which channel touched them next, and whether they advanced.

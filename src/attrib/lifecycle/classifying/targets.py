@@ -39,7 +39,7 @@ def referral_targets(
     max_rejects: float = 0.05,
     refunds: str = NET,
     count_refunded: bool = False,
-    day_of_outcome: str = "end",
+    day_of_outcome: str = "auto",
 ) -> pl.DataFrame:
     """Find for each row of a snapshot whom the customer brought afterwards, and whether they were asked to.
 
