@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -344,3 +345,76 @@ def test_all_dated_to_the_day_stays_in_whole_days() -> None:
         journeys = attrib.Journeys.from_events(rows, orders, lookback="30d")
         assert journeys.to_frame().select("status").rows() == [("converting",)]
         assert journeys.facts["times"]["outcomes_stand"] == "as given"
+
+
+# dates beside times with a zone ---------------------------------------------------------------------------------
+BERLIN = "Europe/Berlin"
+
+
+@pytest.mark.parametrize("engine", [None, TINY, Parted(threads=1)])
+@pytest.mark.parametrize("day", [DAY, date(2025, 10, 26)])
+@pytest.mark.parametrize("form", ["dates", "texts", "some texts", "Z", "csv"])
+def test_dates_are_days_of_the_zone_of_the_touches(form: str, day: date, engine: Any, tmp_path: Any) -> None:
+    """A touch in the last minute of the day in that zone counts, one in the first of the next does not."""
+    zone = "UTC" if form in ("Z", "csv") else BERLIN
+    clock = [datetime.combine(day, time(23, 59)), datetime.combine(day + timedelta(days=1), time(0, 1))] * 20
+    touches: Any = pl.DataFrame(
+        {"customer_id": [i // 2 for i in range(40)], "timestamp": clock, "channel": ["in", "late"] * 20}
+    ).with_columns(pl.col("timestamp").dt.replace_time_zone(zone))
+    orders: Any = pl.DataFrame({"customer_id": range(20), "timestamp": [day] * 20, "outcome": ["purchase"] * 20})
+    if form != "dates":
+        orders = orders.with_columns(pl.col("timestamp").cast(pl.String))
+    if form == "some texts":  # dates still, though an order of another outcome has a time
+        orders = pl.concat([orders] * 5 + [orders[:1].with_columns(
+            timestamp=pl.lit(f"{day}T12:00:00Z"), outcome=pl.lit("visit"))])  # fmt: skip
+    if form in ("Z", "csv"):
+        touches = touches.with_columns(pl.col("timestamp").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    if form == "csv":
+        for name, table in (("t", touches), ("o", orders)):
+            table.write_csv(tmp_path / f"{name}.csv")
+        touches, orders = tmp_path / "t.csv", tmp_path / "o.csv"
+    journeys = attrib.Journeys.from_events(touches, orders, engine=engine)
+    table = attrib.credit(journeys, attrib.LastTouch(), intervals=None)
+    expected = {"in": 100.0 if form == "some texts" else 20.0, "late": 0.0, None: 0.0}
+    assert dict(table.select("channel", "conversions").rows()) == expected
+    (text,) = [text for text in journeys.warnings if "carry a date without a time of day" in text]
+    assert ("in Europe/Berlin, the time zone of the touchpoints" in text) is (zone == BERLIN)
+    late = datetime.combine(day + timedelta(days=1), time(0, 30))
+    row = attrib.snapshot(touches, orders, at=late, purpose="score", purchases="purchase", population="everyone").row(
+        0, named=True
+    )
+    assert row["recency_purchase"] == pytest.approx(30 / 1440)
+
+
+def test_dates_beside_offsets_have_a_hint_that_helps(tmp_path: Any) -> None:
+    """An offset is no zone: the hint is followed, in a file and in a frame."""
+    touches = pl.DataFrame({"customer_id": [1], "timestamp": ["2025-01-03T23:30:00+01:00"], "channel": ["ad"]})
+    orders = pl.DataFrame({"customer_id": [1], "timestamp": ["2025-01-03"], "outcome": ["purchase"]})
+    for table in (orders, orders.with_columns(pl.col("timestamp").str.to_date())):
+        journeys = attrib.Journeys.from_events(touches, table)
+        for ask in (journeys.reconcile, partial(attrib.snapshot, touches, table, at="2025-01-05", purpose="score")):
+            with pytest.raises(attrib.DataError, match="an offset does not tell whose days") as caught:
+                ask()
+            assert caught.value.key == "mixed_zones"
+    orders.with_columns(timestamp=pl.lit("2025-01-03T23:59:59+01:00")).write_csv(tmp_path / "o.csv")
+    touches.write_csv(tmp_path / "t.csv")
+    read = pl.col("timestamp").str.to_datetime("%Y-%m-%dT%H:%M:%S%z").dt.convert_time_zone(BERLIN)
+    for followed in ((tmp_path / "t.csv", tmp_path / "o.csv"), (touches.with_columns(read), orders)):
+        frame = attrib.Journeys.from_events(*followed).to_frame()
+        assert frame.select("status", "path").rows() == [("converting", "ad")]
+
+
+def test_dates_of_lives_and_of_rows_are_days_of_the_zone_of_the_events() -> None:
+    from attrib.lifecycle import referral_targets, time_varying_rows
+
+    touches = pl.DataFrame({"customer_id": [1], "timestamp": [datetime(2025, 1, 3)], "channel": ["ad"]})  # noqa: DTZ001
+    touches = touches.with_columns(pl.col("timestamp").dt.replace_time_zone(BERLIN))
+    lives = {"customer_id": [1], "begin": [date(2025, 1, 1)], "end": [date(2025, 1, 5)], "left": [True]}
+    assert time_varying_rows(touches, pl.DataFrame(lives)).select("start", "stop").rows() == [(0.0, 2.0), (2.0, 4.0)]
+    brought = pl.DataFrame(
+        {"customer_id": [2, 3], "timestamp": [datetime(2025, 1, 3, 0, 30), datetime(2025, 1, 9)],  # noqa: DTZ001
+         "outcome": ["purchase"] * 2, "referrer_id": [1, None]}
+    ).with_columns(pl.col("timestamp").dt.replace_time_zone(BERLIN))  # fmt: skip
+    rows = pl.DataFrame({"customer_id": [1, 1], "date": [date(2025, 1, 2), date(2025, 1, 3)]})
+    found = referral_targets(rows, None, brought, gap="1d", horizon="2d")
+    assert found["count"].to_list() == [1, 0]

@@ -121,7 +121,7 @@ def _claims(source: Source, won: Acquisitions) -> tuple[pl.DataFrame, pl.Series]
     dropped = reader.recipe.duplicates == "drop" and EVENT in names
     naming = frame.filter(pl.col(REFERRER).is_not_null())
     raw = source.collect(frame.join(naming.select(CUSTOMER), on=CUSTOMER, how="semi") if dropped else naming)
-    rows, _, _ = typed(raw, reader.outcomes.types, won.ids)
+    rows, _ = typed(raw, reader.outcomes.types, won.ids)
     rows = rows.with_columns(blank_as_null(rows[REFERRER]), pl.col(CUSTOMER).cast(ID_TYPES[won.ids]))
     rows, _ = split_rejected(rows, reader.outcomes.types, ())
     by = sorted(set(names) - {CUSTOMER, TIME, OUTCOME, VALUE, CLUSTER, EVENT})

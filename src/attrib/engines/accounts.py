@@ -97,7 +97,8 @@ def _warnings(reader: EventReader, fates: Fates, credited: int, value: Any) -> I
     yield from _refund_warnings(reader, fates, value)
     reasons = dict(zip(REASONS, (int(rows) for rows in fates.reasons[:, 0]), strict=True))
     late = reasons["after_only"], int(fates.outcomes[0, 0])
-    yield from days.told(reader.day_rule, reader.recipe.day_of_outcome, o.dating, t.dating, late)
+    zone = o.types.day_zone or (o.types.zone if o.types.times == "date" else None)
+    yield from days.told(reader.day_rule, reader.recipe.day_of_outcome, o.dating, t.dating, late, zone)
     nothing_open = "the data end with the latest of them: nothing counts as open"
     at_the_end = f" ({nothing_open})" if reader.recipe.maturity else ""
     for table in (t, o):

@@ -22,7 +22,7 @@ from attrib.engines.coding import Dictionary, Kinds
 from attrib.engines.grouping import Grouping
 from attrib.engines.in_order import Carry, NotSortedError, checked_order, expect_days, no_rows, until
 from attrib.engines.naming import Names
-from attrib.engines.reading import RowLayout, TableReader, largest_value, mixed_zones
+from attrib.engines.reading import RowLayout, TableReader, check_zones, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks, days
 from attrib.io.flags import COPY
@@ -91,9 +91,7 @@ class EventReader:
 
         t_types = checks.read_types(touches, t_columns, interaction)
         o_types = checks.read_types(outcomes, o_columns, valued=counted(recipe))
-        self.ids = checks.common_ids([t_types, o_types])
-        if t_types.aware is not None and o_types.aware is not None and t_types.aware != o_types.aware:
-            raise mixed_zones("touchpoints", "outcomes")
+        t_types, o_types, self.ids = _compared(t_types, o_types)
         self.ticks = max(checks.TICKS[t_types.unit], checks.TICKS[o_types.unit])
         may_move = recipe.day_of_outcome != days.START and t_types.times != "date"
         if may_move:
@@ -294,8 +292,7 @@ class EventReader:
 
     # accounts -----------------------------------------------------------------------------------------------------
     def _check_zones(self) -> None:
-        if (self.touches.aware and self.outcomes.naive) or (self.touches.naive and self.outcomes.aware):
-            raise mixed_zones("touchpoints", "outcomes")
+        check_zones([self.touches, self.outcomes])
 
     def tallies(self, sums: dict[Need, Tally]) -> Tallies:
         """Put players and games into the order of the credit table."""
@@ -304,6 +301,14 @@ class EventReader:
     def ledger(self, fates: Fates, totals: Tally) -> Ledger:
         """Account for every row of both tables."""
         return ledger_of(self, fates, totals)
+
+
+def _compared(one: checks.TableTypes, other: checks.TableTypes) -> tuple[checks.TableTypes, checks.TableTypes, str]:
+    """How both tables are read so that their days and ids are the same, and the type of the ids."""
+    one, other = checks.with_days_of(one, other), checks.with_days_of(other, one)
+    if one.aware is not None and other.aware is not None and one.aware != other.aware:
+        raise mixed_zones("touchpoints", "outcomes")
+    return one, other, checks.common_ids([one, other])
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -40,7 +40,7 @@ LARGEST_PARTITIONS = 8  # bits: at most one partition a bucket
 TABLES = ("touchpoints", "outcomes")
 # How what two parts know of a table becomes what both know.
 ADDED = ("rows", "rejected_rows", "negative", "value_in", "value_rejected")
-LARGEST, SMALLEST, SOME = ("largest", "latest", "latest_end"), ("earliest",), ("aware", "naive")
+LARGEST, SMALLEST, SOME = ("largest", "latest", "latest_end"), ("earliest",), ("aware", "naive", "zoneless", "shifted")
 DECIDED = ("only_dates", "at_day_end")  # what all rows together decide about each
 
 
@@ -256,8 +256,8 @@ def _add_facts(table: TableReader, facts: Mapping[str, Any]) -> None:
             setattr(table, name, choose(getattr(table, name), facts[name]))
     table.heavy |= {int(word): name for word, name in facts["heavy"].items()}
     table.currencies |= set(facts["currencies"])
-    table.aware |= facts["aware"]
-    table.naive |= facts["naive"]
+    for name in SOME:
+        setattr(table, name, getattr(table, name) or facts[name])
     table.dating.merge(days.Dating.read(facts["dating"]))
     table.spread.merge(Spread.read(facts["spread"]))
     table.value_size = checks.add_sizes(table.value_size, np.array([facts["value_size"]]), table.source.name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,6 +106,8 @@ class TableReader:
     negative: int = 0
     aware: bool = False
     naive: bool = False
+    zoneless: bool = False
+    shifted: bool = False
     dating: days.Dating = field(default_factory=days.Dating)
     spread: Spread = field(default_factory=Spread)
     at_day_end: bool | None = None
@@ -134,9 +137,11 @@ class TableReader:
     def read(self, raw: pl.DataFrame) -> tuple[Words, pl.Series]:
         """Check, type and code one batch: rows of words and the customers they belong to."""
         first_row, self.rows = self.rows, self.rows + raw.height
-        batch, aware, naive = checks.typed(raw, self.types, self.ids)
-        self.aware |= aware
-        self.naive |= naive
+        batch, clocks = checks.typed(raw, self.types, self.ids)
+        self.aware |= clocks.aware
+        self.naive |= clocks.naive
+        self.zoneless |= clocks.zoneless
+        self.shifted |= clocks.shifted
         if self.aware and self.naive:
             raise mixed_zones(self.source.name, self.source.name)
         if self.types.has_value:
@@ -194,8 +199,8 @@ class TableReader:
 
     def _day_words(self, batch: pl.DataFrame, times: npt.NDArray[np.int64], factor: int) -> Words:
         """Ends of the days of texts: the instant does not tell the clock that it was read from."""
-        ahead = days.text_offsets(batch[checks.RAW + TIME]) * factor if self.aware else None
-        ends = days.ends_of_days(times * factor, self.ticks, ahead=ahead)
+        texts = batch[checks.RAW + TIME]
+        ends = days.ends_of_texts(texts, times * factor, self.ticks, self.types, aware=self.aware)
         self.latest_end = max(self.latest_end, int(ends.max(initial=self.latest_end)))
         return ordered_int(ends)
 
@@ -381,8 +386,33 @@ def mixed_zones(one: str, other: str) -> DataError:
     return DataError(
         "mixed_zones",
         f"{where}: some timestamps carry a time zone and some do not",
-        hint="give all of them one zone, e.g. dt.replace_time_zone('UTC'), or none",
+        hint="give all of them one zone, e.g. dt.replace_time_zone('UTC'), or none; texts end with Z or with an offset "
+        "such as +01:00, all of them, or none",
     )
+
+
+def check_zones(tables: Sequence[Any]) -> None:
+    """Check that times of several tables (or of one) can be compared, after they were read.
+
+    Raises
+    ------
+    DataError
+        ``mixed_zones``: where some carry a zone and some do not, or dates stand beside offsets that tell no one zone.
+    """
+    names = " and ".join(table.source.name for table in tables)
+    aware, naive = (any(getattr(table, name) for table in tables) for name in ("aware", "naive"))
+    if aware and naive:
+        raise mixed_zones(*(table.source.name for table in (tables[0], tables[-1])))
+    dated = [table.source.name for table in tables if table.zoneless]
+    if aware and dated and any(table.shifted for table in tables):
+        raise DataError(
+            "mixed_zones",
+            f"{names}: dates without a time of day ({' and '.join(dated)}) stand beside times with offsets, and an "
+            "offset does not tell whose days they are",
+            hint="write each date as the last second of its day with its offset, such as 2025-01-31T23:59:59+01:00; or "
+            "give the times as a column with a zone, e.g. dt.convert_time_zone('Europe/Berlin'), whose days the dates "
+            "are then",
+        )
 
 
 def hash_ordered_ids(ids: Words, kind: str) -> Words:

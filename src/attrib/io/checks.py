@@ -6,7 +6,8 @@ A batch that passes three cheap tests (no nulls, finite values, nothing blank) i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from attrib.io.sources import MORE, Source
 from attrib.schemas import CHANNEL, CUSTOMER, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
 RAW = "__raw_"
+DATE_LENGTH = len("2025-01-31")
 LISTED = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE)  # columns of the list of rejected rows
 FLAG = "__flag"  # whether (or how often) a touch is an outcome too, read from the caller's flag column
 _AWARE = r"\d\d:?\d\d.*([zZ]|[+-]\d\d:?\d\d)$"
@@ -32,7 +34,8 @@ class TableTypes:
     """How the columns of one table are read; made once from its schema.
 
     ``ids``: ``integer``, ``unsigned`` or ``text``; ``times``: ``datetime``, ``date`` or ``text``; ``unit``: ms, us, ns;
-    ``aware``: whether times carry a zone (None: not known before the texts are read); ``zone``: that of the column.
+    ``aware``: whether times carry a zone (None: not known before the texts are read, or dates); ``zone``: that of the
+    column, or whose days its dates are; ``day_zone``: whose days dates among texts are.
     ``valued``: outcomes whose value is used; that of others is not asked for (None: all are used).
     """
 
@@ -45,6 +48,16 @@ class TableTypes:
     has_value: bool
     zone: str | None = None
     valued: tuple[str, ...] | None = None
+    day_zone: str | None = None
+
+
+class Clocks(NamedTuple):
+    """Whether some times of a batch carry a zone, some do not, some are dates of no zone, some of another than UTC."""
+
+    aware: bool
+    naive: bool
+    zoneless: bool = False
+    shifted: bool = False
 
 
 def read_types(
@@ -65,7 +78,7 @@ def read_types(
     if isinstance(dtype, pl.Datetime):
         times, unit, aware = "datetime", dtype.time_unit, dtype.time_zone is not None
     elif dtype == pl.Date:
-        times, aware, unit = "date", False, "ms"
+        times, unit = "date", "ms"
     elif dtype == pl.String:
         times = "text"
     else:
@@ -99,6 +112,53 @@ def _wrong_type(table: str, column: str, dtype: pl.DataType, wanted: str, hint: 
     return DataError(
         "wrong_type", f"{table}: column {column!r} is {dtype}, not {wanted}", hint=hint, column=column, found=str(dtype)
     )
+
+
+def with_days_of(types: TableTypes, other: TableTypes) -> TableTypes:
+    """Read dates without a time of day in the time zone of the other table's column, where it has one."""
+    if other.zone is None or other.times != "datetime" or types.times == "datetime":
+        return types
+    if types.times == "date":
+        return replace(types, aware=True, zone=other.zone)
+    return replace(types, day_zone=other.zone)
+
+
+def are_dates(texts: pl.Series) -> pl.Series:
+    """Whether texts of times are dates, and no more."""
+    return (texts.str.strip_chars().str.len_bytes() <= DATE_LENGTH).fill_null(value=False)
+
+
+def midnights_in(days: pl.Series, zone: str | None) -> pl.Series:
+    """Instants (of UTC, without a zone) at which days begin in a zone, for midnights as a clock shows them."""
+    if zone in (None, "UTC"):
+        return days
+    begins = (
+        pl.col("day").dt.offset_by(after).dt.replace_time_zone(str(zone), ambiguous="earliest", non_existent="null")
+        for after in ("0d", "1h")  # some days begin at 1 o'clock
+    )
+    instants = pl.coalesce(*begins).dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return days.to_frame("day").select(instants.alias(days.name)).to_series()
+
+
+def _read_texts(texts: pl.Series, zone: str | None) -> tuple[pl.Series, Clocks]:
+    """Read texts of times, dates among them as days of a zone."""
+    dated = are_dates(texts)
+    some = bool(dated.any())
+    times, aware, naive = parse_times(texts.set(dated, None) if some else texts)
+    zoneless = False
+    if some:
+        days, _, found = parse_times(texts.set(~dated, None))
+        zoneless = found and zone is None
+        aware |= found and zone is not None
+        both = pl.DataFrame([times.alias("time"), midnights_in(days, zone).alias("day")])
+        times = both.select(pl.coalesce("time", "day").alias(texts.name)).to_series()
+    return times, Clocks(aware, naive, zoneless, aware and _are_shifted(texts.filter(~dated)))
+
+
+def _are_shifted(texts: pl.Series) -> bool:
+    """Whether some texts carry an offset that is not that of UTC."""
+    rest = texts.filter(~texts.str.ends_with("Z"))
+    return bool((rest.str.contains(_AWARE) & ~rest.str.contains(r"([zZ]|[+-]00:?00)\s*$")).any())
 
 
 def common_ids(tables: list[TableTypes]) -> str:
@@ -176,23 +236,20 @@ def is_blank(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.String).str.strip_chars(BLANKS).str.len_bytes() == 0
 
 
-def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFrame, bool, bool]:
-    """Give the columns of a batch their types; what cannot be read becomes null and keeps its text in ``__raw_…``.
-
-    Returns the batch and two facts on its times: some aware, some naive.
-    """
+def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFrame, Clocks]:
+    """Give the columns of a batch their types; what cannot be read becomes null and keeps its text in ``__raw_…``."""
     changes: list[pl.Expr | pl.Series] = []
     if ids == "text":
         if batch.schema[CUSTOMER] != pl.String:
             changes.append(pl.col(CUSTOMER).cast(pl.String))
     elif batch.schema[CUSTOMER] not in (pl.Int64, pl.UInt64):
         changes.append(pl.col(CUSTOMER).cast(pl.Int64))
-    aware, naive = types.aware is True, types.aware is False
+    clocks = Clocks(types.aware is True, types.aware is False, types.times == "date" and types.zone is None)
     if types.times == "text":
-        times, aware, naive = parse_times(batch[TIME])
+        times, clocks = _read_texts(batch[TIME], types.day_zone)
         changes += [pl.col(TIME).alias(RAW + TIME), times.alias(TIME)]
     elif types.times == "date":
-        changes.append(pl.col(TIME).cast(pl.Datetime("ms")))
+        changes.append(midnights_in(batch[TIME].cast(pl.Datetime("ms")), types.zone))
     for name in types.names:
         dtype = batch.schema[name]
         if name == VALUE and dtype != pl.Float64:
@@ -202,7 +259,7 @@ def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFram
         elif name in (CHANNEL, OUTCOME, STAGE) and dtype != pl.String:
             changes.append(pl.col(name).cast(pl.String))
     batch = batch.with_columns(changes) if changes else batch
-    return _without_unused_values(batch, types), aware, naive
+    return _without_unused_values(batch, types), clocks
 
 
 def _without_unused_values(batch: pl.DataFrame, types: TableTypes) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.io.checks import RAW, TICKS, TableTypes
+from attrib.io.checks import RAW, TICKS, TableTypes, are_dates
 from attrib.schemas import TIME
 
 Ints = npt.NDArray[np.int64]
@@ -24,7 +24,6 @@ MOSTLY, FEW, ENOUGH = 99, 50, 20  # percent of outcomes, percent of touchpoints,
 HALF, A_FEW = 50, 3  # percent of outcomes at midnight, and rows, that are told where a table is small
 ENOUGH_ALIKE = 10  # outcomes at one time of day
 LATE = 5  # percent of conversions before all touches of their customer
-DATE_LENGTH = len("2025-01-31")
 _SECONDS_OF_DAY = 86_400
 _OFFSET = r"([+-])(\d\d):?(\d\d)$"
 _UNITS = {ticks: unit for unit, ticks in TICKS.items()}
@@ -73,8 +72,12 @@ class Dating:
             self.hours += n
             return
         if types.times == "text":
-            written = batch[RAW + TIME].str.strip_chars().str.len_bytes() <= DATE_LENGTH
-            self.dated += int(written.sum())
+            written = are_dates(batch[RAW + TIME])
+            dated = int(written.sum())
+            self.dated += dated
+            self.midnights += dated  # of their own zone
+            self.hours += dated
+            batch = batch.filter(~written) if dated else batch
         midnights, hours = count_even_times(batch, types)
         self.midnights += midnights
         self.hours += hours
@@ -124,16 +127,24 @@ def may_carry_days(outcomes: Dating) -> bool:
 
 
 def told(
-    rule: str | None, asked: str, outcomes: Dating, touches: Dating, late: tuple[int, int] = (0, 0)
+    rule: str | None,
+    asked: str,
+    outcomes: Dating,
+    touches: Dating,
+    late: tuple[int, int] = (0, 0),
+    zone: str | None = None,
 ) -> Iterator[str]:
     """Warn of outcomes that carry days: of all, where a rule moved them; of some, where none did.
 
-    ``late``: conversions before all touches of their customer, and all conversions, where that is known.
+    ``late``: conversions before all touches of their customer, and all conversions, where that is known; ``zone``: of
+    the touches, in which the days of outcomes were read.
     """
     if rule is not None:
+        where = "" if zone is None else f" in {zone}, the time zone of the touchpoints"
         yield (
-            f"{outcomes.midnights:,} outcomes carry a date without a time of day: each stands at the end of its day, "
-            'after that day\'s touches; day_of_outcome = "start" puts them at midnight'
+            f"{outcomes.midnights:,} outcomes carry a date without a time of day: each stands at the end of its "
+            f"day{where}, after that day's touches; "
+            'day_of_outcome = "start" puts them at midnight'
         )
     elif asked != START and touches.midnights < touches.rows:
         yield from _not_moved(outcomes, touches, late)
@@ -235,9 +246,21 @@ def text_offsets(texts: pl.Series) -> Ints:
 def day_ends(batch: pl.DataFrame, types: TableTypes, *, aware: bool) -> pl.Series:
     """Last microsecond of the day of each row of a typed batch, in microseconds since 1970; null without a time."""
     times = batch[TIME].dt.cast_time_unit("us").to_physical()
-    ahead = text_offsets(batch[RAW + TIME]) if aware and types.times == "text" else None
-    ends = ends_of_days(times.fill_null(0).to_numpy(), TICKS["us"], types.zone, ahead)
+    ticks, instants = TICKS["us"], times.fill_null(0).to_numpy()
+    if types.times == "text":
+        ends = ends_of_texts(batch[RAW + TIME], instants, ticks, types, aware=aware)
+    else:
+        ends = ends_of_days(instants, ticks, types.zone)
     return pl.Series(ends, dtype=pl.Int64).set(times.is_null(), None)
+
+
+def ends_of_texts(texts: pl.Series, times: Ints, ticks: int, types: TableTypes, *, aware: bool) -> Ints:
+    """Last microsecond of the day of each text: by its own offset, of a date by the zone whose day it is."""
+    ends = ends_of_days(times, ticks, ahead=text_offsets(texts) * (ticks // 1_000_000) if aware else None)
+    if types.day_zone is not None:
+        dated = np.flatnonzero(are_dates(texts))
+        ends[dated] = ends_of_days(times[dated], ticks, types.day_zone)
+    return ends
 
 
 def ends_of_days(times: Ints, ticks: int, zone: str | None = None, ahead: Ints | None = None) -> Ints:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from attrib.arguments import check_choice, check_names, check_share_of_rejects, open_events
-from attrib.engines.reading import batches_of, mixed_zones
+from attrib.engines.reading import batches_of, check_zones
 from attrib.errors import DataError, SpecError, warn
 from attrib.io import checks, days
 from attrib.io.flags import COPY
@@ -103,6 +103,8 @@ class _Reader:
     names: pl.Categorical = field(default_factory=lambda: pl.Categorical(pl.Categories.random()))
     aware: bool = False
     naive: bool = False
+    zoneless: bool = False
+    shifted: bool = False
     unread: dict[str, int] = field(default_factory=dict)
     dating: days.Dating = field(default_factory=days.Dating)
     spread: Spread = field(default_factory=Spread)
@@ -111,11 +113,12 @@ class _Reader:
         """All accepted rows, a batch at a time."""
         rows, rejected, kept = 0, [], []
         for raw in batches_of(self.source, self.source.frame.select(self._wanted())):
-            batch, aware, naive = checks.typed(raw, self.types, self.ids)
-            self.aware |= aware
-            self.naive |= naive
-            if self.aware and self.naive:
-                raise mixed_zones(self.source.name, self.source.name)
+            batch, clocks = checks.typed(raw, self.types, self.ids)
+            self.aware |= clocks.aware
+            self.naive |= clocks.naive
+            self.zoneless |= clocks.zoneless
+            self.shifted |= clocks.shifted
+            check_zones([self])
             if batch.height and not self._is_clean(batch):
                 whole = batch
                 batch, broken = checks.split_rejected(whole, self.types, ())
@@ -185,7 +188,7 @@ class _Reader:
     def _touch_columns(self, batch: pl.DataFrame) -> list[pl.Expr]:
         dated = pl.lit(self.types.times == "date")
         if self.types.times == "text":
-            dated = pl.col(checks.RAW + TIME).str.strip_chars().str.len_bytes() <= days.DATE_LENGTH
+            dated = pl.lit(checks.are_dates(batch[checks.RAW + TIME]))
         columns = [pl.col(CHANNEL).cast(self.names).alias(TOUCH), dated.alias(DATED)]
         if SEQUENCE in self.types.names:
             columns.append(pl.col(SEQUENCE).alias(ORDER))
@@ -238,9 +241,9 @@ def read_events(
     if "outcomes" in readers:
         readers["outcomes"].orders = refunding.net and readers["outcomes"].types.has_value
     frames = {name: reader.read() for name, reader in readers.items()}
-    aware = {reader.aware for name, reader in readers.items() if frames[name].height}
-    if len(aware) > 1:
-        raise mixed_zones("touchpoints", "outcomes")
+    filled = [reader for name, reader in readers.items() if frames[name].height]
+    check_zones(filled)
+    aware = any(reader.aware for reader in filled)
     if not any(frame.height for frame in frames.values()):
         raise DataError("no_rows", f"{' and '.join(frames)} have 0 rows", hint="check the paths and any filter")
     for name, frame in frames.items():
@@ -250,7 +253,7 @@ def read_events(
                 warn(text)
     facts = _stand(frames, readers, day_of_outcome)
     zone = None
-    if aware == {True}:
+    if aware:
         dtypes = [table.schema[TIME] for table in tables.values()]
         zone = next((d.time_zone for d in dtypes if isinstance(d, pl.Datetime) and d.time_zone), "UTC")
     who = next(iter(readers.values())).who
@@ -281,7 +284,8 @@ def _stand(frames: dict[str, pl.DataFrame], readers: dict[str, _Reader], asked: 
             ends = pl.Series(days.ends_of_days(rows[AT].to_numpy(), MICRO, reader.types.zone))
         rows = rows.with_columns(ends.alias(AT))
     frames["outcomes"] = rows.drop(UNTIL, strict=False)
-    for text in days.told(rule, asked, reader.dating, touched):
+    zone = reader.types.day_zone or (reader.types.zone if reader.types.times == "date" else None)
+    for text in days.told(rule, asked, reader.dating, touched, zone=zone):
         warn(text)
     return days.facts(rule, asked, reader.dating)
 
@@ -319,6 +323,9 @@ def _readers(
         dtype = tables["touchpoints"].schema[name] if "touchpoints" in tables else None
         if dtype is None or dtype.is_nested() or dtype == pl.Object:
             raise DataError("wrong_type", f"features: column {name!r} of the touchpoints is {dtype}: no single value")
+    if len(types) == 2:
+        one, other = types.values()
+        types = dict(zip(types, (checks.with_days_of(one, other), checks.with_days_of(other, one)), strict=True))
     ids = checks.common_ids(list(types.values()))
     who: pl.DataType = pl.Int64() if ids == "integer" else pl.UInt64()
     if ids == "text":

@@ -11,6 +11,7 @@ import polars as pl
 from attrib.arguments import distinct_names
 from attrib.errors import DataError, SpecError, warn
 from attrib.faults import nearest
+from attrib.io.checks import midnights_in
 from attrib.io.ids import number_of
 from attrib.lifecycle.base.design import collected
 from attrib.refunds import NET, Refunding
@@ -164,10 +165,12 @@ def _windows(
         texts and keys.select(number_of(CUSTOMER).is_null().any()).item()
     ):
         raise DataError("wrong_type", f"rows: customer_id is {ids}, that of the events {events.id_type}")
-    zoned = isinstance(moment, pl.Datetime) and moment.time_zone is not None
+    day = moment == pl.Date and events.zone is not None  # one of the zone of the events
+    zoned = day or (isinstance(moment, pl.Datetime) and moment.time_zone is not None)
     if zoned != (events.zone is not None):
         raise SpecError("mixed_zones", "of the dates of rows and the times of the events, some carry a time zone")
-    when = pl.col(DATE).cast(pl.Datetime("us", getattr(moment, "time_zone", None))).to_physical() + gap
+    read = keys[DATE].cast(pl.Datetime("us", getattr(moment, "time_zone", None)))
+    when = pl.lit((midnights_in(read, events.zone) if day else read).to_physical()) + gap
     who = pl.col(CUSTOMER)
     if ids.is_integer() != events.id_type.is_integer():  # whole numbers and the texts of them are one id
         who = who.cast(pl.String) if ids.is_integer() else number_of(CUSTOMER)

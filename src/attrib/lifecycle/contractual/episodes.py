@@ -13,6 +13,7 @@ import polars as pl
 
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
+from attrib.io.checks import midnights_in
 from attrib.io.collecting import collect_table
 from attrib.io.tables import check_types
 from attrib.lifecycle.base.beside import check_same_rows, read_column, read_flags, read_numbers
@@ -152,10 +153,13 @@ def time_varying_rows(
     table, people = collect_table(touchpoints, "touchpoints"), collect_table(customers, _TABLE)
     require_columns("touchpoints", table.columns, [CUSTOMER, TIME, CHANNEL])
     check_types("touchpoints", table.schema, {CUSTOMER: "id", CHANNEL: "name"})
+    timed = (BEGIN, END, ENTRY)
+    dtypes = [table.schema[TIME], *(people.schema[name] for name in timed if name in people.columns)]
+    zone = _check_zones(*dtypes)
+    table, people = _in_zone(table, [TIME], zone), _in_zone(people, timed, zone)
     lives = _lives(people)
     if table.schema[CUSTOMER] != lives.schema[CUSTOMER]:  # whole numbers and the texts of them are one id
         table, lives = (frame.with_columns(pl.col(CUSTOMER).cast(pl.String)) for frame in (table, lives))
-    _check_zones(table.schema[TIME], *(people.schema[name] for name in (BEGIN, END, ENTRY) if name in people.columns))
     touches = table.select(
         CUSTOMER, pl.col(CHANNEL).cast(pl.String).fill_null(NULL), _epoch(table, TIME, "touchpoints").alias("at")
     )
@@ -194,15 +198,16 @@ def time_varying_rows(
     )
 
 
-def _check_zones(*dtypes: pl.DataType) -> None:
-    """Check that times have a zone all or none: without, they say nothing about those with one."""
-    zoned = {dtype.time_zone is not None for dtype in dtypes if isinstance(dtype, pl.Datetime)}
-    if len(zoned) > 1:
+def _check_zones(*dtypes: pl.DataType) -> str | None:
+    """Check that times have a zone all or none: without, they say nothing about those with one. Returns the first."""
+    zones = [dtype.time_zone for dtype in dtypes if isinstance(dtype, pl.Datetime)]
+    if any(zones) and not all(zones):
         raise DataError(
             "mixed_zones",
             "some of the times have a time zone and some have none",
             hint='e.g. frame.with_columns(pl.col("end").dt.replace_time_zone("UTC"))',
         )
+    return zones[0] if zones else None
 
 
 def _lives(table: pl.DataFrame) -> pl.DataFrame:
@@ -231,6 +236,12 @@ def _lives(table: pl.DataFrame) -> pl.DataFrame:
         gone = lives.height - kept.height
         warn(f"{gone} of {lives.height} {_TABLE} end at or before they begin or enter, and have no rows")
     return kept
+
+
+def _in_zone(table: pl.DataFrame, names: Sequence[str], zone: str | None) -> pl.DataFrame:
+    """Dates as midnights of the zone of the times beside them, if these have one."""
+    dates = [name for name in names if name in table.columns and table.schema[name] == pl.Date]
+    return table.with_columns(midnights_in(table[name].cast(pl.Datetime("us")), zone) for name in dates)
 
 
 def _epoch(table: pl.DataFrame, name: str, where: str) -> pl.Expr:
