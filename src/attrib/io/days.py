@@ -163,7 +163,7 @@ def _not_moved(outcomes: Dating, touches: Dating, late: tuple[int, int]) -> Iter
             f"{outcomes.dated:,} of {rows:,} outcomes are written as dates without a time of day, and stand at "
             f"midnight: touches of the same day come after them; {theirs}"
         )
-    elif may_carry_days(outcomes):
+    elif may_carry_days(outcomes) and early >= A_FEW:
         yield (
             f"{early:,} of {rows:,} outcomes stand at midnight exactly, as dates without a time of day do, but so do "
             f"{touches.midnights:,} of {touches.rows:,} touchpoints: other touches of the same day come after these "
