@@ -46,7 +46,9 @@ SPILLED := tests/parity tests/property tests/spec \
 
 test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
+# Compiled ahead, by two processes at once: otherwise each of the JOBS processes would compile much of it for itself.
 test: $(STAMP)  ## all tests but the doctests and the long ones, in memory and out of it, in JOBS processes
+	NUMBA_CACHE_DIR=$(or $(NUMBA_CACHE_DIR),.cache/numba) $(BIN)/attrib warm-up --generator
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10 $(ARGS)
 	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quiet --ignore=tests/parity/test_peers.py \
 	    $(or $(ARGS),$(SPILLED))

@@ -320,13 +320,17 @@ def experiment(
 
 
 @app.command(name="warm-up")
-def warm_up(quiet: Quiet = False, as_json: Json = False) -> None:
-    """Compile all kernels into the cache, so that no later run has to."""
+def warm_up(
+    generator: Annotated[bool, typer.Option("--generator", help="also what generates markets")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compile all kernels that a run calls into the cache, so that no later run has to."""
     with errors(as_json):
         from attrib import warming
 
         with progress_bars(quiet or as_json) as progress:
-            done = warming.warm_up(progress=progress)
+            done = warming.warm_up(generator=generator, progress=progress)
         if as_json:
             say_json({"status": "ok", **done.as_dict()})
         elif not quiet:

@@ -8,13 +8,14 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from attrib import synth
@@ -42,6 +43,7 @@ from attrib.methods import (
 from attrib.showing import Shown
 
 CUSTOMERS = 600
+CHANNELS = ("direct", "email", "search", "social", "display", "store", "app", "tv", "affiliate", "video")
 ALL: dict[str, Method] = {
     "first": FirstTouch(),
     "last": LastTouch(),
@@ -60,6 +62,7 @@ ALL: dict[str, Method] = {
     "incremental": Incremental(types=1, moods=1, decays="7d", steps=3),
     **({"periods": Incremental(hazards="glm", decays="7d", permutations=2)} if find_spec("sklearn") else {}),
 }
+FITTED = ("hazard", "incremental", "periods")  # slowly: of few customers
 TIMED = ("decay", "hazard", "incremental", "periods")  # not for path tables
 SOME: dict[str, Method] = {name: ALL[name] for name in ("decay", "markov 2", "shapley conversions", "shapley rate")}
 
@@ -88,11 +91,13 @@ class WarmUp(Shown):
         return asdict(self)
 
 
-def warm_up(*, progress: Progress | None = None) -> WarmUp:
-    """Compile all kernels that a run calls, by running small generated events through every way of reading them.
+def warm_up(*, generator: bool = False, progress: Progress | None = None) -> WarmUp:
+    """Compile all kernels that a run calls, by running a few made-up events through every way of reading them.
 
     Parameters
     ----------
+    generator : bool
+        Also what generates markets and their truth (:mod:`attrib.synth`): half as long again.
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -117,7 +122,7 @@ def warm_up(*, progress: Progress | None = None) -> WarmUp:
     with (
         tempfile.TemporaryDirectory(prefix="attrib-warm-up-") as folder,
         warnings.catch_warnings(),
-        _second_process(),
+        _second_process(generator=generator),
     ):
         warnings.simplefilter("ignore")
         runs = [*_event_runs(Path(folder)), *_solving_runs()]
@@ -125,19 +130,21 @@ def warm_up(*, progress: Progress | None = None) -> WarmUp:
             if progress is not None:
                 progress("compiling", done, len(runs))
             _ask(journeys, methods)
+        if generator:
+            _generate()
     folders, loaded, compiled = cache_use()
     took = time.perf_counter() - begin
     return WarmUp(tuple(folders), compiled - compiled_before, loaded - loaded_before, took)
 
 
 @contextmanager
-def _second_process() -> Iterator[None]:
+def _second_process(*, generator: bool) -> Iterator[None]:
     """Let a second core compile what this process comes to last; from the cache they take what the other has done."""
     if LocalEngine().workers < 2:
         yield
         return
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-c", "from attrib.warming import solve_ahead; solve_ahead()"]
+    command = [sys.executable, "-c", f"from attrib.warming import work_ahead; work_ahead(generator={generator})"]
     other = subprocess.Popen(  # noqa: S603 - this interpreter, on a program of ours
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path}
     )
@@ -148,10 +155,12 @@ def _second_process() -> Iterator[None]:
         other.wait()
 
 
-def solve_ahead() -> None:
-    """Compile what solves: the second half of :func:`warm_up`, in a process of its own."""
+def work_ahead(*, generator: bool) -> None:
+    """Compile what generates and what solves: the second half of :func:`warm_up`, in a process of its own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if generator:
+            _generate()
         for journeys, methods in _solving_runs():
             _ask(journeys, methods)
 
@@ -165,13 +174,52 @@ def _ask(journeys: Journeys, methods: dict[str, Method]) -> None:
         journeys.funnel()
 
 
+def _generate() -> None:
+    """Generate events of every kind, and the truth of a market."""
+    synth.truth(1, at=synth.generator.START, population=synth.Population(later=synth.Later()))
+    synth.generate(100, seed=1, ids="string", dirty=0.04, campaign=True)
+
+
+def _events(
+    customers: int = CUSTOMERS, *, texts: bool = False, faulty: bool = False
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Touches and outcomes of five stages, in order of customer and time; made without kernels, which compile first."""
+    rng = np.random.default_rng(1)
+
+    def rows(each: int) -> pl.DataFrame:
+        ids = pl.Series("customer_id", np.repeat(np.arange(customers), each))
+        times = pl.Series("timestamp", rng.integers(0, 90 * 86_400_000, ids.len()))
+        frame = pl.DataFrame([ids.cast(pl.String) if texts else ids, times.cast(pl.Datetime("ms")).cast(pl.Datetime)])
+        return frame.sort("customer_id", "timestamp")
+
+    def some(names: Sequence[str], frame: pl.DataFrame) -> pl.Series:
+        return pl.Series(rng.choice(names, frame.height))
+
+    touches, outcomes = rows(6), rows(3)
+    touches = touches.with_columns(
+        channel=some(CHANNELS, touches), interaction=some(("view", "click"), touches), cost=rng.random(touches.height)
+    )
+    outcomes = outcomes.with_columns(
+        outcome=some(("visit", "intent", "purchase", "referral"), outcomes), value=rng.random(outcomes.height) * 100
+    )
+    if faulty:
+        touches = touches.with_columns(campaign=some(("a", "b"), touches))
+        blank = pl.int_range(pl.len()) % 50 == 0
+        touches, outcomes = (
+            pl.concat([frame, frame.head(20)]).with_columns(
+                pl.when(blank).then(None).otherwise("customer_id").alias("customer_id")
+            )
+            for frame in (touches, outcomes)
+        )
+    return touches, outcomes
+
+
 def _event_runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
     """Journeys of events that between them take every route, and the methods to ask of each."""
     few = {name: ALL[name] for name in ("decay",)}
-    plain = synth.generate(CUSTOMERS, seed=1)
-    texts = synth.generate(CUSTOMERS, seed=1, ids="string")
-    faulty = synth.generate(CUSTOMERS, seed=1, dirty=0.04, ids="string", campaign=True)
-    touches, outcomes = plain.touchpoints, plain.outcomes
+    touches, outcomes = _events()
+    text_touches, text_outcomes = _events(texts=True)
+    faulty = _events(texts=True, faulty=True)
     mixed = touches.sample(fraction=1, shuffle=True, seed=1)
     spilling = LocalEngine(memory_limit="20KB")
     form = Journeys.from_events
@@ -179,9 +227,9 @@ def _event_runs(folder: Path) -> Iterator[tuple[Journeys, dict[str, Method]]]:
     yield form(touches, outcomes, stages="five", view="resolved"), SOME
     yield form(mixed, outcomes.drop("value"), maturity="7d"), SOME
     yield form(mixed, outcomes, stages="five", engine=spilling), few
-    yield form(texts.touchpoints, texts.outcomes, stages="five"), SOME
-    yield form(texts.touchpoints.reverse(), texts.outcomes, stages="five"), few
-    yield form(faulty.touchpoints, faulty.outcomes, by="campaign", duplicates="keep", max_rejects=1), few
+    yield form(text_touches, text_outcomes, stages="five"), SOME
+    yield form(text_touches.reverse(), text_outcomes, stages="five"), few
+    yield form(*faulty, by="campaign", duplicates="keep", max_rejects=1), few
     refund = pl.int_range(pl.len()) % 3 == 2
     numbered = outcomes.with_row_index("event_id").with_columns(
         value=pl.col("value") * pl.when(refund).then(-1).otherwise(1)
@@ -204,6 +252,6 @@ def _solving_runs() -> Iterator[tuple[Journeys, dict[str, Method]]]:
     paths = pl.DataFrame({"path": ["a > b", "b > a > c", "c"], "total_conversions": [3, 2, 1], "total_null": [4, 5, 6]})
     yield Journeys.from_paths(paths), {name: method for name, method in ALL.items() if name not in TIMED}
     yield Journeys.from_paths(paths.drop("total_null")), {"last": ALL["last"], "closed": Shapley()}
-    synth.truth(1, at=synth.generator.START, population=synth.Population(later=synth.Later()))
-    plain = synth.generate(CUSTOMERS, seed=1)
-    yield Journeys.from_events(plain.touchpoints, plain.outcomes, stages="five"), ALL
+    fitted = {name: ALL[name] for name in FITTED if name in ALL}
+    yield Journeys.from_events(*_events(), stages="five"), {n: m for n, m in ALL.items() if n not in fitted}
+    yield Journeys.from_events(*_events(60), stages="five"), fitted

@@ -36,7 +36,7 @@ def python(code, folder, **environment):
 
 
 def test_a_second_process_compiles_nothing(tmp_path):
-    warming.warm_up()  # in the tests' own cache
+    warming.warm_up(generator=True)  # in the tests' own cache
     folders = cache_use()[0]
     assert all(folder.startswith(os.environ["NUMBA_CACHE_DIR"]) for folder in folders)
     code = """

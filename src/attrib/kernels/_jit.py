@@ -60,6 +60,11 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     # fastmath stays off: it may reorder sums. The numpy error model leaves out zero-division checks in loops.
     # Nothing calls kernels from C, so that no wrapper for it is compiled: a twentieth of the time.
     kernel = njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+    # Types only: numba would compile a kernel anew for every constant it is called with by another.
+    template = kernel.get_call_template
+    kernel.get_call_template = lambda args, kws: template(
+        tuple(map(types.unliteral, args)), {name: types.unliteral(one) for name, one in kws.items()}
+    )
     # numba offers no setting for where and under which conditions code is reused: hence its private names
     own, entry = Path(function.__code__.co_filename).parent, kernel._cache  # noqa: SLF001
     if own.is_dir():

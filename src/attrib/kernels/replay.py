@@ -319,6 +319,34 @@ def new_room(events: int, R: int, P: int, D: int, n: int, G: int) -> Room:
 
 
 @jit
+def _copy_flags(flags: NDArray[np.bool_], to: NDArray[np.bool_]) -> None:
+    for j in range(to.size):
+        to[j] = flags[j]
+
+
+@jit
+def _copy_worth(worth: NDArray[np.float64], to: NDArray[np.float64]) -> None:
+    for g in range(to.shape[0]):
+        for q in range(2):
+            to[g, q] = worth[g, q]
+
+
+@jit
+def _clear(sums: NDArray[np.float64]) -> None:
+    for j in range(sums.shape[0]):
+        for g in range(sums.shape[1]):
+            for q in range(2):
+                sums[j, g, q] = 0.0
+
+
+@jit
+def _add_lost(sums: NDArray[np.float64], before: NDArray[np.float64], after: NDArray[np.float64], share: float) -> None:
+    for g in range(sums.shape[0]):
+        for q in range(2):
+            sums[g, q] += share * (before[g, q] - after[g, q])
+
+
+@jit
 def credit(
     seed: np.uint64, lives: Lives, chart: Chart, rates: Rates, w: Stakes, first: int, stop: int, pairs: int,
     removal: bool,
@@ -331,6 +359,7 @@ def credit(
     n, G = w.players, w.games
     P, _, K = rates.speed.shape
     D = chart.decay.size
+    # element by element all through: numba takes ten seconds to compile the same in whole arrays
     out, noise = np.zeros((n, G, 2)), np.zeros((n, G, 2))
     most = 1
     for i in range(first, stop):
@@ -348,18 +377,18 @@ def credit(
         _as_seen(chart, w, lives, i, room)
         if not room.fired.any():
             continue
-        fired[:] = room.fired
-        everything[:] = room.worth
+        _copy_flags(room.fired, fired)
+        _copy_worth(room.worth, everything)
         R = cut_life(lives, i, chart, t)
         low = lives.offsets[i]
         forward(chart, rates, total, lives.code[low], t, R)
-        mean[:] = 0.0
-        square[:] = 0.0
+        _clear(mean)
+        _clear(square)
         for pair in range(pairs):
             key = mix(mix(seed + w.key[i]) + np.uint64(pair + 1) * GOLDEN)
             pieces = _draw_states(key, rates, t, R, lives.time[low], room)
             _seen_waits(chart, rates, lives, i, t, R, pieces, room)
-            some[:] = 0.0
+            _clear(some)
             if removal:
                 for j in range(n):
                     if fired[j]:
@@ -367,26 +396,33 @@ def credit(
                         room.on[j] = False
                         _live(key, chart, rates, w, lives, i, pieces, room)
                         worlds += 1
-                        some[j] = everything - room.worth
+                        _add_lost(some[j], everything, room.worth, 1.0)
             else:
                 draw_order(key, order)
                 for back in range(2):
                     room.on[:] = True
-                    worth[:] = everything
-                    used[:] = fired
+                    _copy_worth(everything, worth)
+                    _copy_flags(fired, used)
                     for place in range(n):  # players leave one after the other
                         j = order[n - 1 - place] if back else order[place]
                         room.on[j] = False
                         if used[j]:
                             _live(key, chart, rates, w, lives, i, pieces, room)
                             worlds += 1
-                            some[j] += 0.5 * (worth - room.worth)
-                            worth[:] = room.worth
-                            used[:] = room.fired
-            mean += some
-            square += some * some
-        mean /= pairs
-        out += mean
-        if pairs > 1:
-            noise += np.maximum(square / pairs - mean * mean, 0.0) / (pairs - 1)
+                            _add_lost(some[j], worth, room.worth, 0.5)
+                            _copy_worth(room.worth, worth)
+                            _copy_flags(room.fired, used)
+            for j in range(n):
+                for g in range(G):
+                    for q in range(2):
+                        mean[j, g, q] += some[j, g, q]
+                        square[j, g, q] += some[j, g, q] * some[j, g, q]
+        for j in range(n):
+            for g in range(G):
+                for q in range(2):
+                    average = mean[j, g, q] / pairs
+                    out[j, g, q] += average
+                    if pairs > 1:
+                        spread = max(square[j, g, q] / pairs - average * average, 0.0)
+                        noise[j, g, q] += spread / (pairs - 1)
     return out, noise, worlds

@@ -20,6 +20,7 @@ from attrib.kernels.codes import (
     WORDS,
 )  # fmt: skip
 from attrib.kernels.fixed import add, add_times, add_words, split, split_times
+from attrib.kernels.sorting import stable_order
 from attrib.kernels.tables import is_full, look_up, new_row, slot_of
 
 CREDIT = 2 * WORDS  # a rule's credit: conversions and value
@@ -118,7 +119,7 @@ def weigh_touches(rule, a, b, offsets, players, kinds, times, direct, conversion
         else:
             first = np.empty(m, np.bool_)
             share = 1.0 / _mark_first(players, low, m, first)
-            order = np.argsort(players[low:high], kind="mergesort")
+            order = stable_order(players[low:high])
             start = 0
             for t in range(1, m + 1):
                 if t == m or players[low + order[t]] != players[low + order[start]]:

@@ -23,6 +23,7 @@ from attrib.kernels._jit import jit
 from attrib.kernels.intent import Lives
 from attrib.kernels.periods import Design, Known, Stretches, fade, period_of, write
 from attrib.kernels.replay import GOLDEN, Stakes, draw_order, uniform
+from attrib.kernels.sorting import reorder, stable_order
 from attrib.kernels.words import mix
 
 _GAP, _MARK, _SEEN = np.uint64(4), np.uint64(5), np.uint64(6)
@@ -121,9 +122,11 @@ def scatter(
                 k += 1
                 if first + k * design.period >= lives.end:
                     break
-        order = one + np.argsort(time[one:n], kind="mergesort")
-        time[one:n], process[one:n] = time[order], process[order]
-        height[one:n], event[one:n] = height[order], event[order]
+        order = stable_order(time[one:n])
+        reorder(time[one:n], order)
+        reorder(process[one:n], order)
+        reorder(height[one:n], order)
+        reorder(event[one:n], order)
         offsets[c + 1] = n
     return Points(offsets, time[:n], process[:n], height[:n], event[:n])
 

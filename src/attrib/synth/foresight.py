@@ -42,6 +42,11 @@ class Foreseen(NamedTuple):
     spent: NDArray[np.float64]  # B
     expected: NDArray[np.float64]  # B
 
+    def cut_to_size(self, pairs: int, buyers: int) -> Foreseen:
+        """The first pairs and buyers, without the room behind them (copies: a view would keep it alive)."""
+        sizes = [pairs] * 4 + [buyers] * 7
+        return Foreseen._make(column[:size].copy() for column, size in zip(self, sizes, strict=True))
+
 
 @jit
 def _slope(f, kill, event, me, fade, out):
@@ -151,10 +156,10 @@ def _foresee(
 @jit
 def foresee(
     seed: np.uint64, first: int, count: int, dates: NDArray[np.int64], gap: int, horizon: int, ahead: float, p: Params
-) -> Foreseen:  # fmt: skip
+) -> tuple[Foreseen, int, int]:  # fmt: skip
     """Truth of the customers first, ..., first + count - 1 at the dates (ascending, microseconds since the start).
 
-    `gap` and `horizon` in microseconds too.
+    `gap` and `horizon` in microseconds too. Returns columns with room to spare, and the numbers of pairs and buyers.
     """
     C, D = p.lift.shape[0], dates.size
     days, near, end, marks = np.empty(D), np.empty(D), np.empty(D), np.empty(D, np.int64)
@@ -212,16 +217,8 @@ def foresee(
                 numbers[R, 0] = days[j] - start
                 numbers[R, 1] = numbers[R, 3] = numbers[R, 8] = math.nan
             R += 1
-    return Foreseen(
-        customer[:R].copy(),
-        date[:R].copy(),
-        alive[:R].copy(),
-        numbers[:R].copy(),
-        buyer[:B].copy(),
-        referrer[:B].copy(),
-        acquired[:B].copy(),
-        touched[:B].copy(),
-        referrals[:B].copy(),
-        spent[:B].copy(),
-        expected[:B].copy(),
+    return (
+        Foreseen(customer, date, alive, numbers, buyer, referrer, acquired, touched, referrals, spent, expected),
+        R,
+        B,
     )

@@ -131,8 +131,9 @@ class Recipe:
         """Events of the customers first, ..., first + count - 1."""
         from attrib.synth.kernels import simulate
 
-        events: Events = simulate(self.key(), first, count, self.params())
-        return events
+        events, touches, outcomes = simulate(self.key(), first, count, self.params())
+        filled: Events = events.cut_to_size(touches, outcomes)
+        return filled
 
     def key(self) -> np.uint64:
         """The seed as the kernels take it; any whole number."""

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrib.kernels._jit import jit
+from attrib.kernels.sorting import reorder
 from attrib.synth.clocks import by_week, clock
 from attrib.synth.lasting import lasting, live_on
 from attrib.synth.living import is_advocate, live, person
-from attrib.synth.observing import in_order, known_as, logged, recorded, reorder, sorted_already
+from attrib.synth.observing import in_order, known_as, logged, recorded, sorted_already
 from attrib.synth.random import customer_key, exponential, normal, process_key, stream_key, uniform
 from attrib.synth.records import (
     ASK,
@@ -145,8 +146,11 @@ def mean_revenue(key: np.uint64, p: Params) -> float:
 
 
 @jit
-def simulate(seed: np.uint64, first: int, count: int, p: Params) -> Events:
-    """What the log has of the customers first, ..., first + count - 1."""
+def simulate(seed: np.uint64, first: int, count: int, p: Params) -> tuple[Events, int, int]:
+    """What the log has of the customers first, ..., first + count - 1, in columns with room to spare.
+
+    Returns them and how many touches and outcomes there are.
+    """
     C = p.lift.shape[0]
     life = new_life()
     size = 64 + 6 * count
@@ -227,17 +231,8 @@ def simulate(seed: np.uint64, first: int, count: int, p: Params) -> Events:
             reorder(o_time[outcomes:n_outcome], order)
             reorder(outcome[outcomes:n_outcome], order)
             reorder(value[outcomes:n_outcome], order)
-    # Copies: a view would keep the oversized arrays alive.
-    return Events(
-        customer[:n_touch].copy(),
-        time[:n_touch].copy(),
-        channel[:n_touch].copy(),
-        click[:n_touch].copy(),
-        cost[:n_touch].copy(),
-        o_customer[:n_outcome].copy(),
-        o_time[:n_outcome].copy(),
-        outcome[:n_outcome].copy(),
-        value[:n_outcome].copy(),
-        referrer[:n_outcome].copy(),
-        score[: n_touch if p.later.on else 0].copy(),
+    return (
+        Events(customer, time, channel, click, cost, o_customer, o_time, outcome, value, referrer, score),
+        n_touch,
+        n_outcome,
     )

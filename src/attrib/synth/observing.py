@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrib.kernels._jit import jit
+from attrib.kernels.sorting import reorder, stable_order
 from attrib.synth.random import exponential, process_key, stream_key, uniform
 from attrib.synth.records import CANCEL, INTENT, PURCHASE, VISIT, Params
 
@@ -83,11 +84,9 @@ def sorted_already(customer: NDArray[np.int64], time: NDArray[np.int64]) -> bool
 @jit
 def in_order(customer: NDArray[np.int64], time: NDArray[np.int64]) -> NDArray[np.int64]:
     """Order of one customer's rows by id and time; what is equal stays as it is."""
-    order = np.argsort(time, kind="mergesort")
-    return order[np.argsort(customer[order], kind="mergesort")]
-
-
-@jit
-def reorder(column, order):
-    """Put the rows of a column into an order."""
-    column[:] = column[order]
+    order: NDArray[np.int64] = stable_order(time)
+    ids = np.empty_like(customer)
+    for i in range(ids.size):
+        ids[i] = customer[order[i]]
+    reorder(order, stable_order(ids))
+    return order

@@ -141,6 +141,12 @@ class Events(NamedTuple):
     referrer: NDArray[np.int64]  # -1: nobody
     satisfaction: NDArray[np.float64]  # of each touch, nan: not known; empty without `Population.later`
 
+    def cut_to_size(self, touches: int, outcomes: int) -> Events:
+        """The first touches and outcomes, without the room behind them (copies: a view would keep it alive)."""
+        sizes = [touches] * 5 + [outcomes] * 5 + [min(touches, self.satisfaction.size)]
+        columns: tuple[Any, ...] = self
+        return Events._make(column[:size].copy() for column, size in zip(columns, sizes, strict=True))
+
     def without_touches(self) -> Events:
         """The outcomes alone."""
         return self._replace(

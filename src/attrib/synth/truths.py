@@ -224,10 +224,11 @@ def _foreseen(recipe: Recipe, customers: int, question: Question, threads: int |
     def work(first: int, count: int) -> Foreseen:
         from attrib.synth.foresight import foresee
 
-        found: Foreseen = foresee(
+        found, pairs, buyers = foresee(
             recipe.key(), first, count, dates, question.gap, question.horizon, question.ahead, params
         )
-        return found
+        filled: Foreseen = found.cut_to_size(pairs, buyers)
+        return filled
 
     yield work(0, 0)  # nobody: the columns of somebody
     yield from ordered(work, customers, _BATCH, threads)
