@@ -50,7 +50,8 @@ test: export OPENBLAS_NUM_THREADS = 1
 test: $(STAMP)  ## all tests but the doctests and the long ones, in memory and out of it, in JOBS processes
 	NUMBA_CACHE_DIR=$(or $(NUMBA_CACHE_DIR),.cache/numba) $(BIN)/attrib warm-up --generator
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10 $(ARGS)
-	ATTRIB_MEMORY_LIMIT=100KB $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quiet --ignore=tests/parity/test_peers.py \
+	ATTRIB_MEMORY_LIMIT=100KB HYPOTHESIS_PROFILE=$(or $(HYPOTHESIS_PROFILE),again) \
+	    $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quiet --ignore=tests/parity/test_peers.py \
 	    $(or $(ARGS),$(SPILLED))
 
 test-spark: $(STAMP)  ## all tests with Spark, the long ones too

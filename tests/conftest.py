@@ -26,6 +26,8 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# With little memory, where everything has been drawn once with enough.
+settings.register_profile("again", settings.get_profile("ci"), max_examples=8)
 settings.register_profile(
     "nightly",
     max_examples=2_000,
