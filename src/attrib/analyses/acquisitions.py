@@ -14,6 +14,7 @@ import polars as pl
 from attrib.engines.paths import PathRecipe
 from attrib.engines.reading import hash_customers
 from attrib.errors import DataError, SpecError
+from attrib.io.amounts import number
 from attrib.io.checks import is_blank
 from attrib.io.sources import MORE, open_table
 from attrib.io.tables import required
@@ -225,7 +226,7 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
     dtype = rows.schema[VALUE]
     if not (dtype.is_numeric() or dtype in (pl.String, pl.Null)):
         raise DataError("wrong_type", f"values: column {VALUE!r} is {dtype}, not a number", column=VALUE)
-    numbers = rows[VALUE].cast(pl.Float64, strict=False)
+    numbers = rows.select(number(VALUE, dtype)).to_series()
     if more:  # every CSV file has this column
         _refuse(rows, rows[MORE].is_not_null(), "have more cells than columns")
     _refuse(rows, rows[CUSTOMER].is_null(), "have no customer_id")

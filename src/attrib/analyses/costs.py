@@ -12,7 +12,8 @@ import polars as pl
 from attrib.diagnostics.columns import check_one_currency, currencies_in, currency_beside
 from attrib.engines.reading import mixed_zones
 from attrib.errors import DataError, SpecError
-from attrib.io.checks import is_blank, parse_times
+from attrib.io.amounts import number
+from attrib.io.checks import MOST_BESIDE, is_blank, parse_times
 from attrib.io.looks import what_they_look_like
 from attrib.io.mapping import check_mapping
 from attrib.io.sources import MORE, Source, open_table
@@ -98,7 +99,7 @@ def total_costs(
     if not rows.height:
         raise DataError("no_rows", f"{source.name} has 0 rows", hint=source.if_empty)
     times = None if dated is None else _times(rows[dated], source.name)
-    numbers = _checked(rows, own, times, source.name)
+    numbers = _checked(rows, own, times, source)
     kept = rows.select(*own, *money).with_columns(numbers.alias(COST))
     if between is not None and times is not None:
         kept = kept.filter(_inside(times, between, source.name))
@@ -129,10 +130,10 @@ def period_bounds(period: Any) -> tuple[datetime, datetime]:
     return ends[0], ends[1]
 
 
-def _checked(rows: pl.DataFrame, own: list[str], times: pl.Series | None, name: str) -> pl.Series:
+def _checked(rows: pl.DataFrame, own: list[str], times: pl.Series | None, source: Source) -> pl.Series:
     """The costs as numbers, after every row has passed every rule."""
     dtype = rows.schema[COST]
-    frame = rows.with_columns(pl.col(COST).cast(pl.Float64, strict=False).alias("__cost"), pl.lit(1).alias("__time"))
+    frame = rows.with_columns(number(COST, dtype).alias("__cost"), pl.lit(1).alias("__time"))
     if times is not None:
         frame = frame.with_columns(times.alias("__time"))
     rules = {"too_many_cells": pl.col(MORE).is_not_null()} if MORE in rows.columns else {}
@@ -154,17 +155,23 @@ def _checked(rows: pl.DataFrame, own: list[str], times: pl.Series | None, name: 
         total = int(counts["count"].sum())
         raise DataError(
             "bad_costs",
-            f"{total:,} of {rows.height:,} rows of {name} cannot be used: "
+            f"{total:,} of {rows.height:,} rows of {source.name} cannot be used: "
             f"{', '.join(f'{rule} {count:,}' for rule, count in counts.iter_rows())}; e.g. row {at:,} has {shown}",
-            hint=_next_step(broken[at], rows[at]),
+            hint=_next_step(broken[at], rows, broken, source),
             rules=dict(counts.iter_rows()),
         )
     return frame["__cost"]
 
 
-def _next_step(rule: str, row: pl.DataFrame) -> str:
-    texts = [text for column in (COST, DATE, TIME) if column in row.columns for text in row[column].to_list()]
-    looks = what_they_look_like(rule, texts[:1] if rule.startswith(COST) else texts[1:])
+def _next_step(rule: str, rows: pl.DataFrame, broken: pl.Series, source: Source) -> str:
+    column = next(
+        (c for c in (COST, DATE, TIME) if c in rows.columns and rule.startswith(COST if c == COST else DATE)), None
+    )
+    looks = ""
+    if column is not None and rows.schema[column] == pl.String:
+        here = (broken == rule).fill_null(value=False)
+        texts, others = (rows.filter(mask)[column].unique(maintain_order=True) for mask in (here, ~here))
+        looks = what_they_look_like(rule, texts, beside=others.head(MOST_BESIDE), column=source.called(column))
     known = HINTS.get(rule, "mend the costs: leaving rows out would make channels look cheap")
     return "; ".join(filter(None, (looks, known)))
 

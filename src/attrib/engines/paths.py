@@ -16,6 +16,7 @@ from attrib.engines.base import Fates, Ledger, Tallies, Units
 from attrib.engines.coding import Dictionary, check_players, split_texts
 from attrib.engines.events import exponent_of
 from attrib.errors import DataError
+from attrib.io.amounts import number
 from attrib.io.checks import add_sizes, check_rejects, join_rejected
 from attrib.io.path_columns import other_separators
 from attrib.io.sources import MORE, Source
@@ -115,7 +116,7 @@ class PathReader:
         self._check_types(table.schema)
         lists = isinstance(table.schema[PATH], (pl.List, pl.Array))
         path = _as_lists(table[PATH]) if lists else table[PATH].cast(pl.String)
-        numbers = table.select(path, pl.col(CONVERSIONS, *optional).cast(pl.Float64, strict=False), *more)
+        numbers = table.select(path, *(number(name, table.schema[name]) for name in (CONVERSIONS, *optional)), *more)
         parts = None if lists else split_texts(path.fill_null(""), self.recipe.separator)
         blank = _blank_parts(path) if parts is None else pl.Series(parts.blank)
         shown = path.list.join(" > ", ignore_nulls=False) if lists else path
