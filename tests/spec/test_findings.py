@@ -218,7 +218,23 @@ def test_one_order_on_several_customers(kind):
 
 
 # columns --------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["revenue", "Amount", "orderValue", "Umsatz", "total price", "MONTANT"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "revenue",
+            "Amount",
+            "orderValue",
+            "Umsatz",
+            "total price",
+            "MONTANT",
+            "amount_paid",
+            "total_paid",
+            "sales_usd",
+        ),
+        *("Bestellwert", "ecommerce.purchase_revenue", "purchase_revenue_in_usd", "payment_value", "revenue_in_eur"),
+    ],
+)
 def test_a_value_that_is_not_read(name):
     touched, reached = some()
     told = found(touched, reached.rename({"value": name}))["unread_columns"]
@@ -242,6 +258,13 @@ def test_a_value_beside_flags_that_is_not_read():
         ("outcomes", "order_status", "refunded"),
         ("outcomes", "is_refund", "negative"),
         ("outcomes", "timezone", "zone"),
+        ("outcomes", "txn_id", "event_id"),
+        ("outcomes", "ecommerce.transaction_id", "event_id"),
+        ("outcomes", "Financial Status", "refunded"),
+        ("outcomes", "cancelled_at", "refunded"),
+        ("outcomes", "test_order", "refunded"),
+        ("outcomes", "gmt_offset", "zone"),
+        ("touchpoints", "store_timezone", "zone"),
         ("touchpoints", "hit_number", "sequence"),
         ("touchpoints", "hit_id", "event_id"),
         ("touchpoints", "tz", "zone"),
@@ -255,6 +278,58 @@ def test_other_columns_that_are_not_read(side, name, word):
     assert told.table == side
     assert name in told.message
     assert word in told.text
+
+
+def test_names_that_only_sound_like_such_columns_are_none():
+    touched, reached = some()
+    names = ("sales_channel", "paid_search", "price_list", "total_items", "discount_amount", "order_date", "order_item_id",
+             "returning_customer", "shipping_status", "currency_rate", "state", "order_status_url", "visit_number")  # fmt: skip
+    reached = reached.drop("value").with_columns(pl.lit("x").alias(name) for name in names)
+    assert found(touched, reached) == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "says"),
+    [
+        ("costs", "refund", "taken off the costs"),
+        ("costs", "timezone", "whatever their zones"),
+        ("lift_tests", "country", "a test of one part"),
+        ("lift_tests", "currency", "not money"),
+        ("paths", "revenue", "count 1.0 each"),
+        ("paths", "amount_paid", "count 1.0 each"),
+        ("paths", "non_conversions", "no journey fails"),
+        ("paths", "refunded_orders", "counts like the rest"),
+        ("values", "refunded_amount", "taken off the values"),
+    ],
+)
+def test_columns_of_other_tables_that_are_not_read(table, name, says):
+    journeys = attrib.Journeys.from_events(*some())
+    credit = attrib.credit(journeys, attrib.LastTouch(), intervals=None)
+    costs = pl.DataFrame({"channel": ["ad"], "cost": [1.0], "date": ["2024-01-01"]})
+    tests = pl.DataFrame({"channel": ["ad"], "increment": [1.0], "standard_error": [1.0]})
+    paths = pl.DataFrame({"path": ["ad", "tv"], "total_conversions": [1, 2]})
+    values = pl.DataFrame({"customer_id": [1, 2, 3, 4], "value": [1.0] * 4})
+
+    def ask(**more):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            if table == "costs":
+                attrib.spend(credit, costs.with_columns(**more), period=("2024-01-01", "2024-02-01"))
+            elif table == "lift_tests":
+                attrib.calibrate(credit, tests.with_columns(**more))
+            elif table == "paths":
+                attrib.Journeys.from_paths(paths.with_columns(**more)).reconcile()
+            else:
+                attrib.retention_adjusted(
+                    journeys, attrib.LastTouch(), values=values.with_columns(**more), intervals=None
+                )
+        return [one.message.finding for one in told if isinstance(one.message, FindingWarning)]
+
+    assert [one.key for one in ask()] == []
+    (one,) = ask(**{name: pl.lit("3")})
+    assert (one.key, one.table) == ("unread_columns", table)
+    assert says in one.message
+    assert one.examples == (name,)
 
 
 def test_zones_beside_times_that_have_one_say_nothing_new():
@@ -276,6 +351,43 @@ def test_several_currencies_are_no_sum():
     assert found(touched, mixed.drop("value")) is not None  # counts have no currency
     other = mixed.with_columns(outcome=pl.Series(["purchase", "purchase", "visit", "purchase"]))
     assert found(touched, other) == {}  # visits count for nothing
+
+
+@pytest.mark.parametrize("name", ["presentment_currency", "currency_iso", "price_currency_code", "Devise", "curr_code"])
+@pytest.mark.parametrize("pair", [["EUR", "USD"], ["978", "840"], [978, 840], [978.0, 392.0], ["€", "$"]])
+def test_columns_that_name_currencies(name, pair):
+    touched, reached = some()
+    with pytest.raises(attrib.DataError, match="names 2 currencies"):
+        found(touched, reached.with_columns(pl.Series(name, pair * 2)))
+    one = pl.Series(name, [pair[0], pair[0], "" if isinstance(pair[0], str) else 0, None], strict=False)
+    assert found(touched, reached.with_columns(one)) == {}
+
+
+def test_one_currency_in_several_spellings_and_amounts_in_local_currency_are_no_currencies():
+    touched, reached = some()
+    assert found(touched, reached.with_columns(currency=pl.Series(["EUR", "Euro", "€", "978"]))) == {}
+    assert found(touched, reached.with_columns(value_in_local_currency=pl.Series([1.5, 2.5, 3.5, 4.0]))) == {}
+    both = reached.with_columns(currency=pl.lit("EUR"), presentment_currency=pl.Series(["EUR", "USD"] * 2))
+    assert found(touched, both) == {}  # the plainest name is that of the value
+
+
+def test_several_currencies_of_path_tables_and_of_values(tmp_path):
+    paths = pl.DataFrame(
+        {"path": ["ad", "tv", "x"], "total_conversions": [1, 1, 0], "total_conversion_value": [1.0, 2.0, 0.0],
+         "shop_currency": ["EUR", "USD", "JPY"]}
+    )  # fmt: skip
+    paths.write_csv(tmp_path / "paths.csv")
+    for table in (paths, tmp_path / "paths.csv"):
+        with pytest.raises(attrib.DataError, match="'shop_currency' names 2 currencies") as error:
+            attrib.Journeys.from_paths(table).reconcile()
+        assert error.value.facts["currencies"] == ["EUR", "USD"]
+        attrib.Journeys.from_paths(table, value=None).reconcile()
+    journeys = attrib.Journeys.from_events(*some())
+    values = pl.DataFrame({"customer_id": [1, 2, 3, 4, 99], "value": [1.0] * 5, "currency": ["EUR"] * 4 + ["USD"]})
+    attrib.retention_adjusted(journeys, attrib.LastTouch(), values=values, intervals=None)  # 99 is nobody here
+    with pytest.raises(attrib.DataError, match="values: column 'currency' names 2 currencies"):
+        mixed = values.with_columns(currency=pl.Series(["EUR", "USD"] * 2 + ["EUR"]))
+        attrib.retention_adjusted(journeys, attrib.LastTouch(), values=mixed, intervals=None)
 
 
 def test_several_currencies_of_flagged_rows_and_of_costs():

@@ -11,6 +11,8 @@ import polars as pl
 
 from attrib.analyses.credit_tables import PLAYER, advances, as_in, credit_table, names_of
 from attrib.analyses.multipliers import Posterior
+from attrib.diagnostics.columns import OF_LIFT_TESTS, unread
+from attrib.diagnostics.finding import tell
 from attrib.diagnostics.names import near_matches, shown, some
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.amounts import is_text, number
@@ -191,6 +193,10 @@ def _lift_tests(
     require_columns("lift_tests", frame.columns, [*player, INCREMENT, STANDARD_ERROR], hint=hint)
     frame = _of_outcome(frame, outcome)
     own = [key for key in keys if key in frame.columns]
+    for finding in unread(
+        "lift_tests", frame.schema, (*own, *SPELLINGS, INCREMENT, STANDARD_ERROR, OUTCOME), OF_LIFT_TESTS
+    ):
+        tell(finding)
     if STAGE in keys and STAGE not in own and advances(table):
         raise DataError(
             "stage_not_given",

@@ -9,7 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from attrib.diagnostics.columns import check_one_currency, currencies_in, currency_beside
+from attrib.diagnostics.columns import OF_COSTS, check_sums, currency_beside, unread
+from attrib.diagnostics.finding import tell
+from attrib.diagnostics.roles import ZONE
 from attrib.engines.reading import mixed_zones
 from attrib.errors import DataError, SpecError
 from attrib.io.amounts import number
@@ -104,8 +106,12 @@ def total_costs(
     if between is not None and times is not None:
         kept = kept.filter(_inside(times, between, source.name))
     for column in money:
-        found = currencies_in(kept.filter(pl.col(COST) != 0)[column])
-        check_one_currency(found, source.name, column, f'credit by=["{column}"], or costs of one of them')
+        apart = f'credit by=["{column}"] (in a job: [journeys] by), or costs of one of them'
+        check_sums(kept, source.name, COST, apart, column)
+    naive = times is not None and getattr(times.dtype, "time_zone", None) is None
+    asked = {role: told for role, told in OF_COSTS.items() if role != ZONE or naive}
+    for found in unread(source.name, source.schema, wanted, asked):
+        tell(found)
     return sum_costs(kept.drop(money), own)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.diagnostics.columns import check_sums
 from attrib.diagnostics.finding import Finding
 from attrib.diagnostics.names import near_names
 from attrib.engines.base import Fates, Ledger, Tallies, Units
@@ -27,20 +28,21 @@ from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH,
 from attrib.tally import Tally, bits_for
 
 Ints = npt.NDArray[np.int64]
+MONEY = "__money"  # the currency of the value
 BLANK = "__blank"  # whether a channel within the path is empty
 COUNT_LIMIT = 2.0**40  # journeys of a table: what sums of counts can hold
 
 
 @dataclass(frozen=True, slots=True)
 class PathRecipe:
-    """A path table and how to read it; columns have our names, ``theirs`` by ours; ``told``: what to warn of."""
+    """A path table and how to read it; columns have our names, ``theirs`` by ours; ``found``: what its columns tell."""
 
     source: Source
     separator: str
     max_players: int
     max_rejects: float
     theirs: Mapping[str, str] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    found: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class PathReader:
         source = self.recipe.source
         require_columns(source.name, source.schema, (PATH, CONVERSIONS))
         optional = [c for c in (VALUE, NULLS) if c in source.schema]
-        more = [MORE] if MORE in source.schema else []
+        more = [column for column in (MORE, MONEY) if column in source.schema]
         table = source.collect(source.frame.select(PATH, CONVERSIONS, *optional, *more))
         if table.height == 0:
             raise DataError("no_rows", f"{source.name} has 0 rows", hint="check the path and any filter")
@@ -133,6 +135,9 @@ class PathReader:
         self._texts = not lists
         if self.n_player_codes > self.recipe.max_players:
             check_players([self.channels], self.recipe.max_players, np.bincount(players + 1))
+        if MONEY in more:
+            theirs = self.recipe.theirs[MONEY]
+            check_sums(good.rename({MONEY: theirs}), source.name, VALUE, "a path table of each", theirs)
         conversions = good[CONVERSIONS].to_numpy().astype(np.int64)
         nulls = good[NULLS].to_numpy().astype(np.int64) if NULLS in optional else np.zeros(good.height, np.int64)
         if float(conversions.sum(dtype=np.float64) + nulls.sum(dtype=np.float64)) >= COUNT_LIMIT:
@@ -298,11 +303,10 @@ class PathReader:
         rows = np.bincount(self.rows.players, minlength=self.n_player_codes)
         counts = dict(zip(self.channels.values[1:].to_list(), rows.tolist(), strict=True))
         found = near_names(counts, "paths", CHANNEL)
-        return () if found is None else (found,)
+        return self.recipe.found if found is None else (*self.recipe.found, found)
 
     def _warnings(self) -> Iterator[str]:
         assert self.channels.values is not None
-        yield from self.recipe.told
         if self._texts:
             names = self.channels.values.cast(pl.String).drop_nulls()
             yield from other_separators(names, self.recipe.separator, split=self._split)

@@ -78,8 +78,8 @@ class TableReader:
     """Reads one table in batches: checks, types and codes rows, and keeps count of what it met.
 
     ``room``: rows left free in front of those of the next batch; ``dating``: how its rows are dated, ``spread``: how
-    their times lie; ``beside``: accepted texts of batches with rejected ones; ``at_day_end``: whether they stand at the end of their days, None before that is decided; ``latest_end``: the end of the latest
-    day, where texts tell it.
+    their times lie; ``beside``: accepted texts of batches with rejected rows; ``at_day_end``: whether they stand at the
+    end of their days, None before that is decided; ``latest_end``: the end of the latest day, where texts tell it.
     """
 
     source: Source
@@ -294,7 +294,7 @@ class TableReader:
         for column in (TIME, VALUE):
             raw, kept = checks.RAW + column, self.beside.setdefault(column, [])
             if good.schema.get(raw) == pl.String and len(kept) < checks.MOST_BESIDE:
-                kept += good[raw].drop_nulls().unique(maintain_order=True).head(checks.MOST_BESIDE)
+                kept.extend(good[raw].drop_nulls().unique(maintain_order=True).head(checks.MOST_BESIDE))
 
     def check_rejects(self, rules: Mapping[str, int] | None = None) -> None:
         """Check that the table has rows, and not too many rejected ones (``rules``: see :mod:`attrib.io.checks`)."""
@@ -305,7 +305,7 @@ class TableReader:
             beside=self.beside, called=self.source.called,
         )  # fmt: skip
         if self.currency is not None:
-            by = f'by=["{self.currency}"], or a filter'
+            by = f'by=["{self.currency}"] (in a job: [journeys] by), or a filter'
             columns.check_one_currency(self.currencies, self.source.name, self.currency, by)
 
     def _encode(self, batch: pl.DataFrame) -> tuple[Words, Codes, bool]:  # noqa: C901, PLR0912, PLR0915 - one step a word

@@ -215,7 +215,7 @@ def _calendar(texts: Sequence[str], column: str) -> str:  # noqa: PLR0911 - a li
     orders = _orders_of(numeric) if numeric else ["ymd"]
     if not orders:
         day, month = (next((o.text for o in numeric if o.numbers and int(o.numbers[at]) > 12), "") for at in (0, 1))
-        if not (day and month) or len(numeric[0].numbers[0]) == 4:
+        if not (day and month) or re.match(r"\d{4}", numeric[0].text):
             return "they look like dates that no calendar has, some of them: mend these first"
         return (
             f"they look like dates in several orders, such as {clean(day, 40)!r} and {clean(month, 40)!r}: write "

@@ -10,16 +10,12 @@ import polars as pl
 from attrib.errors import DataError, SpecError
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.io.text import clean
-from attrib.likely import columns_of_paths, role_in_paths
+from attrib.likely import columns_of_paths
 from attrib.schemas import CONVERSIONS, NULLS, PATH, PATH_TABLE, VALUE, list_names, separator_hint
 
 ROLES = (PATH, CONVERSIONS, VALUE, NULLS)  # as the arguments of from_paths, and the keys of [input], are called
 DEFAULTS = dict(zip(ROLES, PATH_TABLE, strict=True))
 MARKS = ("->", "=>", ">>", "→", "»", ">", "|", ";", "\t", ",")  # longer ones first: what one holds counts once
-LOOK_LIKE = {
-    VALUE: "the value of the conversions, which count 1.0 each",
-    NULLS: "journeys that did not convert, and without them no journey fails",
-}
 
 
 def columns_given(path: Any, conversions: Any, value: Any, nulls: Any) -> dict[str, str | None]:
@@ -79,19 +75,6 @@ def _how_to_name(source: Source, there: Mapping[str, str], asked: Sequence[str])
     likely = {r: name for r, name in columns_of_paths(source.theirs, there).items() if r in asked}
     how = "name your columns with path, conversions, value and nulls (in a job: keys of [input])"
     return how + (", e.g. " + ", ".join(f"{role} = {name!r}" for role, name in likely.items()) if likely else "")
-
-
-def unread_columns(source: Source, given: Mapping[str, str | None], wanted: Mapping[str, str]) -> Iterator[str]:
-    """Warn of columns that nobody reads and that look like the value or the nulls that are taken as absent."""
-    unread = [name for name in source.theirs if name not in wanted.values()]
-    for role, meant in LOOK_LIKE.items():
-        names = [name for name in unread if role_in_paths(name) == role]
-        if names and role not in wanted and given[role] is not None:
-            shown = " and ".join(repr(clean(name, 60)) for name in names[:3])
-            yield (
-                f"{source.name}: {shown} {'is' if len(names) == 1 else 'are'} not read and may be {meant}: pass "
-                f"{role}={clean(names[0], 60)!r} (in a job: [input] {role}), or {role}=None if there is none"
-            )
 
 
 def other_separators(names: pl.Series, separator: str, *, split: bool) -> Iterator[str]:
