@@ -212,6 +212,7 @@ class Journeys(Views):
             parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), prefer, repeats, duplicates,
             resolved, view, by, player, max_players, max_rejects, max_touches, after_conversion,
             tuple(linked.notes()) if linked else (), Refunding(refunds, count_refunded), day_of_outcome,
+            linked,
         )  # fmt: skip
         check_recipe(recipe)
         sources = (touch_source, *(() if inline else (outcome_source,)), *((linked.source,) if linked else ()))
@@ -273,7 +274,7 @@ class Journeys(Views):
         frame = source.frame.select(pl.col(theirs).alias(ours) for ours, theirs in wanted.items())
         schema = pl.Schema({ours: source.schema[theirs] for ours, theirs in wanted.items()})
         named = replace(source, frame=frame, schema=schema)
-        return cls(PathRecipe(named, sep, max_players, max_rejects, wanted, found), runner, (source,))
+        return cls(PathRecipe(named, sep, max_players, max_rejects, wanted, found, source), runner, (source,))
 
     def __repr__(self) -> str:
         """Where the journeys come from, and their counts once they are known."""

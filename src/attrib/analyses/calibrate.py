@@ -12,6 +12,7 @@ import polars as pl
 from attrib.analyses.credit_tables import PLAYER, advances, as_in, credit_table, names_of
 from attrib.analyses.multipliers import Posterior
 from attrib.diagnostics.columns import OF_LIFT_TESTS, unread
+from attrib.diagnostics.customers import equal_rows
 from attrib.diagnostics.finding import tell
 from attrib.diagnostics.names import near_matches, shown, some
 from attrib.errors import DataError, SpecError, warn
@@ -197,6 +198,9 @@ def _lift_tests(
         "lift_tests", frame.schema, (*own, *SPELLINGS, INCREMENT, STANDARD_ERROR, OUTCOME), OF_LIFT_TESTS
     ):
         tell(finding)
+    twice = equal_rows(frame, "lift_tests")
+    if twice is not None:
+        tell(twice)
     if STAGE in keys and STAGE not in own and advances(table):
         raise DataError(
             "stage_not_given",

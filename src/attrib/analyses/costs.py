@@ -10,17 +10,19 @@ from typing import Any
 import polars as pl
 
 from attrib.diagnostics.columns import OF_COSTS, check_sums, currency_beside, unread
+from attrib.diagnostics.customers import equal_rows
 from attrib.diagnostics.finding import tell
 from attrib.diagnostics.roles import ZONE
 from attrib.engines.reading import mixed_zones
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, warn
 from attrib.io.amounts import number
-from attrib.io.checks import MOST_BESIDE, is_blank, parse_times
+from attrib.io.checks import MOST_BESIDE, TICKS, is_blank, parse_times
 from attrib.io.looks import what_they_look_like
 from attrib.io.mapping import check_mapping
 from attrib.io.sources import MORE, Source, open_table
 from attrib.io.tables import check_types, required
 from attrib.io.text import clean
+from attrib.io.times import Spread, told
 from attrib.schemas import CHANNEL, COST, DATE, SPENT, STAGE, TIME
 
 HINTS = {
@@ -90,14 +92,16 @@ def total_costs(
             missing=lacking,
         )
     own = [key for key in keys if key in source.schema]
-    dated = None if between is None else next((name for name in (DATE, TIME) if name in source.schema), None)
+    there = next((name for name in (DATE, TIME) if name in source.schema), None)
+    dated = None if between is None else there
     if between is not None and dated is None:
         required(source, [DATE], hint=COSTS_MAPPING)
     check_types(source.name, source.schema, dict.fromkeys(own, "key") | {COST: "number"})
     money = currency_beside(source.schema, tuple(own))
     more = [MORE] if MORE in source.schema else []
     wanted = list(dict.fromkeys([*own, COST, *filter(None, [dated]), *money, *more]))
-    rows = source.collect(source.frame.select(wanted))
+    whole = source.collect()
+    rows = whole.select(wanted)
     if not rows.height:
         raise DataError("no_rows", f"{source.name} has 0 rows", hint=source.if_empty)
     times = None if dated is None else _times(rows[dated], source.name)
@@ -109,10 +113,32 @@ def total_costs(
         apart = f'credit by=["{column}"] (in a job: [journeys] by), or costs of one of them'
         check_sums(kept, source.name, COST, apart, column)
     naive = times is not None and getattr(times.dtype, "time_zone", None) is None
-    asked = {role: told for role, told in OF_COSTS.items() if role != ZONE or naive}
+    asked = {role: words for role, words in OF_COSTS.items() if role != ZONE or naive}
     for found in unread(source.name, source.schema, wanted, asked):
         tell(found)
+    twice = None if there is None else equal_rows(whole, source.name)  # without a date, equal costs are no wonder
+    if twice is not None:
+        tell(twice)
+    if there is not None:
+        _tell_odd_dates(whole[there] if times is None else times, source.name)
     return sum_costs(kept.drop(money), own)
+
+
+def _tell_odd_dates(dates: pl.Series, name: str) -> None:
+    """Warn of dates that are hardly meant, whether a period was asked for or not."""
+    if dates.dtype == pl.String:
+        dates = parse_times(dates)[0]
+    elif dates.dtype == pl.Date:
+        dates = dates.cast(pl.Datetime("us"))
+    if not isinstance(dates.dtype, pl.Datetime):
+        return
+    times = dates.drop_nulls().alias(TIME).cast(pl.Datetime("us"))
+    if len(times):
+        spread = Spread()
+        spread.add(times.to_frame())
+        ends = times.to_physical()
+        for text in told(f"rows of {name}", spread, int(ends.min()), int(ends.max()), TICKS["us"]):  # type: ignore[arg-type]
+            warn(text)
 
 
 def period_bounds(period: Any) -> tuple[datetime, datetime]:

@@ -28,7 +28,8 @@ _TOTAL_OF = _words(
 )
 _NO_MONEY = _words(
     "channel channels rep person team country region list lists type kind code id ids uuid name names "
-    "status state date at time timestamp method provider gateway search social is has was number no nr count counts qty "
+    "status state date at time timestamp method provider gateway search social is has was number no nr count counts "
+    "qty "
     "quantity discount discounts discounted tax taxes vat mwst steuer shipping versand freight cost costs unit rate "
     "ratio source medium campaign terms tier group band bucket category reference ref attribute key model label "
     "owner manager segment stage previous predicted forecast budget median percent pct rank score touchpoints clicks "
@@ -43,7 +44,8 @@ _CODES = _words("code codes iso id key symbol name alpha numeric no sign 3 4217"
 _NO_CURRENCY = _words("rate rates factor exchange in amount value price revenue total per conversion")
 
 _ORDERS = _words(
-    "order orders ordered transaction transactions txn trx invoice purchase booking reservation receipt conversion deal "
+    "order orders ordered transaction transactions txn trx invoice purchase booking reservation receipt conversion "
+    "deal "
     "sale sales checkout bestell bestellung auftrag auftrags rechnung rechnungs commande pedido ordine bestel po "
     "subscription opportunity payment"
 )

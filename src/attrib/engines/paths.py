@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.diagnostics.columns import check_sums
+from attrib.diagnostics.customers import equal_rows
 from attrib.diagnostics.finding import Finding
 from attrib.diagnostics.names import near_names
 from attrib.engines.base import Fates, Ledger, Tallies, Units
@@ -35,7 +36,10 @@ COUNT_LIMIT = 2.0**40  # journeys of a table: what sums of counts can hold
 
 @dataclass(frozen=True, slots=True)
 class PathRecipe:
-    """A path table and how to read it; columns have our names, ``theirs`` by ours; ``found``: what its columns tell."""
+    """A path table and how to read it; columns have our names, ``theirs`` by ours.
+
+    ``found``: what its columns tell; ``whole``: the table with all its columns.
+    """
 
     source: Source
     separator: str
@@ -43,6 +47,7 @@ class PathRecipe:
     max_rejects: float
     theirs: Mapping[str, str] = field(default_factory=dict)
     found: tuple[Finding, ...] = ()
+    whole: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class PathReader:
         self.rows: PathRows | None = None
         self._exponent = 0
         self._rejected: list[pl.DataFrame] = []
+        self._equal: Finding | None = None
         self._counts_in = (0, 0.0, 0, 0.0, 0)
         self._split, self._texts = False, True  # whether some path has several touches, and whether paths are texts
 
@@ -115,6 +121,8 @@ class PathReader:
         table = source.collect(source.frame.select(PATH, CONVERSIONS, *optional, *more))
         if table.height == 0:
             raise DataError("no_rows", f"{source.name} has 0 rows", hint="check the path and any filter")
+        if self.recipe.whole is not None and table.height > 1:
+            self._equal = equal_rows(self.recipe.whole.collect(), "paths", whole=True)
         self._check_types(table.schema)
         lists = isinstance(table.schema[PATH], (pl.List, pl.Array))
         path = _as_lists(table[PATH]) if lists else table[PATH].cast(pl.String)
@@ -216,6 +224,7 @@ class PathReader:
                     pl.col(PATH).cast(pl.String).alias(CHANNEL),
                     pl.col(CONVERSIONS).cast(pl.String).alias(OUTCOME),
                     (pl.col(VALUE).cast(pl.String) if VALUE in table.columns else null).alias(VALUE),
+                    *([pl.col(NULLS).cast(pl.String)] if NULLS in table.columns else []),
                 )
             )
             check_rejects("paths", numbers.height, self._rejected, self.recipe.max_rejects)
@@ -302,8 +311,8 @@ class PathReader:
         assert self.channels.values is not None
         rows = np.bincount(self.rows.players, minlength=self.n_player_codes)
         counts = dict(zip(self.channels.values[1:].to_list(), rows.tolist(), strict=True))
-        found = near_names(counts, "paths", CHANNEL)
-        return self.recipe.found if found is None else (*self.recipe.found, found)
+        found = (*self.recipe.found, near_names(counts, "paths", CHANNEL), self._equal)
+        return tuple(finding for finding in found if finding is not None)
 
     def _warnings(self) -> Iterator[str]:
         assert self.channels.values is not None

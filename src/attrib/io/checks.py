@@ -381,6 +381,8 @@ def describe_row(listed: pl.DataFrame) -> str:
     column = next((c for c in shown_by if c in first and c.split("_")[0] == about), None)
     if first["table"] == "paths" and about in ("path", "conversions"):  # their columns stand in for others' here
         column = {"path": CHANNEL, "conversions": OUTCOME}[about]
+    if about in first and about not in LISTED:
+        column = about
     named = about if first["table"] == "paths" else column
     shown = f" has {named} {first[column]!r}" if column else f" breaks {first['rule']}"
     which = "one" if first["row"] is None else f"row {first['row']:,}"

@@ -78,7 +78,8 @@ class Source:
 
     ``kind`` is ``memory``, ``lazy``, ``parquet`` or ``csv``; ``files`` is empty for frames; ``theirs`` are the
     caller's own column names; ``if_empty`` is the next step to name when there is no row; ``mapped`` are those of ours
-    for which a name was given, and ``renamed`` these with their names in the caller's table.
+    for which a name was given; ``renamed`` these with their names in the caller's table; ``unjoined`` is the frame
+    before links joined ids.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Source:
     if_empty: str = "check the path and any filter"
     mapped: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
+    unjoined: pl.LazyFrame | None = None
 
     def called(self, column: str) -> str:
         """What the caller calls a column of ours."""
