@@ -257,7 +257,8 @@ def test_counts_of_nulls_that_are_none_are_shown():
 @pytest.mark.parametrize(
     ("name", "ours"),
     [("linear_touch", "linear"), ("linear-multi-touch", "linear"), ("even touch", "linear"),
-     ("time_decay_model", "time_decay"), ("position based touch", "position_based"), ("markov_attribution", "markov"), ("last_touch_rule", "last_touch")],
+     ("time_decay_model", "time_decay"), ("position based touch", "position_based"),
+     ("markov_attribution", "markov"), ("last_touch_rule", "last_touch")],
 )  # fmt: skip
 def test_words_around_the_name_of_a_method_say_nothing(name, ours):
     assert _message(name).endswith(f"did you mean {ours}?")

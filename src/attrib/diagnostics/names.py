@@ -52,9 +52,14 @@ def skeletons(name: str) -> tuple[str, ...]:
     text = _without_signs(text) or name
     further = [] if other is None else [_without_signs(other.translate(_LOOK_ALIKE))]
     if sum(map(str.isalpha, text)) >= WORD:
-        further += [_DIGIT.sub(lambda digits, to=one: digits[0].translate(to), text) for one in _LETTERS]
+        further += [_as_letters(text, letters) for letters in _LETTERS]
         further += [_L_FOR_I.sub("i", text), text.replace("rn", "m"), text.replace("vv", "w")]
     return tuple(dict.fromkeys((text, *further)))
+
+
+def _as_letters(text: str, letters: dict[int, int]) -> str:
+    """A text with digits within its words as the letters that they look like."""
+    return _DIGIT.sub(lambda digits: digits[0].translate(letters), text)
 
 
 def _without_signs(text: str) -> str:
