@@ -20,7 +20,8 @@ _MONEY = _words(
     "clv mrr arr acv tcv profit margin earnings takings receipts subtotal worth money umsatz betrag preis erloes erlos "
     "wert summe montant prix valeur ventes importe precio ingresos valor ventas importo prezzo ricavo ricavi fatturato "
     "valore receita preco sum chiffre "
-    "сумма цена стоимость выручка 金額 金额 价格 售价 価格 売上 销售额 omzet bedrag waarde ca recettes monto totale chiffreaffaires"
+    "сумма цена стоимость выручка 金額 金额 价格 售价 価格 売上 销售额 "
+    "omzet bedrag waarde ca recettes monto totale chiffreaffaires"
 )
 _MONEY_ENDS = ("wert", "betrag", "umsatz", "preis", "erlos", "erloes", "summe", "revenue", "amount", "bedrag")
 _TOTAL_OF = _words(
