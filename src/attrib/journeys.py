@@ -21,20 +21,21 @@ from attrib.arguments import (
     distinct_names,
     open_events,
 )  # fmt: skip
+from attrib.diagnostics.columns import currency_column, unread_path_columns
 from attrib.durations import parse_duration
 from attrib.engines.base import Engine, Memory, Recipe
 from attrib.engines.events import check_recipe
-from attrib.engines.paths import PathRecipe
+from attrib.engines.paths import MONEY, PathRecipe
 from attrib.errors import DataError, SpecError
 from attrib.io import days
-from attrib.io.path_columns import columns_given, columns_wanted, unread_columns
+from attrib.io.path_columns import columns_given, columns_wanted
 from attrib.io.sources import InlineOutcome, Source, open_table
 from attrib.io.tables import in_neither
 from attrib.io.text import clean
 from attrib.kernels.codes import REPEATS
 from attrib.needs import Totals
 from attrib.refunds import NET, Refunding
-from attrib.schemas import CHANNEL, STAGE
+from attrib.schemas import CHANNEL, STAGE, VALUE
 from attrib.showing import html_of
 from attrib.stages import StageColumn, StageModel, resolve_stages
 from attrib.values import whole_number
@@ -211,6 +212,7 @@ class Journeys(Views):
             parse_duration(max_gap, "max_gap"), parse_duration(maturity, "maturity"), prefer, repeats, duplicates,
             resolved, view, by, player, max_players, max_rejects, max_touches, after_conversion,
             tuple(linked.notes()) if linked else (), Refunding(refunds, count_refunded), day_of_outcome,
+            linked,
         )  # fmt: skip
         check_recipe(recipe)
         sources = (touch_source, *(() if inline else (outcome_source,)), *((linked.source,) if linked else ()))
@@ -265,11 +267,14 @@ class Journeys(Views):
         runner = check_engine(engine)
         source = getattr(runner, "open_paths", open_table)(table, "paths")
         wanted = columns_wanted(source, given)
+        found = tuple(unread_path_columns(source.schema, given, wanted))
+        money = currency_column({c: t for c, t in source.schema.items() if c not in wanted.values()})
+        if money is not None and VALUE in wanted:
+            wanted[MONEY] = money
         frame = source.frame.select(pl.col(theirs).alias(ours) for ours, theirs in wanted.items())
         schema = pl.Schema({ours: source.schema[theirs] for ours, theirs in wanted.items()})
         named = replace(source, frame=frame, schema=schema)
-        told = tuple(unread_columns(source, given, wanted))
-        return cls(PathRecipe(named, sep, max_players, max_rejects, wanted, told), runner, (source,))
+        return cls(PathRecipe(named, sep, max_players, max_rejects, wanted, found, source), runner, (source,))
 
     def __repr__(self) -> str:
         """Where the journeys come from, and their counts once they are known."""

@@ -48,6 +48,11 @@ def separator_hint(names: Sequence[str]) -> str:
 RENAME = "rename the column that holds it"  # the next step for tables whose names cannot be mapped
 MAPPING = "map your names to ours with columns (in a job: [input.columns])"  # and for those whose names can
 NAMED = "name a column that is there"  # and where an argument names one of the table's columns
+EVERY_ROW = (  # most exports of shops hold purchases only, and do not say so
+    "where every row is a purchase, add a column that says so: "
+    'orders.with_columns(outcome=pl.lit("purchase")) in polars, '
+    'orders.assign(outcome="purchase") in pandas, or a last column headed outcome in the file'
+)
 SHOWN = 30  # columns that a message lists
 
 
@@ -99,6 +104,8 @@ rename the column that holds it; did you mean 'customer'?
         hint += f", e.g. {', '.join(pairs)}"
     elif likely:
         hint += f"; did you mean {' and '.join(map(repr, likely.values()))}?"
+    if OUTCOME in missing and table == "outcomes" and not separator_hint(own):
+        hint = f"{EVERY_ROW}; {hint}" if likely or len(missing) > 1 else EVERY_ROW
     verb = "is" if len(missing) == 1 else "are"
     raise DataError(
         "missing_columns",

@@ -83,6 +83,12 @@ def test_a_finding_is_a_warning_at_the_callers_line_and_can_be_silenced_by_its_k
         ("email", "ema1l"),
         ("direct", "(direct)"),
         ("\uff34\uff36", "tv"),
+        ("email", "ernail"),
+        ("microsoft", "rnicrosoft"),
+        ("bing", "blng"),
+        ("linkedin", "llnkedin"),
+        ("facebook", "faceb00k"),
+        ("twitter", "tvvitter"),
     ],
 )
 def test_channels_that_differ_only_in_spelling(one, other):
@@ -93,7 +99,17 @@ def test_channels_that_differ_only_in_spelling(one, other):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("mail", "mall"), ("c0", "co"), ("10", "1 0"), ("a-1", "a 11"), ("ad1", "ad2"), ("radio", "ratio"), ("+", "-")],
+    [
+        ("mail", "mall"),
+        ("c0", "co"),
+        ("10", "1 0"),
+        ("a-1", "a 11"),
+        ("ad1", "ad2"),
+        ("radio", "ratio"),
+        ("+", "-"),
+        ("milk", "miik"),
+        ("apply", "appiy"),
+    ],
 )
 def test_other_channels_are_others(one, other):
     touched, reached = some(channel=one)
@@ -117,6 +133,92 @@ def test_names_in_by_and_player_columns_and_interactions():
     assert found(touched, reached, player=["channel", "source"])["near_names"].table == "touchpoints"
     near = found(touched, reached, lookback={"click": "30d", "*": "1d"})["near_keys"]
     assert near.examples == ("'Click' for 'click'",)
+
+
+def test_games_spelled_otherwise_in_the_other_table():
+    touched, reached = some()
+    touched, reached = touched.with_columns(country=pl.lit("DE")), reached.with_columns(country=pl.lit("de"))
+    told = found(touched, reached, by=["country"])["near_names"]
+    assert (told.table, told.examples) == ("touchpoints and outcomes", ("'DE' (6 rows)", "'de' (4 rows)"))
+    assert "near_names" not in found(touched, reached.with_columns(country=pl.lit("DE")), by=["country"])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("1001", "1001 "), ("1001", "1001.0"), ("1001", "01001"), ("1001", "1001\u200b"), ("an@x.de", "an@X.de"),
+        ("AbC", "abc"), ("1b4e28ba-2fa1-11d2-883f-0016d3cca427", "1b4e28ba2fa111d2883f0016d3cca427"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("turned", [False, True])
+def test_customers_spelled_otherwise_in_the_other_table(ours, theirs, turned):
+    one, other = (theirs, ours) if turned else (ours, theirs)
+    touched, reached = (t.with_columns(pl.col("customer_id").cast(pl.String)) for t in some())
+    touched = pl.concat([touched, touches([(one, DAY, "tv")])])
+    reached = pl.concat([reached, orders([(other, LATER, "purchase", 1.0)])])
+    told = found(touched, reached)["near_customers"]
+    assert (told.count, told.of) == (1, 1)
+    assert "near_customers" not in found(touched, reached.with_columns(pl.col("customer_id").replace(other, one)))
+    visits = reached.with_columns(outcome=pl.when(customer_id=other).then(pl.lit("visit")).otherwise("outcome"))
+    assert "near_customers" not in found(touched, visits)  # they count for nothing
+
+
+def test_ids_that_case_tells_apart_are_not_near():
+    touched = touches([(f"{a}{b}", DAY, "ad") for a in "aAbB" for b in "xXyY"])
+    reached = orders([("ax", LATER, "purchase", 1.0), ("AZ", LATER, "purchase", 1.0)])
+    assert "near_customers" not in found(touched, pl.concat([reached, orders([("aZ", LATER, "purchase", 1.0)])]))
+
+
+def linked(pairs, **recipe):
+    touched, reached = (t.with_columns(pl.format("c{}", "customer_id").alias("customer_id")) for t in some())
+    links = pl.DataFrame(pairs, schema=["id", "other_id"], orient="row")
+    return found(touched, reached, identities=links.with_columns(**recipe.pop("more", {})), **recipe)
+
+
+def test_links_of_placeholders():
+    told = linked([("c1", "unknown"), ("c2", "unknown"), ("c3", "{{user_id}}"), ("c4", "c5")])["placeholder_customers"]
+    assert (told.table, told.count, told.of) == ("identities", 3, 4)
+    assert told.examples == ("'unknown' (linked with 2)", "'{{user_id}}' (linked with 1)")
+    assert linked([("c1", "0"), ("c2", "0"), ("c3", "0")])["placeholder_customers"].count == 3
+    assert "placeholder_customers" not in linked([("c1", "0"), ("c2", "0")])
+
+
+def test_links_that_meet_nobody_or_only_nearly():
+    told = linked([("x1", "y1"), ("x2", "y2")])["unmet_links"]
+    assert told.message.startswith("none of 4 linked ids")
+    told = linked([("c1", "c2"), ("c3", "C4 "), ("c5", "C6")])["unmet_links"]
+    assert told.examples == ("'C4 ' for 'c4'", "'C6' for 'c6'")
+    assert "unmet_links" not in linked([("c1", "x1"), ("c2", "x2"), ("x3", "x4")])  # more customers than events
+
+
+def test_columns_of_links_that_are_not_read():
+    assert linked([("c1", "c2")], more={"created_at": pl.lit("2024-01-01")})["unread_columns"].table == "identities"
+    assert "unread_columns" not in linked([("c1", "c2")], more={"source": pl.lit("crm")})
+
+
+def test_rows_of_other_tables_that_are_equal_and_dates_of_costs():
+    credit = attrib.credit(attrib.Journeys.from_events(*some()), attrib.LastTouch(), intervals=None)
+    tests = pl.DataFrame({"channel": ["ad", "ad"], "increment": [4.0, 4.0], "standard_error": [1.0, 1.0]})
+    with pytest.warns(FindingWarning, match=r"1 of 2 rows of lift_tests are equal .*\[equal_rows\]"):
+        attrib.calibrate(credit, tests)
+    costs = pl.DataFrame({"channel": ["ad", "ad"], "cost": [1.0, 1.0], "date": ["2024-01-01"] * 2})
+    with pytest.warns(FindingWarning, match=r"1 of 2 rows of costs are equal .*\[equal_rows\]"):
+        attrib.spend(credit, costs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", attrib.AttribWarning)
+        warnings.simplefilter("error", FindingWarning)
+        attrib.spend(credit, costs.drop("date"))  # as two campaigns may
+        attrib.calibrate(credit, tests.with_columns(test=pl.Series([1, 2])))
+    days = costs.with_columns(date=pl.Series([date(1970, 1, 1), date(2024, 1, 1)]))
+    for dtype in (pl.String, pl.Date, pl.Datetime("ms")):
+        odd = days.with_columns(pl.col("date").cast(dtype))
+        with pytest.warns(attrib.AttribWarning, match="1 of 2 rows of costs lie before 1990, the earliest at 1970"):
+            attrib.spend(credit, odd)
+    with pytest.warns(attrib.AttribWarning, match="rows of costs lie in the future, 1 of them by more than a year"):
+        attrib.spend(credit, costs.with_columns(date=pl.Series(["2024-01-01", "2055-01-01"])))
+    paths = pl.DataFrame({"path": ["a", "b"], "total_conversions": [1, 2]})
+    assert [f.key for f in attrib.Journeys.from_paths(pl.concat([paths, paths])).findings] == ["equal_rows"]
+    assert attrib.Journeys.from_paths(pl.concat([paths, paths[:1]])).findings == ()  # a row a journey
 
 
 def test_a_target_spelled_in_two_ways():
@@ -147,7 +249,25 @@ def test_names_of_a_path_table():
 
 
 # customers ------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["NULL", "nan", "None", "Anonymous", "(not set)", "N/A", "-", "undefined", "\u00a0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NULL",
+        "nan",
+        "None",
+        "Anonymous",
+        "(not set)",
+        "N/A",
+        "-",
+        "undefined",
+        "\u00a0",
+        "{{user_id}}",
+        "${user_id}",
+        "not logged in",
+        "anonymous_user",
+        "\u2014",
+    ],
+)
 def test_customers_that_are_placeholders(name):
     touched, reached = (t.with_columns(pl.col("customer_id").cast(pl.String)) for t in some())
     nobody = touches([(name, DAY + timedelta(hours=h), "tv") for h in range(3)])
@@ -218,7 +338,23 @@ def test_one_order_on_several_customers(kind):
 
 
 # columns --------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["revenue", "Amount", "orderValue", "Umsatz", "total price", "MONTANT"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "revenue",
+            "Amount",
+            "orderValue",
+            "Umsatz",
+            "total price",
+            "MONTANT",
+            "amount_paid",
+            "total_paid",
+            "sales_usd",
+        ),
+        *("Bestellwert", "ecommerce.purchase_revenue", "purchase_revenue_in_usd", "payment_value", "revenue_in_eur"),
+    ],
+)
 def test_a_value_that_is_not_read(name):
     touched, reached = some()
     told = found(touched, reached.rename({"value": name}))["unread_columns"]
@@ -242,6 +378,13 @@ def test_a_value_beside_flags_that_is_not_read():
         ("outcomes", "order_status", "refunded"),
         ("outcomes", "is_refund", "negative"),
         ("outcomes", "timezone", "zone"),
+        ("outcomes", "txn_id", "event_id"),
+        ("outcomes", "ecommerce.transaction_id", "event_id"),
+        ("outcomes", "Financial Status", "refunded"),
+        ("outcomes", "cancelled_at", "refunded"),
+        ("outcomes", "test_order", "refunded"),
+        ("outcomes", "gmt_offset", "zone"),
+        ("touchpoints", "store_timezone", "zone"),
         ("touchpoints", "hit_number", "sequence"),
         ("touchpoints", "hit_id", "event_id"),
         ("touchpoints", "tz", "zone"),
@@ -255,6 +398,68 @@ def test_other_columns_that_are_not_read(side, name, word):
     assert told.table == side
     assert name in told.message
     assert word in told.text
+
+
+def test_names_that_only_sound_like_such_columns_are_none():
+    touched, reached = some()
+    names = (
+        *(
+            "sales_channel",
+            "paid_search",
+            "price_list",
+            "total_items",
+            "discount_amount",
+            "order_date",
+            "order_item_id",
+        ),
+        *("returning_customer", "shipping_status", "currency_rate", "state", "order_status_url", "visit_number"),
+    )
+    reached = reached.drop("value").with_columns(pl.lit("x").alias(name) for name in names)
+    assert found(touched, reached) == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "says"),
+    [
+        ("costs", "refund", "taken off the costs"),
+        ("costs", "timezone", "whatever their zones"),
+        ("lift_tests", "country", "a test of one part"),
+        ("lift_tests", "currency", "not money"),
+        ("paths", "revenue", "count 1.0 each"),
+        ("paths", "amount_paid", "count 1.0 each"),
+        ("paths", "non_conversions", "no journey fails"),
+        ("paths", "refunded_orders", "counts like the rest"),
+        ("values", "refunded_amount", "taken off the values"),
+    ],
+)
+def test_columns_of_other_tables_that_are_not_read(table, name, says):
+    journeys = attrib.Journeys.from_events(*some())
+    credit = attrib.credit(journeys, attrib.LastTouch(), intervals=None)
+    costs = pl.DataFrame({"channel": ["ad"], "cost": [1.0], "date": ["2024-01-01"]})
+    tests = pl.DataFrame({"channel": ["ad"], "increment": [1.0], "standard_error": [1.0]})
+    paths = pl.DataFrame({"path": ["ad", "tv"], "total_conversions": [1, 2]})
+    values = pl.DataFrame({"customer_id": [1, 2, 3, 4], "value": [1.0] * 4})
+
+    def ask(**more):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            if table == "costs":
+                attrib.spend(credit, costs.with_columns(**more), period=("2024-01-01", "2024-02-01"))
+            elif table == "lift_tests":
+                attrib.calibrate(credit, tests.with_columns(**more))
+            elif table == "paths":
+                attrib.Journeys.from_paths(paths.with_columns(**more)).reconcile()
+            else:
+                attrib.retention_adjusted(
+                    journeys, attrib.LastTouch(), values=values.with_columns(**more), intervals=None
+                )
+        return [one.message.finding for one in told if isinstance(one.message, FindingWarning)]
+
+    assert [one.key for one in ask()] == []
+    (one,) = ask(**{name: pl.lit("3")})
+    assert (one.key, one.table) == ("unread_columns", table)
+    assert says in one.message
+    assert one.examples == (name,)
 
 
 def test_zones_beside_times_that_have_one_say_nothing_new():
@@ -276,6 +481,43 @@ def test_several_currencies_are_no_sum():
     assert found(touched, mixed.drop("value")) is not None  # counts have no currency
     other = mixed.with_columns(outcome=pl.Series(["purchase", "purchase", "visit", "purchase"]))
     assert found(touched, other) == {}  # visits count for nothing
+
+
+@pytest.mark.parametrize("name", ["presentment_currency", "currency_iso", "price_currency_code", "Devise", "curr_code"])
+@pytest.mark.parametrize("pair", [["EUR", "USD"], ["978", "840"], [978, 840], [978.0, 392.0], ["€", "$"]])
+def test_columns_that_name_currencies(name, pair):
+    touched, reached = some()
+    with pytest.raises(attrib.DataError, match="names 2 currencies"):
+        found(touched, reached.with_columns(pl.Series(name, pair * 2)))
+    one = pl.Series(name, [pair[0], pair[0], "" if isinstance(pair[0], str) else 0, None], strict=False)
+    assert found(touched, reached.with_columns(one)) == {}
+
+
+def test_one_currency_in_several_spellings_and_amounts_in_local_currency_are_no_currencies():
+    touched, reached = some()
+    assert found(touched, reached.with_columns(currency=pl.Series(["EUR", "Euro", "€", "978"]))) == {}
+    assert found(touched, reached.with_columns(value_in_local_currency=pl.Series([1.5, 2.5, 3.5, 4.0]))) == {}
+    both = reached.with_columns(currency=pl.lit("EUR"), presentment_currency=pl.Series(["EUR", "USD"] * 2))
+    assert found(touched, both) == {}  # the plainest name is that of the value
+
+
+def test_several_currencies_of_path_tables_and_of_values(tmp_path):
+    paths = pl.DataFrame(
+        {"path": ["ad", "tv", "x"], "total_conversions": [1, 1, 0], "total_conversion_value": [1.0, 2.0, 0.0],
+         "shop_currency": ["EUR", "USD", "JPY"]}
+    )  # fmt: skip
+    paths.write_csv(tmp_path / "paths.csv")
+    for table in (paths, tmp_path / "paths.csv"):
+        with pytest.raises(attrib.DataError, match="'shop_currency' names 2 currencies") as error:
+            attrib.Journeys.from_paths(table).reconcile()
+        assert error.value.facts["currencies"] == ["EUR", "USD"]
+        attrib.Journeys.from_paths(table, value=None).reconcile()
+    journeys = attrib.Journeys.from_events(*some())
+    values = pl.DataFrame({"customer_id": [1, 2, 3, 4, 99], "value": [1.0] * 5, "currency": ["EUR"] * 4 + ["USD"]})
+    attrib.retention_adjusted(journeys, attrib.LastTouch(), values=values, intervals=None)  # 99 is nobody here
+    mixed = values.with_columns(currency=pl.Series(["EUR", "USD"] * 2 + ["EUR"]))
+    with pytest.raises(attrib.DataError, match="values: column 'currency' names 2 currencies"):
+        attrib.retention_adjusted(journeys, attrib.LastTouch(), values=mixed, intervals=None)
 
 
 def test_several_currencies_of_flagged_rows_and_of_costs():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import re
 import tomllib
@@ -203,13 +204,64 @@ def test_unread_columns_that_look_like_value_and_nulls_are_named_and_can_be_read
     attrib.Journeys.from_paths(table, value=None, nulls=None).reconcile()
 
 
-@pytest.mark.parametrize("mark", [">", "->", "=>", "|", ",", ";", "→"])
+@pytest.mark.parametrize(
+    "mark", [">", "->", "=>", "|", ",", ";", "→", "\n", "›", "＞", "::", "\\", " + ", " & ", " - "]
+)
 def test_separators_other_than_the_one_given_are_told_and_the_remedy_works(mark):
     table = pl.DataFrame({"path": [f"a{mark}b", f"b {mark} c"], "total_conversions": [1, 1]})
     with pytest.warns(attrib.AttribWarning, match="channel names? contain") as told:
         attrib.Journeys.from_paths(table).reconcile()
-    sep = re.search(r"pass sep='(.*)'", str(told[0].message))[1]
+    sep = ast.literal_eval(re.search(r"pass sep=('.*')", str(told[0].message))[1])
     assert attrib.Journeys.from_paths(table, sep=sep).paths()["players"].to_list() == [["a", "b"], ["b", "c"]]
+
+
+def test_a_separator_at_the_end_of_a_path_is_told_and_can_be_taken_off():
+    table = pl.DataFrame({"path": ["a > b >", "> b > c"], "total_conversions": [1, 1]})
+    with pytest.warns(attrib.AttribWarning, match="2 channel names begin or end with '>'") as told:
+        attrib.Journeys.from_paths(table).reconcile()
+    expression = eval(re.search(r"pl\.col.*", str(told[0].message))[0], {"pl": pl})
+    assert attrib.Journeys.from_paths(table.with_columns(expression)).paths()["players"].to_list() == [
+        ["a", "b"], ["b", "c"]
+    ]  # fmt: skip
+
+
+def test_signs_that_names_hold_are_told_only_where_they_part_names():
+    table = pl.DataFrame({"path": ["Brand - Search > b", "a & c"], "total_conversions": [1, 1]})
+    assert attrib.Journeys.from_paths(table).warnings == ()
+    table = pl.DataFrame({"path": ["a - b", "a > c"], "total_conversions": [1, 1]})
+    assert "contains ' - '" in attrib.Journeys.from_paths(table).warnings[0]
+
+
+def test_orders_without_a_column_of_outcomes_are_told_to_say_what_they_are():
+    orders = OUTCOMES.drop("outcome")
+    hint = hint_of(lambda: attrib.Journeys.from_events(TOUCHES, orders))
+    for library, table in (("polars", orders), ("pandas", orders.to_pandas())):
+        mended = eval(re.search(rf"(orders\.\S+) in {library}", hint)[1], {"orders": table, "pl": pl})
+        attrib.Journeys.from_events(TOUCHES, mended).reconcile()
+
+
+def test_links_with_other_names_are_told_how_to_call_them():
+    links = pl.DataFrame({"cookie": ["1"], "user": ["2"]})
+    hint = hint_of(lambda: attrib.Journeys.from_events(TOUCHES, OUTCOMES, identities=links))
+    attrib.Journeys.from_events(
+        TOUCHES, OUTCOMES, identities=eval(re.search(r"links\.rename.*\)", hint)[0])
+    ).reconcile()
+
+
+def test_counts_of_nulls_that_are_none_are_shown():
+    table = pl.DataFrame({"path": ["a", "b"], "total_conversions": [1, 1], "total_null": [-3, 1]})
+    with pytest.raises(attrib.RejectedError, match="row 0 has nulls '-3'"):
+        attrib.Journeys.from_paths(table).reconcile()
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [("linear_touch", "linear"), ("linear-multi-touch", "linear"), ("even touch", "linear"),
+     ("time_decay_model", "time_decay"), ("position based touch", "position_based"),
+     ("markov_attribution", "markov"), ("last_touch_rule", "last_touch")],
+)  # fmt: skip
+def test_words_around_the_name_of_a_method_say_nothing(name, ours):
+    assert _message(name).endswith(f"did you mean {ours}?")
 
 
 def test_mixed_separators_are_told():

@@ -79,7 +79,9 @@ def test_inline_outcomes_are_joined_too():
 def test_a_group_that_is_too_large_stays_apart_and_is_named():
     links = pl.DataFrame({"id": ["kiosk"] * 10, "other_id": [f"cookie{i}" for i in range(10)]})
     journeys = attrib.Journeys.from_events(TOUCHED, ORDERS, identities=links, max_component=10)
-    with pytest.warns(attrib.AttribWarning, match="1 groups of more than 10 linked ids are not joined.*11, among them"):
+    with pytest.warns(
+        attrib.AttribWarning, match="1 groups of more than 10 linked ids are not joined.*11, among them 'kiosk'"
+    ):
         journeys.reconcile()
     assert conversions(journeys) == {None: 6, "ad": 4}
     whole = attrib.Journeys.from_events(TOUCHED, ORDERS, identities=links, max_component=11)
@@ -102,6 +104,9 @@ def test_links_that_lack_an_id_join_nothing_and_are_counted():
         (pl.DataFrame({"id": [["a"]], "other_id": ["b"]}), attrib.DataError, "wrong_type"),
         (LINKS.with_columns(probability=0.5), attrib.SpecError, "unread_column"),
         (LINKS.with_columns(pl.lit(DAY).alias("from")), attrib.SpecError, "unread_column"),
+        (LINKS.with_columns(valid_from=pl.lit(DAY)), attrib.SpecError, "unread_column"),
+        (LINKS.with_columns(since=pl.lit(DAY)), attrib.SpecError, "unread_column"),
+        (LINKS.with_columns(matchScore=0.5), attrib.SpecError, "unread_column"),
         (7, attrib.SpecError, "bad_table"),
         ("nowhere.csv", attrib.DataError, "no_file"),
     ],

@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.diagnostics.columns import OF_VALUES, check_sums, currency_beside, unread
+from attrib.diagnostics.finding import tell
 from attrib.engines.paths import PathRecipe
 from attrib.engines.reading import hash_customers
 from attrib.errors import DataError, SpecError
+from attrib.io.amounts import number
 from attrib.io.checks import is_blank
 from attrib.io.sources import MORE, open_table
 from attrib.io.tables import required
@@ -220,12 +223,13 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
     source = open_table(values, "values")
     required(source, [CUSTOMER, VALUE], hint=RENAME)
     more = [MORE] if MORE in source.schema else []
-    rows = source.collect(source.frame.select(CUSTOMER, VALUE, *more))
+    money = currency_beside(source.schema, (CUSTOMER, VALUE))
+    rows = source.collect(source.frame.select(CUSTOMER, VALUE, *money, *more))
     ids = read_ids(rows[CUSTOMER], won.ids, "values")
     dtype = rows.schema[VALUE]
     if not (dtype.is_numeric() or dtype in (pl.String, pl.Null)):
         raise DataError("wrong_type", f"values: column {VALUE!r} is {dtype}, not a number", column=VALUE)
-    numbers = rows[VALUE].cast(pl.Float64, strict=False)
+    numbers = rows.select(number(VALUE, dtype)).to_series()
     if more:  # every CSV file has this column
         _refuse(rows, rows[MORE].is_not_null(), "have more cells than columns")
     _refuse(rows, rows[CUSTOMER].is_null(), "have no customer_id")
@@ -233,6 +237,10 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
     _refuse(rows, ids.is_duplicated() & ids.is_not_null(), "name a customer more than once")
     places = won.places(ids)
     found = places >= 0
+    for column in money:
+        check_sums(rows.filter(pl.Series(found)), "values", VALUE, "a table of values of each", column)
+    for finding in unread("values", source.schema, (CUSTOMER, VALUE), OF_VALUES):
+        tell(finding)
     out, known = np.zeros(len(won.time)), np.zeros(len(won.time), np.bool_)
     out[places[found]], known[places[found]] = numbers.to_numpy()[found], True
     lacking = int((won.acquired & ~known).sum())

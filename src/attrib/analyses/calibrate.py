@@ -11,8 +11,13 @@ import polars as pl
 
 from attrib.analyses.credit_tables import PLAYER, advances, as_in, credit_table, names_of
 from attrib.analyses.multipliers import Posterior
+from attrib.diagnostics.columns import OF_LIFT_TESTS, unread
+from attrib.diagnostics.customers import equal_rows
+from attrib.diagnostics.finding import tell
 from attrib.diagnostics.names import near_matches, shown, some
 from attrib.errors import DataError, SpecError, warn
+from attrib.io.amounts import is_text, number
+from attrib.io.checks import MOST_BESIDE
 from attrib.io.collecting import collect_table
 from attrib.io.looks import what_they_look_like
 from attrib.io.tables import check_types
@@ -189,13 +194,20 @@ def _lift_tests(
     require_columns("lift_tests", frame.columns, [*player, INCREMENT, STANDARD_ERROR], hint=hint)
     frame = _of_outcome(frame, outcome)
     own = [key for key in keys if key in frame.columns]
+    for finding in unread(
+        "lift_tests", frame.schema, (*own, *SPELLINGS, INCREMENT, STANDARD_ERROR, OUTCOME), OF_LIFT_TESTS
+    ):
+        tell(finding)
+    twice = equal_rows(frame, "lift_tests")
+    if twice is not None:
+        tell(twice)
     if STAGE in keys and STAGE not in own and advances(table):
         raise DataError(
             "stage_not_given",
             "lift_tests has no column stage, and each stage of the credit counts conversions of its own",
             hint="say with a column stage whose milestone each test measured",
         )
-    frame = _checked(frame)
+    frame = _checked(frame, columns)
     frame = frame.select(
         *(as_in(table.schema[key], frame[key], key, "lift_tests").alias(key) for key in own),
         INCREMENT,
@@ -293,12 +305,12 @@ def _of_outcome(frame: pl.DataFrame, outcome: str | None) -> pl.DataFrame:
     return chosen
 
 
-def _checked(frame: pl.DataFrame) -> pl.DataFrame:
+def _checked(frame: pl.DataFrame, columns: Mapping[str, str] | None) -> pl.DataFrame:
     """The tests with their numbers as such: a finite increment, and a finite standard error above 0, in every row."""
     if not frame.height:
         raise DataError("bad_lift_tests", "lift_tests has no row", hint="give one row a test")
     check_types("lift_tests", frame.schema, {INCREMENT: "number", STANDARD_ERROR: "number"})
-    read = frame.with_columns(pl.col(INCREMENT, STANDARD_ERROR).cast(pl.Float64, strict=False))
+    read = frame.with_columns(number(name, frame.schema[name]) for name in (INCREMENT, STANDARD_ERROR))
     finite = {name: pl.col(name).is_finite().fill_null(value=False) for name in (INCREMENT, STANDARD_ERROR)}
     wrong = {
         f"{INCREMENT} is not a finite number": (INCREMENT, ~finite[INCREMENT]),
@@ -313,7 +325,10 @@ def _checked(frame: pl.DataFrame) -> pl.DataFrame:
         if rows.any():
             at = int(rows.arg_max() or 0)
             found = frame[name][at]
-            looks = looks or what_they_look_like("value_unparseable", [found]).replace('"value"', f'"{name}"')
+            if is_text(frame.schema[name]):
+                texts, others = frame.filter(rows)[name], frame.filter(~rows)[name].head(MOST_BESIDE)
+                theirs = (columns or {}).get(name, name)
+                looks = looks or what_they_look_like("value_unparseable", texts, beside=others, column=theirs)
             shown_as = "none" if found is None else repr(clean(found, 40))
             broken.append(f"{what} in {int(rows.sum()):,} of {frame.height:,} rows, e.g. row {at:,} has {shown_as}")
     if broken:

@@ -9,15 +9,20 @@ from typing import Any
 
 import polars as pl
 
-from attrib.diagnostics.columns import check_one_currency, currencies_in, currency_beside
+from attrib.diagnostics.columns import OF_COSTS, check_sums, currency_beside, unread
+from attrib.diagnostics.customers import equal_rows
+from attrib.diagnostics.finding import tell
+from attrib.diagnostics.roles import ZONE
 from attrib.engines.reading import mixed_zones
-from attrib.errors import DataError, SpecError
-from attrib.io.checks import is_blank, parse_times
+from attrib.errors import DataError, SpecError, warn
+from attrib.io.amounts import number
+from attrib.io.checks import MOST_BESIDE, TICKS, is_blank, parse_times
 from attrib.io.looks import what_they_look_like
 from attrib.io.mapping import check_mapping
 from attrib.io.sources import MORE, Source, open_table
 from attrib.io.tables import check_types, required
 from attrib.io.text import clean
+from attrib.io.times import Spread, told
 from attrib.schemas import CHANNEL, COST, DATE, SPENT, STAGE, TIME
 
 HINTS = {
@@ -87,25 +92,53 @@ def total_costs(
             missing=lacking,
         )
     own = [key for key in keys if key in source.schema]
-    dated = None if between is None else next((name for name in (DATE, TIME) if name in source.schema), None)
+    there = next((name for name in (DATE, TIME) if name in source.schema), None)
+    dated = None if between is None else there
     if between is not None and dated is None:
         required(source, [DATE], hint=COSTS_MAPPING)
     check_types(source.name, source.schema, dict.fromkeys(own, "key") | {COST: "number"})
     money = currency_beside(source.schema, tuple(own))
     more = [MORE] if MORE in source.schema else []
     wanted = list(dict.fromkeys([*own, COST, *filter(None, [dated]), *money, *more]))
-    rows = source.collect(source.frame.select(wanted))
+    whole = source.collect()
+    rows = whole.select(wanted)
     if not rows.height:
         raise DataError("no_rows", f"{source.name} has 0 rows", hint=source.if_empty)
     times = None if dated is None else _times(rows[dated], source.name)
-    numbers = _checked(rows, own, times, source.name)
+    numbers = _checked(rows, own, times, source)
     kept = rows.select(*own, *money).with_columns(numbers.alias(COST))
     if between is not None and times is not None:
         kept = kept.filter(_inside(times, between, source.name))
     for column in money:
-        found = currencies_in(kept.filter(pl.col(COST) != 0)[column])
-        check_one_currency(found, source.name, column, f'credit by=["{column}"], or costs of one of them')
+        apart = f'credit by=["{column}"] (in a job: [journeys] by), or costs of one of them'
+        check_sums(kept, source.name, COST, apart, column)
+    naive = times is not None and getattr(times.dtype, "time_zone", None) is None
+    asked = {role: words for role, words in OF_COSTS.items() if role != ZONE or naive}
+    for found in unread(source.name, source.schema, wanted, asked):
+        tell(found)
+    twice = None if there is None else equal_rows(whole, source.name)  # without a date, equal costs are no wonder
+    if twice is not None:
+        tell(twice)
+    if there is not None:
+        _tell_odd_dates(whole[there] if times is None else times, source.name)
     return sum_costs(kept.drop(money), own)
+
+
+def _tell_odd_dates(dates: pl.Series, name: str) -> None:
+    """Warn of dates that are hardly meant, whether a period was asked for or not."""
+    if dates.dtype == pl.String:
+        dates = parse_times(dates)[0]
+    elif dates.dtype == pl.Date:
+        dates = dates.cast(pl.Datetime("us"))
+    if not isinstance(dates.dtype, pl.Datetime):
+        return
+    times = dates.drop_nulls().alias(TIME).cast(pl.Datetime("us"))
+    if len(times):
+        spread = Spread()
+        spread.add(times.to_frame())
+        ends = times.to_physical()
+        for text in told(f"rows of {name}", spread, int(ends.min()), int(ends.max()), TICKS["us"]):  # type: ignore[arg-type]
+            warn(text)
 
 
 def period_bounds(period: Any) -> tuple[datetime, datetime]:
@@ -129,10 +162,10 @@ def period_bounds(period: Any) -> tuple[datetime, datetime]:
     return ends[0], ends[1]
 
 
-def _checked(rows: pl.DataFrame, own: list[str], times: pl.Series | None, name: str) -> pl.Series:
+def _checked(rows: pl.DataFrame, own: list[str], times: pl.Series | None, source: Source) -> pl.Series:
     """The costs as numbers, after every row has passed every rule."""
     dtype = rows.schema[COST]
-    frame = rows.with_columns(pl.col(COST).cast(pl.Float64, strict=False).alias("__cost"), pl.lit(1).alias("__time"))
+    frame = rows.with_columns(number(COST, dtype).alias("__cost"), pl.lit(1).alias("__time"))
     if times is not None:
         frame = frame.with_columns(times.alias("__time"))
     rules = {"too_many_cells": pl.col(MORE).is_not_null()} if MORE in rows.columns else {}
@@ -154,17 +187,23 @@ def _checked(rows: pl.DataFrame, own: list[str], times: pl.Series | None, name: 
         total = int(counts["count"].sum())
         raise DataError(
             "bad_costs",
-            f"{total:,} of {rows.height:,} rows of {name} cannot be used: "
+            f"{total:,} of {rows.height:,} rows of {source.name} cannot be used: "
             f"{', '.join(f'{rule} {count:,}' for rule, count in counts.iter_rows())}; e.g. row {at:,} has {shown}",
-            hint=_next_step(broken[at], rows[at]),
+            hint=_next_step(broken[at], rows, broken, source),
             rules=dict(counts.iter_rows()),
         )
     return frame["__cost"]
 
 
-def _next_step(rule: str, row: pl.DataFrame) -> str:
-    texts = [text for column in (COST, DATE, TIME) if column in row.columns for text in row[column].to_list()]
-    looks = what_they_look_like(rule, texts[:1] if rule.startswith(COST) else texts[1:])
+def _next_step(rule: str, rows: pl.DataFrame, broken: pl.Series, source: Source) -> str:
+    column = next(
+        (c for c in (COST, DATE, TIME) if c in rows.columns and rule.startswith(COST if c == COST else DATE)), None
+    )
+    looks = ""
+    if column is not None and rows.schema[column] == pl.String:
+        here = (broken == rule).fill_null(value=False)
+        texts, others = (rows.filter(mask)[column].unique(maintain_order=True) for mask in (here, ~here))
+        looks = what_they_look_like(rule, texts, beside=others.head(MOST_BESIDE), column=source.called(column))
     known = HINTS.get(rule, "mend the costs: leaving rows out would make channels look cheap")
     return "; ".join(filter(None, (looks, known)))
 

@@ -1,79 +1,67 @@
-"""Columns that nobody reads and that look as if somebody should."""
+"""Columns that nobody reads and that look as if somebody should; amounts of several currencies."""
 
 from __future__ import annotations
 
+import json
 import re
-import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import polars as pl
 
+from attrib.diagnostics import roles
 from attrib.diagnostics.finding import Finding
 from attrib.errors import DataError
+from attrib.io.amounts import is_text, number
 from attrib.io.sources import InlineOutcome
 from attrib.io.text import clean
+from attrib.likely import role_in_paths
 
-_VALUES = (
-    "value amount price revenue gmv sales total turnover income proceeds aov umsatz betrag preis erloes erlos wert "
-    "montant prix chiffreaffaires ca ventes importe precio ingresos valor ventas importo prezzo ricavo fatturato "
-    "receita omzet bedrag waarde order_value order_total order_amount order_revenue total_price total_amount "
-    "total_revenue total_value grand_total subtotal net_amount net_revenue net_value net_sales gross_amount "
-    "gross_revenue gross_value sale_amount sales_amount sales_value purchase_value purchase_amount purchase_revenue "
-    "conversion_value transaction_value transaction_amount transaction_revenue event_value basket_value cart_value "
-    "revenue_usd revenue_eur revenue_gbp amount_usd amount_eur amount_gbp price_usd price_eur value_usd value_eur "
-    "ltv item_revenue "
-)
-_CURRENCIES = (
-    "currency currency_code curr ccy cur currencycode order_currency transaction_currency price_currency waehrung "
-    "wahrung devise moneda divisa valuta moeda iso_currency "
-)
-_ORDERS = (
-    "order_id orderid order_no order_number order_nr transaction_id transactionid transaction_number invoice_id "
-    "invoice_no invoice_number purchase_id conversion_id booking_id receipt_id bestellnummer bestell_nr bestellnr "
-    "auftragsnummer numero_commande id_commande pedido_id id_pedido ordine_id bestelnummer eventid event_uuid uuid "
-)
-_REFUNDS = (
-    "refund refunds refunded is_refund is_refunded refund_amount refunded_amount returned is_returned return_amount "
-    "returns cancelled canceled is_cancelled is_canceled cancellation chargeback storno storniert retoure status "
-    "order_status orderstatus transaction_status payment_status state_of_order is_test "
-)
-_ZONES = "time_zone timezone tz tzinfo utc_offset tz_offset timezone_offset zeitzone fuseau_horaire zona_horaria "
-_SEQUENCES = (
-    "seq sequence_number sequence_no sequence_id seq_no hit_number hitnumber event_number event_sequence "
-    "event_order event_index touch_number touch_order touchpoint_number touch_index order_in_session step_number "
-    "event_bundle_sequence_id "
-)
-_EVENTS = "eventid event_uuid hit_id hitid touch_id touchpoint_id touchid message_id insert_id "
+# One currency may be written in several ways; numbers are those of ISO 4217.
+_CURRENCY = {
+    "€": "EUR", "EURO": "EUR", "EUROS": "EUR", "978": "EUR", "$": "USD", "US$": "USD", "840": "USD", "£": "GBP",
+    "826": "GBP", "756": "CHF", "SFR": "CHF", "392": "JPY", "124": "CAD", "36": "AUD", "036": "AUD", "752": "SEK",
+    "578": "NOK", "208": "DKK", "985": "PLN", "203": "CZK", "348": "HUF", "156": "CNY", "356": "INR", "₹": "INR",
+    "986": "BRL", "R$": "BRL", "949": "TRY", "643": "RUB", "484": "MXN", "710": "ZAR", "702": "SGD", "344": "HKD",
+}  # fmt: skip
+NO_NAME = ("", "NULL", "NONE", "NAN", "N/A", "NA", "-", "0")
 
 
-def word_of(column: str) -> str:
-    """A column's name, reduced to small letters and underscores between the words.
+MOST_CURRENCIES = 300  # more names than that are no currencies
 
-    Examples
-    --------
-    >>> word_of("Order Value"), word_of("orderValue"), word_of("WÄHRUNG")
-    ('order_value', 'order_value', 'wahrung')
-    """
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", unicodedata.normalize("NFKD", column))
-    text = "".join(c for c in text.casefold() if unicodedata.category(c) != "Mn")
-    return re.sub(r"[\W_]+", "_", text).strip("_")
-
-
-def _looking_like(words: str, columns: Iterable[str]) -> list[str]:
-    known = set(words.split())
-    return [column for column in columns if word_of(column) in known]
+# What it means that a column of a role is not read, and what to do; by table.
+REFUNDED = ("orders that were cancelled or refunded count like others",
+            "leave such rows out, or give refunds as rows of negative value")  # fmt: skip
+ZONED = ("times are compared as they stand, whatever their zones", "give times with their zone, or all in one zone")
+OF_VALUES = {roles.REFUND: ("what was refunded is not taken off the values", "give values after refunds")}
+OF_COSTS = {
+    roles.REFUND: ("what was refunded or credited is not taken off the costs", "subtract it from cost first"),
+    roles.ZONE: ZONED,
+}
+OF_LIFT_TESTS = {
+    roles.CURRENCY: (
+        "increments are conversions, not money",
+        "if they are amounts, divide them by the value of a conversion",
+    ),
+    roles.PART: (
+        "a test of one part counts as one of all that the credit is of",
+        "leave out tests of other parts and scale the rest, or credit by that column and give it its name",
+    ),
+}  # fmt: skip
+OF_PATHS = {
+    roles.REFUND: ("what was cancelled or refunded counts like the rest", "take it off the conversions and the value")
+}
 
 
 def currency_column(schema: Mapping[str, pl.DataType]) -> str | None:
-    """The column that says what money is counted in, if there is one of texts.
+    """The column that says what money is counted in, the plainest name first; texts, or the numbers of currencies.
 
     Examples
     --------
     >>> currency_column({"value": pl.Float64(), "Currency Code": pl.String()})
     'Currency Code'
     """
-    found = _looking_like(_CURRENCIES, schema)
-    return next((c for c in found if _is_text(schema[c])), None)
+    found = roles.columns_of(roles.CURRENCY, schema)
+    return next((c for c in found if is_text(schema[c]) or schema[c].is_integer() or schema[c].is_float()), None)
 
 
 def currency_beside(schema: Mapping[str, pl.DataType], by: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,20 +75,18 @@ def columns_beside(schema: Mapping[str, pl.DataType], inline: InlineOutcome, by:
     return (*by, *(currency_beside(schema, by) if inline.value else ()))
 
 
-def _is_text(dtype: pl.DataType) -> bool:
-    return dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum))
-
-
 def currencies_in(column: pl.Series) -> set[str]:
-    """Distinct currencies of a column, trimmed, in capitals; null and blank name none.
+    """Distinct currencies of a column: trimmed, in capitals, one name for each; null and blank name none.
 
     Examples
     --------
-    >>> sorted(currencies_in(pl.Series(["EUR", "eur ", None, "USD"])))
+    >>> sorted(currencies_in(pl.Series(["EUR", "eur ", "€", "978", None, "USD"])))
     ['EUR', 'USD']
     """
-    names = (str(name).strip().upper() for name in column.unique().drop_nulls().to_list())
-    return {name for name in names if name}
+    names = {re.sub(r"\.0+$", "", str(name).strip().upper()) for name in column.unique().drop_nulls().to_list()}
+    return {
+        _CURRENCY.get(name, name) for name in names if name not in NO_NAME and not re.search(r"[0-9][.,][0-9]", name)
+    }
 
 
 def check_one_currency(found: Collection[str], table: str, column: str, by: str) -> None:
@@ -120,7 +106,7 @@ def check_one_currency(found: Collection[str], table: str, column: str, by: str)
     DataError
         ``several_currencies``.
     """
-    if len(found) > 1:
+    if 1 < len(found) <= MOST_CURRENCIES:
         names = sorted(found)
         listed = ", ".join(clean(name, 20) for name in names[:8]) + (" …" if len(names) > 8 else "")
         raise DataError(
@@ -131,6 +117,74 @@ def check_one_currency(found: Collection[str], table: str, column: str, by: str)
             currencies=names,
             column=column,
         )
+
+
+def check_sums(rows: pl.DataFrame, table: str, amount: str, apart: str, column: str | None = None) -> None:
+    """Stop where a column of amounts would be summed over several currencies, told by a column beside it.
+
+    The one check for all tables that are in memory; those read in batches gather :func:`currencies_in` and end with
+    :func:`check_one_currency`. Select :func:`currency_beside` with the amounts, so that the column is there.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The rows that would be summed.
+    table, amount : str
+        What the table is called, and its column of amounts: rows of 0, or of none, need no currency.
+    apart : str
+        How to keep currencies apart instead.
+    column : str, optional
+        The column of currencies; found by its name where it is not given.
+
+    Raises
+    ------
+    DataError
+        ``several_currencies``.
+
+    Examples
+    --------
+    >>> orders = pl.DataFrame({"value": [1.0, 2.0], "shop_currency": ["EUR", "USD"]})
+    >>> check_sums(orders, "outcomes", "value", "a call for each")
+    Traceback (most recent call last):
+    ...
+    attrib.errors.DataError: outcomes: column 'shop_currency' names 2 currencies (EUR, USD), and one sum of them means \
+nothing; convert the amounts to one currency first (and drop the column), or keep the currencies apart: a call for each
+    """
+    column = column or currency_column({name: dtype for name, dtype in rows.schema.items() if name != amount})
+    if column is not None:
+        some = rows.filter(number(amount, rows.schema[amount]).fill_null(0.0) != 0)
+        check_one_currency(currencies_in(some[column]), table, column, apart)
+
+
+def unread(
+    table: str, schema: Mapping[str, pl.DataType], read: Collection[str], asked: Mapping[str, tuple[str, str]]
+) -> Iterator[Finding]:
+    """Find columns of a table that are not read and may hold what the caller is asked about.
+
+    Parameters
+    ----------
+    table : str
+        What it is called.
+    schema : mapping of str to polars type
+        All its columns.
+    read : collection of str
+        Those that are read, or say nothing new.
+    asked : mapping of str to (str, str)
+        By role: what it means that nobody reads such a column, and what to do, where ``{name}`` stands for the first.
+    """
+    rest = {name: dtype for name, dtype in schema.items() if name not in read and not name.startswith("__")}
+    for role, (so, hint) in asked.items():
+        found = [c for c in roles.columns_of(role, rest) if _can_be(role, rest[c])]
+        if found:
+            yield _unread(
+                table, found, so, hint.replace("{name}", json.dumps(clean(found[0], 100), ensure_ascii=False))
+            )
+
+
+def _can_be(role: str, dtype: pl.DataType) -> bool:
+    if role == roles.VALUE:
+        return dtype.is_numeric() or dtype == pl.String
+    return role != roles.SEQUENCE or dtype.is_integer() or dtype == pl.String
 
 
 def unread_outcome_columns(
@@ -149,55 +203,78 @@ def unread_outcome_columns(
     naive : bool
         Times carry no zone.
     """
-    table = "touchpoints" if inline else "outcomes"
-    rest = {name: dtype for name, dtype in schema.items() if name not in read and not name.startswith("__")}
+    asked: dict[str, tuple[str, str]] = {}
     if "value" not in read:
-        found = [c for c in _looking_like(_VALUES, rest) if rest[c].is_numeric() or rest[c] == pl.String]
-        if found:
-            first = clean(found[0], 40)
-            how = f'InlineOutcome(value="{first}")' if inline else f'columns={{"value": "{first}"}}'
-            yield _unread(
-                table, found, "each outcome counts 1.0, and not a value", f"if one of them is the value: {how}"
-            )
-    if "event_id" not in read and "order_id" not in read and not inline:
-        found = _looking_like(_ORDERS, rest)
-        if found:
-            how = f'columns={{"event_id": "{clean(found[0], 40)}"}}'
-            yield _unread(
-                table, found, "an order that stands in two rows counts twice", f"if one is the order's id: {how}"
-            )
-    found = [] if inline else _looking_like(_REFUNDS, rest)
-    if found:
-        yield _unread(
-            table, found, "orders that were cancelled or refunded count like others",
-            "leave such rows out, or give refunds as rows of negative value",
+        how = (
+            "InlineOutcome(value={name}) (in a job: [input.outcome] value = {name})" if inline
+            else 'columns={"value": {name}} (in a job: [input.columns] value = {name})'
         )  # fmt: skip
-    yield from _zones(rest, table, naive=naive)
+        asked[roles.VALUE] = ("each outcome counts 1.0, and not a value", f"if one of them is the value: {how}")
+    if "event_id" not in read and "order_id" not in read and not inline:
+        how = 'columns={"event_id": {name}} (in a job: [input.columns] event_id = {name})'
+        asked[roles.ORDER] = ("an order that stands in two rows counts twice", f"if one is the order's id: {how}")
+    if not inline:
+        asked[roles.REFUND] = REFUNDED
+    if naive:
+        asked[roles.ZONE] = ZONED
+    yield from unread("touchpoints" if inline else "outcomes", schema, read, asked)
 
 
 def unread_touch_columns(schema: Mapping[str, pl.DataType], read: Collection[str], *, naive: bool) -> Iterator[Finding]:
     """Find columns of touchpoints that are not read and look like an order of events, their id, or a zone."""
-    rest = {name: dtype for name, dtype in schema.items() if name not in read and not name.startswith("__")}
+    asked: dict[str, tuple[str, str]] = {}
     if "sequence" not in read:
-        found = [c for c in _looking_like(_SEQUENCES, rest) if rest[c].is_integer() or rest[c] == pl.String]
-        if found:
-            how = f'columns={{"sequence": "{clean(found[0], 40)}"}}'
-            yield _unread("touchpoints", found, "touches of one instant stand in the order of their names",
-                          f"if one of them is the order of events: {how}")  # fmt: skip
+        how = 'columns={"sequence": {name}} (in a job: [input.columns.touchpoints] sequence = {name})'
+        asked[roles.SEQUENCE] = ("touches of one instant stand in the order of their names",
+                                 f"if one of them is the order of events: {how}")  # fmt: skip
     if "event_id" not in read:
-        found = _looking_like(_EVENTS, rest)
+        how = 'columns={"touchpoints": {"event_id": {name}}} (in a job: [input.columns.touchpoints] event_id = {name})'
+        asked[roles.EVENT] = ("touches equal in all that is read are taken for one",
+                              f"if one of them tells events apart: {how}")  # fmt: skip
+    if naive:
+        asked[roles.ZONE] = ZONED
+    yield from unread("touchpoints", schema, read, asked)
+
+
+def unread_path_columns(
+    schema: Mapping[str, pl.DataType], given: Mapping[str, str | None], wanted: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Find columns of a path table that may be the value, or the nulls, that are taken as absent; or refunds.
+
+    Parameters
+    ----------
+    schema : mapping of str to polars type
+        All its columns.
+    given : mapping of str to str or None
+        Names that the caller gives, None for what there is not.
+    wanted : mapping of str to str
+        Ours to theirs for the columns that are read.
+    """
+    rest = {name: dtype for name, dtype in schema.items() if name not in wanted.values() and not name.startswith("__")}
+    for role, meant in (
+        ("value", "the value of the conversions, which count 1.0 each"),
+        ("nulls", "journeys that did not convert, and without them no journey fails"),
+    ):
+        if role in wanted or given[role] is None:
+            continue
+        found = [
+            name for name in rest if _in_paths(role, name) and (rest[name].is_numeric() or rest[name] == pl.String)
+        ]
         if found:
-            how = f'columns={{"touchpoints": {{"event_id": "{clean(found[0], 40)}"}}}}'
-            yield _unread("touchpoints", found, "touches equal in all that is read are taken for one",
-                          f"if one of them tells events apart: {how}")  # fmt: skip
-    yield from _zones(rest, "touchpoints", naive=naive)
+            names, first = " and ".join(repr(clean(name, 60)) for name in found[:3]), clean(found[0], 100)
+            yield Finding(
+                "unread_columns", "paths",
+                f"paths: {names} {'is' if len(found) == 1 else 'are'} not read and may be {meant}",
+                f"pass {role}={first!r} (in a job: [input] {role} = {json.dumps(first, ensure_ascii=False)}), or "
+                f"{role}=None if there is none",
+                len(found), None, tuple(clean(name, 40) for name in found[:4]),
+            )  # fmt: skip
+    yield from unread("paths", rest, (), OF_PATHS)
 
 
-def _zones(rest: Mapping[str, pl.DataType], table: str, *, naive: bool) -> Iterator[Finding]:
-    found = _looking_like(_ZONES, rest) if naive else []
-    if found:
-        yield _unread(table, found, "times are compared as they stand, whatever their zones",
-                      "give times with their zone, or all in one zone")  # fmt: skip
+def _in_paths(role: str, name: str) -> bool:
+    known = role_in_paths(name)
+    return known == role or (role == "value" and known is None and roles.VALUE in roles.roles_of(name))
 
 
 def _unread(table: str, columns: list[str], so: str, hint: str) -> Finding:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+import polars as pl
+
 from attrib.diagnostics.finding import Finding
 from attrib.diagnostics.names import MOST_SHOWN, rows_named, shown, some
 from attrib.diagnostics.seen import Seen
@@ -17,9 +19,25 @@ NOBODY = (
     "not available", "missing", "empty", "blank", "void", "default", "dummy", "guest", "visitor", "user", "test",
     "testuser", "test_user", "nobody", "no_id", "no_user", "noid", "deleted", "redacted", "customer", "customer_id",
     "customerid", "user_id", "userid", "id", "[object object]", "-", "--", "---", "_", ".", "?", "*", "\\n", "''", '""',
-    "\u00a0", "\u200b", "00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000",
+    "\u00a0", "\u200b", "\u2013", "\u2014", "..", "...", "xxx", "tbd", "n.a.", "false", "(other)", "no user", "no id",
+    "not logged in", "not_logged_in", "notloggedin", "logged out", "logged_out", "anonymous_user", "anonymous user",
+    "anonymous-user", "anonymoususer", "anon_user", "anon-user", "guest_user", "guest user", "unknown_user",
+    "unknown user", "undefined undefined", "null null", "test@test.com", "test@example.com", "guest@example.com",
+    "d41d8cd98f00b204e9800998ecf8427e", "da39a3ee5e6b4b0d3255bfef95601890afd80709",  # hashes of an empty text
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000",
     "ffffffff-ffff-ffff-ffff-ffffffffffff", "unbekannt", "gast", "inconnu", "desconocido", "sconosciuto",
 )  # fmt: skip
+# Variables that a template did not fill in.
+_VARIABLES = (
+    *("user_id", "userid", "userId", "user.id", "USER_ID", "uid", "customer_id", "customerId", "client_id", "clientId"),
+    *("visitor_id", "id", "email"),
+)
+TEMPLATES = tuple(
+    frame.replace("x", name)
+    for frame in ("{{x}}", "{{ x }}", "${x}", "%%x%%", "[x]", "{x}", "<x>", "#{x}", "%{x}", "__x__", "{{{x}}}")
+    for name in _VARIABLES
+)
 # Numbers that often stand for nobody, and may as well be somebody.
 NUMBERS = ("0", "00000000", "0.0", "-1", "-1.0", "-9", "-99", "-999", *("9" * n for n in range(4, 13)))
 FEW_ROWS = 100  # of a number, before it is thought to stand for nobody
@@ -35,7 +53,18 @@ def spellings() -> tuple[str, ...]:
     words = (
         f(name) for name in NOBODY for f in (str, str.upper, str.capitalize, str.title, " {}".format, "{} ".format)
     )
-    return tuple(dict.fromkeys((*words, *odd, *NUMBERS)))
+    return tuple(dict.fromkeys((*words, *odd, *TEMPLATES, *NUMBERS)))
+
+
+def is_placeholder(name: str) -> bool:
+    """Whether a name stands for nobody; numbers that may be somebody do not count.
+
+    Examples
+    --------
+    >>> [is_placeholder(name) for name in ("Unknown ", "{{user_id}}", "0", "anna")]
+    [True, True, False, False]
+    """
+    return name.strip().casefold() in NOBODY or name.strip() in TEMPLATES
 
 
 def placeholders(seen: Seen) -> Finding | None:
@@ -116,4 +145,23 @@ def shared_ids(seen: Seen) -> Finding | None:
         f"{about}{shared:,} of {ids:,} event_ids of outcomes stand with several customers, and count once for each",
         "if an order has one id, find out whose it is; if ids are numbered within a customer, all is well",
         shared, ids,
+    )  # fmt: skip
+
+
+def equal_rows(frame: pl.DataFrame, table: str, *, whole: bool = False) -> Finding | None:
+    """Find rows of a table beside the events that are equal to another in every column.
+
+    ``whole``: only where each row is there as often as any other, and more than once: a table loaded twice.
+    """
+    if not frame.width or any(dtype.is_nested() or dtype == pl.Object for dtype in frame.schema.values()):
+        return None
+    times = frame.group_by(pl.all()).len("__times")["__times"]
+    count = frame.height - len(times)
+    if not count or (whole and times.n_unique() > 1):
+        return None
+    return Finding(
+        "equal_rows", table,
+        f"{count:,} of {frame.height:,} rows of {table} are equal to another in every column, and all of them count",
+        "loaded twice, or joined to several rows? Keep each once, or tell them apart by a column",
+        count, frame.height,
     )  # fmt: skip

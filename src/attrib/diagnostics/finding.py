@@ -14,6 +14,8 @@ KEYS = {
     "near_target": "other outcomes are spelled nearly like one that ends journeys",
     "near_keys": "names given for the data nearly match names in the data",
     "placeholder_customers": "customers bear names that stand for nobody",
+    "near_customers": "customers of outcomes are spelled nearly like customers of touches",
+    "unmet_links": "links name ids that are in neither table",
     "unread_columns": "columns are not read, and look as if they should be",
     "customers_without_touch": "many customers with outcomes have no touch at all",
     "days_without_events": "days are empty that should not be",
@@ -21,6 +23,7 @@ KEYS = {
     "empty_stages": "nobody was seen in a stage",
     "no_nulls": "a method compares with journeys that failed, and there are none",
     "equal_outcomes": "outcome rows are equal in all that is read, and have no id",
+    "equal_rows": "rows of a table beside the events are equal in everything",
     "shared_event_id": "one event_id stands with several customers",
     "one_customer": "one customer makes most of the events",
 }

@@ -21,7 +21,9 @@ _OTHERS = {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ɑ": "a", "ɡ
 _LOOK_ALIKE = str.maketrans({**_CYRILLIC, **_GREEK, **_OTHERS})
 _SIGNS = re.compile(r"[\s_()\[\]\-\u2010-\u2015\u2212\u00b7\"'`´‘’“”«»]+")
 _CAPITAL_I = re.compile(r"(?<=[a-z])I(?=[a-z]|$)")
-_DIGIT = re.compile(r"(?<=[a-z])[01](?=[a-z])|(?<=[a-z]{3})[01]$|^[01](?=[a-z]{3})")
+_DIGIT = re.compile(r"(?<=[a-z])[01]+(?=[a-z])|(?<=[a-z]{3})[01]$|^[01](?=[a-z]{3})")
+_LETTERS = tuple(str.maketrans("01", "o" + one) for one in "li")
+_L_FOR_I = re.compile(r"(?:(?<=[b-df-hj-np-tv-xz])|^)l(?=[b-df-hj-km-np-tv-xz])")  # no word has such an l
 
 
 def skeletons(name: str) -> tuple[str, ...]:
@@ -29,7 +31,8 @@ def skeletons(name: str) -> tuple[str, ...]:
 
     Left out are case, the form of Unicode, accents, invisible characters, signs and blanks around and between the
     words, and what encodings made of a name; letters of other scripts that look like Latin ones become these. Further
-    texts are what a name would be, were a digit in it the letter that it looks like.
+    texts are what a name would be, were a digit in it the letter that it looks like, rn an m, or vv a w, and an l that
+    no word has there an i.
 
     Examples
     --------
@@ -49,8 +52,14 @@ def skeletons(name: str) -> tuple[str, ...]:
     text = _without_signs(text) or name
     further = [] if other is None else [_without_signs(other.translate(_LOOK_ALIKE))]
     if sum(map(str.isalpha, text)) >= WORD:
-        further += [_DIGIT.sub(lambda found: {"0": "o", "1": one}[found[0]], text) for one in "li"]  # noqa: B023 - used at once
+        further += [_as_letters(text, letters) for letters in _LETTERS]
+        further += [_L_FOR_I.sub("i", text), text.replace("rn", "m"), text.replace("vv", "w")]
     return tuple(dict.fromkeys((text, *further)))
+
+
+def _as_letters(text: str, letters: dict[int, int]) -> str:
+    """A text with digits within its words as the letters that they look like."""
+    return _DIGIT.sub(lambda digits: digits[0].translate(letters), text)
 
 
 def _without_signs(text: str) -> str:

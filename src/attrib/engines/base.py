@@ -19,6 +19,7 @@ from attrib.refunds import DEFAULT, Refunding
 
 if TYPE_CHECKING:
     from attrib.engines.rows import RowNeed, Rows
+    from attrib.io.identities import Identities
     from attrib.io.sources import InlineOutcome, Source
     from attrib.needs import Need
     from attrib.ragged import Ints, Ragged
@@ -59,6 +60,7 @@ class Recipe:
     notes: tuple[str, ...] = ()
     refunding: Refunding = DEFAULT
     day_of_outcome: str = "auto"
+    links: Identities | None = None
 
     @property
     def needs_interaction(self) -> bool:

@@ -10,6 +10,7 @@ import polars as pl
 
 from attrib.engines.coding import Words, hash_texts, integer_words, ordered_float
 from attrib.io import checks
+from attrib.io.amounts import number
 from attrib.kernels import words
 
 
@@ -57,6 +58,8 @@ def extra_words(batch: pl.DataFrame, value: str | None) -> Words:
     if batch.schema[checks.FLAG] != pl.Boolean:
         out ^= (counts.astype(np.uint64) * words.C1) << np.uint64(1)
     if value is not None:
-        numbers = batch[value].cast(pl.Float64, strict=False).fill_null(math.nan).fill_nan(0.0).to_numpy()
+        numbers = (
+            batch.select(number(value, batch.schema[value])).to_series().fill_null(math.nan).fill_nan(0.0).to_numpy()
+        )
         out = out ^ (ordered_float(np.where(np.isfinite(numbers), numbers, 0.0)) << np.uint64(1))
     return out

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from attrib.diagnostics import columns, customers, names, sides
+from attrib.diagnostics import columns, customers, linking, names, sides
 from attrib.diagnostics.finding import Finding
 from attrib.diagnostics.seen import Placeholders
 from attrib.engines.base import OTHERS
@@ -58,6 +58,7 @@ def findings_of(reader: EventReader, seen: Seen, totals: Tally, *, credited: boo
         *_names(reader),
         *_columns(reader),
         customers.placeholders(seen),
+        *_linked(reader, seen),
         *customers.one_customer(seen, reader.touches.heavy | reader.outcomes.heavy),
         customers.equal_outcomes(seen, has_ids=EVENT in reader.outcomes.types.names),
         customers.shared_ids(seen),
@@ -71,6 +72,15 @@ def findings_of(reader: EventReader, seen: Seen, totals: Tally, *, credited: boo
 
 def _names(reader: EventReader) -> Iterator[Finding | None]:
     recipe = reader.recipe
+    both = [
+        c
+        for c in recipe.by
+        if all(c in {d.name for d in t.kinds.dictionaries} for t in (reader.touches, reader.outcomes))
+    ]
+    for name in both:  # games are told apart by what both tables say
+        one, other = (table.counts_of(name) for table in (reader.touches, reader.outcomes))
+        total = {key: one.get(key, 0) + other.get(key, 0) for key in {**one, **other}}
+        yield names.near_names(total, "touchpoints and outcomes", name)
     for table in (reader.touches, reader.outcomes):
         first = table.kinds.dictionaries[0].name
         for dictionary in table.kinds.dictionaries:
@@ -79,7 +89,11 @@ def _names(reader: EventReader) -> Iterator[Finding | None]:
                 continue  # one that is not in the order is a rejected row
             if table is reader.outcomes and name == first:
                 yield names.near_target(table.counts_of(name), table.counted)
-            elif name in recipe.player or name in recipe.by or (name == INTERACTION and not _listed(reader)):
+            elif (
+                name in recipe.player
+                or (name in recipe.by and name not in both)
+                or (name == INTERACTION and not _listed(reader))
+            ):
                 yield names.near_names(table.counts_of(name), table.source.name, name)
     listed = _listed(reader)
     if listed:
@@ -91,6 +105,16 @@ def _listed(reader: EventReader) -> set[str]:
     """Interactions that the recipe names."""
     lookback = reader.recipe.lookback
     return {*(lookback if isinstance(lookback, Mapping) else ()), *reader.recipe.prefer} - {OTHERS}
+
+
+def _linked(reader: EventReader, seen: Seen) -> Iterator[Finding | None]:
+    touches, outcomes = reader.touches, reader.outcomes
+    if touches.source.kind == "spark" or max(touches.rows, outcomes.rows) > linking.MOST_ROWS:
+        return
+    if reader.recipe.links is not None:
+        yield from linking.links(reader.recipe.links, touches.source, outcomes.source)
+    if reader.ids == "text" and seen.untouched:
+        yield linking.near_customers(touches.source, outcomes.source, outcomes.counted)
 
 
 def _columns(reader: EventReader) -> Iterator[Finding]:

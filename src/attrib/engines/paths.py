@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.diagnostics.columns import check_sums
+from attrib.diagnostics.customers import equal_rows
 from attrib.diagnostics.finding import Finding
 from attrib.diagnostics.names import near_names
 from attrib.engines.base import Fates, Ledger, Tallies, Units
 from attrib.engines.coding import Dictionary, check_players, split_texts
 from attrib.engines.events import exponent_of
 from attrib.errors import DataError
+from attrib.io.amounts import number
 from attrib.io.checks import add_sizes, check_rejects, join_rejected
 from attrib.io.path_columns import other_separators
 from attrib.io.sources import MORE, Source
@@ -26,20 +29,25 @@ from attrib.schemas import CHANNEL, CONVERSIONS, CUSTOMER, NULLS, OUTCOME, PATH,
 from attrib.tally import Tally, bits_for
 
 Ints = npt.NDArray[np.int64]
+MONEY = "__money"  # the currency of the value
 BLANK = "__blank"  # whether a channel within the path is empty
 COUNT_LIMIT = 2.0**40  # journeys of a table: what sums of counts can hold
 
 
 @dataclass(frozen=True, slots=True)
 class PathRecipe:
-    """A path table and how to read it; columns have our names, ``theirs`` by ours; ``told``: what to warn of."""
+    """A path table and how to read it; columns have our names, ``theirs`` by ours.
+
+    ``found``: what its columns tell; ``whole``: the table with all its columns.
+    """
 
     source: Source
     separator: str
     max_players: int
     max_rejects: float
     theirs: Mapping[str, str] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    found: tuple[Finding, ...] = ()
+    whole: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ class PathReader:
         self.rows: PathRows | None = None
         self._exponent = 0
         self._rejected: list[pl.DataFrame] = []
+        self._equal: Finding | None = None
         self._counts_in = (0, 0.0, 0, 0.0, 0)
         self._split, self._texts = False, True  # whether some path has several touches, and whether paths are texts
 
@@ -108,14 +117,16 @@ class PathReader:
         source = self.recipe.source
         require_columns(source.name, source.schema, (PATH, CONVERSIONS))
         optional = [c for c in (VALUE, NULLS) if c in source.schema]
-        more = [MORE] if MORE in source.schema else []
+        more = [column for column in (MORE, MONEY) if column in source.schema]
         table = source.collect(source.frame.select(PATH, CONVERSIONS, *optional, *more))
         if table.height == 0:
             raise DataError("no_rows", f"{source.name} has 0 rows", hint="check the path and any filter")
+        if self.recipe.whole is not None and table.height > 1:
+            self._equal = equal_rows(self.recipe.whole.collect(), "paths", whole=True)
         self._check_types(table.schema)
         lists = isinstance(table.schema[PATH], (pl.List, pl.Array))
         path = _as_lists(table[PATH]) if lists else table[PATH].cast(pl.String)
-        numbers = table.select(path, pl.col(CONVERSIONS, *optional).cast(pl.Float64, strict=False), *more)
+        numbers = table.select(path, *(number(name, table.schema[name]) for name in (CONVERSIONS, *optional)), *more)
         parts = None if lists else split_texts(path.fill_null(""), self.recipe.separator)
         blank = _blank_parts(path) if parts is None else pl.Series(parts.blank)
         shown = path.list.join(" > ", ignore_nulls=False) if lists else path
@@ -132,6 +143,9 @@ class PathReader:
         self._texts = not lists
         if self.n_player_codes > self.recipe.max_players:
             check_players([self.channels], self.recipe.max_players, np.bincount(players + 1))
+        if MONEY in more:
+            theirs = self.recipe.theirs[MONEY]
+            check_sums(good.rename({MONEY: theirs}), source.name, VALUE, "a path table of each", theirs)
         conversions = good[CONVERSIONS].to_numpy().astype(np.int64)
         nulls = good[NULLS].to_numpy().astype(np.int64) if NULLS in optional else np.zeros(good.height, np.int64)
         if float(conversions.sum(dtype=np.float64) + nulls.sum(dtype=np.float64)) >= COUNT_LIMIT:
@@ -210,6 +224,7 @@ class PathReader:
                     pl.col(PATH).cast(pl.String).alias(CHANNEL),
                     pl.col(CONVERSIONS).cast(pl.String).alias(OUTCOME),
                     (pl.col(VALUE).cast(pl.String) if VALUE in table.columns else null).alias(VALUE),
+                    *([pl.col(NULLS).cast(pl.String)] if NULLS in table.columns else []),
                 )
             )
             check_rejects("paths", numbers.height, self._rejected, self.recipe.max_rejects)
@@ -296,12 +311,11 @@ class PathReader:
         assert self.channels.values is not None
         rows = np.bincount(self.rows.players, minlength=self.n_player_codes)
         counts = dict(zip(self.channels.values[1:].to_list(), rows.tolist(), strict=True))
-        found = near_names(counts, "paths", CHANNEL)
-        return () if found is None else (found,)
+        found = (*self.recipe.found, near_names(counts, "paths", CHANNEL), self._equal)
+        return tuple(finding for finding in found if finding is not None)
 
     def _warnings(self) -> Iterator[str]:
         assert self.channels.values is not None
-        yield from self.recipe.told
         if self._texts:
             names = self.channels.values.cast(pl.String).drop_nulls()
             yield from other_separators(names, self.recipe.separator, split=self._split)

@@ -25,6 +25,7 @@ from attrib.engines.coding import (
 from attrib.engines.columns import cluster_words, event_words, extra_words, hash_integers
 from attrib.errors import DataError
 from attrib.io import checks, days
+from attrib.io.amounts import number
 from attrib.io.flags import COPY, COPY_BITS
 from attrib.io.sources import Source, read_error
 from attrib.io.times import Spread
@@ -76,10 +77,9 @@ class RowLayout:
 class TableReader:
     """Reads one table in batches: checks, types and codes rows, and keeps count of what it met.
 
-    ``room``: rows left free in front of those of the next batch; ``dating``: how its rows are dated,
-    ``spread``: how their times lie; ``at_day_end``:
-    whether they stand at the end of their days, None before that is decided; ``latest_end``: the end of the latest
-    day, where texts tell it.
+    ``room``: rows left free in front of those of the next batch; ``dating``: how its rows are dated, ``spread``: how
+    their times lie; ``beside``: accepted texts of batches with rejected rows; ``at_day_end``: whether they stand at the
+    end of their days, None before that is decided; ``latest_end``: the end of the latest day, where texts tell it.
     """
 
     source: Source
@@ -115,6 +115,7 @@ class TableReader:
     currency: str | None = None
     currencies: set[str] = field(default_factory=set)
     heavy: dict[int, str] = field(default_factory=dict)
+    beside: dict[str, list[str]] = field(default_factory=dict)
     by_id: bool = False
     room: int = 0
     _told_largest: float = 0.0
@@ -282,18 +283,29 @@ class TableReader:
             listed = checks.list_rejected(batch, broken, self.source.name, first_row)
             self.rejected.append(listed)
             self.rejected_rows += listed.height
+            self._keep_texts(good)
             if self.types.has_value:
                 values = batch.filter(broken.is_not_null())[VALUE].fill_null(0.0).to_numpy()
                 self.value_rejected.append(float(values[np.isfinite(values)].sum()))
         return good
 
+    def _keep_texts(self, good: pl.DataFrame) -> None:
+        """Keep some accepted texts of batches with rejected rows: they tell how the others are meant."""
+        for column in (TIME, VALUE):
+            raw, kept = checks.RAW + column, self.beside.setdefault(column, [])
+            if good.schema.get(raw) == pl.String and len(kept) < checks.MOST_BESIDE:
+                kept.extend(good[raw].drop_nulls().unique(maintain_order=True).head(checks.MOST_BESIDE))
+
     def check_rejects(self, rules: Mapping[str, int] | None = None) -> None:
         """Check that the table has rows, and not too many rejected ones (``rules``: see :mod:`attrib.io.checks`)."""
         if self.rows == 0:
             raise DataError("no_rows", f"{self.source.name} has 0 rows", hint=self.source.if_empty)
-        checks.check_rejects(self.source.name, self.rows, self.rejected, self.max_rejects, rules)
+        checks.check_rejects(
+            self.source.name, self.rows, self.rejected, self.max_rejects, rules,
+            beside=self.beside, called=self.source.called,
+        )  # fmt: skip
         if self.currency is not None:
-            by = f'by=["{self.currency}"], or a filter'
+            by = f'by=["{self.currency}"] (in a job: [journeys] by), or a filter'
             columns.check_one_currency(self.currencies, self.source.name, self.currency, by)
 
     def _encode(self, batch: pl.DataFrame) -> tuple[Words, Codes, bool]:  # noqa: C901, PLR0912, PLR0915 - one step a word
@@ -371,7 +383,7 @@ def batches_of(source: Source, frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
 def largest_value(source: Source, outcomes: tuple[str, ...]) -> float:
     """Largest absolute value of these outcomes, rejected rows among them, read before anything else."""
     names, largest = Dictionary(OUTCOME), np.zeros(1)
-    columns = pl.col(OUTCOME).cast(pl.String), pl.col(VALUE).cast(pl.Float64, strict=False)
+    columns = pl.col(OUTCOME).cast(pl.String), number(VALUE, source.schema[VALUE])
     for batch in batches_of(source, source.frame.select(columns)):
         codes = names.encode(batch[OUTCOME])
         largest.resize(len(names), refcheck=False)

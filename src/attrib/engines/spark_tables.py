@@ -65,7 +65,11 @@ def open_spark_table(data: Any, name: str, columns: Mapping[str, str], session: 
     table = data.toDF(*(f"c{i}" for i in range(len(theirs))))
     native = {c: kind.simpleString() for c, kind in zip(theirs, kinds, strict=True)}
     frame = pl.LazyFrame(schema=schema)
-    return SparkSource(name, frame, pl.Schema(schema), "spark", (), theirs, table=table, place=place, native=native)
+    return SparkSource(
+        name, frame, pl.Schema(schema), "spark", (), theirs,
+        renamed=tuple((ours, own) for ours, own in columns.items() if own in theirs),
+        table=table, place=place, native=native,
+    )  # fmt: skip
 
 
 def _read(where: str, name: str, session: Callable[[], Any]) -> Any:

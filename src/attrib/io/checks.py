@@ -5,8 +5,9 @@ A batch that passes three cheap tests (no nulls, finite values, nothing blank) i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, RejectedError
-from attrib.io.looks import what_they_look_like
+from attrib.io.amounts import number
+from attrib.io.looks import next_step
 from attrib.io.sources import MORE, Source
 from attrib.schemas import CHANNEL, CUSTOMER, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
@@ -26,6 +28,7 @@ _AWARE = r"\d\d:?\d\d.*([zZ]|[+-]\d\d:?\d\d)$"
 _SECONDS = {19: "%S", 23: "%S.%3f", 26: "%S.%6f"}  # by the length of the text
 TICKS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 BLANKS = " \t\n\v\f\r"  # white space as kernels know it; a name of other spaces is odd, but a name
+MOST_BESIDE = 1_000  # accepted texts that are looked at beside rejected ones
 LARGEST_SUM = 2.0**1008  # replicates may draw one customer 256 times, and solving takes differences of sums
 
 
@@ -253,9 +256,9 @@ def typed(batch: pl.DataFrame, types: TableTypes, ids: str) -> tuple[pl.DataFram
     for name in types.names:
         dtype = batch.schema[name]
         if name == VALUE and dtype != pl.Float64:
-            changes += [pl.col(VALUE).alias(RAW + VALUE), pl.col(VALUE).cast(pl.Float64, strict=False)]
+            changes += [pl.col(VALUE).alias(RAW + VALUE), number(VALUE, dtype)]
         elif name == SEQUENCE and dtype != pl.Int64:
-            changes += [pl.col(SEQUENCE).alias(RAW + SEQUENCE), pl.col(SEQUENCE).cast(pl.Int64, strict=False)]
+            changes += [pl.col(SEQUENCE).alias(RAW + SEQUENCE), number(SEQUENCE, dtype, pl.Int64)]
         elif name in (CHANNEL, OUTCOME, STAGE) and dtype != pl.String:
             changes.append(pl.col(name).cast(pl.String))
     batch = batch.with_columns(changes) if changes else batch
@@ -368,14 +371,6 @@ def list_rejected(batch: pl.DataFrame, broken: pl.Series, table: str, first_row:
 
 
 _OURS = "__"  # what the names of columns in the making begin with
-EXPECTED = {
-    "flag_unreadable": "flags are true or false, 1 or 0, yes or no, or blank; where the column counts conversions, say "
-    'flag_kind = "count" (in a job: [input.outcome])',
-    "timestamp_unparseable": "timestamps are ISO 8601, e.g. 2024-03-20, 2024-03-20 08:00 or 2024-03-20T08:00:00+01:00",
-    "value_unparseable": "values are numbers with a decimal point, such as 1234.50, without signs of currency",
-    "interaction_without_lookback": 'list these interactions in lookback, or give it "*" for all others',
-    "too_many_cells": "quote cells that hold a comma, or write the file as parquet",
-}
 
 
 def describe_row(listed: pl.DataFrame) -> str:
@@ -386,27 +381,37 @@ def describe_row(listed: pl.DataFrame) -> str:
     column = next((c for c in shown_by if c in first and c.split("_")[0] == about), None)
     if first["table"] == "paths" and about in ("path", "conversions"):  # their columns stand in for others' here
         column = {"path": CHANNEL, "conversions": OUTCOME}[about]
+    if about in first and about not in LISTED:
+        column = about
     named = about if first["table"] == "paths" else column
     shown = f" has {named} {first[column]!r}" if column else f" breaks {first['rule']}"
     which = "one" if first["row"] is None else f"row {first['row']:,}"
     return f"e.g. {which}{shown}"
 
 
-def _next_step(rule: str, listed: pl.DataFrame) -> str:
-    """What the rows look like that broke a rule, and what is expected of them."""
+def _hint(rule: str, listed: pl.DataFrame, beside: Mapping[str, Iterable[str]], called: Callable[[str], str]) -> str:
     column = next((c for c in LISTED if rule.startswith(c.split("_")[0])), None)
-    looks = ""
-    if column is not None:
-        looks = what_they_look_like(rule, listed.filter(pl.col("rule") == rule)[column].head(50))
-    return "; ".join(filter(None, (looks, EXPECTED.get(rule, "mend the source, or raise max_rejects"))))
+    if column is None:
+        return next_step(rule)
+    broken = pl.col("rule") == rule
+    others = [*listed.filter(~broken)[column].head(MOST_BESIDE), *beside.get(column, ())]
+    return next_step(rule, listed.filter(broken)[column], beside=others, column=called(column))
 
 
 def check_rejects(
-    table: str, rows: int, rejected: list[pl.DataFrame], allowed: float, rules: Mapping[str, int] | None = None
+    table: str,
+    rows: int,
+    rejected: list[pl.DataFrame],
+    allowed: float,
+    rules: Mapping[str, int] | None = None,
+    *,
+    beside: Mapping[str, Iterable[str]] = MappingProxyType({}),
+    called: Callable[[str], str] = str,
 ) -> None:
     """Stop where more rows of a table were rejected than allowed.
 
-    ``rules``: rows by the rule they broke, where ``rejected`` does not list all of them.
+    ``rules``: rows by the rule they broke, where ``rejected`` does not list all of them. ``beside``: some accepted
+    texts by column, which say how the others are meant. ``called``: what the caller calls a column of ours.
 
     Raises
     ------
@@ -428,7 +433,7 @@ def check_rejects(
         "too_many_rejected",
         f"{count:,} of {rows:,} rows of {table} are rejected ({count / rows:.1%}; allowed {allowed:.1%}): {named}; "
         f"{describe_row(listed)}",
-        hint=_next_step(next(iter(rules)), listed),
+        hint=_hint(next(iter(rules)), listed, beside, called),
         examples=listed.head(5).to_dicts(),
         table=table,
         rejected=count,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from attrib.errors import DataError
+from attrib.io.amounts import number
 from attrib.io.checks import FLAG, RAW
 from attrib.io.sources import MORE, InlineOutcome, Source
 from attrib.io.text import clean
@@ -113,6 +114,7 @@ def split_inline(source: Source, outcome: InlineOutcome, by: tuple[str, ...]) ->
     flagged = replace(
         source, name="outcomes", frame=rows, schema=pl.Schema(schema),
         if_empty=f"no row of touchpoints has a true {outcome.flag!r}",
+        renamed=(*source.renamed, *(((VALUE, source.called(outcome.value)),) if outcome.value else ())),
     )  # fmt: skip
     return touches, flagged
 
@@ -164,7 +166,7 @@ def _each_conversion(rows: pl.LazyFrame, schema: dict[str, pl.DataType]) -> tupl
     schema = schema | {COPY: pl.Int64()}
     changes = []
     if VALUE in schema:
-        value = pl.col(VALUE).cast(pl.Float64, strict=False)
+        value = number(VALUE, schema[VALUE])
         if _is_text(schema[VALUE]):  # what cannot be read is still to be shown
             changes.append(pl.when(count > 1).then(value / count).cast(pl.String).fill_null(pl.col(VALUE)).alias(VALUE))
             schema = schema | {VALUE: pl.String()}

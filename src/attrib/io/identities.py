@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,10 +13,15 @@ import polars as pl
 from attrib.errors import DataError, SpecError
 from attrib.io.sources import Source, open_table
 from attrib.io.text import clean
-from attrib.schemas import CUSTOMER, RENAME, require_columns
+from attrib.likely import words_of
+from attrib.schemas import CUSTOMER, list_names, separator_hint
 
 ID, OTHER = "id", "other_id"
-NOT_READ = ("from", "probability")  # they would change which events are joined
+# Words of columns that would change which events are joined.
+NOT_READ = {
+    *("from", "since", "until", "valid", "start", "end", "expires", "expiry", "probability", "prob", "confidence"),
+    *("conf", "score", "likelihood", "certainty", "weight"),
+}
 WHOLE_NUMBER = r"^(0|-?[1-9][0-9]*)$"
 
 
@@ -25,7 +31,7 @@ class Identities:
 
     ``source``: the table of links; ``customers``: texts ``id`` and ``customer``, one row for every id that changes;
     ``left_out``: rows of links without an id; ``oversized``: number of components that were too large to join, the
-    largest one's number of ids and one of them.
+    largest one's number of ids and the one with most links; ``pairs``: the links that have both ids, as texts.
     """
 
     source: Source
@@ -33,6 +39,7 @@ class Identities:
     left_out: int = 0
     oversized: tuple[int, int, str] = (0, 0, "")
     max_component: int = 50
+    pairs: pl.DataFrame | None = None
 
     def notes(self) -> Iterator[str]:
         """What a reader of the results should know about the links."""
@@ -42,8 +49,8 @@ class Identities:
         if count:
             yield (
                 f"identities: {count:,} groups of more than {self.max_component:,} linked ids are not joined; the "
-                f"largest has {largest:,}, among them {clean(example, 40)!r}: a shared device, or a placeholder? Drop "
-                "such links, or raise max_component"
+                f"largest has {largest:,}, among them {clean(example, 40)!r}, which has most links: a shared device, "
+                "or a placeholder? Drop such links, or raise max_component"
             )
 
     def join(self, source: Source) -> Source:
@@ -67,7 +74,8 @@ class Identities:
         )
         schema = pl.Schema({**source.schema, CUSTOMER: own})
         # no longer in any order of ids, and its rows are not counted without a join
-        return replace(source, frame=frame, schema=schema, kind="csv" if source.kind == "csv" else "lazy")
+        kind = "csv" if source.kind == "csv" else "lazy"
+        return replace(source, frame=frame, schema=schema, kind=kind, unjoined=source.frame)
 
 
 def read_identities(links: Any, max_component: int = 50) -> Identities:
@@ -90,7 +98,8 @@ def read_identities(links: Any, max_component: int = 50) -> Identities:
     DataError
         ``missing_columns``, ``wrong_type``, or what :func:`attrib.io.sources.open_table` raises.
     SpecError
-        ``unread_column`` for columns ``from`` and ``probability``, which would ask for something else.
+        ``unread_column`` for columns such as ``from``, ``valid_until``, ``probability`` and ``score``, which would ask
+        for something else.
 
     Examples
     --------
@@ -99,7 +108,7 @@ def read_identities(links: Any, max_component: int = 50) -> Identities:
     [('cookie1', 'ann'), ('cookie2', 'ann')]
     """
     source = open_table(links, "identities")
-    require_columns("identities", source.schema, [ID, OTHER], hint=RENAME)
+    _require(source)
     for column in (ID, OTHER):
         dtype = source.schema[column]
         if not (dtype.is_integer() or dtype in (pl.String, pl.Null) or isinstance(dtype, (pl.Categorical, pl.Enum))):
@@ -108,17 +117,43 @@ def read_identities(links: Any, max_component: int = 50) -> Identities:
                 hint="floats as ids often come from nulls in pandas: cast to Int64" if dtype.is_float() else "",
                 column=column, found=str(dtype),
             )  # fmt: skip
-    for column in NOT_READ:
-        if column in source.schema:
+    for column in source.schema:
+        if column not in (ID, OTHER) and _restricts(column):
             raise SpecError(
                 "unread_column",
-                f"identities: a column {column!r} is not read, and without it these links would join too much",
+                f"identities: a column {clean(column, 60)!r} is not read, and without it these links would join "
+                "too much",
                 hint="keep the links that hold for all events, and leave the column out",
             )
     pairs = source.collect(source.frame.select(pl.col(c).cast(pl.String) for c in (ID, OTHER)))
     blank = pl.any_horizontal(pl.col(c).is_null() | (pl.col(c).str.strip_chars() == "") for c in (ID, OTHER))
     good = pairs.filter(~blank)
     return _components(source, good, pairs.height - good.height, max_component)
+
+
+def _restricts(column: str) -> bool:
+    """Whether a column says when a link holds, or how sure it is."""
+    words = set(words_of(column))
+    return bool(NOT_READ & words) and "id" not in words
+
+
+def _require(source: Source) -> None:
+    """Check that both columns are there, and say which are likely meant: the first two, in their order."""
+    missing = [column for column in (ID, OTHER) if column not in source.schema]
+    if not missing:
+        return
+    free = [name for name in source.theirs if name not in (ID, OTHER) and not _restricts(name)]
+    pairs = {theirs: ours for ours, theirs in zip(missing, free, strict=False)}
+    named = f", e.g. links.rename({json.dumps(pairs, ensure_ascii=False)})" if len(pairs) == len(missing) else ""
+    raise DataError(
+        "missing_columns",
+        f"{len(missing)} of 2 required columns {'is' if len(missing) == 1 else 'are'} missing from identities: "
+        f"{', '.join(missing)}; found: {list_names(source.theirs)}",
+        hint=separator_hint(source.theirs)
+        or f"call them so in the links, in the header of the file or the frame{named}",
+        missing=missing,
+        found=list(source.theirs),
+    )
 
 
 def _components(source: Source, pairs: pl.DataFrame, left_out: int, max_component: int) -> Identities:
@@ -139,6 +174,9 @@ def _components(source: Source, pairs: pl.DataFrame, left_out: int, max_componen
     oversized = (0, 0, "")
     if large.height:
         worst = large.sort("size", ID, descending=[True, False]).row(0, named=True)
-        oversized = (large.height, worst["size"], worst[ID])
+        links = pl.concat([pairs[ID], pairs[OTHER].alias(ID)]).value_counts(name="links")
+        within = ordered.filter(component=worst["component"]).join(links, on=ID, how="left", maintain_order="left")
+        hub = within.sort("links", descending=True, maintain_order=True)[ID][0]  # who is linked with most of them
+        oversized = (large.height, worst["size"], hub)
     changed = ordered.filter((pl.col("size") <= max_component) & (pl.col(ID) != pl.col("customer")))
-    return Identities(source, changed.select(ID, "customer").sort(ID), left_out, oversized, max_component)
+    return Identities(source, changed.select(ID, "customer").sort(ID), left_out, oversized, max_component, pairs)

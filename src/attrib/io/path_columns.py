@@ -10,16 +10,14 @@ import polars as pl
 from attrib.errors import DataError, SpecError
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.io.text import clean
-from attrib.likely import columns_of_paths, role_in_paths
+from attrib.likely import columns_of_paths
 from attrib.schemas import CONVERSIONS, NULLS, PATH, PATH_TABLE, VALUE, list_names, separator_hint
 
 ROLES = (PATH, CONVERSIONS, VALUE, NULLS)  # as the arguments of from_paths, and the keys of [input], are called
 DEFAULTS = dict(zip(ROLES, PATH_TABLE, strict=True))
-MARKS = ("->", "=>", ">>", "→", "»", ">", "|", ";", "\t", ",")  # longer ones first: what one holds counts once
-LOOK_LIKE = {
-    VALUE: "the value of the conversions, which count 1.0 each",
-    NULLS: "journeys that did not convert, and without them no journey fails",
-}
+# longer ones first: what one holds counts once
+MARKS = ("->", "=>", ">>", "::", "→", "⇒", "»", "›", "＞", "﹥", ">", "|", ";", "\t", "\n", "\\", ",")
+WEAK = (" + ", " & ", " - ", " – ", " — ")  # they stand within names, too
 
 
 def columns_given(path: Any, conversions: Any, value: Any, nulls: Any) -> dict[str, str | None]:
@@ -81,29 +79,28 @@ def _how_to_name(source: Source, there: Mapping[str, str], asked: Sequence[str])
     return how + (", e.g. " + ", ".join(f"{role} = {name!r}" for role, name in likely.items()) if likely else "")
 
 
-def unread_columns(source: Source, given: Mapping[str, str | None], wanted: Mapping[str, str]) -> Iterator[str]:
-    """Warn of columns that nobody reads and that look like the value or the nulls that are taken as absent."""
-    unread = [name for name in source.theirs if name not in wanted.values()]
-    for role, meant in LOOK_LIKE.items():
-        names = [name for name in unread if role_in_paths(name) == role]
-        if names and role not in wanted and given[role] is not None:
-            shown = " and ".join(repr(clean(name, 60)) for name in names[:3])
-            yield (
-                f"{source.name}: {shown} {'is' if len(names) == 1 else 'are'} not read and may be {meant}: pass "
-                f"{role}={clean(names[0], 60)!r} (in a job: [input] {role}), or {role}=None if there is none"
-            )
-
-
 def other_separators(names: pl.Series, separator: str, *, split: bool) -> Iterator[str]:
     """Warn of names that hold what may separate touches too; ``split``: whether any path was split."""
     bare = separator.strip()
     rest = names
-    for mark in MARKS:
+    known = set(names.str.strip_chars().to_list())
+    for mark in (*MARKS, *WEAK):
         if mark == separator:
             continue
-        inside = rest.filter(rest.str.contains(mark, literal=True))
-        rest = rest.filter(~rest.str.contains(mark, literal=True))
+        has = rest.str.contains(mark, literal=True)
+        if mark in WEAK and split:  # a sign within names, unless what it parts are names by themselves
+            parts = [any(part.strip() in known for part in name.split(mark)) for name in rest.filter(has)]
+            has = has & pl.Series(rest.is_in(rest.filter(has).filter(pl.Series(parts, dtype=pl.Boolean)).implode()))
+        inside, rest = rest.filter(has), rest.filter(~has)
         if not len(inside):
+            continue
+        edges = inside.filter(~inside.str.strip_chars(" \n\t" + mark).str.contains(mark, literal=True))
+        if mark == bare and len(edges) == len(inside):
+            yield (
+                f"{_contain(edges, 'begin', 'or end with')} {mark!r}, e.g. {clean(edges[0], 60)!r}: a path that "
+                "begins or ends with its separator; take it off first, e.g. "
+                f'pl.col("path").str.strip_chars({separator!r})'
+            )
             continue
         if mark == bare or not split:
             remedy = f"if that separates touches in your file, pass sep={mark!r}"
@@ -112,5 +109,10 @@ def other_separators(names: pl.Series, separator: str, *, split: bool) -> Iterat
                 f"if that separates touches too, write {separator!r} in its place: touches are told apart by one "
                 "separator only"
             )
-        which = f"{len(inside):,} channel name{'s' if len(inside) > 1 else ''} contain{'' if len(inside) > 1 else 's'}"
-        yield f"{which} {mark!r}, e.g. {clean(inside[0], 60)!r}: {remedy}"
+        yield f"{_contain(inside, 'contain')} {mark!r}, e.g. {clean(inside[0], 60)!r}: {remedy}"
+
+
+def _contain(names: pl.Series, verb: str, more: str = "") -> str:
+    one = len(names) == 1
+    ending = ("s" + (" " + more.replace("end ", "ends ") if more else "")) if one else (f" {more}" if more else "")
+    return f"{len(names):,} channel name{'' if one else 's'} {verb}{ending}"

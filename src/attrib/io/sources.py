@@ -78,7 +78,8 @@ class Source:
 
     ``kind`` is ``memory``, ``lazy``, ``parquet`` or ``csv``; ``files`` is empty for frames; ``theirs`` are the
     caller's own column names; ``if_empty`` is the next step to name when there is no row; ``mapped`` are those of ours
-    for which a name was given.
+    for which a name was given; ``renamed`` these with their names in the caller's table; ``unjoined`` is the frame
+    before links joined ids.
     """
 
     name: str
@@ -89,6 +90,12 @@ class Source:
     theirs: tuple[str, ...] = ()
     if_empty: str = "check the path and any filter"
     mapped: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+    unjoined: pl.LazyFrame | None = None
+
+    def called(self, column: str) -> str:
+        """What the caller calls a column of ours."""
+        return dict(self.renamed).get(column, column)
 
     def collect(self, query: pl.LazyFrame | None = None) -> pl.DataFrame:
         """All rows of the table, or of a query of it.
@@ -168,7 +175,8 @@ def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -
     theirs = tuple(column for column in schema if column != MORE)
     check_distinct(name, schema, tuple((columns or {}).values()))
     frame, schema = rename_columns(frame, schema, columns or {}, name)
-    source = Source(name, frame, schema, kind, files, theirs, mapped=tuple(columns or {}))
+    renamed = tuple((ours, own) for ours, own in (columns or {}).items() if own in theirs)
+    source = Source(name, frame, schema, kind, files, theirs, mapped=tuple(columns or {}), renamed=renamed)
     return replace(source, if_empty=SPENT) if kind == "memory" and hasattr(data, "__next__") else source
 
 

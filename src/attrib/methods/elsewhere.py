@@ -29,6 +29,8 @@ CALLED = {
     "additive_hazard": ("hazard", "survival", "additive_hazards", "survival_analysis"),
     "incremental": ("incrementality", "causal", "uplift", "lift", "counterfactual"),
 }  # fmt: skip
+_FILLING = ("attribution", "model", "rule", "method", "mta")
+_TOUCHES = ("touch", "touches", "click", "clicks", "touchpoint", "multi", "multitouch", "weighted", "chain", "chains")
 _OURS = {theirs: ours for ours, names in CALLED.items() for theirs in names}
 
 
@@ -37,10 +39,15 @@ def called_elsewhere(name: object) -> str:
 
     Examples
     --------
-    >>> called_elsewhere("U-shaped"), called_elsewhere("last-click attribution"), called_elsewhere("zzz")
-    ('; did you mean position_based?', '; did you mean last_touch?', '')
+    >>> called_elsewhere("U-shaped"), called_elsewhere("last-click attribution"), called_elsewhere("linear_touch")
+    ('; did you mean position_based?', '; did you mean last_touch?', '; did you mean linear?')
+    >>> called_elsewhere("zzz")
+    ''
     """
-    plain = "_".join(str(name).lower().replace("-", " ").replace("_", " ").split())
-    for ending in ("_attribution", "_model", "_rule"):
-        plain = plain.removesuffix(ending)
-    return f"; did you mean {_OURS[plain]}?" if plain in _OURS else ""
+    words = [word for word in str(name).lower().replace("-", " ").replace("_", " ").split() if word not in _FILLING]
+    for some in (words, [word for word in words if word not in _TOUCHES]):  # linear_touch is linear, last_touch is not
+        plain = "_".join(some)
+        ours = _OURS.get(plain, plain)
+        if ours in CALLED and ours != name:
+            return f"; did you mean {ours}?"
+    return ""
