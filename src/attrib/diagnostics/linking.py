@@ -15,7 +15,7 @@ from attrib.io.identities import ID, OTHER, Identities
 from attrib.io.sources import Source
 from attrib.schemas import CUSTOMER, OUTCOME
 
-MOST_ROWS = 20_000_000  # of a table: of more, reading all ids again would take too long
+MOST_ROWS = 1_000_000  # of a table: of more, reading the ids a second time would take too long
 MOST_NEAR = 10_000  # pairs that are held
 OWN_SPELLING = 0.01  # share of ids that differ from another in case and blanks only: then these tell customers apart
 FEW_LINKS = 3  # of a number, before it is thought to stand for nobody
