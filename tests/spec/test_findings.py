@@ -217,6 +217,19 @@ def test_one_order_on_several_customers(kind):
     assert "shared_event_id" not in found(touched, ids[1:])
 
 
+def test_one_order_id_on_several_customers_or_rows():
+    touched, reached = some()
+    alone = reached.with_columns(order_id=pl.Series(["a", "b", "c", None]))
+    assert found(touched, alone) == {}
+    several = found(touched, alone.with_columns(order_id=pl.Series(["a", "a", "c", None])))
+    assert (several["shared_order_id"].count, several["shared_order_id"].of) == (1, 2)
+    later = alone.with_columns(pl.col("timestamp") + timedelta(hours=1))
+    twice = found(touched, pl.concat([alone, later]))
+    assert (twice["repeated_order_id"].count, twice["repeated_order_id"].of) == (3, 6)
+    refunds = later.with_columns(-pl.col("value"))
+    assert not {"shared_order_id", "repeated_order_id"} & set(found(touched, pl.concat([alone, refunds])))
+
+
 # columns --------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["revenue", "Amount", "orderValue", "Umsatz", "total price", "MONTANT"])
 def test_a_value_that_is_not_read(name):

@@ -59,6 +59,12 @@ def word_of(column: str) -> str:
     return re.sub(r"[\W_]+", "_", text).strip("_")
 
 
+def _names_events(column: str) -> bool:
+    """Whether a column that tells rows apart does so for events, of which a refund is another than its order."""
+    word = word_of(column)
+    return word.startswith("event") or word.endswith("uuid")
+
+
 def _looking_like(words: str, columns: Iterable[str]) -> list[str]:
     known = set(words.split())
     return [column for column in columns if word_of(column) in known]
@@ -134,7 +140,7 @@ def check_one_currency(found: Collection[str], table: str, column: str, by: str)
 
 
 def unread_outcome_columns(
-    schema: Mapping[str, pl.DataType], read: Collection[str], *, inline: bool, naive: bool
+    schema: Mapping[str, pl.DataType], read: Collection[str], *, inline: bool, naive: bool, refunds: bool
 ) -> Iterator[Finding]:
     """Find columns of outcomes that are not read and look like a value, an id, a refund or a zone.
 
@@ -148,6 +154,8 @@ def unread_outcome_columns(
         Outcomes are flagged rows of touchpoints.
     naive : bool
         Times carry no zone.
+    refunds : bool
+        Some values are negative, and taken off the orders that they belong to.
     """
     table = "touchpoints" if inline else "outcomes"
     rest = {name: dtype for name, dtype in schema.items() if name not in read and not name.startswith("__")}
@@ -159,8 +167,14 @@ def unread_outcome_columns(
             yield _unread(
                 table, found, "each outcome counts 1.0, and not a value", f"if one of them is the value: {how}"
             )
-    if "event_id" not in read and "order_id" not in read and not inline:
-        found = _looking_like(_ORDERS, rest)
+    found = [] if inline or "order_id" in read else _looking_like(_ORDERS, rest)
+    if refunds and (orders := [c for c in found if not _names_events(c)]):
+        how = f'columns={{"order_id": "{clean(orders[0], 40)}"}}'
+        yield _unread(
+            table, orders, "a refund is taken off the latest earlier order, be it its own or not",
+            f"if one is the order's id: {how}",
+        )  # fmt: skip
+    elif "event_id" not in read:
         if found:
             how = f'columns={{"event_id": "{clean(found[0], 40)}"}}'
             yield _unread(

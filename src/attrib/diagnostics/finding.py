@@ -22,6 +22,8 @@ KEYS = {
     "no_nulls": "a method compares with journeys that failed, and there are none",
     "equal_outcomes": "outcome rows are equal in all that is read, and have no id",
     "shared_event_id": "one event_id stands with several customers",
+    "shared_order_id": "one order_id stands with several customers",
+    "repeated_order_id": "one order_id stands in several rows",
     "one_customer": "one customer makes most of the events",
 }
 

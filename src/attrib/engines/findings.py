@@ -61,6 +61,8 @@ def findings_of(reader: EventReader, seen: Seen, totals: Tally, *, credited: boo
         *customers.one_customer(seen, reader.touches.heavy | reader.outcomes.heavy),
         customers.equal_outcomes(seen, has_ids=EVENT in reader.outcomes.types.names),
         customers.shared_ids(seen),
+        customers.shared_orders(seen),
+        customers.repeated_orders(seen),
         sides.without_touch(seen) if credited else None,
         *sides.empty_days(seen),
         sides.outside(seen),
@@ -100,11 +102,14 @@ def _columns(reader: EventReader) -> Iterator[Finding]:
     naive = not (touches.aware or outcomes.aware)
     if inline is None:
         known = {*outcomes.types.names, *recipe.by}
-        yield from columns.unread_outcome_columns(recipe.outcomes.schema, known, inline=False, naive=naive)
+        refunds = recipe.refunding.net and outcomes.negative > 0
+        yield from columns.unread_outcome_columns(
+            recipe.outcomes.schema, known, inline=False, naive=naive, refunds=refunds
+        )
     else:
         own = {*read, inline.flag, *(("value",) if inline.value else ())}
         schema = recipe.touchpoints.schema
-        yield from columns.unread_outcome_columns(schema, own, inline=True, naive=False)
+        yield from columns.unread_outcome_columns(schema, own, inline=True, naive=False, refunds=False)
     yield from columns.unread_touch_columns(recipe.touchpoints.schema, read, naive=naive)
 
 

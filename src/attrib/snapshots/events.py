@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from attrib.arguments import check_choice, check_names, check_share_of_rejects, open_events
+from attrib.engines.order_ids import rank_orders
 from attrib.engines.reading import batches_of, check_zones
 from attrib.errors import DataError, SpecError, warn
 from attrib.io import checks, days
@@ -17,7 +18,7 @@ from attrib.io.flags import COPY
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
 from attrib.io.tables import check_types, required
 from attrib.io.times import Spread, told
-from attrib.refunds import DEFAULT, Refunding, blank_as_none
+from attrib.refunds import DEFAULT, Refunding
 from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE
 from attrib.schemas import ORDER as ORDER_ID
 
@@ -43,8 +44,8 @@ class Events:
         ``who``; ``t``, microseconds since 1970; ``touch``, the channel; ``dated``, whether the time was a date only;
         ``order``, ``score`` (satisfaction), ``flagged``, ``own0`` … and ``id`` where the table has them.
     outcomes : polars.DataFrame
-        ``who``, ``t``, ``done`` (the outcome), ``money``; ``brought_by``, ``of_order`` (order id) and ``id`` where the
-        table has them. Refunds are among them: `attrib.snapshots.refunded` nets them as of a time.
+        ``who``, ``t``, ``done`` (the outcome), ``money``; ``brought_by``, ``of_order`` (place of the order id among all)
+        and ``id`` where the table has them. Refunds are among them: `attrib.snapshots.refunded` nets them as of a time.
     zone : str or None
         Time zone of the output; None for times without one.
     refunding : Refunding
@@ -131,7 +132,8 @@ class _Reader:
         rejected = [listed for listed in rejected if listed.height]
         self._tell(rows, rejected)
         empty = self._compact(checks.typed(pl.DataFrame(schema=self._schema()), self.types, self.ids)[0])
-        return pl.concat([empty, *kept], rechunk=True)
+        whole = pl.concat([empty, *kept], rechunk=True)
+        return whole.with_columns(rank_orders(whole[OF_ORDER])) if OF_ORDER in whole.columns else whole
 
     def _is_clean(self, batch: pl.DataFrame) -> bool:
         if not checks.looks_clean(batch, self.types, ()):
@@ -170,7 +172,10 @@ class _Reader:
         micro = {"ms": ticks * 1_000, "us": ticks, "ns": ticks // NANO}[dtype.time_unit]
         columns = [pl.col(CUSTOMER).cast(self.who).alias(WHO), micro.alias(AT)]
         if EVENT in batch.columns:
-            columns.append(pl.when(pl.col(EVENT).is_not_null()).then(pl.col(EVENT).hash()).alias(ID))
+            own = pl.col(EVENT).hash()
+            if self.types.has_value:  # a refund is never the duplicate of its order
+                own = pl.when(pl.col(VALUE) < 0).then(pl.col(EVENT).hash(1)).otherwise(own)
+            columns.append(pl.when(pl.col(EVENT).is_not_null()).then(own).alias(ID))
         if CHANNEL in self.types.names:
             columns += self._touch_columns(batch)
         else:
@@ -181,7 +186,6 @@ class _Reader:
             if REFERRER in batch.columns:
                 columns.append(self._referrer(batch))
             if self.orders and ORDER_ID in batch.columns:
-                batch = blank_as_none(batch, ORDER_ID)
                 columns.append(pl.col(ORDER_ID).alias(OF_ORDER))
         return batch.select(columns)
 

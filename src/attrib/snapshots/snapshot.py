@@ -15,7 +15,7 @@ from attrib.errors import SpecError, warn
 from attrib.faults import nearest
 from attrib.io.ids import sort_by_id
 from attrib.io.times import told_dates
-from attrib.refunds import NET, Refunding, likely_refunds, told_if_kept
+from attrib.refunds import NET, Refunding, likely_refunds, only_negative, told_if_kept
 from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.asked import CUSTOMERS, EVERYONE, Wish, in_micro
 from attrib.snapshots.events import (
@@ -220,7 +220,9 @@ def tell_of_refunds(events: Events, wish: Wish | None = None) -> None:
             *wish.gone,
             *(wish.model.outcomes if wish.model else ()),
         ]
-        likely = likely_refunds(events.names, valued.to_series().to_list(), asked)
+        signs = events.outcomes.group_by(name).agg((pl.col(MONEY) < 0).any(), (pl.col(MONEY) > 0).any().alias("above"))
+        lonely = only_negative({one: signed for one, *signed in signs.iter_rows()}) if events.refunding.net else []
+        likely = likely_refunds(events.names, valued.to_series().to_list(), asked, lonely)
         if likely is not None:
             warn(likely)
 
