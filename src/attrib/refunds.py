@@ -82,7 +82,8 @@ class Account:
     @classmethod
     def of(cls, counts: Ints, value: float, rest: float) -> Account:
         """Make it of the counts of `attrib.ragged.Refunded`."""
-        return cls(*(int(count) for count in counts), value, rest)
+        refunds, orders, in_full, unmatched, beyond, unnamed = (int(count) for count in counts)
+        return cls(refunds, orders, in_full, unmatched, beyond, unnamed, value, rest)
 
     def told(self, *, count_refunded: bool, with_ids: bool) -> str:
         """Say it in one sentence, with what to do next."""

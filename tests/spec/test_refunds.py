@@ -163,6 +163,8 @@ def test_equal_rows_stand_in_one_order_whatever_the_file(ids, tmp_path):
                 write(table, path)
         journeys = attrib.Journeys.from_events(*tables)
         assert journeys.to_frame()["value"].sort(descending=True).to_list() == left, kind
+        summary = lifecycle.purchase_summary(tables[1], "2024-02-01", "d")
+        assert summary["frequency"].to_list() == [len(left) - 1], kind
         snapshot = attrib.snapshot(*tables, at="2024-02-01", window="90d", purpose="score")
         assert snapshot.select("frequency", "value").row(0) == (len(left), sum(left)), kind
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.diagnostics.columns import check_one_currency, currencies_in, currency_column
 from attrib.engines.paths import PathRecipe
 from attrib.engines.reading import hash_customers
 from attrib.errors import DataError, SpecError
@@ -215,12 +216,13 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
     Raises
     ------
     DataError
-        ``bad_values``, ``values_missing``, ``missing_columns``, ``wrong_type``.
+        ``bad_values``, ``values_missing``, ``missing_columns``, ``wrong_type``, ``several_currencies``.
     """
     source = open_table(values, "values")
     required(source, [CUSTOMER, VALUE], hint=RENAME)
     more = [MORE] if MORE in source.schema else []
-    rows = source.collect(source.frame.select(CUSTOMER, VALUE, *more))
+    money = currency_column(source.schema)
+    rows = source.collect(source.frame.select(CUSTOMER, VALUE, *more, *([money] if money else [])))
     ids = read_ids(rows[CUSTOMER], won.ids, "values")
     dtype = rows.schema[VALUE]
     if not (dtype.is_numeric() or dtype in (pl.String, pl.Null)):
@@ -234,6 +236,9 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
     places = won.places(ids)
     found = places >= 0
     out, known = np.zeros(len(won.time)), np.zeros(len(won.time), np.bool_)
+    if money:
+        names = currencies_in(rows.filter((numbers != 0) & pl.Series(found))[money])
+        check_one_currency(names, "values", money, "values of one of them, by a filter")
     out[places[found]], known[places[found]] = numbers.to_numpy()[found], True
     lacking = int((won.acquired & ~known).sum())
     if lacking:

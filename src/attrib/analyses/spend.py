@@ -72,10 +72,10 @@ def spend(
     Warns
     -----
     AttribWarning
-        Outcomes without a value (no ROAS) or all of value 0, channels without a cost, costs without a channel, and costs that stand at
-        several stages: in the view
-        ``advance``, costs without a column ``stage`` stand whole at every stage (the cost of an advance if all the
-        money had gone into it), and must not be added up over stages.
+        Outcomes without a value (no ROAS) or all of value 0, channels without a cost, costs without a channel, and
+        costs that stand at several stages: in the view ``advance``, costs without a column ``stage`` stand
+        whole at every stage (the cost of an advance if all the money had gone into it), and must not be added up over
+        stages.
 
     Examples
     --------

@@ -174,12 +174,9 @@ def unread_outcome_columns(
             table, orders, "a refund is taken off the latest earlier order, be it its own or not",
             f"if one is the order's id: {how}",
         )  # fmt: skip
-    elif "event_id" not in read:
-        if found:
-            how = f'columns={{"event_id": "{clean(found[0], 40)}"}}'
-            yield _unread(
-                table, found, "an order that stands in two rows counts twice", f"if one is the order's id: {how}"
-            )
+    elif found and "event_id" not in read:
+        how = f'columns={{"event_id": "{clean(found[0], 40)}"}}'
+        yield _unread(table, found, "an order that stands in two rows counts twice", f"if one is the order's id: {how}")
     found = [] if inline else _looking_like(_REFUNDS, rest)
     if found:
         yield _unread(

@@ -127,8 +127,8 @@ def shared_orders(seen: Seen) -> Finding | None:
     about = "" if not seen.orders.level else f"about (1 in {1 << seen.orders.level} was looked at) "
     return Finding(
         "shared_order_id", "outcomes",
-        f"{about}{shared:,} of {ids:,} order_ids of outcomes stand with several customers: each counts once for each of "
-        "them, and a refund lowers the order of its own customer only",
+        f"{about}{shared:,} of {ids:,} order_ids of outcomes stand with several customers: each counts once for each "
+        "of them, and a refund lowers the order of its own customer only",
         "if an order has one id, find out whose it is, or join the customers' ids: identities=; if ids are numbered "
         "within a customer, all is well",
         shared, ids,
@@ -143,7 +143,7 @@ def repeated_orders(seen: Seen) -> Finding | None:
     verb = "has" if seen.again == 1 else "have"
     return Finding(
         "repeated_order_id", "outcomes",
-        f"{count} {verb} that of another row of the same customer and outcome: each row counts as an outcome of its own",
+        f"{count} {verb} that of another row of the same customer and outcome: each row counts as an outcome",
         "states of an order, or its lines? Keep one row of each, with its last state or the sum of its lines",
         seen.again, seen.named,
     )  # fmt: skip

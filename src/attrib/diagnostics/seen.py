@@ -164,7 +164,9 @@ class Seen:
         return {
             "plain": np.array(plain, np.int64), "most": np.array(most, np.uint64),
             "placeholders": np.array(names, np.int64).reshape(-1, 3),
-            "firsts": np.array([self.touch_days.first, self.outcome_days.first, self.ids.level, self.orders.level], np.int64),
+            "firsts": np.array(
+                [self.touch_days.first, self.outcome_days.first, self.ids.level, self.orders.level], np.int64
+            ),
             "touch_days": self.touch_days.counts, "outcome_days": self.outcome_days.counts,
             "ids": self.ids.ids, "id_customers": self.ids.customers,
             "orders": self.orders.ids, "order_customers": self.orders.customers,
@@ -186,7 +188,8 @@ class Seen:
 
 
 COUNTED = (
-    "customers", "touched", "buyers", "untouched", "touches", "outcomes", "equal_timed", "equal_dated", "named", "again",
+    "customers", "touched", "buyers", "untouched", "touches", "outcomes", "equal_timed", "equal_dated",
+    "named", "again",
 )  # fmt: skip
 
 
@@ -215,7 +218,7 @@ class Placeholders:
 
 def see(
     identity: Words, t_offsets: Ints, t_time: Ints, o_offsets: Ints, o_time: Ints, *, counts: npt.NDArray[np.bool_],
-    equal: npt.NDArray[np.bool_], sold: npt.NDArray[np.bool_], event: Words | None, order: Words | None,
+    equal: npt.NDArray[np.bool_], sold: npt.NDArray[np.bool_], event: Words, order: Words,
     names: npt.NDArray[np.int32], ticks: int, placeholders: Placeholders,
 ) -> Seen:  # fmt: skip
     """Find the facts of a partition's customers.
@@ -230,8 +233,8 @@ def see(
         Outcomes equal to the row before them, of the same customer.
     sold : bool [O]
         Outcomes that are no refunds.
-    event, order : uint64 [O, 2], optional
-        Words of the outcomes' event ids and order ids, (0, 0) for none.
+    event, order : uint64 [O, 2]
+        Words of the outcomes' event ids and order ids, (0, 0) for none; [0, 2] without such a column.
     names : int32 [O]
         Codes of the outcomes.
     ticks : int
@@ -262,11 +265,11 @@ def see(
     for at, name in placeholders.find(identity):
         before_t, before_o = seen.placeholders.get(name, (0, 0))
         seen.placeholders[name] = (before_t + int(touches[at]), before_o + int(outcomes[at]))
-    if event is not None or order is not None:
+    if len(event) or len(order):
         customer, sold = np.repeat(identity[:, 0], np.diff(o_offsets)), sold & counts
-        if event is not None:
+        if len(event):
             seen.ids = SharedIds.of(event[sold, 0], event[sold, 1], customer[sold])
-        if order is not None:
+        if len(order):
             seen.orders = SharedIds.of(order[sold, 0], order[sold, 1], customer[sold])
             sold &= (order != 0).any(axis=1)
             keys = np.stack([customer[sold], names[sold].astype(np.uint64), order[sold, 0], order[sold, 1]], axis=1)

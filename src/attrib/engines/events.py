@@ -134,7 +134,8 @@ class EventReader:
         )  # fmt: skip
         self.outcomes = TableReader(
             source=outcome_source, types=o_types, kinds=o_kinds, stages=(), player_columns=(),
-            layout=RowLayout.build(identity, o_parts, of_order), counted=counted(recipe), currency=money[0] if money else None, **common,
+            layout=RowLayout.build(identity, o_parts, of_order), counted=counted(recipe),
+            currency=money[0] if money else None, **common,
         )  # fmt: skip
         self.grouping = Grouping(
             self.touches,

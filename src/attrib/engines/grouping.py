@@ -94,19 +94,17 @@ class Grouping:
         o_value = np.empty(len(outcome_rows), np.uint64)
         kernel.read_floats(outcome_rows, o_layout.value, o_value)
         first = _first_copies(outcome_rows, o_layout)
-        ids_of_orders = np.empty((0, 2), np.uint64)
-        if o_layout.order >= 0:
-            ids_of_orders = identity_of(outcome_rows[:, o_layout.order : o_layout.order + self.order_words])
+        of_events = _ids(outcome_rows, o_layout.event, 2)
+        of_orders = _ids(outcome_rows, o_layout.order, self.order_words)
         seen = see(
             identity, t_offsets, t_time, o_offsets, o_time,
             counts=counted[o_kind] & first, equal=_equal_rows(outcome_rows, o_layout, first),
             sold=o_value.view(np.float64) >= 0,
-            event=outcome_rows[:, o_layout.event : o_layout.event + 2] if o_layout.event >= 0 else None,
-            order=ids_of_orders if o_layout.order >= 0 else None,
+            event=of_events, order=of_orders,
             names=self.outcomes.kinds.codes[:, 0][o_kind], ticks=self.touches.ticks,
             placeholders=placeholder_words(self.ids),
         )  # fmt: skip
-        events = Events(
+        found = Events(
             identity=identity, unit=(cluster >> np.uint64(56)).astype(np.int32),
             t_offsets=t_offsets, t_time=t_time, t_kind=t_kind, t_same=t_same,
             o_offsets=o_offsets, o_time=o_time, o_kind=o_kind, o_value=o_value.view(np.float64),
@@ -114,8 +112,8 @@ class Grouping:
             flagged=_flagged(touch_rows, t_offsets, t_time, t_layout.extra, self.touches.ticks),
         )  # fmt: skip
         if names is None:
-            return events
-        return net_events(events, names, ids_of_orders, count_refunded=self.refunding.count_refunded)
+            return found
+        return net_events(found, names, of_orders, count_refunded=self.refunding.count_refunded)
 
     def _sort(self, rows: Words, keys: int, identity: int, skip: int) -> Words:
         if self.by_id and self.ids != "text":
@@ -138,6 +136,11 @@ class Grouping:
             first, at = np.unique(customer, return_index=True)
             unit[first] = words[named[at]]
         return unit
+
+
+def _ids(rows: Words, at: int, words: int) -> Words:
+    """Two words for the id of each row; [0, 2] without such a column."""
+    return identity_of(rows[:, at : at + words]) if at >= 0 else np.empty((0, 2), np.uint64)
 
 
 def _flagged(rows: Words, offsets: Ints, times: Ints, word: int, ticks: int) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Order ids as words: what tells them apart, and their order among rows that are else equal (semantics §1).
 
-Nulls and blank texts come first, then whole numbers by number, then texts by bytes, whatever the file says of the column.
+Nulls and blank texts come first, then whole numbers by number, then texts by bytes, whatever the type of the column.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ Marks = npt.NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Signs:
-    """By kind of outcome, whether some row is below 0 and whether some is above; by name, what was told of other rows."""
+    """By kind of outcome, whether some row is below 0, and whether some is above; ``told``: by name, of other rows."""
 
     below: Marks = field(default_factory=lambda: np.zeros(0, np.bool_))
     above: Marks = field(default_factory=lambda: np.zeros(0, np.bool_))
