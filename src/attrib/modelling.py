@@ -333,7 +333,7 @@ def _data(file: str | Path, asked: Mapping[str, Any], own: tuple[str, ...] = ())
         touchpoints, outcomes, source.columns.mapping() or None, own, limits.max_rejects, refunding,
         day_of_outcome=limits.day_of_outcome,
     )  # fmt: skip
-    rows_of.tell_of_tables(events, asked, spec.checks.ignore)
+    rows_of.tell_of_tables(events, asked, spec.checks.ignore, drop=limits.duplicates == "drop")
     inputs = [open_table(place, name).fingerprint() for name, place in named.items() if isinstance(place, str)]
     return Data(events, own, limits.duplicates, inputs)
 

@@ -294,7 +294,7 @@ def test_a_purchase_is_a_day_on_which_something_is_left():
     with pytest.warns(attrib.AttribWarning, match="taken as refunds"):
         raw = lifecycle.purchase_summary(HISTORY, at="2024-04-08", unit="d", refunds="keep")
     assert raw["frequency"].to_list() == [2, 1, 1, 0]
-    with pytest.raises(attrib.DataError, match="every purchase was refunded in full"):
+    with pytest.raises(attrib.DataError, match="no purchase is left: all were refunded in full"):
         lifecycle.purchase_summary(HISTORY.filter(customer_id=3), at="2024-04-08")
 
 

@@ -167,14 +167,14 @@ def unread_outcome_columns(
             yield _unread(
                 table, found, "each outcome counts 1.0, and not a value", f"if one of them is the value: {how}"
             )
-    found = [] if inline or "order_id" in read else _looking_like(_ORDERS, rest)
+    found = [] if (inline and not refunds) or "order_id" in read else _looking_like(_ORDERS, rest)
     if refunds and (orders := [c for c in found if not _names_events(c)]):
         how = f'columns={{"order_id": "{clean(orders[0], 40)}"}}'
         yield _unread(
             table, orders, "a refund is taken off the latest earlier order, be it its own or not",
             f"if one is the order's id: {how}",
         )  # fmt: skip
-    elif found and "event_id" not in read:
+    elif found and "event_id" not in read and not inline:
         how = f'columns={{"event_id": "{clean(found[0], 40)}"}}'
         yield _unread(table, found, "an order that stands in two rows counts twice", f"if one is the order's id: {how}")
     found = [] if inline else _looking_like(_REFUNDS, rest)

@@ -14,7 +14,7 @@ from attrib.diagnostics.finding import Finding
 from attrib.diagnostics.seen import Placeholders
 from attrib.engines.base import OTHERS
 from attrib.engines.reading import hash_customers
-from attrib.schemas import EVENT, INTERACTION, STAGE
+from attrib.schemas import EVENT, INTERACTION, ORDER, STAGE
 from attrib.stages import StageColumn, StageModel
 
 if TYPE_CHECKING:
@@ -100,16 +100,16 @@ def _columns(reader: EventReader) -> Iterator[Finding]:
     inline = recipe.inline
     read = {*touches.types.names, *recipe.by}
     naive = not (touches.aware or outcomes.aware)
+    refunds = recipe.refunding.net and outcomes.negative > 0
     if inline is None:
         known = {*outcomes.types.names, *recipe.by}
-        refunds = recipe.refunding.net and outcomes.negative > 0
         yield from columns.unread_outcome_columns(
             recipe.outcomes.schema, known, inline=False, naive=naive, refunds=refunds
         )
     else:
-        own = {*read, inline.flag, *(("value",) if inline.value else ())}
+        own = {*read, inline.flag, *(("value",) if inline.value else ()), *({ORDER} & {*outcomes.types.names})}
         schema = recipe.touchpoints.schema
-        yield from columns.unread_outcome_columns(schema, own, inline=True, naive=False, refunds=False)
+        yield from columns.unread_outcome_columns(schema, own, inline=True, naive=False, refunds=refunds)
     yield from columns.unread_touch_columns(recipe.touchpoints.schema, read, naive=naive)
 
 

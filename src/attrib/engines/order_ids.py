@@ -9,13 +9,12 @@ import numpy as np
 import polars as pl
 
 from attrib.engines.coding import Words, hash_texts, integer_words, ordered_int
-from attrib.io.ids import number_of
 from attrib.refunds import blank_as_none
 
 NEGATIVE, NUMBER, TEXT = 1, 2, 3  # what an id is, in the first byte of its words; of none they are 0
 BYTES = 47  # of a text: it is ordered by these, and by its hash where they are alike
 _WORDS = 7  # one byte for what it is, 47 of the text (or a number in the second word), and its hash
-_WHOLE = r"^(-?[0-9]+)\.0+$"
+_WHOLE = r"^(-?[0-9]+)\.0$"
 
 
 def words_of(dtype: pl.DataType) -> int:
@@ -57,33 +56,44 @@ def as_texts(series: pl.Series) -> pl.Series:
         number = pl.when(whole & (pl.col("id").abs() < 2.0**63)).then(pl.col("id").cast(pl.Int64, strict=False))
         text = pl.coalesce(number.cast(pl.String), pl.col("id").fill_nan(None).cast(pl.String))
     else:
-        text = pl.col("id").cast(pl.String).str.replace(_WHOLE, "$1")
+        text = pl.col("id").cast(pl.String)
+        text = pl.when(text.str.ends_with(".0")).then(text.str.replace(_WHOLE, "$1")).otherwise(text)
     texts = series.alias("id").to_frame().select(text)
     return blank_as_none(texts, "id")["id"]
 
 
 def _text_words(texts: pl.Series) -> Words:
-    known = texts.is_not_null().to_numpy()
     out = np.zeros((len(texts), _WORDS), np.uint64)
     present = texts.drop_nulls()
     if not len(present):
         return out
-    number = present.to_frame().select(number_of("id")).to_series()
-    leading = b"%c" % TEXT
-    start = [leading + text for text in present.cast(pl.Binary).bin.slice(0, BYTES).to_list()]
-    words = np.array(start, f"S{BYTES + 1}").view(">u8").reshape(-1, _WORDS - 1).astype(np.uint64)
-    are = number.is_not_null().to_numpy()
-    if are.any():
-        numbers = number.drop_nulls()
-        below = (numbers < 0).to_numpy()
-        kind = np.where(below, np.uint64(NEGATIVE), np.uint64(NUMBER)) << np.uint64(56)
-        signed = numbers.cast(pl.Int64, strict=False).fill_null(0).to_numpy().view(np.uint64)
-        bits = np.where(below, signed, numbers.cast(pl.UInt64, strict=False).fill_null(0).to_numpy())
-        words[are] = 0  # a number is in the second word
-        words[are, 0], words[are, 1] = kind, bits
-    out[known, :-1] = words
-    out[known, -1] = hash_texts(present)[0]
+    hashes, kinds, _ = hash_texts(present)
+    words = np.empty((len(present), _WORDS), np.uint64)
+    start = np.zeros((len(present), BYTES + 1), np.uint8)
+    start[:, 0] = TEXT
+    # a list of bytes: numpy fills them up with zeros
+    bytes_of = np.array(present.cast(pl.Binary).bin.slice(0, BYTES).to_list(), f"S{BYTES}")
+    start[:, 1:] = bytes_of.view(np.uint8).reshape(-1, BYTES)
+    words[:, :-1] = start.view(">u8")
+    words[:, -1] = hashes
+    are = np.flatnonzero(kinds <= 1)  # whole numbers: their hash is that of the number
+    if len(are):
+        words[are, :-1] = 0
+        words[are, 0] = np.where(kinds[are] == 1, np.uint64(NEGATIVE), np.uint64(NUMBER)) << np.uint64(56)
+        words[are, 1] = _number_of(hashes[are])
+    if not texts.null_count():
+        return words
+    out[texts.is_not_null().to_numpy()] = words
     return out
+
+
+def _number_of(hashes: Words) -> Words:
+    """Invert the hash of whole numbers (the finaliser of splitmix64, a bijection)."""
+    x = hashes
+    for shift, factor in ((31, 0x94D049BB133111EB), (27, 0xBF58476D1CE4E5B9)):
+        x = x ^ (x >> np.uint64(shift)) ^ (x >> np.uint64(2 * shift))
+        x = x * np.uint64(pow(factor, -1, 2**64))
+    return x ^ (x >> np.uint64(30)) ^ (x >> np.uint64(60))
 
 
 def identity_of(words: Words) -> Words:
@@ -101,14 +111,11 @@ def rank_orders(series: pl.Series) -> pl.Series:
     """
     if _is_plain(series.dtype):
         return series.rank("dense").cast(pl.Int64)
-    texts = as_texts(series)
-    known = texts.drop_nulls().unique()
-    start = pl.col("id").cast(pl.Binary).bin.slice(0, BYTES)
-    keys = known.to_frame().with_columns(
-        number_of("id").alias("number"), start.alias("start"), pl.Series("hash", hash_texts(known)[0])
-    )
-    ranked = (
-        keys.sort("number", "start", "hash", nulls_last=[True, False, False]).select("id").with_row_index("rank", 1)
-    )
-    found = texts.to_frame().join(ranked, on="id", how="left", maintain_order="left")
-    return found["rank"].cast(pl.Int64).alias(series.name)
+    words = order_words(series)
+    place = np.zeros(len(series), np.int64)
+    some = np.flatnonzero(words[:, 0])
+    if len(some):
+        sorted_rows = some[np.lexsort(words[some].T[::-1])]
+        ordered = words[sorted_rows]
+        place[sorted_rows] = 1 + np.append(0, np.cumsum((ordered[1:] != ordered[:-1]).any(axis=1)))
+    return pl.Series(series.name, place).replace(0, None)

@@ -144,10 +144,11 @@ def label_end(asked: Mapping[str, Any], day: datetime) -> datetime:
     return day + _ahead(asked)
 
 
-def tell_of_tables(events: Events, asked: Mapping[str, Any], ignore: Collection[str]) -> None:
+def tell_of_tables(events: Events, asked: Mapping[str, Any], ignore: Collection[str], *, drop: bool) -> None:
     """Warn of what is found in the tables of a model, see `attrib.snapshots.findings`, and of refunds.
 
-    ``asked``: what its rows are, by the model file; ``ignore``: keys of findings that nobody wants to be told of.
+    ``asked``: what its rows are, by the model file; ``ignore``: keys of findings that nobody wants to be told of;
+    ``drop``: whether a repeated event counts once.
     """
     tell_of_refunds(events)
     churn, model = asked.get("churn"), check_model(asked.get("stages"))
@@ -155,7 +156,7 @@ def tell_of_tables(events: Events, asked: Mapping[str, Any], ignore: Collection[
     ends = [*(asked.get(CANCELLED) or ()), *([churn] if churn and churn != SILENT else ())]
     named = [*summed, asked.get("target"), *ends, *(model.outcomes if model else ())]
     used = list(dict.fromkeys(str(name) for name in named if name))
-    tell_of_data(events, used, summed=summed, ignore=ignore)
+    tell_of_data(events, used, summed=summed, ignore=ignore, drop=drop)
     if (likely := likely_to_take_back(events, used)) is not None:
         warn(likely)
 

@@ -14,21 +14,27 @@ import polars as pl
 from attrib.diagnostics import columns, customers, names, sides
 from attrib.diagnostics.finding import Finding, not_ignored, tell
 from attrib.diagnostics.seen import Days, Seen, SharedIds, Words
+from attrib.errors import warn
 from attrib.io import checks
 from attrib.refunds import likely_refunds, only_negative
-from attrib.schemas import CHANNEL
+from attrib.schemas import CHANNEL, EVENT, ORDER
 from attrib.snapshots.events import AGAIN, AT, DONE, ID, MICRO, MONEY, OF_ORDER, PAID_IN, TOUCH, WHO, Events
 
 DAY = 86_400 * MICRO
 
 
 def tell_of_data(
-    events: Events, counted: Collection[str], *, summed: Collection[str] | None = None, ignore: Collection[str] = ()
+    events: Events,
+    counted: Collection[str],
+    *,
+    summed: Collection[str] | None = None,
+    ignore: Collection[str] = (),
+    drop: bool = True,
 ) -> None:
     """Warn of everything found in the tables.
 
     ``counted``: outcomes that what is asked is about; ``summed``: those whose values are added up, if they are others;
-    ``ignore``: keys of findings.
+    ``ignore``: keys of findings; ``drop``: whether of outcomes with one ``event_id`` the first counts.
 
     Raises
     ------
@@ -36,8 +42,19 @@ def tell_of_data(
         ``several_currencies``.
     """
     _check_currencies(events, counted if summed is None else summed)
+    repeated = _repeated(events) if drop else 0
+    if repeated:
+        warn(f"{repeated:,} outcomes with a repeated {EVENT} {'was' if repeated == 1 else 'were'} dropped")
     for finding in not_ignored(_findings(events, counted), ignore):
         tell(finding)
+
+
+def _repeated(events: Events) -> int:
+    """Outcomes whose event id stands in a row before, of the same customer."""
+    if ID not in events.outcomes.columns:
+        return 0
+    named = events.outcomes.filter(pl.col(ID).is_not_null())
+    return named.height - int(named.select(pl.struct(WHO, ID).n_unique()).item())
 
 
 def tell_of_target(events: Events, target: str) -> None:
@@ -103,8 +120,8 @@ def _columns(events: Events) -> Iterator[Finding]:
     refunds = events.refunding.net and bool((events.outcomes[MONEY] < 0).any())
     inline = outcomes is not None and checks.FLAG in outcomes.schema
     if inline and touches is not None:
-        read = {*touches.read, *(("value",) if events.priced else ())}
-        yield from columns.unread_outcome_columns(touches.schema, read, inline=True, naive=False, refunds=False)
+        read = {*touches.read, *(("value",) if events.priced else ()), *({ORDER} & outcomes.read)}
+        yield from columns.unread_outcome_columns(touches.schema, read, inline=True, naive=False, refunds=refunds)
     elif outcomes is not None:
         yield from columns.unread_outcome_columns(
             outcomes.schema, outcomes.read, inline=False, naive=naive, refunds=refunds

@@ -191,7 +191,7 @@ def snapshot(
         touchpoints, outcomes, columns, wish.features, allowed, refunding, wish.purchases, day_of_outcome
     )
     tell_of_refunds(events, wish)
-    tell_of_data(events, asked_for(wish), summed=wish.purchases)
+    tell_of_data(events, asked_for(wish), summed=wish.purchases, drop=wish.drop)
     table, _ = describe(events, wish)
     if population is None and wish.kind in ("churn", "silent") and wish.purpose != "score":
         never = table["recency_purchase"].null_count()

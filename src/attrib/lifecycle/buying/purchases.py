@@ -286,7 +286,7 @@ def _without_refunds(bought: pl.DataFrame, events: Events, *, tell: bool) -> pl.
         warn(account.told(count_refunded=events.refunding.count_refunded, with_ids=OF_ORDER in bought.columns))
     if not len(rows):
         hint = 'count_refunded = true keeps them, with value 0; refunds = "keep" takes negative values for purchases'
-        raise DataError("no_rows", "every purchase was refunded in full", hint=hint)
+        raise DataError("no_rows", "no purchase is left: all were refunded in full", hint=hint)
     return rows
 
 
