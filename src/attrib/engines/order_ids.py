@@ -93,7 +93,8 @@ def _number_of(hashes: Words) -> Words:
     for shift, factor in ((31, 0x94D049BB133111EB), (27, 0xBF58476D1CE4E5B9)):
         x = x ^ (x >> np.uint64(shift)) ^ (x >> np.uint64(2 * shift))
         x = x * np.uint64(pow(factor, -1, 2**64))
-    return x ^ (x >> np.uint64(30)) ^ (x >> np.uint64(60))
+    number: Words = x ^ (x >> np.uint64(30)) ^ (x >> np.uint64(60))
+    return number
 
 
 def identity_of(words: Words) -> Words:

@@ -118,8 +118,7 @@ def _columns(events: Events) -> Iterator[Finding]:
     touches, outcomes = events.tables.get("touchpoints"), events.tables.get("outcomes")
     naive = events.zone is None
     refunds = events.refunding.net and bool((events.outcomes[MONEY] < 0).any())
-    inline = outcomes is not None and checks.FLAG in outcomes.schema
-    if inline and touches is not None:
+    if outcomes is not None and checks.FLAG in outcomes.schema and touches is not None:
         read = {*touches.read, *(("value",) if events.priced else ()), *({ORDER} & outcomes.read)}
         yield from columns.unread_outcome_columns(touches.schema, read, inline=True, naive=False, refunds=refunds)
     elif outcomes is not None:
