@@ -30,7 +30,6 @@ from attrib.refunds import Refunding
 from attrib.showing import Shown
 from attrib.snapshots.asked import EVERYONE
 from attrib.snapshots.events import read_events
-from attrib.snapshots.snapshot import tell_of_refunds
 from attrib.spec_models import OF_PURCHASES, EstimatorFile, PurchasesSpec, SnapshotSpec, read_data, read_estimator
 from attrib.values import read_date
 
@@ -115,7 +114,7 @@ def fit(
     _check_place(place / "run.json", [*names, ABOUT], data_file)
     more = spec.asked.columns if spec.asked else ()
     with _step(recorder, progress, "read"):
-        data = _data(data_file, tuple(dict.fromkeys((*asked.get("features", ()), *more))))
+        data = _data(data_file, asked, tuple(dict.fromkeys((*asked.get("features", ()), *more))))
     with _step(recorder, progress, "fit"):
         treatment = None if spec.asked is None else spec.asked.model_dump()
         dates, features, tables = fit_to(model, spec.estimator, asked, data, treatment)
@@ -175,7 +174,7 @@ def score(
     else:
         _check_place(place / "run.json", ["scores.parquet", "scores.csv"], data_file)
     with _step(recorder, progress, "read"):
-        data = _data(data_file, asked.get("features", ()))
+        data = _data(data_file, asked, asked.get("features", ()))
     with _step(recorder, progress, "score"):
         day = rows_of.next_midnight(data.end) if at is None else _day(at, data)
         scores, features = scores_of(found, _NAMES[type(found.model).__name__], asked, data, day)
@@ -227,7 +226,7 @@ def evaluate(
     if place is not None:
         _check_place(place / "run.json", [f"{name}.csv" for name in OF_EVALUATION], data_file)
     with _step(recorder, progress, "read"):
-        data = _data(data_file, asked.get("features", ()))
+        data = _data(data_file, asked, asked.get("features", ()))
     with _step(recorder, progress, "evaluate"):
         days = tuple(_day(text, data) for text in at) or _latest(asked, kind, data)
         seen = _seen_dates(found, asked, kind, days)
@@ -316,7 +315,7 @@ def _run_beside(file: Path) -> Path:
     return file.with_name(f"{file.stem}.run.json")
 
 
-def _data(file: str | Path, own: tuple[str, ...] = ()) -> Data:
+def _data(file: str | Path, asked: Mapping[str, Any], own: tuple[str, ...] = ()) -> Data:
     spec, folder = read_data(file), Path(file).resolve().parent
     source = spec.input
     if source.paths is not None:
@@ -334,7 +333,7 @@ def _data(file: str | Path, own: tuple[str, ...] = ()) -> Data:
         touchpoints, outcomes, source.columns.mapping() or None, own, limits.max_rejects, refunding,
         day_of_outcome=limits.day_of_outcome,
     )  # fmt: skip
-    tell_of_refunds(events)
+    rows_of.tell_of_tables(events, asked, spec.checks.ignore, drop=limits.duplicates == "drop")
     inputs = [open_table(place, name).fingerprint() for name, place in named.items() if isinstance(place, str)]
     return Data(events, own, limits.duplicates, inputs)
 

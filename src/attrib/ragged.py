@@ -32,7 +32,9 @@ class Refunded:
 
     ``taken`` float64 [orders]: taken off each order that was lowered; ``netted`` float64 [refunds]: of each refund with
     an order, what it took (< 0); ``unmatched`` float64: of a refund, what belongs to no order (< 0). ``alone``: refunds
-    without any order; ``in_full``: orders with nothing left; ``gone``: those of them that are no outcomes any more.
+    that took nothing; ``in_full``: orders with nothing left; ``gone``: those of them that are no outcomes any more.
+    ``beyond``: of the unmatched, those that have an order, with nothing left; ``unnamed``: those of the others that
+    name no order.
     """
 
     taken: Floats
@@ -41,11 +43,14 @@ class Refunded:
     alone: int
     in_full: int
     gone: int
+    beyond: int
+    unnamed: int
 
     @property
     def counts(self) -> Ints:
-        """Refunds with an order, orders lowered, orders with nothing left, refunds with a rest; int64 [4]."""
-        return np.array([len(self.netted), len(self.taken), self.in_full, len(self.unmatched)], np.int64)
+        """Refunds with an order, orders lowered, orders with nothing left, refunds with a rest by why; int64 [6]."""
+        named = len(self.netted), len(self.taken), self.in_full, len(self.unmatched), self.beyond, self.unnamed
+        return np.array(named, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +261,7 @@ def cut(events: Events, plan: CutPlan) -> Cut:
         events.unit[customer[:n]], customer[:n], conversions[:n], nulls[:n], out_rows[:n], out_value[:n], end[:n],
         status[:n], plan.ticks_per_second, plan.channel_of_kind, lookback_of_kind=plan.lookback_of_kind,
     )  # fmt: skip
-    refunds = np.zeros(4, np.int64)
+    refunds = np.zeros(6, np.int64)
     if events.refunded is not None:
         refunds = events.refunded.counts
         _enter_refunds(events.refunded, float(np.ldexp(1.0, -plan.exponent)), outcomes)

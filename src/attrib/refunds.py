@@ -7,7 +7,7 @@ frames with frames (`net_rows`). Both hand a customer's rows, in order, to the o
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -66,22 +66,24 @@ class Account:
     """How many refunds were netted, and what of them was not.
 
     ``refunds``: rows that lowered an order; ``orders``: rows that were lowered; ``in_full``: those of them with nothing
-    left; ``unmatched``: refunds of which something belongs to no order. ``value`` (≥ 0) was taken off orders, ``rest``
-    (≤ 0) belongs to none.
+    left; ``unmatched``: refunds of which something belongs to no order: ``beyond`` of them exceed what was left of
+    theirs, ``unnamed`` of the others name none. ``value`` (≥ 0) was taken off orders, ``rest`` (≤ 0) belongs to none.
     """
 
     refunds: int
     orders: int
     in_full: int
     unmatched: int
+    beyond: int
+    unnamed: int
     value: float
     rest: float
 
     @classmethod
     def of(cls, counts: Ints, value: float, rest: float) -> Account:
         """Make it of the counts of `attrib.ragged.Refunded`."""
-        refunds, orders, in_full, unmatched = (int(count) for count in counts)
-        return cls(refunds, orders, in_full, unmatched, value, rest)
+        refunds, orders, in_full, unmatched, beyond, unnamed = (int(count) for count in counts)
+        return cls(refunds, orders, in_full, unmatched, beyond, unnamed, value, rest)
 
     def told(self, *, count_refunded: bool, with_ids: bool) -> str:
         """Say it in one sentence, with what to do next."""
@@ -100,11 +102,28 @@ class Account:
             parts.append(f"{_rows(self.in_full, 'order')} refunded in full: {fate}")
         if self.unmatched:
             what = "refund" if self.refunds else "refund (outcomes of negative value)"
-            which = "no order of that order_id" if with_ids else "no earlier order of their customer and outcome"
-            parts.append(f"{_rows(self.unmatched, what)} with {which} for {self.rest:,.10g}: left out")
-        hints = [] if with_ids else [f"a column {ORDER} of the outcomes says which order each belongs to"]
+            parts.append(f"{_rows(self.unmatched, what)} {self._why_unmatched()}, for {self.rest:,.10g}: left out")
+        helps = not with_ids and (self.refunds or self.beyond)  # it says which order, and makes none
+        hints = [f"a column {ORDER} of the outcomes says which order each belongs to"] if helps else []
         hints.append('refunds = "keep" takes negative values for outcomes like others')
         return "; ".join(parts) + f" ({'; '.join(hints)})"
+
+    def _why_unmatched(self) -> str:
+        named = self.unmatched - self.beyond - self.unnamed
+        reasons = [
+            (
+                self.beyond,
+                "that exceeds what was left of its order"
+                if self.beyond == 1
+                else "that exceed what was left of their orders",
+            ),
+            (named, f"with no order of that {ORDER}"),
+            (self.unnamed, "with no earlier order of their customer and outcome"),
+        ]
+        met = [(count, reason) for count, reason in reasons if count]
+        if len(met) == 1:
+            return met[0][1]
+        return "(" + ", ".join(f"{count:,} {reason}" for count, reason in met) + ")"
 
 
 def _rows(number: int, what: str) -> str:
@@ -120,7 +139,20 @@ def told_if_kept(negative: int) -> str:
     )
 
 
-def likely_refunds(names: Iterable[str], valued: Collection[str], used: Collection[str]) -> str | None:
+def only_negative(signs: Mapping[str, Sequence[bool]]) -> list[str]:
+    """Outcomes with rows below 0 and none above, of whether each has rows of either kind.
+
+    Examples
+    --------
+    >>> only_negative({"purchase": (True, True), "adjustment": (True, False)})
+    ['adjustment']
+    """
+    return sorted(name for name, (below, above) in signs.items() if below and not above)
+
+
+def likely_refunds(
+    names: Iterable[str], valued: Collection[str], used: Collection[str], lonely: Collection[str] = ()
+) -> str | None:
     """Warn of outcomes that seem to take back those that are used, and are not used themselves.
 
     Parameters
@@ -131,6 +163,8 @@ def likely_refunds(names: Iterable[str], valued: Collection[str], used: Collecti
         Those with a value other than 0: of cancellations, only these are money (others may end a contract).
     used : collection of str
         Those that are asked about.
+    lonely : collection of str
+        Those with negative values only: there is nothing that they could be taken off.
 
     Examples
     --------
@@ -139,7 +173,11 @@ def likely_refunds(names: Iterable[str], valued: Collection[str], used: Collecti
     >>> likely_refunds(["purchase", "cancel"], [], ["purchase"]) is None
     True
     """
-    found = [name for name in sorted(names) if name not in used and _takes_back(name, money=name in valued)]
+    found = [
+        name
+        for name in sorted(names)
+        if name not in used and (name in lonely or _takes_back(name, money=name in valued))
+    ]
     if not found or not used:
         return None
     target = next(iter(used))
@@ -264,7 +302,33 @@ def _net(
     return left, Refunded(
         taken=values[order] - left[order], netted=matched[matched < 0], unmatched=unmatched[unmatched < 0],
         alone=int((matched == 0).sum()), in_full=int(whole.sum()), gone=int(whole.sum()),
+        **_why_unmatched(offsets, times, names, orders, values, left),
     )  # fmt: skip
+
+
+def _why_unmatched(
+    offsets: npt.NDArray[np.int64], times: npt.NDArray[np.int64], names: npt.NDArray[np.int32],
+    orders: npt.NDArray[np.uint64], values: npt.NDArray[np.float64], left: npt.NDArray[np.float64],
+) -> dict[str, int]:  # fmt: skip
+    """Count, of the refunds with a rest, those that have an order, and those of the others that name none."""
+    rests = np.flatnonzero((values < 0) & (left < 0))
+    if not len(rests):
+        return {"beyond": 0, "unnamed": 0}
+    customers = np.searchsorted(offsets, rests, side="right") - 1
+    at = np.concatenate([np.arange(offsets[c], offsets[c + 1]) for c in np.unique(customers)])
+    ids = orders if len(orders) else np.zeros((len(values), 2), np.uint64)
+    frame = pl.DataFrame({
+        "row": at, "customer": np.searchsorted(offsets, at, side="right") - 1, "name": names[at], "at": times[at],
+        "w0": ids[at, 0], "w1": ids[at, 1], "sold": values[at] > 0, "rest": (values[at] < 0) & (left[at] < 0),
+    })  # fmt: skip
+    named = (pl.col("w0") != 0) | (pl.col("w1") != 0)
+    sold, rest = frame.filter("sold"), frame.filter("rest")
+    first = sold.group_by("customer", "name").agg(pl.col("at").min().alias("first"))
+    of_order = sold.filter(named).select("customer", "name", "w0", "w1").unique()
+    by_id = rest.filter(named).join(of_order, on=["customer", "name", "w0", "w1"], how="semi").height
+    unnamed = rest.filter(~named)
+    by_time = unnamed.join(first, on=["customer", "name"]).filter(pl.col("first") <= pl.col("at")).height
+    return {"beyond": by_id + by_time, "unnamed": unnamed.height - by_time}
 
 
 def _stays(

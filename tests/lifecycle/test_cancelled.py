@@ -53,7 +53,7 @@ def test_cancelled_is_who_has_the_outcome_by_the_day_and_bought_nothing_later():
     with pytest.warns(AttribWarning):
         assert summary.drop("cancelled").equals(purchase_summary(STORY, "2024-01-25", "d"))
     assert summary.filter(customer_id="gone")["T"].item() == 24
-    both = STORY.with_columns(pl.col("outcome").replace({"cancel": " account_closed "}))
+    both = STORY.with_columns(pl.col("outcome").replace({"cancel": "account_closed"}))
     again = purchase_summary(both, "2024-01-25", "d", cancelled=["account_closed"])
     assert again.equals(summary)
 

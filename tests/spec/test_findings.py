@@ -337,6 +337,69 @@ def test_one_order_on_several_customers(kind):
     assert "shared_event_id" not in found(touched, ids[1:])
 
 
+def test_one_order_id_on_several_customers_or_rows():
+    touched, reached = some()
+    alone = reached.with_columns(order_id=pl.Series(["a", "b", "c", None]))
+    assert found(touched, alone) == {}
+    several = found(touched, alone.with_columns(order_id=pl.Series(["a", "a", "c", None])))
+    assert (several["shared_order_id"].count, several["shared_order_id"].of) == (1, 2)
+    later = alone.with_columns(pl.col("timestamp") + timedelta(hours=1))
+    twice = found(touched, pl.concat([alone, later]))
+    assert (twice["repeated_order_id"].count, twice["repeated_order_id"].of) == (3, 6)
+    refunds = later.with_columns(-pl.col("value"))
+    assert not {"shared_order_id", "repeated_order_id"} & set(found(touched, pl.concat([alone, refunds])))
+
+
+def told_by(ask, *tables):
+    """Findings of what is asked, as far as they say the same of purchases, by key and count."""
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always")
+        ask(*tables)
+    told = (warning.message.finding for warning in met if isinstance(warning.message, FindingWarning))
+    return {(one.key, one.table, one.count, one.of) for one in told}
+
+
+def snapshot_of(touched, reached):
+    attrib.snapshot(touched, reached, at="2024-01-20", purpose="score")
+
+
+def history_of(_touched, reached):
+    attrib.lifecycle.purchase_summary(reached, "2024-01-20")
+
+
+ODD = {
+    "placeholders": lambda t, o: (t, pl.concat([o, o.with_columns(customer_id=pl.lit("NULL"))])),
+    "twice": lambda t, o: (t, pl.concat([o, o])),
+    "spelled": lambda t, o: (t, pl.concat([o, o.with_columns(outcome=pl.lit("Purchase"))])),
+    "unread": lambda t, o: (t, o.rename({"value": "revenue"}).with_columns(refunded=0)),
+    "returned": lambda t, o: (t, pl.concat([o, o.with_columns(-pl.col("value") / 2)]).with_columns(transaction_id=1)),
+    "event ids": lambda t, o: (t, o.with_columns(event_id=pl.Series([1, 1, 2, None]))),
+    "order ids": lambda t, o: (t, pl.concat([o, o[:1]]).with_columns(order_id=pl.Series(["a", "a", "b", " ", "a"]))),
+    "channels": lambda t, o: (pl.concat([t, t.with_columns(channel=pl.lit("Ad"))]), o),
+    "nothing": lambda t, o: (t, o),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_snapshots_and_purchase_histories_say_the_same(odd):
+    text = [table.with_columns(pl.col("customer_id").cast(pl.String)) for table in some()]
+    tables = ODD[odd](*text)
+    wanted = told_by(lambda *given: attrib.Journeys.from_events(*given).reconcile(), *tables)
+    assert bool(wanted) == (odd != "nothing")
+    assert told_by(snapshot_of, *tables) == wanted
+    alone = {one for one in wanted if one[1] == "outcomes"}
+    assert {one for one in told_by(history_of, *tables) if one[1] == "outcomes"} == alone
+
+
+def test_several_currencies_are_no_sum_in_snapshots_and_purchase_histories_either():
+    touched, reached = some()
+    mixed = reached.with_columns(currency=pl.Series(["EUR", "USD", "EUR", None]))
+    for ask in (snapshot_of, history_of):
+        with pytest.raises(attrib.DataError, match="2 currencies"):
+            ask(touched, mixed)
+        ask(touched, mixed.with_columns(currency=pl.Series(["EUR", "eur ", "EUR", None])))
+
+
 # columns --------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "name",

@@ -77,7 +77,7 @@ def test_a_refund_lowers_the_latest_earlier_order_and_goes_on_to_the_one_before(
     assert ledger(too_much, "outcomes", "value") == {
         "in": -31.0, "refunded": 50.0, "netted_refund": -50.0, "unmatched_refund": -31.0,
     }  # fmt: skip
-    assert "2 refunds with no earlier order of their customer and outcome for -31" in too_much.warnings[0]
+    assert "2 refunds that exceed what was left of their orders, for -31" in too_much.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,75 @@ def test_an_order_id_says_which_order():
     assert numbers(ordered(story, {"ann": [1, 2, None]}))[1] == {None: 0.0, "a": 50.0, "b": 70.0}
     unknown = ordered(story, {"ann": [1, 2, 3]})
     assert numbers(unknown)[1] == {None: 0.0, "a": 50.0, "b": 100.0}
-    assert "1 refund (outcomes of negative value) with no order of that order_id for -30" in unknown.warnings[0]
+    assert "1 refund (outcomes of negative value) with no order of that order_id, for -30" in unknown.warnings[0]
     # two lines of one order, the later one first; what exceeds the order lowers no other
     lines = "ann 1a 3b 5c | 2purchase=50 4purchase=100 6purchase=40 7purchase=-120"
     found = ordered(lines, {"ann": [1, 2, 1, 1]})
     assert numbers(found)[1] == {None: 0.0, "a": 0.0, "b": 100.0, "c": 0.0}
     assert ledger(found, "outcomes", "value")["unmatched_refund"] == -30.0
+
+
+def test_why_a_refund_belongs_to_nothing_is_said():
+    story = "ann 1a 3b | 2purchase=50 4purchase=100 6purchase=-70"
+    beyond = ordered(story, {"ann": [1, 2, 1]}).warnings[0]
+    assert "1 refund that exceeds what was left of its order, for -20" in beyond
+    assert "a column order_id" not in beyond
+    both = ordered(story + " 7purchase=-5 1purchase=-4", {"ann": [1, 2, 1, 3, None]}).warnings[0]
+    assert "3 refunds (1 that exceeds what was left of its order, 1 with no order of that order_id, 1 with no" in both
+
+
+def test_negative_rows_of_an_outcome_without_orders_get_a_hint_that_helps():
+    told = " ".join(tell("ann 1a | 2purchase=10 3adjustment=-5 4bonus=1 5bonus=-1").warnings)
+    assert "outcomes are called 'adjustment' beside 'purchase'" in told
+    only = " ".join(tell("ann 1a | 2purchase=10 3adjustment=-5").warnings)
+    assert "a column order_id" not in only
+    assert "with a negative value" in only
+
+
+@pytest.mark.parametrize("ids", [(9, 10), (10, 9), ("x", "y"), ("y", "x"), ("9", "10"), ("10", "x"), (9.0, 10.0)])
+def test_equal_rows_stand_in_one_order_whatever_the_file(ids, tmp_path):
+    one, other = ids
+    named = [None, one, other, one, one]
+    days, values = [1, 1, 1, 2, 3], [-10.0, 10.0, 10.0, -3.0, 1.0]
+    reached = pl.DataFrame(
+        {
+            "customer_id": 57,
+            "timestamp": [datetime(2024, 1, day) for day in days],  # noqa: DTZ001
+            "outcome": "purchase",
+            "value": values,
+            "order_id": named,
+        }
+    )
+    # the row whose order id comes last is lowered first: numbers by number, then texts by bytes
+    places = [(0, float(i)) if str(i).replace(".0", "").isdigit() else (1, str(i)) for i in ids]
+    first_is_lowered = places[0] > places[1]
+    left = [10.0] if first_is_lowered else [7.0, 1.0]
+    touched = pl.DataFrame({"customer_id": [57], "timestamp": [datetime(2024, 1, 1)], "channel": ["ad"]})  # noqa: DTZ001
+    for kind in ("frame", "parquet", "csv", "pandas"):
+        tables = touched, reached
+        if kind == "pandas":
+            tables = tuple(table.to_pandas() for table in tables)
+        elif kind != "frame":
+            tables = tuple(tmp_path / f"{name}.{kind}" for name in ("touched", "reached"))
+            for table, path in zip((touched, reached), tables, strict=True):
+                write = pl.DataFrame.write_csv if kind == "csv" else pl.DataFrame.write_parquet
+                write(table, path)
+        journeys = attrib.Journeys.from_events(*tables)
+        assert journeys.to_frame()["value"].sort(descending=True).to_list() == left, kind
+        summary = lifecycle.purchase_summary(tables[1], "2024-02-01", "d")
+        assert summary["frequency"].to_list() == [len(left) - 1], kind
+        snapshot = attrib.snapshot(*tables, at="2024-02-01", window="90d", purpose="score")
+        assert snapshot.select("frequency", "value").row(0) == (len(left), sum(left)), kind
+
+
+def test_a_refund_is_never_the_duplicate_of_its_order():
+    touched, reached = rows("ann 1a 3b | 2purchase=5 4purchase=7 6purchase=-5 6purchase=-5")
+    events = [row | {"event_id": name} for row, name in zip(reached, ("o1", "o2", "o1", "o1"), strict=True)]
+    found = form(touched, events)
+    assert numbers(found)[1] == {None: 0.0, "a": 5.0, "b": 2.0}  # of the latest order: no order_id says another
+    assert ledger(found, "outcomes")["duplicate"] == 1
+    told = form(touched, [row | {"transaction_id": "o1"} for row in reached]).warnings
+    assert any('columns={"order_id": "transaction_id"}' in text for text in told)
 
 
 def test_a_refund_may_be_dated_before_its_order():
@@ -231,7 +294,7 @@ def test_a_purchase_is_a_day_on_which_something_is_left():
     with pytest.warns(attrib.AttribWarning, match="taken as refunds"):
         raw = lifecycle.purchase_summary(HISTORY, at="2024-04-08", unit="d", refunds="keep")
     assert raw["frequency"].to_list() == [2, 1, 1, 0]
-    with pytest.raises(attrib.DataError, match="every purchase was refunded in full"):
+    with pytest.raises(attrib.DataError, match="no purchase is left: all were refunded in full"):
         lifecycle.purchase_summary(HISTORY.filter(customer_id=3), at="2024-04-08")
 
 

@@ -420,6 +420,9 @@ def test_value_that_is_the_number_of_conversions_has_no_roas():
     assert found.filter(channel="ad")["cpa"].item() == 8.0
     assert len(notes) == 1
     assert notes[0].startswith("roas is null: every conversion has a value of 1")
+    nothing, notes = spent(table([(*row[:3], 0.0) for row in rows]), COSTS.filter(pl.col("channel") != "seo"))
+    assert nothing.filter(channel="ad")["roas"].item() == 0.0
+    assert notes[0].startswith("roas is 0: every conversion has a value of 0")
     one = [*rows[:2], ("mail", "player", 40.0, 40.5)]
     assert spent(table(one), COSTS)[0].filter(channel="ad")["roas"].item() == 20 / 160
 

@@ -218,7 +218,7 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
     Raises
     ------
     DataError
-        ``bad_values``, ``values_missing``, ``missing_columns``, ``wrong_type``.
+        ``bad_values``, ``values_missing``, ``missing_columns``, ``wrong_type``, ``several_currencies``.
     """
     source = open_table(values, "values")
     required(source, [CUSTOMER, VALUE], hint=RENAME)

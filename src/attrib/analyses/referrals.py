@@ -131,7 +131,9 @@ def _claims(source: Source, won: Acquisitions) -> tuple[pl.DataFrame, pl.Series]
     order = ["__stands" if column == TIME else column for column in order]
     rows = rows.with_columns(stands.alias("__stands")).sort(*order, REFERRER, nulls_last=True)
     if dropped:
-        rows = rows.filter(pl.col(EVENT).is_null() | pl.struct(CUSTOMER, EVENT).is_first_distinct())
+        back = pl.col(VALUE) < 0 if VALUE in names else pl.lit(value=False)  # no refund is the duplicate of its order
+        key = pl.struct(CUSTOMER, EVENT, back.alias("__back"))
+        rows = rows.filter(pl.col(EVENT).is_null() | key.is_first_distinct())
     rows = rows.filter(pl.col(REFERRER).is_not_null()).select(CUSTOMER, REFERRER, TIME)
     first = rows.unique(CUSTOMER, keep="first", maintain_order=True)
     if rows.height == first.height:

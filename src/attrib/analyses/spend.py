@@ -72,10 +72,10 @@ def spend(
     Warns
     -----
     AttribWarning
-        Outcomes without a value (no ROAS), channels without a cost, costs without a channel, and costs that stand at
-        several stages: in the view
-        ``advance``, costs without a column ``stage`` stand whole at every stage (the cost of an advance if all the
-        money had gone into it), and must not be added up over stages.
+        Outcomes without a value (no ROAS) or all of value 0, channels without a cost, costs without a channel, and
+        costs that stand at several stages: in the view ``advance``, costs without a column ``stage`` stand
+        whole at every stage (the cost of an advance if all the money had gone into it), and must not be added up over
+        stages.
 
     Examples
     --------
@@ -135,7 +135,18 @@ def spend_frame(table: pl.DataFrame, totals: pl.DataFrame) -> pl.DataFrame:
             "cost would be conversions / cost; give the outcomes a value in the unit of the costs, or read cpa"
         )
         found = found.with_columns(pl.lit(None, pl.Float64).alias(name) for name in found.columns if name in ROAS_ALL)
+    elif _worth_nothing(table):
+        warn(
+            "roas is 0: every conversion has a value of 0; was the value not tracked, or everything refunded? Give the "
+            "outcomes a value in the unit of the costs, or read cpa"
+        )
     return found
+
+
+def _worth_nothing(table: pl.DataFrame) -> bool:
+    """Whether there are conversions, and all their values are 0."""
+    some = table.select(CONVERSIONS, VALUE).drop_nulls()
+    return bool((some[CONVERSIONS] != 0).any()) and not (some[VALUE] != 0).any()
 
 
 def _without_value(table: pl.DataFrame) -> bool:

@@ -52,6 +52,12 @@ OF_PATHS = {
 }
 
 
+def _names_events(column: str) -> bool:
+    """Whether a column that tells rows apart does so for events, of which a refund is another than its order."""
+    word = roles.word_of(column)
+    return word.startswith("event") or word.endswith("uuid")
+
+
 def currency_column(schema: Mapping[str, pl.DataType]) -> str | None:
     """The column that says what money is counted in, the plainest name first; texts, or the numbers of currencies.
 
@@ -188,7 +194,7 @@ def _can_be(role: str, dtype: pl.DataType) -> bool:
 
 
 def unread_outcome_columns(
-    schema: Mapping[str, pl.DataType], read: Collection[str], *, inline: bool, naive: bool
+    schema: Mapping[str, pl.DataType], read: Collection[str], *, inline: bool, naive: bool, refunds: bool
 ) -> Iterator[Finding]:
     """Find columns of outcomes that are not read and look like a value, an id, a refund or a zone.
 
@@ -202,6 +208,8 @@ def unread_outcome_columns(
         Outcomes are flagged rows of touchpoints.
     naive : bool
         Times carry no zone.
+    refunds : bool
+        Some values are negative, and taken off the orders that they belong to.
     """
     asked: dict[str, tuple[str, str]] = {}
     if "value" not in read:
@@ -210,7 +218,13 @@ def unread_outcome_columns(
             else 'columns={"value": {name}} (in a job: [input.columns] value = {name})'
         )  # fmt: skip
         asked[roles.VALUE] = ("each outcome counts 1.0, and not a value", f"if one of them is the value: {how}")
-    if "event_id" not in read and "order_id" not in read and not inline:
+    orders = [c for c in roles.columns_of(roles.ORDER, schema) if c not in read and not _names_events(c)]
+    if refunds and orders and "order_id" not in read:
+        how = 'columns={"order_id": {name}} (in a job: [input.columns] order_id = {name})'
+        so = "a refund is taken off the latest earlier order, be it its own or not"
+        asked[roles.ORDER] = (so, f"if one is the order's id: {how}")
+        schema = {name: dtype for name, dtype in schema.items() if not _names_events(name)}
+    elif "event_id" not in read and "order_id" not in read and not inline:
         how = 'columns={"event_id": {name}} (in a job: [input.columns] event_id = {name})'
         asked[roles.ORDER] = ("an order that stands in two rows counts twice", f"if one is the order's id: {how}")
     if not inline:

@@ -165,3 +165,33 @@ def equal_rows(frame: pl.DataFrame, table: str, *, whole: bool = False) -> Findi
         "loaded twice, or joined to several rows? Keep each once, or tell them apart by a column",
         count, frame.height,
     )  # fmt: skip
+
+
+def shared_orders(seen: Seen) -> Finding | None:
+    """Find order ids that stand with several customers."""
+    shared, ids = seen.orders.shared()
+    if not shared:
+        return None
+    about = "" if not seen.orders.level else f"about (1 in {1 << seen.orders.level} was looked at) "
+    return Finding(
+        "shared_order_id", "outcomes",
+        f"{about}{shared:,} of {ids:,} order_ids of outcomes stand with several customers: each counts once for each "
+        "of them, and a refund lowers the order of its own customer only",
+        "if an order has one id, find out whose it is, or join the customers' ids: identities=; if ids are numbered "
+        "within a customer, all is well",
+        shared, ids,
+    )  # fmt: skip
+
+
+def repeated_orders(seen: Seen) -> Finding | None:
+    """Find outcomes whose order stands in several rows."""
+    if not seen.again:
+        return None
+    count = f"{seen.again:,} of {seen.named:,} outcomes with an order_id"
+    verb = "has" if seen.again == 1 else "have"
+    return Finding(
+        "repeated_order_id", "outcomes",
+        f"{count} {verb} that of another row of the same customer and outcome: each row counts as an outcome",
+        "states of an order, or its lines? Keep one row of each, with its last state or the sum of its lines",
+        seen.again, seen.named,
+    )  # fmt: skip

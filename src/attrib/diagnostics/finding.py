@@ -25,6 +25,8 @@ KEYS = {
     "equal_outcomes": "outcome rows are equal in all that is read, and have no id",
     "equal_rows": "rows of a table beside the events are equal in everything",
     "shared_event_id": "one event_id stands with several customers",
+    "shared_order_id": "one order_id stands with several customers",
+    "repeated_order_id": "one order_id stands in several rows",
     "one_customer": "one customer makes most of the events",
 }
 

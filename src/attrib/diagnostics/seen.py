@@ -119,7 +119,9 @@ class Seen:
     ``customers``: all; ``touched`` with a touch; ``buyers`` with an outcome; ``untouched``: with an outcome, no
     touch; ``touches``, ``outcomes``: events; ``most_touches``, ``most_outcomes``: of one customer, and the word;
     ``equal_timed``, ``equal_dated``: outcome rows equal to one before, with a time of day and at midnight;
-    ``placeholders``: touches and outcomes by number of the name.
+    ``placeholders``: touches and outcomes by number of the name. Of rows that are no refunds, ``ids`` and ``orders``:
+    event and order ids by customer; ``named``: outcomes with an order id, ``again``: those whose order stands in a row
+    before, of the same customer and outcome.
     """
 
     customers: int = 0
@@ -130,12 +132,15 @@ class Seen:
     outcomes: int = 0
     equal_timed: int = 0
     equal_dated: int = 0
+    named: int = 0
+    again: int = 0
     most_touches: tuple[int, int] = (0, 0)
     most_outcomes: tuple[int, int] = (0, 0)
     placeholders: dict[int, tuple[int, int]] = field(default_factory=dict)
     touch_days: Days = field(default_factory=Days)
     outcome_days: Days = field(default_factory=Days)
     ids: SharedIds = field(default_factory=SharedIds)
+    orders: SharedIds = field(default_factory=SharedIds)
 
     def add(self, other: Seen) -> None:
         """Add the facts of other customers."""
@@ -149,6 +154,7 @@ class Seen:
         self.touch_days += other.touch_days
         self.outcome_days += other.outcome_days
         self.ids += other.ids
+        self.orders += other.orders
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The facts as arrays, to be sent elsewhere."""
@@ -158,26 +164,33 @@ class Seen:
         return {
             "plain": np.array(plain, np.int64), "most": np.array(most, np.uint64),
             "placeholders": np.array(names, np.int64).reshape(-1, 3),
-            "firsts": np.array([self.touch_days.first, self.outcome_days.first, self.ids.level], np.int64),
+            "firsts": np.array(
+                [self.touch_days.first, self.outcome_days.first, self.ids.level, self.orders.level], np.int64
+            ),
             "touch_days": self.touch_days.counts, "outcome_days": self.outcome_days.counts,
             "ids": self.ids.ids, "id_customers": self.ids.customers,
+            "orders": self.orders.ids, "order_customers": self.orders.customers,
         }  # fmt: skip
 
     @staticmethod
     def of_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Seen:
         """Invert :meth:`arrays`."""
         t, t_word, o, o_word = (int(number) for number in arrays["most"])
-        t_first, o_first, level = (int(number) for number in arrays["firsts"])
+        t_first, o_first, level, order_level = (int(number) for number in arrays["firsts"])
         return Seen(
             **dict(zip(COUNTED, (int(number) for number in arrays["plain"]), strict=True)),
             most_touches=(t, t_word), most_outcomes=(o, o_word),
             placeholders={int(name): (int(a), int(b)) for name, a, b in arrays["placeholders"]},
             touch_days=Days(t_first, arrays["touch_days"]), outcome_days=Days(o_first, arrays["outcome_days"]),
             ids=SharedIds(level, arrays["ids"], arrays["id_customers"]),
+            orders=SharedIds(order_level, arrays["orders"], arrays["order_customers"]),
         )  # fmt: skip
 
 
-COUNTED = ("customers", "touched", "buyers", "untouched", "touches", "outcomes", "equal_timed", "equal_dated")
+COUNTED = (
+    "customers", "touched", "buyers", "untouched", "touches", "outcomes", "equal_timed", "equal_dated",
+    "named", "again",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +218,8 @@ class Placeholders:
 
 def see(
     identity: Words, t_offsets: Ints, t_time: Ints, o_offsets: Ints, o_time: Ints, *, counts: npt.NDArray[np.bool_],
-    equal: npt.NDArray[np.bool_], event: tuple[Words, Words] | None, ticks: int, placeholders: Placeholders,
+    equal: npt.NDArray[np.bool_], sold: npt.NDArray[np.bool_], event: Words, order: Words,
+    names: npt.NDArray[np.int32], ticks: int, placeholders: Placeholders,
 ) -> Seen:  # fmt: skip
     """Find the facts of a partition's customers.
 
@@ -217,8 +231,12 @@ def see(
         Outcomes that end journeys.
     equal : bool [O]
         Outcomes equal to the row before them, of the same customer.
-    event : two uint64 [O], optional
-        Words of the outcomes' event ids.
+    sold : bool [O]
+        Outcomes that are no refunds.
+    event, order : uint64 [O, 2]
+        Words of the outcomes' event ids and order ids, (0, 0) for none; [0, 2] without such a column.
+    names : int32 [O]
+        Codes of the outcomes.
     ticks : int
         Ticks of a second.
     placeholders : Placeholders
@@ -247,9 +265,16 @@ def see(
     for at, name in placeholders.find(identity):
         before_t, before_o = seen.placeholders.get(name, (0, 0))
         seen.placeholders[name] = (before_t + int(touches[at]), before_o + int(outcomes[at]))
-    if event is not None:
-        customer = np.repeat(identity[:, 0], np.diff(o_offsets))
-        seen.ids = SharedIds.of(event[0][counts], event[1][counts], customer[counts])
+    if len(event) or len(order):
+        customer, sold = np.repeat(identity[:, 0], np.diff(o_offsets)), sold & counts
+        if len(event):
+            seen.ids = SharedIds.of(event[sold, 0], event[sold, 1], customer[sold])
+        if len(order):
+            seen.orders = SharedIds.of(order[sold, 0], order[sold, 1], customer[sold])
+            sold &= (order != 0).any(axis=1)
+            keys = np.stack([customer[sold], names[sold].astype(np.uint64), order[sold, 0], order[sold, 1]], axis=1)
+            seen.named = len(keys)
+            seen.again = len(keys) - len(np.unique(keys, axis=0))
     return seen
 
 

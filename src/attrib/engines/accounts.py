@@ -13,7 +13,7 @@ from attrib.io import checks, days
 from attrib.io.flags import all_flagged, runs_flagged, unreadable_flags
 from attrib.io.times import told
 from attrib.kernels.codes import NETTED, REASONS, REFUNDED, UNMATCHED
-from attrib.refunds import Account, likely_refunds, told_if_kept
+from attrib.refunds import Account, likely_refunds, only_negative, told_if_kept
 from attrib.stages import StageModel
 from attrib.tally import Tally, carry, to_float
 
@@ -80,14 +80,16 @@ def _refund_entries(reader: EventReader, rows: Any, value: Any) -> dict[tuple[st
 
 def _refund_warnings(reader: EventReader, fates: Fates, value: Any) -> Iterator[str]:
     o, refunding = reader.outcomes, reader.recipe.refunding
+    lonely: list[str] = []
     if o.negative and not refunding.net:
         yield told_if_kept(o.negative)
     elif fates.refunds.any():
         account = Account.of(fates.refunds, float(value[REFUNDED]), float(value[UNMATCHED]))
         yield account.told(count_refunded=refunding.count_refunded, with_ids=o.layout.order >= 0)
+        lonely = only_negative(o.signs.by_outcome(o.kinds))
     model = reader.recipe.stages
     used = [*counted(reader.recipe), *(model.outcomes if isinstance(model, StageModel) else ())]
-    if (likely := likely_refunds(*o.names_and_valued(), used)) is not None:
+    if (likely := likely_refunds(*o.names_and_valued(), used, lonely)) is not None:
         yield likely
 
 

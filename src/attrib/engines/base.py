@@ -94,7 +94,7 @@ class Ledger:
 class Fates:
     """What became of rows after they were read, summed over the partitions.
 
-    ``touches`` int64 [5], ``outcomes`` int64 [6, 5], ``reasons`` int64 [4, 6], ``refunds`` int64 [4]: see
+    ``touches`` int64 [5], ``outcomes`` int64 [6, 5], ``reasons`` int64 [4, 6], ``refunds`` int64 [6]: see
     `attrib.ragged.Cut`. ``flagged`` int64 [6], with outcomes that are flagged touches: see
     `attrib.engines.grouping`. ``ties``: touches at one instant; ``seen``: facts on customers and
     days.

@@ -22,12 +22,13 @@ from attrib.engines.coding import Dictionary, Kinds
 from attrib.engines.grouping import Grouping
 from attrib.engines.in_order import Carry, NotSortedError, checked_order, expect_days, no_rows, until
 from attrib.engines.naming import Names
+from attrib.engines.order_ids import words_of
 from attrib.engines.reading import RowLayout, TableReader, check_zones, largest_value, mixed_zones
 from attrib.engines.store import PartitionStore
 from attrib.io import checks, days
 from attrib.io.flags import COPY
 from attrib.io.sources import MORE, Source, check_distinct
-from attrib.io.tables import required, with_channel
+from attrib.io.tables import check_types, required, with_channel
 from attrib.kernels import rows as kernel
 from attrib.needs import Need
 from attrib.ragged import NEVER, Cut, CutPlan, Events, cut
@@ -88,6 +89,7 @@ class EventReader:
 
         check_distinct("touchpoints", touches.schema, t_columns)
         check_distinct("outcomes", outcomes.schema, o_columns)
+        check_types("outcomes", outcomes.schema, dict.fromkeys(order_id, "key"))
 
         t_types = checks.read_types(touches, t_columns, interaction)
         o_types = checks.read_types(outcomes, o_columns, valued=counted(recipe))
@@ -108,8 +110,8 @@ class EventReader:
             for p, on in (
                 ("cluster", CLUSTER in o_optional),
                 ("day", by_text),
-                ("event", EVENT in o_optional),
                 ("order", bool(order_id)),
+                ("event", EVENT in o_optional),
                 ("copy", bool(copy)),
             )
             if on
@@ -117,6 +119,7 @@ class EventReader:
         shared = {c: Dictionary(c) for c in recipe.by}
         t_kinds = Kinds([Dictionary(CHANNEL), *(shared.get(c) or Dictionary(c) for c in further)])
         o_kinds = Kinds([Dictionary(OUTCOME), *(shared[c] for c in sorted(in_outcomes))])
+        of_order = words_of(outcomes.schema[ORDER]) if order_id else 0
         order = recipe.stages.names if isinstance(recipe.stages, StageColumn) else ()
         touch_source = _as_shared_types(touches, outcomes, recipe.by, t_columns)
         outcome_source = _as_shared_types(outcomes, touches, recipe.by, o_columns)
@@ -130,11 +133,18 @@ class EventReader:
             inline_value=recipe.inline.value if recipe.inline else None, **common,
         )  # fmt: skip
         self.outcomes = TableReader(
-            source=outcome_source, types=o_types, kinds=o_kinds, layout=RowLayout.build(identity, o_parts), stages=(),
-            player_columns=(), counted=counted(recipe), currency=money[0] if money else None, **common,
+            source=outcome_source, types=o_types, kinds=o_kinds, stages=(), player_columns=(),
+            layout=RowLayout.build(identity, o_parts, of_order), counted=counted(recipe),
+            currency=money[0] if money else None, **common,
         )  # fmt: skip
         self.grouping = Grouping(
-            self.touches, self.outcomes, self.ids, self.by_id, recipe.duplicates == "drop", recipe.refunding
+            self.touches,
+            self.outcomes,
+            self.ids,
+            self.by_id,
+            recipe.duplicates == "drop",
+            recipe.refunding,
+            of_order,
         )
         self.names = Names(recipe, t_kinds, o_kinds, in_touches, in_outcomes)
 

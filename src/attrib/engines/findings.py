@@ -14,7 +14,7 @@ from attrib.diagnostics.finding import Finding
 from attrib.diagnostics.seen import Placeholders
 from attrib.engines.base import OTHERS
 from attrib.engines.reading import hash_customers
-from attrib.schemas import EVENT, INTERACTION, STAGE
+from attrib.schemas import EVENT, INTERACTION, ORDER, STAGE
 from attrib.stages import StageColumn, StageModel
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def findings_of(reader: EventReader, seen: Seen, totals: Tally, *, credited: boo
         *customers.one_customer(seen, reader.touches.heavy | reader.outcomes.heavy),
         customers.equal_outcomes(seen, has_ids=EVENT in reader.outcomes.types.names),
         customers.shared_ids(seen),
+        customers.shared_orders(seen),
+        customers.repeated_orders(seen),
         sides.without_touch(seen) if credited else None,
         *sides.empty_days(seen),
         sides.outside(seen),
@@ -122,13 +124,16 @@ def _columns(reader: EventReader) -> Iterator[Finding]:
     inline = recipe.inline
     read = {*touches.types.names, *recipe.by}
     naive = not (touches.aware or outcomes.aware)
+    refunds = recipe.refunding.net and outcomes.negative > 0
     if inline is None:
         known = {*outcomes.types.names, *recipe.by}
-        yield from columns.unread_outcome_columns(recipe.outcomes.schema, known, inline=False, naive=naive)
+        yield from columns.unread_outcome_columns(
+            recipe.outcomes.schema, known, inline=False, naive=naive, refunds=refunds
+        )
     else:
-        own = {*read, inline.flag, *(("value",) if inline.value else ())}
+        own = {*read, inline.flag, *(("value",) if inline.value else ()), *({ORDER} & {*outcomes.types.names})}
         schema = recipe.touchpoints.schema
-        yield from columns.unread_outcome_columns(schema, own, inline=True, naive=False)
+        yield from columns.unread_outcome_columns(schema, own, inline=True, naive=False, refunds=refunds)
     yield from columns.unread_touch_columns(recipe.touchpoints.schema, read, naive=naive)
 
 

@@ -13,6 +13,7 @@ from attrib.diagnostics.seen import see
 from attrib.engines.base import FLAGGED
 from attrib.engines.coding import Words, unordered_float
 from attrib.engines.findings import placeholder_words
+from attrib.engines.order_ids import identity_of
 from attrib.engines.reading import RowLayout, TableReader, hash_ordered_ids
 from attrib.io.flags import COPY_BITS, RUN_SECONDS
 from attrib.kernels import rows as kernel
@@ -28,7 +29,7 @@ class Grouping:
     """How rows become events: by sorting them, or, where they arrive customer by customer, inside each customer.
 
     ``by_id``: the identity word sorts like the id and rows arrive in its order; ``drop``: drop duplicates;
-    ``refunding``: what becomes of outcomes of negative value.
+    ``refunding``: what becomes of outcomes of negative value; ``order_words``: words of an order id.
     """
 
     touches: TableReader
@@ -37,6 +38,7 @@ class Grouping:
     by_id: bool
     drop: bool
     refunding: Refunding
+    order_words: int = 0
 
     def later(self, touch_rows: Words, outcome_rows: Words, skip: int) -> Callable[[], Events]:
         """Group on the thread that calls; names are looked up now, since reading goes on meanwhile."""
@@ -91,15 +93,18 @@ class Grouping:
             t_same[1:] = (ordered[1:] == ordered[:-1]).all(axis=1)
         o_value = np.empty(len(outcome_rows), np.uint64)
         kernel.read_floats(outcome_rows, o_layout.value, o_value)
-        at = o_layout.event
         first = _first_copies(outcome_rows, o_layout)
+        of_events = _ids(outcome_rows, o_layout.event, 2)
+        of_orders = _ids(outcome_rows, o_layout.order, self.order_words)
         seen = see(
             identity, t_offsets, t_time, o_offsets, o_time,
             counts=counted[o_kind] & first, equal=_equal_rows(outcome_rows, o_layout, first),
-            event=None if at < 0 else (outcome_rows[:, at], outcome_rows[:, at + 1]), ticks=self.touches.ticks,
+            sold=o_value.view(np.float64) >= 0,
+            event=of_events, order=of_orders,
+            names=self.outcomes.kinds.codes[:, 0][o_kind], ticks=self.touches.ticks,
             placeholders=placeholder_words(self.ids),
         )  # fmt: skip
-        events = Events(
+        found = Events(
             identity=identity, unit=(cluster >> np.uint64(56)).astype(np.int32),
             t_offsets=t_offsets, t_time=t_time, t_kind=t_kind, t_same=t_same,
             o_offsets=o_offsets, o_time=o_time, o_kind=o_kind, o_value=o_value.view(np.float64),
@@ -107,10 +112,8 @@ class Grouping:
             flagged=_flagged(touch_rows, t_offsets, t_time, t_layout.extra, self.touches.ticks),
         )  # fmt: skip
         if names is None:
-            return events
-        at = o_layout.order
-        ids = outcome_rows[:, at : at + 2] if at >= 0 else np.empty((0, 2), np.uint64)
-        return net_events(events, names, ids, count_refunded=self.refunding.count_refunded)
+            return found
+        return net_events(found, names, of_orders, count_refunded=self.refunding.count_refunded)
 
     def _sort(self, rows: Words, keys: int, identity: int, skip: int) -> Words:
         if self.by_id and self.ids != "text":
@@ -133,6 +136,11 @@ class Grouping:
             first, at = np.unique(customer, return_index=True)
             unit[first] = words[named[at]]
         return unit
+
+
+def _ids(rows: Words, at: int, words: int) -> Words:
+    """Two words for the id of each row; [0, 2] without such a column."""
+    return identity_of(rows[:, at : at + words]) if at >= 0 else np.empty((0, 2), np.uint64)
 
 
 def _flagged(rows: Words, offsets: Ints, times: Ints, word: int, ticks: int) -> tuple[int, ...]:

@@ -309,7 +309,7 @@ class TallyPass:
             np.zeros(5, np.int64),
             np.zeros((FATES, 1 + WORDS), np.int64),
             no_reasons(),
-            np.zeros(4, np.int64),
+            np.zeros(6, np.int64),
             0,
             0,
             [],

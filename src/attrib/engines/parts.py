@@ -236,6 +236,7 @@ def _facts(table: TableReader) -> dict[str, Any]:
     return {name: getattr(table, name) for name in names} | {
         "dating": asdict(table.dating), "spread": asdict(table.spread),
         "heavy": {str(word): name for word, name in table.heavy.items()}, "currencies": sorted(table.currencies),
+        "signs": table.signs.by_outcome(table.kinds),
     }  # fmt: skip
 
 
@@ -256,6 +257,7 @@ def _add_facts(table: TableReader, facts: Mapping[str, Any]) -> None:
             setattr(table, name, choose(getattr(table, name), facts[name]))
     table.heavy |= {int(word): name for word, name in facts["heavy"].items()}
     table.currencies |= set(facts["currencies"])
+    table.signs.tell(facts["signs"])
     for name in SOME:
         setattr(table, name, getattr(table, name) or facts[name])
     table.dating.merge(days.Dating.read(facts["dating"]))

@@ -257,7 +257,7 @@ class PathReader:
         outcomes = np.zeros((FATES, 1 + WORDS), np.int64)
         outcomes[0, 0] = int(rows.conversions.sum())
         touches = np.array([int(offsets[-1]), 0, 0, 0, 0], np.int64)
-        return Cut(ragged, touches, outcomes, no_reasons(), np.zeros(4, np.int64))
+        return Cut(ragged, touches, outcomes, no_reasons(), np.zeros(6, np.int64))
 
     def player_frame(self) -> pl.DataFrame:
         """Every player, in the order of the codes."""

@@ -23,6 +23,8 @@ from attrib.engines.coding import (
     ordered_int,
 )  # fmt: skip
 from attrib.engines.columns import cluster_words, event_words, extra_words, hash_integers
+from attrib.engines.order_ids import order_words
+from attrib.engines.signs import Signs
 from attrib.errors import DataError
 from attrib.io import checks, days
 from attrib.io.amounts import number
@@ -30,7 +32,6 @@ from attrib.io.flags import COPY, COPY_BITS
 from attrib.io.sources import Source, read_error
 from attrib.io.times import Spread
 from attrib.kernels import rows as kernel
-from attrib.refunds import blank_as_none
 from attrib.schemas import CLUSTER, CUSTOMER, EVENT, ORDER, OUTCOME, SEQUENCE, TIME, VALUE
 
 BATCH = 1 << 17  # rows: 3 MB a batch of three words, which caches hold; larger ones take memory and save no time
@@ -55,21 +56,21 @@ class RowLayout:
     cluster: int
     extra: int
     day: int
-    event: int
     order: int
+    event: int
     copy: int
     width: int
 
     @staticmethod
-    def build(identity: int, parts: list[str]) -> RowLayout:
-        """Place the parts one after the other (an event id and an order id take two words)."""
+    def build(identity: int, parts: list[str], order: int = 0) -> RowLayout:
+        """Place the parts one after the other (an event id takes two words, an order id ``order``)."""
         at = identity
         places = dict.fromkeys(
-            ("time", "sequence", "first_kind", "value", "kind", "cluster", "extra", "day", "event", "order", "copy"), -1
+            ("time", "sequence", "first_kind", "value", "kind", "cluster", "extra", "day", "order", "event", "copy"), -1
         )
         for part in parts:
             places[part] = at
-            at += 2 if part in ("event", "order") else 1
+            at += {"event": 2, "order": order}.get(part, 1)
         return RowLayout(identity=identity, width=at, **places)
 
 
@@ -104,6 +105,7 @@ class TableReader:
     latest: int = np.iinfo(np.int64).min
     earliest: int = np.iinfo(np.int64).max
     negative: int = 0
+    signs: Signs = field(default_factory=Signs)
     aware: bool = False
     naive: bool = False
     zoneless: bool = False
@@ -159,7 +161,7 @@ class TableReader:
             values = batch[VALUE].to_numpy()
             self._largest.resize(len(self.kinds.codes), refcheck=False)
             kernel.largest_by_code(kinds, frozen(values), self._largest)
-            self.negative += int((values < 0).sum())
+            self.negative += self.signs.add(kinds, values, len(self.kinds.codes))
         once = batch
         if self.layout.copy >= 0:  # a row that counts several conversions is one row of the caller's
             first = batch[COPY] == 0
@@ -355,10 +357,12 @@ class TableReader:
             rows[:, layout.day] = self._day_words(batch, times, factor)
         if layout.event >= 0:
             w0, w1 = event_words(batch[EVENT])
+            if self.types.has_value:  # a refund is never the duplicate of its order
+                w1 = np.where((batch[VALUE].to_numpy() < 0) & (w1 != 0), w1 ^ SIGN, w1)
             rows[:, layout.event], rows[:, layout.event + 1] = w0, w1
         if layout.order >= 0:
-            w0, w1 = event_words(blank_as_none(batch.select(ORDER), ORDER)[ORDER])
-            rows[:, layout.order], rows[:, layout.order + 1] = w0, w1
+            words = order_words(batch[ORDER])
+            rows[:, layout.order : layout.order + words.shape[1]] = words
         if layout.copy >= 0:
             rows[:, layout.copy] = (batch[checks.FLAG].fill_null(1).to_numpy() << COPY_BITS) | batch[COPY].to_numpy()
         return whole, kinds, blank

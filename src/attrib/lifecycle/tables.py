@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -15,13 +15,14 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.faults import nearest
 from attrib.lifecycle.buying.leaving import CANCELLED
 from attrib.lifecycle.buying.purchases import summed_up
-from attrib.schemas import CUSTOMER, DATE, ORDER, OUTCOME, STAGE, TIME, VALUE
-from attrib.snapshots.asked import EPOCH, EVERYONE, SILENT, Wish
-from attrib.snapshots.events import AT, DONE, MONEY, OF_ORDER, OWN, TOUCH, WHO, Events
+from attrib.schemas import CUSTOMER, DATE, STAGE
+from attrib.snapshots.asked import EPOCH, EVERYONE, SILENT, Wish, check_model
+from attrib.snapshots.events import AT, DONE, OWN, TOUCH, WHO, Events
+from attrib.snapshots.findings import likely_to_take_back, tell_of_data
 from attrib.snapshots.leaving import settled
 from attrib.snapshots.referred import FROM, ROW, TO, brought, without_repeats
 from attrib.snapshots.refunded import known_at_ends
-from attrib.snapshots.snapshot import describe, population_of
+from attrib.snapshots.snapshot import describe, population_of, tell_of_refunds
 from attrib.values import read_date
 
 LABELS = ("label", "duration", "event", "count", "value_brought")
@@ -143,6 +144,23 @@ def label_end(asked: Mapping[str, Any], day: datetime) -> datetime:
     return day + _ahead(asked)
 
 
+def tell_of_tables(events: Events, asked: Mapping[str, Any], ignore: Collection[str], *, drop: bool) -> None:
+    """Warn of what is found in the tables of a model, see `attrib.snapshots.findings`, and of refunds.
+
+    ``asked``: what its rows are, by the model file; ``ignore``: keys of findings that nobody wants to be told of;
+    ``drop``: whether a repeated event counts once.
+    """
+    tell_of_refunds(events)
+    churn, model = asked.get("churn"), check_model(asked.get("stages"))
+    summed = [*asked["purchases"]] if "purchases" in asked else [str(asked["target"])]
+    ends = [*(asked.get(CANCELLED) or ()), *([churn] if churn and churn != SILENT else ())]
+    named = [*summed, asked.get("target"), *ends, *(model.outcomes if model else ())]
+    used = list(dict.fromkeys(str(name) for name in named if name))
+    tell_of_data(events, used, summed=summed, ignore=ignore, drop=drop)
+    if (likely := likely_to_take_back(events, used)) is not None:
+        warn(likely)
+
+
 def check_outcomes(events: Events, asked: Mapping[str, Any], kind: str) -> None:
     """Check that the outcome that a model is about occurs: without it nothing can be learned, or judged.
 
@@ -260,17 +278,10 @@ def purchases_at(events: Events, asked: Mapping[str, Any], moment: datetime, *, 
     commands look at several dates, and warn once.
     """
     day: date = (moment - timedelta(microseconds=1)).date()
-    bought = events.outcomes.select(
-        pl.col(WHO).cast(events.id_type).alias(CUSTOMER),
-        pl.col(AT).cast(pl.Datetime("us")).alias(TIME),
-        pl.col(DONE).cast(pl.String).alias(OUTCOME),
-        pl.col(MONEY).alias(VALUE),
-        *([pl.col(OF_ORDER).alias(ORDER)] if OF_ORDER in events.outcomes.columns else []),
-    )
     named = asked.get(CANCELLED)
     if not tell:
         named = [name for name in named or () if name in events.names]  # a slip was told of already
-    return summed_up(bought, day, asked["unit"], asked["target"], events.refunding, named)
+    return summed_up(events, day, asked["unit"], asked["target"], named)
 
 
 def _ahead(asked: Mapping[str, Any]) -> timedelta:

@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 
 from attrib.arguments import check_choice, check_names, check_share_of_rejects, open_events
+from attrib.diagnostics.columns import currency_column
+from attrib.engines.order_ids import rank_orders
 from attrib.engines.reading import batches_of, check_zones
 from attrib.errors import DataError, SpecError, warn
 from attrib.io import checks, days
@@ -17,7 +19,7 @@ from attrib.io.flags import COPY
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
 from attrib.io.tables import check_types, required
 from attrib.io.times import Spread, told
-from attrib.refunds import DEFAULT, Refunding, blank_as_none
+from attrib.refunds import DEFAULT, Refunding
 from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE
 from attrib.schemas import ORDER as ORDER_ID
 
@@ -28,9 +30,20 @@ TOUCH, DONE, MONEY, BROUGHT_BY = "touch", "done", "money", "brought_by"
 FLAGGED = "flagged"
 OF_ORDER = "of_order"
 UNTIL = "until"  # the end of the day, where a text tells its clock
+ON_DAY = "on_day"  # the day, on the clock of the column or the text
+PAID_IN = "paid_in"  # the currency
+AGAIN = "again"  # whether a row repeats one that counts several conversions
 OWN = "own"  # own0, own1, …: the caller's columns
 NANO = 1_000  # nanoseconds of a microsecond
 MICRO = 1_000_000  # microseconds of a second
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A table as it came: all its columns, and those of them that are read."""
+
+    schema: Mapping[str, pl.DataType]
+    read: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +56,8 @@ class Events:
         ``who``; ``t``, microseconds since 1970; ``touch``, the channel; ``dated``, whether the time was a date only;
         ``order``, ``score`` (satisfaction), ``flagged``, ``own0`` … and ``id`` where the table has them.
     outcomes : polars.DataFrame
-        ``who``, ``t``, ``done`` (the outcome), ``money``; ``brought_by``, ``of_order`` (order id) and ``id`` where the
-        table has them. Refunds are among them: `attrib.snapshots.refunded` nets them as of a time.
+        ``who``, ``t``, ``done`` (the outcome), ``money``; ``brought_by``, ``of_order`` (place of the order id) and
+        ``id`` where the table has them. Refunds are among them: `attrib.snapshots.refunded` nets them as of a time.
     zone : str or None
         Time zone of the output; None for times without one.
     refunding : Refunding
@@ -53,6 +66,8 @@ class Events:
         What was decided by looking at the rows: where outcomes stand.
     priced : bool
         Whether outcomes have values of their own; where they do not, each counts as 1.
+    tables : dict of str to Met
+        The tables as they came, for what is said of them.
     """
 
     touches: pl.DataFrame
@@ -62,6 +77,7 @@ class Events:
     refunding: Refunding = DEFAULT
     facts: dict[str, Any] = field(default_factory=dict)
     priced: bool = True
+    tables: dict[str, Met] = field(default_factory=dict)
 
     def only(self, rows: pl.Expr) -> Events:
         """Those that an expression over ``who`` and ``t`` holds for."""
@@ -100,6 +116,8 @@ class _Reader:
     own: tuple[str, ...] = ()
     inline: tuple[str, ...] = ()  # columns that tell touches apart which are outcomes too
     orders: bool = False  # whether order ids are read
+    paid_in: str | None = None  # the column of currencies
+    by_clock: bool = False  # whether the day of each outcome is asked for
     names: pl.Categorical = field(default_factory=lambda: pl.Categorical(pl.Categories.random()))
     aware: bool = False
     naive: bool = False
@@ -131,7 +149,8 @@ class _Reader:
         rejected = [listed for listed in rejected if listed.height]
         self._tell(rows, rejected)
         empty = self._compact(checks.typed(pl.DataFrame(schema=self._schema()), self.types, self.ids)[0])
-        return pl.concat([empty, *kept], rechunk=True)
+        whole = pl.concat([empty, *kept], rechunk=True)
+        return whole.with_columns(rank_orders(whole[OF_ORDER])) if OF_ORDER in whole.columns else whole
 
     def _is_clean(self, batch: pl.DataFrame) -> bool:
         if not checks.looks_clean(batch, self.types, ()):
@@ -144,6 +163,7 @@ class _Reader:
         has = self.source.schema
         mine = [CUSTOMER, TIME, *self.types.names, *self.own, *self.inline]
         more += (ORDER_ID,) if self.orders else ()
+        more += (self.paid_in,) if self.paid_in else ()
         return list(dict.fromkeys([*mine, *(c for c in more if c in has)]))
 
     def _schema(self) -> dict[str, pl.DataType]:
@@ -170,7 +190,10 @@ class _Reader:
         micro = {"ms": ticks * 1_000, "us": ticks, "ns": ticks // NANO}[dtype.time_unit]
         columns = [pl.col(CUSTOMER).cast(self.who).alias(WHO), micro.alias(AT)]
         if EVENT in batch.columns:
-            columns.append(pl.when(pl.col(EVENT).is_not_null()).then(pl.col(EVENT).hash()).alias(ID))
+            own = pl.col(EVENT).hash()
+            if self.types.has_value:  # a refund is never the duplicate of its order
+                own = pl.when(pl.col(VALUE) < 0).then(pl.col(EVENT).hash(1)).otherwise(own)
+            columns.append(pl.when(pl.col(EVENT).is_not_null()).then(own).alias(ID))
         if CHANNEL in self.types.names:
             columns += self._touch_columns(batch)
         else:
@@ -178,12 +201,27 @@ class _Reader:
             columns += [pl.col(OUTCOME).cast(self.names).alias(DONE), money.alias(MONEY)]
             if self.types.times == "text":
                 columns.append(pl.lit(days.day_ends(batch, self.types, aware=self.aware)).alias(UNTIL))
+            if self.by_clock:
+                columns.append(self._day(batch, micro))
+            if self.paid_in:
+                columns.append(pl.col(self.paid_in).cast(pl.String).alias(PAID_IN))
+            if COPY in self.types.names:
+                columns.append((pl.col(COPY) > 0).alias(AGAIN))
             if REFERRER in batch.columns:
                 columns.append(self._referrer(batch))
             if self.orders and ORDER_ID in batch.columns:
-                batch = blank_as_none(batch, ORDER_ID)
                 columns.append(pl.col(ORDER_ID).alias(OF_ORDER))
         return batch.select(columns)
+
+    def _day(self, batch: pl.DataFrame, micro: pl.Expr) -> pl.Expr:
+        """Day of each row, in the time zone of the column, or on the clock that its text was read from."""
+        if self.types.times == "text" and self.aware:
+            micro = micro + pl.lit(pl.Series(days.text_offsets(batch[checks.RAW + TIME])))
+        return _day_in(micro, self.types.zone)
+
+    def met(self) -> Met:
+        """The table as it came."""
+        return Met(self.source.schema, frozenset(self._wanted()))
 
     def _touch_columns(self, batch: pl.DataFrame) -> list[pl.Expr]:
         dated = pl.lit(self.types.times == "date")
@@ -229,8 +267,13 @@ def read_events(
     refunding: Refunding = DEFAULT,
     valued: tuple[str, ...] | None = None,
     day_of_outcome: str = days.AUTO,
+    *,
+    by_clock: bool = False,
 ) -> Events:
-    """Open, check and read both tables, one of which may be None; ``valued``: outcomes whose value is used."""
+    """Open, check and read both tables, one of which may be None.
+
+    ``valued``: outcomes whose value is used; ``by_clock``: whether outcomes get a column ``on_day``.
+    """
     check_choice("day_of_outcome", day_of_outcome, days.CHOICES)
     max_rejects = check_share_of_rejects(max_rejects)
     mapping = check_names(columns, (*own, SATISFACTION, REFERRER))
@@ -239,7 +282,10 @@ def read_events(
     if isinstance(outcomes, InlineOutcome):
         readers["touchpoints"].inline = (checks.FLAG, *([outcomes.value] if outcomes.value else []))
     if "outcomes" in readers:
-        readers["outcomes"].orders = refunding.net and readers["outcomes"].types.has_value
+        reader = readers["outcomes"]
+        reader.orders, reader.by_clock = refunding.net and reader.types.has_value, by_clock
+        if reader.types.has_value:
+            reader.paid_in = currency_column(reader.source.schema)
     frames = {name: reader.read() for name, reader in readers.items()}
     filled = [reader for name, reader in readers.items() if frames[name].height]
     check_zones(filled)
@@ -267,7 +313,8 @@ def read_events(
     )  # fmt: skip
     priced = "outcomes" in readers and readers["outcomes"].types.has_value
     touched, reached = _ranked(events.touches, TOUCH), _ranked(events.outcomes, DONE)
-    return Events(touched, reached, id_type, zone, refunding, facts, priced)
+    met = {name: reader.met() for name, reader in readers.items()}
+    return Events(touched, reached, id_type, zone, refunding, facts, priced, met)
 
 
 def _stand(frames: dict[str, pl.DataFrame], readers: dict[str, _Reader], asked: str) -> dict[str, Any]:
@@ -297,6 +344,8 @@ def _ranked(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _open(touchpoints: Any, outcomes: Any, mapping: dict[str, Any]) -> dict[str, Source]:
+    if touchpoints is None and isinstance(outcomes, Source):
+        return {"outcomes": outcomes}
     if touchpoints is None and (outcomes is None or isinstance(outcomes, InlineOutcome)):
         raise SpecError("bad_value", "there is neither a table of touchpoints nor one of outcomes")
     if outcomes is None or touchpoints is None:
@@ -318,7 +367,7 @@ def _readers(
         optional = (SEQUENCE, *flag) if name == "touchpoints" else (VALUE, *flag, COPY)
         names = (what, *(c for c in (*optional, MORE) if c in source.schema))
         types[name] = checks.read_types(source, names, valued=valued)
-        check_types(name, source.schema, {REFERRER: "key", SATISFACTION: "key"})
+        check_types(name, source.schema, dict.fromkeys((REFERRER, SATISFACTION, ORDER_ID), "key"))
     for name in own:
         dtype = tables["touchpoints"].schema[name] if "touchpoints" in tables else None
         if dtype is None or dtype.is_nested() or dtype == pl.Object:
@@ -335,6 +384,18 @@ def _readers(
         name: _Reader(source, types[name], ids, who, max_rejects, own if name == "touchpoints" else ())
         for name, source in tables.items()
     }
+
+
+def on_day(zone: str | None) -> pl.Expr:
+    """Day of each row in a time zone."""
+    return _day_in(pl.col(AT), zone)
+
+
+def _day_in(micro: pl.Expr, zone: str | None) -> pl.Expr:
+    instant = micro.cast(pl.Datetime("us"))
+    if zone is not None:
+        instant = instant.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    return instant.dt.date().alias(ON_DAY)
 
 
 def warn_of_future(latest: int) -> None:

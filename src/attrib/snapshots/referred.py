@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from attrib.errors import DataError
-from attrib.snapshots.events import AT, BROUGHT_BY, DONE, ID, MONEY, WHO
+from attrib.snapshots.events import AT, BROUGHT_BY, DONE, ID, MONEY, OF_ORDER, WHO
 
 ROW, FROM, TO, NEW = "row", "from", "to", "new"  # a window: (from, to] in microseconds
 
@@ -27,7 +27,8 @@ def without_repeats(outcomes: pl.DataFrame) -> pl.DataFrame:
     if ID not in outcomes.columns:
         return outcomes
     code = pl.col(WHO).to_physical()
-    outcomes = outcomes.sort(code, AT, DONE, MONEY, nulls_last=True, maintain_order=True)
+    order = (OF_ORDER,) if OF_ORDER in outcomes.columns else ()
+    outcomes = outcomes.sort(code, AT, DONE, MONEY, *order, maintain_order=True)
     return outcomes.filter(pl.col(ID).is_null() | pl.struct(code, ID).is_first_distinct())
 
 

@@ -28,13 +28,13 @@ def by_refunds(events: Events) -> tuple[Events, Events | None]:
 def as_known(events: Events, until: int, *, drop: bool) -> Events:
     """Outcomes until an instant (microseconds, inclusive), with the refunds among them netted."""
     known = events.outcomes.filter(pl.col(AT) <= until)
-    return replace(events, outcomes=_netted(known, events, drop=drop)[0])
+    return replace(events, outcomes=netted(known, events, drop=drop)[0])
 
 
 def count_refunds(events: Events) -> Account | None:
     """How many refunds there are in all; None without any that are netted."""
     _, returning = by_refunds(events)
-    return None if returning is None else _netted(returning.outcomes, returning, drop=True)[1]
+    return None if returning is None else netted(returning.outcomes, returning, drop=True)[1]
 
 
 def known_at_ends(windows: pl.DataFrame, events: Events, *, drop: bool = True) -> Iterator[tuple[pl.DataFrame, Events]]:
@@ -48,7 +48,8 @@ def known_at_ends(windows: pl.DataFrame, events: Events, *, drop: bool = True) -
         yield some, replace(events, outcomes=pl.concat([steady.outcomes, known.outcomes]))
 
 
-def _netted(outcomes: pl.DataFrame, events: Events, *, drop: bool) -> tuple[pl.DataFrame, Account]:
+def netted(outcomes: pl.DataFrame, events: Events, *, drop: bool) -> tuple[pl.DataFrame, Account]:
+    """Net the refunds among some outcomes, each event once (``drop``); see `attrib.refunds.net_rows`."""
     code = pl.col(WHO).to_physical()
     rest = [
         pl.col(name).cast(pl.String) if name == BROUGHT_BY else pl.col(name)

@@ -15,13 +15,12 @@ from attrib.errors import SpecError, warn
 from attrib.faults import nearest
 from attrib.io.ids import sort_by_id
 from attrib.io.times import told_dates
-from attrib.refunds import NET, Refunding, likely_refunds, told_if_kept
+from attrib.refunds import NET, Refunding, told_if_kept
 from attrib.schemas import CUSTOMER, DATE
 from attrib.snapshots.asked import CUSTOMERS, EVERYONE, Wish, in_micro
 from attrib.snapshots.events import (
     AT,
     BROUGHT_BY,
-    DONE,
     MONEY,
     OF_ORDER,
     SCORE,
@@ -32,6 +31,7 @@ from attrib.snapshots.events import (
     warn_of_future,
 )
 from attrib.snapshots.features import Recipe, features_at, name_of_rest
+from attrib.snapshots.findings import likely_to_take_back, tell_of_data
 from attrib.snapshots.labels import Question, answer, asked_about
 from attrib.snapshots.leaving import settled
 from attrib.snapshots.referred import first_referrals
@@ -191,6 +191,7 @@ def snapshot(
         touchpoints, outcomes, columns, wish.features, allowed, refunding, wish.purchases, day_of_outcome
     )
     tell_of_refunds(events, wish)
+    tell_of_data(events, asked_for(wish), summed=wish.purchases, drop=wish.drop)
     table, _ = describe(events, wish)
     if population is None and wish.kind in ("churn", "silent") and wish.purpose != "score":
         never = table["recency_purchase"].null_count()
@@ -212,17 +213,15 @@ def tell_of_refunds(events: Events, wish: Wish | None = None) -> None:
         ids = OF_ORDER in events.outcomes.columns
         warn(account.told(count_refunded=events.refunding.count_refunded, with_ids=ids))
     if wish is not None:
-        name = pl.col(DONE).cast(pl.String)
-        valued = events.outcomes.filter(pl.lit(events.priced), pl.col(MONEY) != 0).select(name.unique())
-        asked = [
-            *wish.purchases,
-            *filter(None, (wish.outcome,)),
-            *wish.gone,
-            *(wish.model.outcomes if wish.model else ()),
-        ]
-        likely = likely_refunds(events.names, valued.to_series().to_list(), asked)
+        likely = likely_to_take_back(events, asked_for(wish))
         if likely is not None:
             warn(likely)
+
+
+def asked_for(wish: Wish) -> list[str]:
+    """Outcomes that a wish is about."""
+    milestones = wish.model.outcomes if wish.model else ()
+    return [*wish.purchases, *filter(None, (wish.outcome,)), *wish.gone, *milestones]
 
 
 def describe(events: Events, wish: Wish) -> tuple[pl.DataFrame, Counter[str]]:

@@ -17,6 +17,7 @@ from attrib.refunds import NET, Refunding
 from attrib.schemas import CUSTOMER, DATE, STAGE
 from attrib.snapshots.asked import EVERYONE, check_dates, check_durations, check_model, in_micro
 from attrib.snapshots.events import AT, DONE, ORDER, TOUCH, WHO, Events, read_events, warn_of_future
+from attrib.snapshots.findings import tell_of_target
 from attrib.snapshots.referred import TO
 from attrib.snapshots.refunded import known_at_ends
 from attrib.snapshots.snapshot import snapshot
@@ -149,6 +150,8 @@ def decisions(
         touchpoints, outcomes, columns, (), max_rejects, Refunding(refunds, count_refunded),
         day_of_outcome=day_of_outcome,
     )  # fmt: skip
+    if target is not None:
+        tell_of_target(events, str(target))  # the snapshot tells of all else
     until = events.latest if end is None else in_micro(read_date(end, "end"), events.zone, "end")
     if end is None:
         warn_of_future(until)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -10,9 +10,9 @@ import polars as pl
 
 from attrib.errors import SpecError, warn
 from attrib.faults import nearest
-from attrib.io.sources import open_table
 from attrib.io.text import clean
-from attrib.schemas import CUSTOMER, OUTCOME, TIME
+from attrib.schemas import CUSTOMER, OUTCOME
+from attrib.snapshots.events import ON_DAY
 from attrib.snapshots.leaving import looks_like_leaving
 
 CANCELLED = "cancelled"
@@ -46,12 +46,10 @@ def read_names(cancelled: Any) -> tuple[str, ...] | None:
 def mark_cancelled(
     summary: pl.DataFrame,
     days: pl.DataFrame,
-    outcomes: Any,
+    outcomes: pl.DataFrame | None,
     end: date,
     cancelled: tuple[str, ...] | None,
     target: str,
-    columns: Mapping[str, str] | None,
-    to_days: Any,
 ) -> pl.DataFrame:
     """Add to a summary who has cancelled by the end and bought nothing on a later day, where that was asked for.
 
@@ -61,16 +59,14 @@ def mark_cancelled(
         One row a customer.
     days : polars.DataFrame
         Customer and day of each purchase.
-    outcomes, columns
-        The table, as callers gave it.
+    outcomes : polars.DataFrame or None
+        Customer, day (``on_day``) and name of all outcomes; None where they have no names.
     end : datetime.date
         Last day that counts.
     cancelled : tuple of str or None
         Outcomes that end the relation. None: a warning tells of outcomes that sound like it.
     target : str
         The outcome that is a purchase.
-    to_days : callable
-        From a column of times to days.
 
     Raises
     ------
@@ -79,22 +75,18 @@ def mark_cancelled(
     """
     if cancelled == ():
         return summary
-    source = open_table(outcomes, "outcomes", columns)
-    if OUTCOME not in source.schema:
+    if outcomes is None:
         if cancelled is None:
             return summary
         hint = "add a column cancelled to the summary yourself: fit, predictions and lifetime_value take it"
         raise SpecError("bad_value", f"cancelled = {cancelled[0]!r}: outcomes has no column {OUTCOME}", hint=hint)
-    kind = pl.col(OUTCOME).cast(pl.String).str.strip_chars()
-    names = source.collect(source.frame.select(kind.unique())).to_series().drop_nulls().sort().to_list()
+    names = outcomes[OUTCOME].unique().sort().to_list()
     wanted = list(cancelled) if cancelled else [name for name in looks_like_leaving(names) if name != target]
     if cancelled:
         _check_known(wanted, names)
     if not wanted:
         return summary
-    rows = source.collect(source.frame.select(CUSTOMER, TIME, kind.alias(OUTCOME)).filter(kind.is_in(wanted)))
-    ended = pl.DataFrame({CUSTOMER: rows[CUSTOMER], "ended": to_days(rows[TIME]), OUTCOME: rows[OUTCOME]})
-    ended = ended.filter(pl.col("ended") <= end, pl.col(CUSTOMER).is_not_null())
+    ended = outcomes.rename({ON_DAY: "ended"}).filter(pl.col(OUTCOME).is_in(wanted), pl.col("ended") <= end)
     gone = days.group_by(CUSTOMER).agg(pl.col("day").max()).join(
         ended.group_by(CUSTOMER).agg(pl.col("ended").max(), pl.col(OUTCOME).unique().sort()), on=CUSTOMER
     ).filter(pl.col("ended") >= pl.col("day"))  # fmt: skip

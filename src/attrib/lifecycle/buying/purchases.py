@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,21 +11,24 @@ import polars as pl
 
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
-from attrib.io.checks import parse_times
 from attrib.io.collecting import collect_source
+from attrib.io.days import START
 from attrib.io.ids import sort_by_id
 from attrib.io.sources import Source, open_table
-from attrib.io.tables import check_types, required
+from attrib.io.tables import required
 from attrib.io.times import told_dates
 from attrib.lifecycle.base.beside import read_flags
 from attrib.lifecycle.buying.leaving import CANCELLED, mark_cancelled, read_names
 from attrib.lifecycle.buying.purchasing import PurchaseModel
-from attrib.refunds import NET, Refunding, blank_as_none, likely_refunds, net_rows, told_if_kept
-from attrib.schemas import CUSTOMER, ORDER, OUTCOME, TIME, VALUE
+from attrib.refunds import NET, Refunding, told_if_kept
+from attrib.schemas import CUSTOMER, OUTCOME, TIME, VALUE
+from attrib.snapshots.events import DONE, MONEY, OF_ORDER, ON_DAY, WHO, Events, on_day, read_events
+from attrib.snapshots.findings import likely_to_take_back, tell_of_data
+from attrib.snapshots.referred import without_repeats
+from attrib.snapshots.refunded import netted
 from attrib.values import check_share
 
 SUMMARY = ("frequency", "recency", "T")
-_AT = "__at"
 
 
 def purchase_summary(
@@ -44,7 +48,8 @@ def purchase_summary(
     ----------
     outcomes : frame, str or Path
         The outcomes table: ``customer_id``, ``timestamp``; ``outcome``, ``value`` and ``order_id`` where it has them
-        (without: every row is a purchase, worth 1). Days are those of UTC.
+        (without: every row is a purchase, worth 1); of a repeated ``event_id`` the first row counts. Days are those of
+        the column's time zone, or of the clock of each text. Read as snapshots read it, with the same warnings.
     at : datetime.date or str
         Last day of observation, inclusive (``"1997-09-30"``); later purchases are not looked at. For predictions as of
         a snapshot date, which knows only what came before it, this is the day before.
@@ -76,7 +81,8 @@ def purchase_summary(
     Raises
     ------
     DataError
-        ``missing_columns``, ``bad_column``, ``no_rows``, and those of reading a table.
+        ``missing_columns``, ``wrong_type``, ``mixed_zones``, ``several_currencies``, ``no_rows``, and those of reading
+        a table.
     SpecError
         ``bad_value``, ``bad_duration``; ``unknown_outcome`` for a slip of a name in `cancelled`.
 
@@ -98,17 +104,27 @@ def purchase_summary(
     [('a', 1, 2.0, 4.0, 50.0), ('b', 0, 0.0, 3.0, None)]
     """
     end, one, names, refunding = _day(at), _unit(unit), read_names(cancelled), Refunding(refunds, count_refunded)
-    days = _days(outcomes, end, target, columns, refunding)
-    return mark_cancelled(_summed(days, end, one), days, outcomes, end, names, target, columns, _to_days)
+    source = open_table(outcomes, "outcomes", columns)
+    events = _read(source, target, refunding)
+    days = _days(events, end, target)
+    return mark_cancelled(_summed(days, end, one), days, _named(events, source), end, names, target)
 
 
 def summed_up(
-    outcomes: Any, at: date, unit: str, target: str, refunding: Refunding, cancelled: str | Sequence[str] | None = None
+    events: Events, at: date, unit: str, target: str, cancelled: str | Sequence[str] | None = None
 ) -> pl.DataFrame:
-    """Sum up as `purchase_summary` does, where those who read the outcomes have told of refunds."""
-    days = _days(outcomes, at, target, None, refunding, tell=False)
-    summary = _summed(days, at, _unit(unit))
-    return mark_cancelled(summary, days, outcomes, at, read_names(cancelled), target, None, _to_days)
+    """Sum up as `purchase_summary` does what was read, and told of, before; days are those of the events' zone."""
+    days = _days(events, at, target, tell=False)
+    events = replace(events, outcomes=events.outcomes.with_columns(on_day(events.zone)))
+    outcomes = events.outcomes.select(_who(events), ON_DAY, pl.col(DONE).cast(pl.String).alias(OUTCOME))
+    return mark_cancelled(_summed(days, at, _unit(unit)), days, outcomes, at, read_names(cancelled), target)
+
+
+def _named(events: Events, source: Source) -> pl.DataFrame | None:
+    """Customers, days and names of all outcomes; None where the table has no names."""
+    if OUTCOME not in source.schema:
+        return None
+    return events.outcomes.select(_who(events), ON_DAY, pl.col(DONE).cast(pl.String).alias(OUTCOME))
 
 
 def _summed(days: pl.DataFrame, end: date, one: float) -> pl.DataFrame:
@@ -183,10 +199,11 @@ def silence(
     else:
         if at is None:
             raise SpecError("bad_value", "at is missing", hint='the last day of observation, e.g. at="2024-06-30"')
-        end, one = _day(at), _unit(unit)
-        days = _days(data, end, target, columns, Refunding(refunds, count_refunded))
-        names = read_names(cancelled)
-        summary = mark_cancelled(_summed(days, end, one), days, data, end, names, target, columns, _to_days)
+        end, one, names = _day(at), _unit(unit), read_names(cancelled)
+        source = replace(opened, name="outcomes")
+        events = _read(source, target, Refunding(refunds, count_refunded))
+        days = _days(events, end, target)
+        summary = mark_cancelled(_summed(days, end, one), days, _named(events, source), end, names, target)
         gap = (pl.col("day").diff().over(CUSTOMER)).dt.total_days() / one
         gaps = days.select(gap=gap, n=pl.lit(1)).drop_nulls()
     if not len(gaps):
@@ -213,75 +230,63 @@ def _quantile(gaps: pl.DataFrame, quantile: float) -> float:
     return float(enough["gap"][0])
 
 
-def _days(
-    outcomes: Any, end: date, target: str, columns: Mapping[str, str] | None, refunding: Refunding, *, tell: bool = True
-) -> pl.DataFrame:
-    """Days with a purchase until the end, in order: customer, day, value summed."""
-    source = open_table(outcomes, "outcomes", columns)
+def _read(source: Source, target: str, refunding: Refunding) -> Events:
+    """Read outcomes as snapshots do; where they have no names, all are purchases."""
     required(source, [CUSTOMER, TIME], hint="map your names to ours with columns")
-    check_types("outcomes", source.schema, {CUSTOMER: "id", OUTCOME: "name", VALUE: "number"})
-    read = (CUSTOMER, TIME, OUTCOME, VALUE, ORDER)
-    frame = source.frame.select(name for name in read if name in source.schema)
-    if OUTCOME in source.schema:
-        name = pl.col(OUTCOME).cast(pl.String).str.strip_chars()
-        if tell:
-            _tell_of_others(source, frame.select(name, *([VALUE] if VALUE in source.schema else [])), target)
-        frame = frame.filter(name == target)
-    rows = source.collect(frame)
-    moment = _to_times(rows[TIME])
-    value = (
-        rows[VALUE].cast(pl.Float64, strict=False)
-        if VALUE in rows.columns
-        else pl.Series([1.0]).new_from_index(0, len(rows))
-    )
-    ids = {ORDER: rows[ORDER]} if ORDER in rows.columns and VALUE in rows.columns else {}
-    rows = pl.DataFrame({CUSTOMER: rows[CUSTOMER], _AT: moment, "day": moment.dt.date(), VALUE: value, **ids})
-    kept = rows.filter(pl.col(CUSTOMER).is_not_null() & pl.col("day").is_not_null() & pl.col(VALUE).is_finite())
-    if len(kept) < len(rows):
-        warn(
-            f"{len(rows) - len(kept):,} of {len(rows):,} purchases are left out: "
-            f"{CUSTOMER}, {TIME} or {VALUE} is null or cannot be read"
-        )
-    kept = kept.filter(pl.col("day") <= end)
-    if not len(kept):
+    if OUTCOME not in source.schema:
+        schema = pl.Schema({**source.schema, OUTCOME: pl.String()})
+        source = replace(source, frame=source.frame.with_columns(pl.lit(target).alias(OUTCOME)), schema=schema)
+    # any share of rows may be rejected, with a warning that counts them: they are left out
+    return read_events(None, source, None, (), 1.0, refunding, (target,), START, by_clock=True)
+
+
+def _days(events: Events, end: date, target: str, *, tell: bool = True) -> pl.DataFrame:
+    """Days with a purchase until the end, in order: customer, day, value summed."""
+    if ON_DAY not in events.outcomes.columns:
+        events = replace(events, outcomes=events.outcomes.with_columns(on_day(events.zone)))
+    if tell:
+        tell_of_data(events, (target,))
+        _tell_of_others(events, target)
+    bought = events.outcomes.filter(pl.col(DONE).cast(pl.String) == target, pl.col(ON_DAY) <= end)
+    if not len(bought):
         raise DataError(
             "no_rows", f"outcomes has no {target!r} until {end}", hint="check at, and target: the name of the outcome"
         )
-    _warn_of_late_day(end, kept["day"])
-    kept = _without_refunds(kept, refunding, tell=tell)
+    _warn_of_late_day(end, bought[ON_DAY])
+    kept = _without_refunds(bought, events, tell=tell)
     # cum_sum, since polars leaves out a sort before a sum: the values of a day add up the same in any order of rows
-    by_day = kept.group_by(CUSTOMER, "day").agg(pl.col(VALUE).sort().cum_sum().last())
+    by_day = kept.group_by(_who(events), pl.col(ON_DAY).alias("day")).agg(
+        pl.col(MONEY).sort().cum_sum().last().alias(VALUE)
+    )
     return sort_by_id(by_day, CUSTOMER, "day")
 
 
-def _tell_of_others(source: Source, frame: pl.LazyFrame, target: str) -> None:
+def _who(events: Events) -> pl.Expr:
+    """Customers as the table names them."""
+    own = events.tables["outcomes"].schema[CUSTOMER]
+    return pl.col(WHO).cast(own if own.is_integer() and events.id_type.is_integer() else events.id_type).alias(CUSTOMER)
+
+
+def _tell_of_others(events: Events, target: str) -> None:
     """Warn of outcomes that may take purchases back."""
-    names = source.collect(frame.group_by(OUTCOME).agg(pl.all().cast(pl.Float64, strict=False).abs().max()))
-    valued = names.filter(pl.col(VALUE) > 0)[OUTCOME].to_list() if VALUE in names.columns else []
-    likely = likely_refunds(names[OUTCOME].drop_nulls().to_list(), valued, [target])
+    likely = likely_to_take_back(events, [target])
     if likely is not None:
         warn(likely)
 
 
-def _without_refunds(rows: pl.DataFrame, refunding: Refunding, *, tell: bool) -> pl.DataFrame:
-    """Purchases less what was refunded of them."""
-    negative = int((rows[VALUE] < 0).sum())
-    if negative and not refunding.net and tell:
+def _without_refunds(bought: pl.DataFrame, events: Events, *, tell: bool) -> pl.DataFrame:
+    """Purchases, each event once, less what was refunded of them."""
+    negative = int((bought[MONEY] < 0).sum())
+    if negative and not events.refunding.net and tell:
         warn(told_if_kept(negative))
-    if not negative or not refunding.net:
-        return rows
-    order = ORDER if ORDER in rows.columns else None
-    if order:
-        rows = blank_as_none(rows, order)
-    rows = rows.sort(CUSTOMER, _AT, VALUE, *([order] if order else []))
-    rows, account = net_rows(
-        rows, who=CUSTOMER, at=_AT, money=VALUE, name=None, order=order, count_refunded=refunding.count_refunded
-    )
+    if not negative or not events.refunding.net:
+        return without_repeats(bought)
+    rows, account = netted(bought, events, drop=True)
     if tell:
-        warn(account.told(count_refunded=refunding.count_refunded, with_ids=order is not None))
+        warn(account.told(count_refunded=events.refunding.count_refunded, with_ids=OF_ORDER in bought.columns))
     if not len(rows):
         hint = 'count_refunded = true keeps them, with value 0; refunds = "keep" takes negative values for purchases'
-        raise DataError("no_rows", "every purchase was refunded in full", hint=hint)
+        raise DataError("no_rows", "no purchase is left: all were refunded in full", hint=hint)
     return rows
 
 
@@ -290,23 +295,6 @@ def _warn_of_late_day(end: date, days: pl.Series) -> None:
     stamps = pl.concat([days, pl.Series([end])]).cast(pl.Datetime("us")).to_physical()
     for text in told_dates([int(stamps[-1])], int(stamps.min()) - 1, int(stamps[:-1].max())):  # type: ignore[arg-type]
         warn(text)
-
-
-def _to_days(times: pl.Series) -> pl.Series:
-    return _to_times(times).dt.date()
-
-
-def _to_times(times: pl.Series) -> pl.Series:
-    """Instants of which the days are those of UTC."""
-    if times.dtype == pl.String:
-        times = parse_times(times)[0]
-    if times.dtype == pl.Date:
-        return times.cast(pl.Datetime("us"))
-    if isinstance(times.dtype, pl.Datetime):
-        return times.dt.convert_time_zone("UTC") if times.dtype.time_zone else times
-    raise DataError(
-        "bad_column", f"{TIME} of outcomes holds {times.dtype}, not times", hint="convert it to dates or ISO 8601 text"
-    )
 
 
 def _day(at: Any) -> date:

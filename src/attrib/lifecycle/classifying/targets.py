@@ -18,6 +18,7 @@ from attrib.refunds import NET, Refunding
 from attrib.schemas import CUSTOMER, DATE, require_columns
 from attrib.snapshots.asked import EPOCH, check_durations, in_micro
 from attrib.snapshots.events import AT, DONE, TOUCH, WHO, Events, read_events
+from attrib.snapshots.findings import tell_of_data
 from attrib.snapshots.referred import FROM, ROW, TO, brought, inside, without_repeats
 from attrib.snapshots.refunded import known_at_ends
 from attrib.snapshots.snapshot import tell_of_refunds
@@ -123,6 +124,7 @@ def referral_targets(
         day_of_outcome=day_of_outcome,
     )  # fmt: skip
     tell_of_refunds(events)
+    tell_of_data(events, (*bought, *((target,) if target else ())), summed=bought)
     until = events.latest if end is None else in_micro(read_date(end, "end"), events.zone, "end")
     wait = -1 if randomised else pause  # the instant of the date itself counts, too
     keys, windows = _windows(collected(rows), events, wait, ahead, until)
