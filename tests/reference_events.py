@@ -108,11 +108,12 @@ def drop_touches(rows: list[Row], read: Sequence[str]) -> list[Row]:
 
 
 def drop_outcomes(rows: list[Row]) -> list[Row]:
-    """Of a customer's outcomes with one event_id the first in order stays (1); null is no id."""
+    """Of a customer's outcomes with one event_id the first in order stays (1); null is no id, and no refund its order."""
     seen: set[Any] = set()
     kept = []
     for row in rows:
-        if row.get("event_id") is None or (row["customer_id"], row["event_id"]) not in seen:
+        event = row["customer_id"], row.get("event_id"), row["value"] < 0
+        if row.get("event_id") is None or event not in seen:
             kept.append(row)
-        seen.add((row["customer_id"], row.get("event_id")))
+        seen.add(event)
     return kept
