@@ -8,7 +8,7 @@ import random
 import numpy as np
 import polars as pl
 
-from attrib.engines.reading import hash_customers
+from attrib.engines.customers import hash_customers
 from awkward.cases import TIES, at, case, outcomes, plain, touches
 
 NOBODY = ("none of",)

@@ -133,7 +133,7 @@ def test_players_without_the_channel_still_know_which_touch_is_a_referral():
 
 def test_intervals_draw_whole_trees():
     from attrib.engines.base import BUCKETS, Units
-    from attrib.engines.reading import hash_customers
+    from attrib.engines.customers import hash_customers
     from attrib.intervals import Replicates
 
     rng = np.random.default_rng(3)

@@ -198,7 +198,7 @@ def test_customers_are_found_in_both_kinds_of_ids_and_files(tmp_path, data):
 
 
 def test_rows_hold_from_their_time_on():
-    from attrib.engines.reading import hash_customers
+    from attrib.engines.customers import hash_customers
 
     keys = hash_customers(pl.Series([9, 8, 7]), "integer")[0]
     origin = int((START + timedelta(days=1)).timestamp()) * 1000
@@ -210,7 +210,7 @@ def test_rows_hold_from_their_time_on():
 
 
 def test_levels_and_missing_numbers():
-    from attrib.engines.reading import hash_customers
+    from attrib.engines.customers import hash_customers
 
     frame = pl.DataFrame({"customer_id": ["a", "b", "c"], "kind": ["u", None, "v"], "y": [1.0, float("nan"), 4.0]})
     keys = hash_customers(pl.Series(["c", "b", "a"]), "text")[0]

@@ -23,7 +23,7 @@ from attrib.engines.coding import (
     unordered_float,
     unordered_int,
 )
-from attrib.engines.reading import hash_customers
+from attrib.engines.customers import hash_customers
 from attrib.io import ids
 from attrib.kernels import fixed, rows, words
 from attrib.tally import to_float

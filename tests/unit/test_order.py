@@ -126,7 +126,7 @@ def test_path_tables_are_judged_as_by_the_twin(rows, max_order):
 
 
 def test_customers_are_held_out_by_their_bucket():
-    from attrib.engines.reading import hash_customers
+    from attrib.engines.customers import hash_customers
 
     data = attrib.synth.generate(customers=250, seed=3)
     journeys = attrib.Journeys.from_events(data.touchpoints, data.outcomes, lookback=None)

@@ -13,8 +13,8 @@ import polars as pl
 
 from attrib.diagnostics.columns import OF_VALUES, check_sums, currency_beside, unread
 from attrib.diagnostics.finding import tell
+from attrib.engines.customers import hash_customers
 from attrib.engines.paths import PathRecipe
-from attrib.engines.reading import hash_customers
 from attrib.errors import DataError, SpecError
 from attrib.io.amounts import number
 from attrib.io.checks import is_blank

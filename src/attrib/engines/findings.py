@@ -13,7 +13,7 @@ from attrib.diagnostics import columns, customers, linking, names, sides
 from attrib.diagnostics.finding import Finding
 from attrib.diagnostics.seen import Placeholders
 from attrib.engines.base import OTHERS
-from attrib.engines.reading import hash_customers
+from attrib.engines.customers import hash_customers
 from attrib.schemas import EVENT, INTERACTION, ORDER, STAGE
 from attrib.stages import StageColumn, StageModel
 

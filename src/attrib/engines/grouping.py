@@ -12,9 +12,10 @@ import numpy.typing as npt
 from attrib.diagnostics.seen import see
 from attrib.engines.base import FLAGGED
 from attrib.engines.coding import Words, unordered_float
+from attrib.engines.customers import hash_ordered_ids
 from attrib.engines.findings import placeholder_words
 from attrib.engines.order_ids import identity_of
-from attrib.engines.reading import RowLayout, TableReader, hash_ordered_ids
+from attrib.engines.reading import RowLayout, TableReader
 from attrib.io.flags import COPY_BITS, RUN_SECONDS
 from attrib.kernels import rows as kernel
 from attrib.ragged import Events, Ints

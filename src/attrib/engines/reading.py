@@ -22,7 +22,8 @@ from attrib.engines.coding import (
     hash_texts,
     ordered_int,
 )  # fmt: skip
-from attrib.engines.columns import cluster_words, event_words, extra_words, hash_integers
+from attrib.engines.columns import cluster_words, event_words, extra_words
+from attrib.engines.customers import heavy_customers
 from attrib.engines.order_ids import order_words
 from attrib.engines.signs import Signs
 from attrib.errors import DataError
@@ -36,7 +37,6 @@ from attrib.schemas import CLUSTER, CUSTOMER, EVENT, ORDER, OUTCOME, SEQUENCE, T
 
 BATCH = 1 << 17  # rows: 3 MB a batch of three words, which caches hold; larger ones take memory and save no time
 LAST = np.uint64(2**64 - 1)
-LOOKED_AT = 1024  # rows of a batch that are looked at for customers with many
 MOST_HEAVY = 1000  # of them that are remembered
 
 
@@ -429,26 +429,3 @@ def check_zones(tables: Sequence[Any]) -> None:
             "give the times as a column with a zone, e.g. dt.convert_time_zone('Europe/Berlin'), whose days the dates "
             "are then",
         )
-
-
-def hash_ordered_ids(ids: Words, kind: str) -> Words:
-    """Hashes of customers from words that sort like their integer ids."""
-    return hash_integers(ids if kind == "unsigned" else (ids ^ SIGN).view(np.int64))
-
-
-def hash_customers(ids: pl.Series, kind: str) -> list[Words]:
-    """Words that identify customers."""
-    return list(hash_texts(ids)[:2]) if kind == "text" else [hash_integers(ids.to_numpy())]
-
-
-def heavy_customers(ids: pl.Series, kind: str) -> dict[int, str]:
-    """Customers with many rows of a batch, by their word: at least one in 20 of those looked at, and 100 rows.
-
-    Whoever has a tenth of all rows has a tenth of some batch, and is met here but for once in millions.
-    """
-    step = max(1, len(ids) // LOOKED_AT)
-    counts = ids.gather_every(step).value_counts(name="__n")
-    top = counts.filter((pl.col("__n") * 20 * step >= len(ids)) & (pl.col("__n") * step >= 100))[ids.name]
-    if not len(top):
-        return {}
-    return dict(zip(hash_customers(top, kind)[0].tolist(), top.cast(pl.String).to_list(), strict=True))

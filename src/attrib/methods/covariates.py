@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.engines.reading import hash_customers, mixed_zones
+from attrib.engines.customers import hash_customers
+from attrib.engines.reading import mixed_zones
 from attrib.errors import DataError
 from attrib.io.collecting import collect_table
 from attrib.kernels.periods import Known

@@ -93,7 +93,7 @@ def time_type(reader: EventReader) -> pl.Datetime:
 
 def customers_of(reader: EventReader) -> pl.DataFrame:
     """Customers with the words that identify them."""
-    from attrib.engines.reading import hash_customers
+    from attrib.engines.customers import hash_customers
 
     dtype = {"text": pl.String, "integer": pl.Int64, "unsigned": pl.UInt64}[reader.ids]
     frames = [r.source.frame.select(pl.col(CUSTOMER).cast(dtype)) for r in (reader.touches, reader.outcomes)]
