@@ -108,7 +108,7 @@ def drop_touches(rows: list[Row], read: Sequence[str]) -> list[Row]:
 
 
 def drop_outcomes(rows: list[Row]) -> list[Row]:
-    """Of a customer's outcomes with one event_id the first in order stays; null is no id, and no refund is its order."""
+    """Of a customer's outcomes with one event_id the first in order stays; a refund is no copy of its order."""
     seen: set[Any] = set()
     kept = []
     for row in rows:
