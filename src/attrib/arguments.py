@@ -72,7 +72,7 @@ def open_events(
     return (*split_inline(source, outcomes, columns_beside(source.schema, outcomes, by)), outcomes)
 
 
-def check_identities(identities: Any, max_component: Any, engine: Engine) -> Identities | None:
+def check_identities(identities: Any, max_component: Any, engine: Engine | None = None) -> Identities | None:
     """Read the links between ids, if there are any.
 
     Raises

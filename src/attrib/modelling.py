@@ -18,6 +18,7 @@ from attrib.engines.base import Progress
 from attrib.errors import DataError, SpecError, warn
 from attrib.faults import nearest
 from attrib.io import manifest, sinks
+from attrib.io.identities import read_identities
 from attrib.io.sources import InlineOutcome, open_table
 from attrib.lifecycle import tables as rows_of
 from attrib.lifecycle.applying import Data, chosen_of, drift_of, fit_to, judge, left_out, scores_of
@@ -328,10 +329,14 @@ def _data(file: str | Path, asked: Mapping[str, Any], own: tuple[str, ...] = ())
     limits = spec.journeys
     touchpoints = path(str(source.touchpoints))
     named = {"touchpoints": touchpoints, "outcomes": outcomes}
+    linked = None
+    if source.identities is not None:
+        named["identities"] = path(source.identities)
+        linked = read_identities(named["identities"], limits.max_component)
     refunding = Refunding(limits.refunds, limits.count_refunded)
     events = read_events(
         touchpoints, outcomes, source.columns.mapping() or None, own, limits.max_rejects, refunding,
-        day_of_outcome=limits.day_of_outcome,
+        day_of_outcome=limits.day_of_outcome, linked=linked,
     )  # fmt: skip
     rows_of.tell_of_tables(events, asked, spec.checks.ignore, drop=limits.duplicates == "drop")
     inputs = [open_table(place, name).fingerprint() for name, place in named.items() if isinstance(place, str)]

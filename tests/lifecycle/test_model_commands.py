@@ -445,3 +445,31 @@ def test_drift_without_training_data_is_told(folder, tmp_path):
     assert any("the model was saved without its training data" in note for note in done.warnings)
     with pytest.raises(DataError, match="drift from what"):
         drift(open_model(tmp_path / "b").profile, pl.DataFrame({"a": [1]}))
+
+
+def test_links_between_ids_are_as_good_as_one_id(folder, tmp_path):
+    """Every other touch under an id of its own, and links; against tables that name each customer alike."""
+    touches, outcomes = (pl.read_parquet(folder / f"{name}.parquet") for name in ("touchpoints", "outcomes"))
+    own = pl.col("customer_id") + 1_000_000
+    split = touches.with_columns(
+        customer_id=pl.when(pl.int_range(pl.len()) % 2 == 0).then("customer_id").otherwise(own)
+    )
+    referred = outcomes.with_columns(referrer_id=pl.col("referrer_id") + 1_000_000)
+    links = touches.select(other_id="customer_id").unique().with_columns(id=pl.col("other_id") + 1_000_000)
+    more = referred.select(id="referrer_id", other_id=pl.col("referrer_id") - 1_000_000).drop_nulls().unique()
+    links = pl.concat([links.select("id", "other_id"), more]).unique()
+    for name, table in (("touchpoints", split), ("outcomes", referred), ("links", links)):
+        table.write_parquet(tmp_path / f"{name}.parquet")
+    text = (folder / "job.toml").read_text()
+    (tmp_path / "linked.toml").write_text(text + 'identities = "links.parquet"\n')
+    wanted = modelling.fit(folder / "brought.toml", folder / "job.toml", tmp_path / "wanted")
+    linked = modelling.fit(folder / "brought.toml", tmp_path / "linked.toml", tmp_path / "linked")
+    assert linked.tables["metrics"].equals(wanted.tables["metrics"])
+    assert [one["table"] for one in linked.record["inputs"]] == ["touchpoints", "outcomes", "identities"]
+    asked = {"at": "2024-03-01", "target": "referral"}
+    one = attrib.snapshot(touches, outcomes, **asked)
+    assert attrib.snapshot(split, referred, **asked, identities=links).equals(one)
+    assert not attrib.snapshot(split, referred, **asked).equals(one)
+    (tmp_path / "linked.toml").write_text(text + 'identities = "gone.parquet"\n')
+    with pytest.raises(DataError, match=r"gone\.parquet"):
+        modelling.fit(folder / "brought.toml", tmp_path / "linked.toml", tmp_path / "gone")

@@ -53,11 +53,11 @@ class Identities:
                 "or a placeholder? Drop such links, or raise max_component"
             )
 
-    def join(self, source: Source) -> Source:
-        """Give each row of a table the customer of its id; the order of rows stays."""
-        if CUSTOMER not in source.schema or not self.customers.height:
+    def join(self, source: Source, column: str = CUSTOMER) -> Source:
+        """Give each row of a table the customer of its id, or of the id in another column; the order of rows stays."""
+        if column not in source.schema or not self.customers.height:
             return source
-        dtype = source.schema[CUSTOMER]
+        dtype = source.schema[column]
         whole = dtype.is_integer() and dtype not in (pl.Int128, pl.UInt128)
         if not whole and dtype.is_numeric() and not dtype.is_integer():
             return source  # no id: the check of types says so
@@ -67,15 +67,16 @@ class Identities:
             pl.col("customer").cast(own, strict=False).alias("__joined"),
         ).drop_nulls()
         frame = (
-            source.frame.with_columns(pl.col(CUSTOMER).cast(own))
-            .join(names.lazy(), left_on=CUSTOMER, right_on="__id", how="left", maintain_order="left")
-            .with_columns(pl.coalesce("__joined", CUSTOMER).alias(CUSTOMER))
+            source.frame.with_columns(pl.col(column).cast(own))
+            .join(names.lazy(), left_on=column, right_on="__id", how="left", maintain_order="left")
+            .with_columns(pl.coalesce("__joined", column).alias(column))
             .drop("__joined")
         )
-        schema = pl.Schema({**source.schema, CUSTOMER: own})
+        schema = pl.Schema({**source.schema, column: own})
         # no longer in any order of ids, and its rows are not counted without a join
         kind = "csv" if source.kind == "csv" else "lazy"
-        return replace(source, frame=frame, schema=schema, kind=kind, unjoined=source.frame)
+        unjoined = source.frame if source.unjoined is None else source.unjoined
+        return replace(source, frame=frame, schema=schema, kind=kind, unjoined=unjoined)
 
 
 def read_identities(links: Any, max_component: int = 50) -> Identities:

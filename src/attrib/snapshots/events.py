@@ -16,6 +16,7 @@ from attrib.engines.reading import batches_of, check_zones
 from attrib.errors import DataError, SpecError, warn
 from attrib.io import checks, days
 from attrib.io.flags import COPY
+from attrib.io.identities import Identities
 from attrib.io.sources import MORE, InlineOutcome, Source, open_table
 from attrib.io.tables import check_types, required
 from attrib.io.times import Spread, told
@@ -269,15 +270,17 @@ def read_events(
     day_of_outcome: str = days.AUTO,
     *,
     by_clock: bool = False,
+    linked: Identities | None = None,
 ) -> Events:
     """Open, check and read both tables, one of which may be None.
 
+    ``linked``: ids that are one customer, who referred somebody, too.
     ``valued``: outcomes whose value is used; ``by_clock``: whether outcomes get a column ``on_day``.
     """
     check_choice("day_of_outcome", day_of_outcome, days.CHOICES)
     max_rejects = check_share_of_rejects(max_rejects)
     mapping = check_names(columns, (*own, SATISFACTION, REFERRER))
-    tables = _open(touchpoints, outcomes, mapping)
+    tables = _joined(_open(touchpoints, outcomes, mapping), linked)
     readers = _readers(tables, own, max_rejects, valued)
     if isinstance(outcomes, InlineOutcome):
         readers["touchpoints"].inline = (checks.FLAG, *([outcomes.value] if outcomes.value else []))
@@ -354,6 +357,15 @@ def _open(touchpoints: Any, outcomes: Any, mapping: dict[str, Any]) -> dict[str,
         return {name: open_table(data, name, {k: v for k, v in mapping.items() if isinstance(v, str)} | own)}
     first, second, _ = open_events(touchpoints, outcomes, mapping, (REFERRER,))
     return {"touchpoints": first, "outcomes": second}
+
+
+def _joined(tables: dict[str, Source], linked: Identities | None) -> dict[str, Source]:
+    """The tables, with each id, and that of who referred, replaced by its customer's."""
+    if linked is None:
+        return tables
+    for text in linked.notes():
+        warn(text)
+    return {name: linked.join(linked.join(source), REFERRER) for name, source in tables.items()}
 
 
 def _readers(

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from attrib.arguments import check_limits
+from attrib.arguments import check_identities, check_limits
 from attrib.errors import SpecError, warn
 from attrib.faults import nearest
 from attrib.io.ids import sort_by_id
@@ -68,6 +68,8 @@ def snapshot(
     max_rejects: float = 0.05,
     refunds: str = NET,
     count_refunded: bool = False,
+    identities: Any = None,
+    max_component: int = 50,
 ) -> pl.DataFrame:
     """Describe customers at dates: features from events before each date, the label from after it.
 
@@ -140,6 +142,10 @@ def snapshot(
         those until the end of their window. ``"keep"`` takes them for outcomes like others.
     count_refunded : bool
         Whether outcomes refunded in full stay, with value 0.
+    identities : frame, str or Path, optional
+        Links between ids, columns ``id`` and ``other_id``: linked ids are one customer, who refers somebody, too.
+    max_component : int
+        Most ids that links join to one customer; larger groups stay apart, with a warning.
 
     Returns
     -------
@@ -188,8 +194,9 @@ def snapshot(
     _, allowed = check_limits(1, max_rejects)
     refunding = Refunding(refunds, count_refunded)
     events = read_events(
-        touchpoints, outcomes, columns, wish.features, allowed, refunding, wish.purchases, day_of_outcome
-    )
+        touchpoints, outcomes, columns, wish.features, allowed, refunding, wish.purchases, day_of_outcome,
+        linked=check_identities(identities, max_component),
+    )  # fmt: skip
     tell_of_refunds(events, wish)
     tell_of_data(events, asked_for(wish), summed=wish.purchases, drop=wish.drop)
     table, _ = describe(events, wish)
