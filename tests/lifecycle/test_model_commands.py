@@ -466,7 +466,7 @@ def test_links_between_ids_are_as_good_as_one_id(folder, tmp_path):
     linked = modelling.fit(folder / "brought.toml", tmp_path / "linked.toml", tmp_path / "linked")
     assert linked.tables["metrics"].equals(wanted.tables["metrics"])
     assert [one["table"] for one in linked.record["inputs"]] == ["touchpoints", "outcomes", "identities"]
-    asked = {"at": "2024-03-01", "target": "referral"}
+    asked = {"at": "2024-02-15", "horizon": "10d", "target": "referral"}
     one = attrib.snapshot(touches, outcomes, **asked)
     assert attrib.snapshot(split, referred, **asked, identities=links).equals(one)
     assert not attrib.snapshot(split, referred, **asked).equals(one)
