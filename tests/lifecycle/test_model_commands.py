@@ -466,8 +466,9 @@ def test_links_between_ids_are_as_good_as_one_id(folder, tmp_path):
     linked = modelling.fit(folder / "brought.toml", tmp_path / "linked.toml", tmp_path / "linked")
     assert linked.tables["metrics"].equals(wanted.tables["metrics"])
     assert [one["table"] for one in linked.record["inputs"]] == ["touchpoints", "outcomes", "identities"]
-    asked = {"at": "2024-02-15", "horizon": "10d", "target": "referral"}
+    asked = {"at": "2025-06-01", "target": "referral"}
     one = attrib.snapshot(touches, outcomes, **asked)
+    assert one["label"].sum() > 0
     assert attrib.snapshot(split, referred, **asked, identities=links).equals(one)
     assert not attrib.snapshot(split, referred, **asked).equals(one)
     (tmp_path / "linked.toml").write_text(text + 'identities = "gone.parquet"\n')
