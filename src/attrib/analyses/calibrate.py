@@ -20,6 +20,7 @@ from attrib.io.amounts import is_text, number
 from attrib.io.checks import MOST_BESIDE
 from attrib.io.collecting import collect_table
 from attrib.io.looks import what_they_look_like
+from attrib.io.mapping import read_columns
 from attrib.io.tables import check_types
 from attrib.io.text import clean
 from attrib.schemas import CONVERSIONS, KIND, KINDS, METHOD, OUTCOME, SHARE, STAGE, VALUE, require_columns
@@ -182,10 +183,8 @@ def _lift_tests(
     lift_tests: Any, table: pl.DataFrame, keys: list[str], outcome: str | None, columns: Mapping[str, str] | None
 ) -> pl.DataFrame:
     """One row a tested group: its key columns, ``tests``, ``tested``, ``tested_se``."""
-    if columns is not None and not isinstance(columns, Mapping):
-        raise SpecError("bad_columns", f"columns = {columns!r} maps nothing", hint='e.g. {"channel": "source"}')
-    frame = collect_table(lift_tests, "lift_tests")
-    frame = frame.rename({theirs: ours for ours, theirs in (columns or {}).items()}, strict=False)
+    columns = read_columns(columns)
+    frame = collect_table(lift_tests, "lift_tests", columns)
     spelled = [name for name in SPELLINGS if name in frame.columns]
     if STANDARD_ERROR not in frame.columns and spelled:
         frame = frame.rename({spelled[0]: STANDARD_ERROR})

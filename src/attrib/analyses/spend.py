@@ -13,7 +13,8 @@ from attrib.analyses.costs import open_costs, period_bounds, sum_costs, total_co
 from attrib.analyses.credit_tables import BOUNDS, PLAYER, advances, as_in, credit_table, names_of
 from attrib.diagnostics.finding import tell
 from attrib.diagnostics.names import near_keys
-from attrib.errors import SpecError, warn
+from attrib.errors import warn
+from attrib.io.mapping import read_columns
 from attrib.schemas import CONVERSIONS, COST, CPA, KIND, METHOD, ROAS, STAGE, VALUE
 
 ROAS_ALL = (ROAS, f"{ROAS}_low", f"{ROAS}_high")
@@ -96,9 +97,7 @@ def spend(
     table = credit_table(credit)
     keys = table.columns[: table.columns.index(KIND)]
     between = None if period is None else period_bounds(period)
-    if columns is not None and not isinstance(columns, Mapping):
-        raise SpecError("bad_columns", f"columns = {columns!r} maps nothing", hint='e.g. {"channel": "source"}')
-    totals = total_costs(open_costs(costs, columns or {}), keys, everywhere=advances(table), between=between)
+    totals = total_costs(open_costs(costs, read_columns(columns)), keys, everywhere=advances(table), between=between)
     return spend_frame(table, totals)
 
 

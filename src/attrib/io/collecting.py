@@ -9,6 +9,7 @@ import polars as pl
 
 from attrib.errors import DataError
 from attrib.io.checks import BLANKS, parse_times
+from attrib.io.mapping import check_mapping
 from attrib.io.sources import MORE, Source, open_table
 
 _WHOLE = r"^(0|-?[1-9]\d*)$"
@@ -29,9 +30,12 @@ def collect_table(data: Any, name: str, columns: Mapping[str, str] | None = None
     Raises
     ------
     DataError
-        Those of :func:`attrib.io.sources.open_table`, and ``too_many_cells``.
+        Those of :func:`attrib.io.sources.open_table`, ``too_many_cells``, and ``missing_columns`` for names of
+        ``columns`` that the table lacks.
     """
-    return collect_source(open_table(data, name, columns))
+    source = open_table(data, name, columns)
+    check_mapping(columns or {}, (source,))
+    return collect_source(source)
 
 
 def collect_source(source: Source) -> pl.DataFrame:

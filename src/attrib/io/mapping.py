@@ -29,6 +29,24 @@ def mapping_for(table: str, columns: Mapping[str, str | Mapping[str, str]]) -> d
     return {**shared, **own} if isinstance(own, Mapping) else shared
 
 
+def read_columns(columns: object) -> dict[str, str]:
+    """Our names to theirs, as a caller gives them for one table; none where nothing is given.
+
+    Raises
+    ------
+    SpecError
+        ``bad_columns`` for anything but one text for another.
+    """
+    if columns is None:
+        return {}
+    if not isinstance(columns, Mapping):
+        raise SpecError("bad_columns", f"columns = {columns!r} maps nothing", hint='e.g. {"customer_id": "user"}')
+    for ours, theirs in columns.items():
+        if not isinstance(ours, str) or not isinstance(theirs, str):
+            raise SpecError("bad_columns", f"columns: {ours!r} = {theirs!r} is not one name for another")
+    return dict(columns)
+
+
 def check_mapping(columns: Mapping[str, str], sources: Sequence[Source]) -> None:
     """Check that every mapped column is in one of the tables.
 

@@ -14,6 +14,7 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.io.collecting import collect_source
 from attrib.io.days import START
 from attrib.io.ids import sort_by_id
+from attrib.io.mapping import check_mapping, read_columns
 from attrib.io.sources import Source, open_table
 from attrib.io.tables import required
 from attrib.io.times import told_dates
@@ -104,7 +105,7 @@ def purchase_summary(
     [('a', 1, 2.0, 4.0, 50.0), ('b', 0, 0.0, 3.0, None)]
     """
     end, one, names, refunding = _day(at), _unit(unit), read_names(cancelled), Refunding(refunds, count_refunded)
-    source = open_table(outcomes, "outcomes", columns)
+    source = _opened(outcomes, "outcomes", columns)
     events = _read(source, target, refunding)
     days = _days(events, end, target)
     return mark_cancelled(_summed(days, end, one), days, _named(events, source), end, names, target)
@@ -118,6 +119,14 @@ def summed_up(
     events = replace(events, outcomes=events.outcomes.with_columns(on_day(events.zone)))
     outcomes = events.outcomes.select(_who(events), ON_DAY, pl.col(DONE).cast(pl.String).alias(OUTCOME))
     return mark_cancelled(_summed(days, at, _unit(unit)), days, outcomes, at, read_names(cancelled), target)
+
+
+def _opened(data: Any, name: str, columns: Mapping[str, str] | None) -> Source:
+    """Open a table whose columns a caller may have named."""
+    named = read_columns(columns)
+    source = open_table(data, name, named)
+    check_mapping(named, (source,))
+    return source
 
 
 def _named(events: Events, source: Source) -> pl.DataFrame | None:
@@ -191,7 +200,7 @@ def silence(
     [(2.0, 5.0, False), (12.0, 5.0, True), (3.0, 5.0, False)]
     """
     check_share("quantile", quantile, key="bad_value", example="0.9")
-    opened = open_table(data, "purchases", columns)
+    opened = _opened(data, "purchases", columns)
     if all(name in opened.schema for name in SUMMARY):
         summary = collect_source(opened)
         again = summary.filter(pl.col("frequency") > 0)
