@@ -96,8 +96,10 @@ def intervals(values: pl.Series, low: pl.Series | None, high: pl.Series | None) 
     cells = [value_of(value) for value in values]
     if low is None or high is None:
         return cells
+    # of two bounds one may be missing: what is divided by a number that may be 0 has no upper one
     between = [
-        ("", "") if None in both else (value_of(both[0]), value_of(both[1])) for both in zip(low, high, strict=True)
+        ("", "") if both == (None, None) else (value_of(both[0]), value_of(both[1]))
+        for both in zip(low, high, strict=True)
     ]
     return [f"{cell} [{a}, {b}]" if a else cell for cell, (a, b) in zip(cells, between, strict=True)]
 
@@ -125,8 +127,10 @@ def value_of(value: Any) -> str:
         line = ", ".join(map(value_of, value))
     elif isinstance(value, pl.DataFrame):
         line = f"{value.height:,} rows of {', '.join(spell(value.columns[:4], NAME))}"
+    elif is_dataclass(value) and not isinstance(value, type):
+        line = value_of({f.name.strip("_").replace("_", " "): getattr(value, f.name) for f in fields(value) if f.repr})
     else:
-        said = isinstance(value, (str, datetime, date, timedelta, Path)) or is_dataclass(value)
+        said = isinstance(value, (str, datetime, date, timedelta, Path))
         line = clean(str(value).split("\n", 1)[0] if said else type(value).__name__)
     return shorten(line, NAME)
 

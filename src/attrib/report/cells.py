@@ -31,8 +31,8 @@ def cell(row: Row | None, measure: str) -> str:
     --------
     >>> cell({"conversions": 12.34, "conversions_low": 10.1, "conversions_high": 14.2}, "conversions")
     '12.3 [10.1, 14.2]'
-    >>> cell({"share": 0.25}, "share"), cell(None, "value")
-    ('25.0%', '')
+    >>> cell({"share": 0.25}, "share"), cell(None, "value"), cell({"cpa": 600, "cpa_low": 200, "cpa_high": None}, "cpa")
+    ('25.0%', '', '600 [200, –]')
     """
     if row is None:
         return ""
@@ -45,7 +45,8 @@ def cell(row: Row | None, measure: str) -> str:
         spelled = [number(part, value) for part in (value, low, high)]
     if measure == CONVERSIONS:
         spelled[0] += _mark(row)
-    return spelled[0] if low is None or high is None else f"{spelled[0]} [{spelled[1]}, {spelled[2]}]"
+    # of two bounds one may be missing: costs over a number that may be 0 have no upper one
+    return spelled[0] if low is None and high is None else f"{spelled[0]} [{spelled[1]}, {spelled[2]}]"
 
 
 def share_cell(row: Row | None) -> str:
