@@ -155,18 +155,12 @@ def check_lookback(lookback: Any) -> timedelta | dict[str, timedelta | None] | N
     return {name: parse_duration(duration, f"lookback of {name!r}") for name, duration in lookback.items()}
 
 
-def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Check that a word is one of those known."""
-    if not isinstance(value, str) or value not in known:
-        raise SpecError("bad_value", f"{name} = {value!r} is not one of {', '.join(known)}", name=name, found=value)
-
-
 def distinct_names(name: str, columns: str | Sequence[str], what: str = "column names") -> tuple[str, ...]:
     """Return the names that ``by``, ``player`` or ``prefer`` list; one may stand alone."""
     if not isinstance(columns, (str, Sequence)):
         raise SpecError("bad_value", f"{name} = {columns!r} is not a list of {what}")
     found = (columns,) if isinstance(columns, str) else tuple(columns)
-    if len(set(found)) != len(found) or not all(isinstance(column, str) and column for column in found):
+    if not all(isinstance(column, str) and column for column in found) or len(set(found)) != len(found):
         raise SpecError("bad_value", f"{name} = {columns!r} is not a list of distinct {what}")
     return found
 

@@ -27,6 +27,7 @@ from attrib.methods.base import (
 )
 from attrib.methods.rules import Linear
 from attrib.schemas import CONVERSIONS
+from attrib.values import yes_or_no
 
 if TYPE_CHECKING:
     import polars as pl
@@ -97,6 +98,7 @@ def credit(
     check_journeys(journeys)
     named = named_methods(methods)
     resampling = resampling_of(journeys.engine, intervals, replicates, seed)
+    flag = yes_or_no("flag", flag)
     converting = [Linear()] if flag else []  # credits all players of the journeys that convert
     tallies = sums_for(journeys, [*named.values(), *converting], units=flag or resampling is not None)
     cells = cells_of(tallies)

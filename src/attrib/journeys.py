@@ -11,7 +11,6 @@ from typing import Any
 import polars as pl
 
 from attrib.arguments import (
-    check_choice,
     check_engine,
     check_identities,
     check_limits,
@@ -38,7 +37,7 @@ from attrib.refunds import NET, Refunding
 from attrib.schemas import CHANNEL, STAGE, VALUE
 from attrib.showing import html_of
 from attrib.stages import StageColumn, StageModel, resolve_stages
-from attrib.values import whole_number
+from attrib.values import check_choice, whole_number
 from attrib.views.asking import Views
 
 

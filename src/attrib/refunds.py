@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from attrib.errors import SpecError
 from attrib.io.text import clean
 from attrib.ragged import Events, Ints, Refunded
 from attrib.schemas import ORDER
+from attrib.values import check_choice, yes_or_no
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,12 +45,8 @@ class Refunding:
     count_refunded: bool = False
 
     def __post_init__(self) -> None:
-        if self.refunds not in CHOICES:
-            text = f"refunds = {self.refunds!r} is not one of {', '.join(CHOICES)}"
-            raise SpecError("bad_value", text, name="refunds", found=self.refunds)
-        if not isinstance(self.count_refunded, bool):
-            text = f"count_refunded = {self.count_refunded!r} is neither true nor false"
-            raise SpecError("bad_value", text, name="count_refunded", found=self.count_refunded)
+        check_choice("refunds", self.refunds, CHOICES)
+        yes_or_no("count_refunded", self.count_refunded)
 
     @property
     def net(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,55 @@ def whole_number(name: str, value: Any, low: int, high: int | None = None, *, ke
     return number
 
 
+def check_choice(name: str, value: Any, known: Sequence[str], *, key: str = "bad_value") -> str:
+    """Check that a value is one of the words known.
+
+    Raises
+    ------
+    SpecError
+        With the given key.
+
+    Examples
+    --------
+    >>> check_choice("view", "advance", ("advance", "resolved"))
+    'advance'
+    """
+    if not isinstance(value, str) or value not in known:
+        raise SpecError(key, f"{name} = {value!r} is not one of {', '.join(known)}", name=name, found=value)
+    return value
+
+
+def yes_or_no(name: str, value: Any, *, key: str = "bad_value") -> bool:
+    """Check that a value is true or false (also one of numpy).
+
+    Raises
+    ------
+    SpecError
+        With the given key.
+
+    Examples
+    --------
+    >>> yes_or_no("flag", np.True_)
+    True
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise SpecError(key, f"{name} = {value!r} is neither true nor false", name=name, found=value)
+    return bool(value)
+
+
+def one_name(name: str, value: Any, *, key: str = "bad_value") -> str:
+    """Check that a value is a text that is not blank.
+
+    Raises
+    ------
+    SpecError
+        With the given key.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise SpecError(key, f"{name} = {value!r} is not a name", name=name, found=value)
+    return value
+
+
 def check_share(name: str, value: Any, *, key: str = "bad_parameter", example: str = "0.95") -> float:
     """Check that a value, such as the level of intervals, is a number between 0 and 1, neither of the two.
 
@@ -88,6 +138,20 @@ def check_share(name: str, value: Any, *, key: str = "bad_parameter", example: s
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
         raise SpecError(key, f"{name} = {value!r} is not between 0 and 1", hint=f"e.g. {example}")
+    return float(value)
+
+
+def check_positive(name: str, value: Any, *, key: str = "bad_value") -> float:
+    """Check that a value is a finite number above 0 (also one of numpy).
+
+    Raises
+    ------
+    SpecError
+        With the given key.
+    """
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not number or not 0 < value < np.inf:
+        raise SpecError(key, f"{name} = {value!r} is not a number above 0", name=name, found=value)
     return float(value)
 
 

@@ -424,3 +424,25 @@ def test_whole_numbers_of_any_size_are_refused_in_words_of_ours(name, argument):
         with pytest.raises(attrib.AttribError) as caught:
             function(**given)
         assert len(str(caught.value)) < 400
+
+
+def options() -> Iterator[tuple[str, str]]:
+    """Arguments that are words, yes or no, or lists of names, by their defaults."""
+    for name, (function, arguments) in CALLS.items():
+        for argument, parameter in inspect.signature(function).parameters.items():
+            default = parameter.default
+            if isinstance(default, (str, bool, tuple, type(None))) and argument not in {*arguments(), "progress"}:
+                yield name, argument
+
+
+@pytest.mark.parametrize(("name", "argument"), list(options()))
+def test_words_and_lists_that_are_tables_are_refused_in_words_of_ours(name, argument):
+    """What answers a comparison with a table, or has no hash, must not be compared or hashed."""
+    function, arguments = CALLS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for wrong in (pl.Series([1, 2]), [[1]], {1: 2}):
+            try:
+                function(**arguments() | {argument: wrong})
+            except attrib.AttribError as error:
+                assert error.key

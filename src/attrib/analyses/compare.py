@@ -21,7 +21,7 @@ from attrib.methods.base import (
 )
 from attrib.schemas import CONVERSIONS, METHOD, SHARE, STAGE
 from attrib.showing import Shown
-from attrib.values import OTHER_SIDE
+from attrib.values import OTHER_SIDE, yes_or_no
 
 if TYPE_CHECKING:
     from attrib.journeys import Journeys
@@ -125,6 +125,7 @@ def compare(
     """
     check_journeys(journeys)
     named = named_methods(methods)
+    players = yes_or_no("players", players)
     resampling = resampling_of(journeys.engine, intervals, replicates, seed)
     if against is not None and between is not None:
         raise SpecError("bad_comparison", "against and between are two comparisons", hint="ask for one at a time")

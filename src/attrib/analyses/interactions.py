@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import SolveError, SpecError
+from attrib.errors import SolveError
 from attrib.intervals import Replicates, check_size, resampling_of
 from attrib.methods.base import Cells, Draw, Observed, cells_of, check_journeys, replace_sums
 from attrib.methods.games import NEEDS, Game, RateGame, games_of
 from attrib.methods.shapley import MAX_EXACT, WORTHS, takes_long
+from attrib.values import check_choice
 from attrib.views.frames import view_frame
 
 if TYPE_CHECKING:
@@ -87,8 +88,7 @@ def interactions(
     """
     check_journeys(journeys)
     resampling = resampling_of(journeys.engine, intervals, replicates, seed)
-    if worth not in WORTHS:
-        raise SpecError("bad_parameter", f"worth = {worth!r} is not one of {', '.join(WORTHS)}")
+    check_choice("worth", worth, WORTHS, key="bad_parameter")
     need = NEEDS["rate" if worth == "conversions" else worth]
     tallies = journeys.tallies((need,), units=resampling is not None)
     cells = cells_of(tallies)

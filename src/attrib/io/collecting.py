@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from attrib.errors import DataError
+from attrib.errors import DataError, SpecError
 from attrib.io.checks import BLANKS, parse_times
 from attrib.io.mapping import check_mapping
 from attrib.io.sources import MORE, Source, open_table
@@ -36,6 +36,23 @@ def collect_table(data: Any, name: str, columns: Mapping[str, str] | None = None
     source = open_table(data, name, columns)
     check_mapping(columns or {}, (source,))
     return collect_source(source)
+
+
+def as_frame(data: Any, name: str) -> Any:
+    """The table itself, or one of a mapping of names to columns.
+
+    Raises
+    ------
+    SpecError
+        ``bad_table`` for a mapping that is none.
+    """
+    if not isinstance(data, Mapping):
+        return data
+    try:
+        return pl.DataFrame(dict(data))
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        text = f"{name} maps no names to columns of one length: {str(error)[:200]}"
+        raise SpecError("bad_table", text, hint='e.g. {"frequency": [2, 0]}') from error
 
 
 def collect_source(source: Source) -> pl.DataFrame:

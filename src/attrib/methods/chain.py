@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import ResourceError, SolveError, SpecError
+from attrib.errors import ResourceError, SolveError
 from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, NULL_STATE
 from attrib.methods.base import Cells, Draw
 from attrib.needs import Transitions
-from attrib.values import whole_number
+from attrib.values import check_choice, whole_number
 
 if TYPE_CHECKING:
     from attrib.engines.base import Tallies
@@ -43,8 +43,7 @@ def check_chain(order: int, removal: str) -> int:
     SpecError
         ``bad_parameter`` for an order outside 1 to 5, or a removal that is not known.
     """
-    if removal not in REMOVALS:
-        raise SpecError("bad_parameter", f"removal = {removal!r} is not one of {', '.join(REMOVALS)}")
+    check_choice("removal", removal, REMOVALS, key="bad_parameter")
     return whole_number("order", order, 1, MAX_ORDER)
 
 

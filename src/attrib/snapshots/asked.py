@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from attrib.arguments import check_choice, distinct_names
+from attrib.arguments import distinct_names
 from attrib.durations import in_ticks, parse_duration
 from attrib.errors import SpecError
 from attrib.stages import StageModel, resolve_stages
-from attrib.values import DATES, read_date, whole_number
+from attrib.values import DATES, check_choice, read_date, whole_number, yes_or_no
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICRO = 1_000_000  # ticks of a second
@@ -86,7 +86,7 @@ class Wish:
             purchases=distinct_names("purchases", purchases, "outcomes"),
             channels=None if channels is None else distinct_names("channels", channels, "channels"),
             max_channels=whole_number("max_channels", max_channels, 0, key="bad_value"),
-            active_only=active_only,
+            active_only=yes_or_no("active_only", active_only),
             drop=duplicates == "drop",
         )
 

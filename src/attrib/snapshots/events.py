@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from attrib.arguments import check_choice, check_names, check_share_of_rejects, open_events
+from attrib.arguments import check_names, check_share_of_rejects, open_events
 from attrib.diagnostics.columns import currency_column
 from attrib.engines.order_ids import rank_orders
 from attrib.engines.reading import batches_of, check_zones
@@ -23,6 +23,7 @@ from attrib.io.times import Spread, told
 from attrib.refunds import DEFAULT, Refunding
 from attrib.schemas import CHANNEL, CUSTOMER, EVENT, OUTCOME, SEQUENCE, TIME, VALUE
 from attrib.schemas import ORDER as ORDER_ID
+from attrib.values import check_choice
 
 SATISFACTION, REFERRER = "satisfaction", "referrer_id"
 # our names inside: callers' names never meet them

@@ -186,7 +186,8 @@ def snapshot(
     """
     wish = Wish.of(
         at=at, window=window, gap=gap, horizon=horizon, target=target, churn=churn, purpose=purpose, end=end,
-        population=population or EVERYONE, active_only=active_only, purchases=purchases, stages=stages,
+        population=EVERYONE if population is None else population, active_only=active_only, purchases=purchases,
+        stages=stages,
         channels=channels, max_channels=max_channels, features=features, duplicates=duplicates, cancelled=cancelled,
     )  # fmt: skip
     if wish.kind == "none" and wish.purpose == "train":

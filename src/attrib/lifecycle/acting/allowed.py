@@ -58,7 +58,7 @@ def blocked_by(
     if eligible is not None:
         given = _granted(table, channels, eligible, "eligible", missing=True)
         found += [("not eligible", at, ~given[c]) for at, c in enumerate(channels)]
-    if caps:
+    if caps is not None:
         found += _capped(table, channels, caps, touchpoints, columns)
     return found
 
@@ -99,6 +99,8 @@ def _capped(
     """Rows whose channel has had its number of touches in the days before the date. Every row of the log counts."""
     if not isinstance(caps, Mapping):
         raise SpecError("bad_value", f"caps = {caps!r:.80} is no mapping", hint='e.g. {"mail": (3, "7d")}')
+    if not caps:
+        return []
     if touchpoints is None:
         raise SpecError("bad_value", "caps are counted in touchpoints, which are missing", hint="pass touchpoints=")
     require_columns("snapshot", table.columns, [DATE], hint="caps are counted back from it: use attrib.snapshot")

@@ -139,7 +139,7 @@ def decisions(
         raise SpecError("bad_value", "name stages, or a target, to advance to", hint='e.g. stages="five"')
     if "purpose" in options:
         raise SpecError("bad_value", "purpose: decisions have a label of their own")
-    if churn == "silent":
+    if isinstance(churn, str) and churn == "silent":
         hint = 'name the outcome that ends the relation, such as "cancel"'
         raise SpecError("bad_value", 'churn = "silent": silence has no moment from which customers are gone', hint=hint)
     _, pause, ahead = check_durations(None, gap, horizon)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SolveError, SpecError
-from attrib.io.collecting import collect_table
+from attrib.io.collecting import as_frame, collect_table
 from attrib.lifecycle.base.estimator import Estimator
 from attrib.schemas import require_columns
 from attrib.values import REPLICATES, check_seed, generator
@@ -249,7 +249,7 @@ def columns_of(optional: Sequence[str] = (), /, **given: Any) -> list[Any]:
         return [first, *rest]
     if len(missing) < len(needed) - 1:
         raise SpecError("bad_argument", f"columns are given beside a frame as {names[0]}", hint=hint)
-    found = collect_table(pl.DataFrame(first) if isinstance(first, Mapping) else first, "customers")
+    found = collect_table(as_frame(first, names[0]), "customers")
     require_columns("customers", found.columns, needed)
     return [given[name] if name in optional and given[name] is not None else _column(found, name) for name in names]
 

@@ -27,7 +27,7 @@ from attrib.snapshots.events import DONE, MONEY, OF_ORDER, ON_DAY, WHO, Events, 
 from attrib.snapshots.findings import likely_to_take_back, tell_of_data
 from attrib.snapshots.referred import without_repeats
 from attrib.snapshots.refunded import netted
-from attrib.values import check_share
+from attrib.values import check_share, one_name
 
 SUMMARY = ("frequency", "recency", "T")
 
@@ -227,6 +227,8 @@ def silence(
         labels = labels.with_columns(gone).with_columns(silent=pl.when(~pl.col(CANCELLED)).then("silent"))
     if model is None:
         return labels
+    if not callable(getattr(model, "p_alive", None)):
+        raise SpecError("bad_value", f"model is a {type(model).__name__}, not a fitted BetaGeoNBD or one of its kind")
     x, last, end_of = (summary[name] for name in SUMMARY)
     alive = model.p_alive(x, last, end_of, gone)
     return labels.with_columns(p_alive=pl.Series(alive, dtype=pl.Float64))
@@ -241,6 +243,7 @@ def _quantile(gaps: pl.DataFrame, quantile: float) -> float:
 
 def _read(source: Source, target: str, refunding: Refunding) -> Events:
     """Read outcomes as snapshots do; where they have no names, all are purchases."""
+    one_name("target", target)
     required(source, [CUSTOMER, TIME], hint="map your names to ours with columns")
     if OUTCOME not in source.schema:
         schema = pl.Schema({**source.schema, OUTCOME: pl.String()})

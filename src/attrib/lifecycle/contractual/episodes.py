@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.arguments import distinct_names
 from attrib.durations import parse_duration
 from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import midnights_in
@@ -168,7 +169,7 @@ def time_varying_rows(
         if len(found) > MAX_CATEGORIES:
             raise DataError("too_many_categories", f"touchpoints has {len(found)} channels, more than {MAX_CATEGORIES}")
     else:
-        found = list(channels)
+        found = list(distinct_names("channels", channels, "channels"))
     known = touches.drop_nulls().join(lives, on=CUSTOMER, how="inner")
     lost = touches.height - known.height
     if lost:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.errors import DataError, SpecError
-from attrib.io.collecting import collect_table
+from attrib.io.collecting import as_frame, collect_table
 from attrib.lifecycle.base.beside import (
     Bools,
     Floats,
@@ -33,7 +33,7 @@ from attrib.lifecycle.judging.metrics import (
 )
 from attrib.lifecycle.judging.survival_metrics import SurvivalScores
 from attrib.quantiles import percentiles
-from attrib.values import MOST_DRAWS, REPLICATES, check_seed, check_share, generator, whole_number
+from attrib.values import MOST_DRAWS, REPLICATES, check_positive, check_seed, check_share, generator, whole_number
 
 Ints = npt.NDArray[np.int64]
 Interval = Callable[[Floats, Floats, float], tuple[Floats, Floats]]
@@ -102,6 +102,8 @@ def evaluate_classifier(
     """
     check_same_rows(y=y, p=p, customers=customers, by=by)
     truth, chance = _read(y, p)
+    if not isinstance(top, (list, tuple)):
+        raise SpecError("bad_value", f"top = {top!r} is not a list of shares", hint="e.g. (0.05, 0.1)")
     for k in top:
         if not isinstance(k, (int, float)) or not 0 < k <= 1:
             raise SpecError("bad_value", f"top: {k!r} is not a share above 0", hint="e.g. (0.05, 0.1)")
@@ -211,7 +213,7 @@ def evaluate_survival(
         raise SpecError("bad_value", "neither risk nor survival is given", hint="pass one of them")
     hazard = read_numbers("risk", risk, len(length)) if risk is not None else 1 - np.asarray(matrix).mean(axis=1)
     resampling = _Resampling(customers, len(length), level, replicates, seed)
-    until = float(grid[-1] if tau is None else tau)
+    until = float(grid[-1]) if tau is None else check_positive("tau", tau)
 
     def scores_of(rows: Ints) -> Callable[[Floats], Floats]:
         some = matrix[rows] if matrix is not None else None
@@ -336,7 +338,7 @@ def _groups(by: Any, n: int) -> Iterator[tuple[pl.DataFrame | None, Ints]]:
     if by is None:
         yield None, np.arange(n)
         return
-    columns = collect_table(pl.DataFrame(dict(by)) if isinstance(by, Mapping) else by, "by")
+    columns = collect_table(as_frame(by, "by"), "by")
     if len(columns) != n or not columns.width:
         raise DataError("different_lengths", f"by has {len(columns):,} rows of {columns.width} columns, not {n:,} rows")
     taken = [name for name in columns.columns if name in RESERVED]
