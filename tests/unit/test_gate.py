@@ -6,8 +6,8 @@ and each column of each of its tables by wrong types, one at a time.
 
 from __future__ import annotations
 
-import datetime as dt
 import contextlib
+import datetime as dt
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
