@@ -141,7 +141,7 @@ class LikelihoodModel(Estimator):
         return tuple(self.params_[name] for name in self._names)
 
     def draws(self, n: int, seed: int = 0) -> Floats:
-        """Parameters as uncertain as the data leave them: normal in their logarithms.
+        """Parameters as uncertain as the data leave them: normal in their logarithms, shares in their log-odds.
 
         Parameters
         ----------
@@ -155,10 +155,18 @@ class LikelihoodModel(Estimator):
         ndarray of float64, shape [n, parameters]
             In the order of ``params_``.
         """
-        values = np.log(self._values())
+        center = self._unbounded()
         factor = np.linalg.cholesky(self.covariance_)
-        normal = generator(check_seed(seed), REPLICATES, self._stream).standard_normal((n, len(values)))
-        return np.asarray(np.exp(values + normal @ factor.T))
+        normal = generator(check_seed(seed), REPLICATES, self._stream).standard_normal((n, len(center)))
+        return self._bounded(center + normal @ factor.T)
+
+    def _unbounded(self) -> Floats:
+        """What the fit varied, free of bounds: the logarithms of the parameters."""
+        return np.log(self._values())
+
+    def _bounded(self, unbounded: Floats) -> Floats:
+        """Parameters, a draw a row, of what the fit varied."""
+        return np.asarray(np.exp(unbounded))
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """What was learned, for saving: numbers that JSON holds exactly, and arrays."""

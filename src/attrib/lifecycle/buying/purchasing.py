@@ -19,7 +19,6 @@ from attrib.errors import DataError, SolveError, warn
 from attrib.lifecycle.base.beside import Bools, Floats
 from attrib.lifecycle.buying.histories import Histories, one_or_many, read_ahead, read_history
 from attrib.lifecycle.buying.likelihood import LikelihoodModel, maximise
-from attrib.values import REPLICATES, check_seed, generator
 
 CANCELLING = "cancelling"  # the parameter: which share of those who leave says so
 Told = Literal["nobody", "some", "all"]
@@ -302,29 +301,18 @@ class PurchaseModel(LikelihoodModel):
     def _free(cls, params: dict[str, float]) -> int:
         return len(params) - (params.get(CANCELLING) == 1.0)
 
-    def draws(self, n: int, seed: int = 0) -> Floats:
-        """Parameters as uncertain as the data leave them: normal in their logarithms, ``cancelling`` in its log-odds.
-
-        Parameters
-        ----------
-        n : int
-            How many.
-        seed : int
-            The same seed gives the same draws.
-
-        Returns
-        -------
-        ndarray of float64, shape [n, parameters]
-            In the order of ``params_``.
-        """
-        from scipy.special import expit, logit
+    def _unbounded(self) -> Floats:
+        """As of the others; ``cancelling``, a share, by its log-odds, and not at all where it is 1."""
+        from scipy.special import logit
 
         values, k = np.array(self._values()), len(self._names)
-        center = np.append(np.log(values[:k]), logit(values[k:]))[: len(self.covariance_)]
-        factor = np.linalg.cholesky(self.covariance_)
-        normal = generator(check_seed(seed), REPLICATES, self._stream).standard_normal((n, len(center)))
-        drawn = center + normal @ factor.T
-        found = np.ones((n, len(values)))  # a share that is 1 stays so
-        found[:, :k] = np.exp(drawn[:, :k])
-        found[:, k : len(center)] = expit(drawn[:, k:])
+        return np.append(np.log(values[:k]), logit(values[k:]))[: len(self.covariance_)]
+
+    def _bounded(self, unbounded: Floats) -> Floats:
+        from scipy.special import expit
+
+        (n, varied), k = unbounded.shape, len(self._names)
+        found = np.ones((n, len(self._values())))  # a share that is 1 stays so
+        found[:, :k] = np.exp(unbounded[:, :k])
+        found[:, k:varied] = expit(unbounded[:, k:])
         return found
