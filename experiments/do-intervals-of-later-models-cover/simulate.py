@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+import attrib
 from attrib.lifecycle import ReferralLikelihood, SurvivalChurn, contract_value
 
 SLOPES = np.array([0.5, -0.3, 0.0, 0.0])
@@ -122,6 +123,41 @@ def uplift_hits(tally: dict, n: int, seed: int, *, clustered: bool) -> None:
     tally[name, n, "mean uplift of training"].append((mean["low"] <= truth <= mean["high"], mean["high"] - mean["low"]))
 
 
+def change_hits(tally: dict, n: int, share: float, features: int, seed: int, *, clustered: bool) -> None:
+    """Of `next_action`: a mail by lot to some; rows of a customer (three dates) share their features and their luck."""
+    from scipy.special import ndtr
+
+    rng = np.random.default_rng([seed, n, features, 11, clustered])
+    rows = 3 if clustered else 1
+    who = np.repeat(np.arange(n // rows), rows)
+    x = rng.normal(size=(n // rows, features))[who]
+    mailed = rng.random(len(who)) < share
+
+    def chance(x: np.ndarray, treated: np.ndarray | bool) -> np.ndarray:
+        return 1 / (1 + np.exp(-(-1.2 + 0.4 * x[:, 0] + np.where(treated, 0.7 + 0.3 * x[:, 1], 0.0))))
+
+    luck = rng.random(len(who))
+    if clustered:
+        luck = ndtr(np.sqrt(0.5) * rng.normal(size=n // rows)[who] + np.sqrt(0.5) * rng.normal(size=n))
+    past = pl.DataFrame({f"x{j}": x[:, j] for j in range(features)}).with_columns(
+        pl.Series("customer_id", who),
+        pl.when(pl.Series(mailed)).then(pl.lit("mail")).alias("action"),
+        pl.Series("advanced", (luck < chance(x, mailed)).astype(int)),
+    )
+    points = np.zeros((3, features))
+    points[:, :3] = [[0.0, 0.0, 0.0], [1.0, -1.0, 0.0], [-1.0, 1.0, 1.0]]
+    now = pl.DataFrame({f"x{j}": points[:, j] for j in range(features)}).with_columns(
+        pl.Series("customer_id", range(3))
+    )
+    found = attrib.next_action(now, past, randomised=True, min_overlap=0.0).ranking.sort("customer_id")
+    got = "rows" if clustered else "customers"
+    name = f"next_action, {round(n * share)} of {n} {got} mailed, {features} features"
+    name += ", 3 rows a customer" if clustered else ""
+    truth = chance(points, treated=True) - chance(points, treated=False)
+    for low, high, true in zip(found["change_low"], found["change_high"], truth, strict=True):
+        tally[name, n, "change of a customer"].append((low <= true <= high, high - low))
+
+
 def main(sets: int) -> None:
     tally: dict = defaultdict(list)
     warnings.simplefilter("ignore")
@@ -130,6 +166,9 @@ def main(sets: int) -> None:
             for model in ("cox", "weibull", "kaplan_meier"):
                 survival_hits(tally, model, 300, seed, clustered=clustered)
             uplift_hits(tally, 1500, seed, clustered=clustered)
+            change_hits(tally, 1500, 0.5, 4, seed, clustered=clustered)
+        for share, features in ((0.5, 16), (0.1, 4), (0.1, 16)):
+            change_hits(tally, 600, share, features, seed, clustered=False)
         if seed % 20 == 19:
             written(tally)
             print(seed + 1, flush=True)

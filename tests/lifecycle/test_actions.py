@@ -12,7 +12,7 @@ from scipy.special import expit
 import attrib
 from attrib.errors import AttribWarning, DataError, SpecError
 from attrib.lifecycle import ChurnClassifier
-from attrib.lifecycle.acting.actions import LOGGED, RANDOMISED, RANKING
+from attrib.lifecycle.acting.claims import LOGGED, RANDOMISED, RANKING
 from attrib.lifecycle.acting.effects import HARDLY, NOBODY
 from attrib.stages import Milestone, Stage, StageModel
 

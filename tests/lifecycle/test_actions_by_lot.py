@@ -10,7 +10,7 @@ import pytest
 
 import attrib
 from attrib.errors import AttribWarning, SpecError
-from attrib.lifecycle.acting.actions import LOGGED, RANDOMISED, RANKING
+from attrib.lifecycle.acting.claims import LOGGED, RANDOMISED, RANKING
 from attrib.stages import Milestone, Stage, StageModel
 
 DAY, TICK = timedelta(days=1), timedelta(microseconds=1)

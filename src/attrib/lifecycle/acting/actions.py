@@ -12,15 +12,16 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.arguments import distinct_names
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError
 from attrib.io.tables import check_types
 from attrib.io.text import clean
 from attrib.lifecycle.acting.allowed import blocked_by
-from attrib.lifecycle.acting.deciding import ACTION, ADVANCED, AFTER_GAP, SINCE
+from attrib.lifecycle.acting.claims import RANKING, claim_unless_chosen, read_decisions
+from attrib.lifecycle.acting.deciding import ACTION, ADVANCED, SINCE
 from attrib.lifecycle.acting.effects import Effects, History, change, fit_effects
 from attrib.lifecycle.acting.offering import candidates
-from attrib.lifecycle.acting.policy import NOTHING, Log, expected_outcomes, policy_value, read_actions, read_log
-from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags
+from attrib.lifecycle.acting.policy import Log, expected_outcomes, policy_value
+from attrib.lifecycle.base.beside import check_same_rows, read_customers
 from attrib.lifecycle.base.calibrated import Recipe
 from attrib.lifecycle.base.design import DesignMatrix, collected
 from attrib.lifecycle.base.labels import Floats, check_seed_and_folds
@@ -29,15 +30,13 @@ from attrib.schemas import CHANNEL, CUSTOMER, DATE, RENAME, STAGE, require_colum
 from attrib.showing import Shown
 from attrib.snapshots.asked import check_model
 from attrib.stages import StageModel
-from attrib.values import MOST_DRAWS, whole_number
+from attrib.values import MOST_DRAWS, check_share, whole_number
 
-RANKING = "ranking, not causal"
-RANDOMISED = "causal: actions were randomised"
-LOGGED = "causal: propensities were logged"
 _NO_FEATURE = (CUSTOMER, DATE, ACTION, ADVANCED, SINCE, "label", "duration", "event")
 _ROW = "__row"
 _RANKING = (
-    STAGE, CHANNEL, "declared", "rank", "change", "chance_if", "chance_if_not", "similar", "reason", "claim",
+    STAGE, CHANNEL, "declared", "rank", "change", "change_low", "change_high", "chance_if", "chance_if_not", "similar",
+    "reason", "claim",
 )  # fmt: skip
 
 
@@ -53,8 +52,9 @@ class NextActions(Shown):
         for the better), ``actions`` and ``expected_channels`` that the stage declares, and ``claim``.
     ranking : polars.DataFrame
         A row for each customer and channel that may be used, best first: ``rank``, ``change`` of the probability to
-        advance (``chance_if`` − ``chance_if_not``), ``declared`` (whether the stage names it among its actions),
-        ``similar`` (customers of the stage who got it), ``reason`` where ``change`` is null, and ``claim``.
+        advance (``chance_if`` − ``chance_if_not``) and its interval ``change_low, change_high``, ``declared`` (whether
+        the stage names it among its actions), ``similar`` (customers of the stage who got it), ``reason`` where
+        ``change`` is null, and ``claim``.
     blocked : polars.DataFrame
         Customers and channels that may not be used, with the ``reason``: these are not in the ranking.
     value : polars.DataFrame or None
@@ -92,6 +92,7 @@ def next_action(
     propensity: Any = None,
     min_support: int = 30,
     min_overlap: float = 0.1,
+    level: float = 0.95,
     folds: int = 5,
     replicates: int | None = None,
     seed: int = 0,
@@ -99,8 +100,9 @@ def next_action(
     """Rank channels for each customer by the estimated change of the probability to advance.
 
     For each action of the past a calibrated logistic regression learns P(advance) from the features of those who got
-    it (a T-learner); the change is its probability minus that of the model of customers who were left alone. That is
-    a comparison of different customers: **a ranking, not a causal effect**, unless actions were randomised or the
+    it (a T-learner); the change is its probability minus that of the model of customers who were left alone, with
+    intervals of the expectation for customers with these features (delta method, variances over customers). That is a
+    comparison of different customers: **a ranking, not a causal effect**, unless actions were randomised or the
     chances with which they were chosen are known; then rows count with the inverse of their chance.
 
     Parameters
@@ -145,6 +147,8 @@ def next_action(
     min_overlap : float
         An action is not judged for customers whose chance to get it, by a model of the past, is below this part of the
         average; likewise of being left alone.
+    level : float
+        Coverage of the intervals, of changes and of policy values.
     folds, seed
         Of calibration and of policy values.
     replicates : int, optional
@@ -166,7 +170,8 @@ def next_action(
     -----
     AttribWarning
         Where channels that nobody can send are offered, or one of `channels` looks like a misspelt one; where the rows
-        do not bear the causal claim asked for.
+        do not bear the causal claim asked for: they leave out who advanced at once, or actions depend on a feature, the
+        stage or the date beyond their chances.
 
     References
     ----------
@@ -198,13 +203,16 @@ def next_action(
         check_types(name, frame.schema, {CUSTOMER: "id", DATE: "key", STAGE: "name", ACTION: "name"})
     check_seed_and_folds(seed, folds)
     whole_number("min_support", min_support, 2)
+    check_share("level", level)
     if replicates is not None:
         whole_number("replicates", replicates, 2, MOST_DRAWS)
     if isinstance(min_overlap, bool) or not isinstance(min_overlap, (int, float)) or not 0 <= min_overlap < 1:
         raise SpecError("bad_parameter", f"min_overlap = {min_overlap!r} is not a number from 0 to below 1")
     model = check_model(stages)
     named = _features(table, past, features, propensity)
-    log, claim = _log(past, propensity, randomised)
+    log, claim = read_decisions(past, propensity, randomised)
+    if claim != RANKING:
+        claim = claim_unless_chosen(claim, past, log, named)
     history, design = _history(past, log, named, weighted=propensity is not None)
     effects = fit_effects(history, Recipe(folds=folds, seed=seed).check(), min_support)
     stage = _stage_of(table, past)
@@ -217,7 +225,17 @@ def next_action(
     )  # fmt: skip
     blocked = _blocked(table, offered, blocks)
     ranking = _ranked(
-        table, offered, own, effects, matrix, stage, model, blocks, min_support=min_support, min_overlap=min_overlap
+        table,
+        offered,
+        own,
+        effects,
+        matrix,
+        stage,
+        model,
+        blocks,
+        min_support=min_support,
+        min_overlap=min_overlap,
+        level=level,
     ).with_columns(pl.lit(claim).alias("claim"))
     stall = np.where(stage < 0, np.nan, 1 - effects.everybody.probability(matrix))
     risks = {
@@ -228,7 +246,7 @@ def next_action(
     customers = _customers(table, ranking, risks, model).with_columns(pl.lit(claim).alias("claim"))
     value = None
     if claim != RANKING:
-        value = _value(log, history, min_support, folds=folds, seed=seed)
+        value = _value(log, history, min_support, folds=folds, seed=seed, level=level)
     keys = [name for name in (CUSTOMER, DATE) if name in table.columns]
     return NextActions(customers, ranking.select(*keys, *_RANKING), blocked, value, claim)
 
@@ -253,30 +271,6 @@ def _features(
     if not named:
         raise DataError("no_features", "snapshot and decisions have no feature in common", hint="name features")
     return named
-
-
-def _log(past: pl.DataFrame, propensity: Any, randomised: Any) -> tuple[Log, str]:
-    """Read what was done, with its chances where they are known."""
-    if not isinstance(randomised, bool):
-        raise SpecError("bad_parameter", f"randomised = {randomised!r} is not True or False")
-    if isinstance(propensity, str):
-        require_columns("decisions", past.columns, [propensity], hint="propensity must name a column of decisions")
-        propensity = past[propensity]
-    names, taken = read_actions(past[ACTION])
-    advanced = read_flags(ADVANCED, past[ADVANCED], past.height)
-    claim = LOGGED if propensity is not None else RANDOMISED if randomised else RANKING
-    if claim != RANKING and SINCE in past.columns:
-        cut = past.select((pl.col(SINCE) == AFTER_GAP).sum()).item()
-        if cut:
-            claim = RANKING
-            warn(
-                f"no causal claim is made: {cut:,} of {past.height:,} decisions leave out who advanced within the "
-                "decision window, which the action may have brought about; make them with "
-                "attrib.decisions(…, randomised=[…]) and the names of the channels that were sent by lot"
-            )
-    if propensity is None:  # by lot: each action's share; not known otherwise, and then not used
-        propensity = (np.bincount(taken, minlength=len(names)) / len(taken))[taken]
-    return read_log(past[ACTION], advanced, propensity, past[CUSTOMER]), claim
 
 
 def _history(past: pl.DataFrame, log: Log, named: list[str], *, weighted: bool) -> tuple[History, DesignMatrix]:
@@ -346,38 +340,28 @@ def _ranked(
     *,
     min_support: int,
     min_overlap: float,
+    level: float,
 ) -> pl.DataFrame:
     """Rows of the ranking, in order."""
     keys = [name for name in (CUSTOMER, DATE) if name in table.columns]
     called = pl.col(STAGE).cast(pl.String) if STAGE in table.columns else pl.lit(None, pl.String)
     base = table.select(*keys, called.alias(STAGE)).with_row_index(_ROW)
-    propensities = effects.propensities(matrix)
-    alone = effects.arms[NOTHING].probability(matrix)
     parts = []
     for at, channel in enumerate(offered):
-        chance, reasons = change(
-            effects, channel, matrix, stage, propensities, min_support=min_support, min_overlap=min_overlap
-        )
+        found = change(effects, channel, matrix, stage, min_support=min_support, min_overlap=min_overlap, level=level)
         similar = np.zeros(len(stage), dtype=np.int64)
         if channel in effects.actions:
             similar = np.where(stage < 0, 0, effects.similar[stage, effects.actions.index(channel)])
         declares = [s.name for s in model.stages if channel in s.actions] if model else []
-        part = base.with_columns(
+        part = base.hstack(found).with_columns(
             pl.lit(channel).alias(CHANNEL),
             pl.col(STAGE).is_in(declares).fill_null(value=False).alias("declared"),
-            pl.Series("chance_if", chance).fill_nan(None),
-            pl.Series("chance_if_not", alone),
             pl.Series("similar", similar),
-            reasons.alias("reason"),
         )
         # what a stage declares, and nobody ever did, is an idea for that stage only
         keep = pl.Series(_first(blocks, at, table.height) < 0)
         parts.append(part.filter(keep if channel in own else keep & part["declared"]))
     whole = pl.concat(parts) if parts else base.clear()
-    whole = whole.with_columns(
-        (pl.col("chance_if") - pl.col("chance_if_not")).alias("change"),
-        pl.when(pl.col("chance_if").is_not_null()).then("chance_if_not").alias("chance_if_not"),
-    )
     whole = whole.sort(_ROW, "change", CHANNEL, descending=[False, True, False], nulls_last=True)
     place = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over(_ROW)
     return whole.with_columns(pl.when(pl.col("change").is_not_null()).then(place).alias("rank"))
@@ -421,7 +405,7 @@ def _risk(table: pl.DataFrame, name: str, model: Any, horizon: float | None = No
     return values
 
 
-def _value(log: Log, history: History, min_support: int, **settings: int) -> pl.DataFrame:
+def _value(log: Log, history: History, min_support: int, **settings: Any) -> pl.DataFrame:
     """Worth of taking each action always, and of the best one by models that have not seen the customer."""
     means = expected_outcomes(log, history.matrix, settings["folds"], settings["seed"])
     counts = np.bincount(log.taken, minlength=len(log.actions))

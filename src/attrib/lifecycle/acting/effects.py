@@ -13,6 +13,7 @@ from attrib.errors import DataError
 from attrib.extras import needs
 from attrib.lifecycle.acting.policy import NOTHING
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated, one_thread
+from attrib.lifecycle.base.difference import DifferenceErrors, Influence, difference, influence
 from attrib.lifecycle.base.labels import customer_folds
 
 Floats = npt.NDArray[np.float64]
@@ -21,6 +22,7 @@ Bools = npt.NDArray[np.bool_]
 NOBODY = "no similar customer ever got it"
 HARDLY = "hardly any similar customer ever got it"
 ALWAYS = "hardly any similar customer was ever left alone"
+CHANGES = ("chance_if", "chance_if_not", "change", "change_low", "change_high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,16 @@ class History:
 class Effects:
     """A model for each action that has one, one of all rows, and how often each stage got each action.
 
-    ``arms``: by action; ``why``: why an action has no model; ``similar`` [stages, actions]; ``shares`` [actions];
-    ``chances``: the chance of each action given the features, as it was taken.
+    ``arms``: by action; ``why``: why an action has no model; ``errors``: of the arm less that of nobody's action;
+    ``similar`` [stages, actions]; ``shares`` [actions]; ``slopes``, ``offsets``: of the chance of each action given the
+    features, as it was taken.
     """
 
     actions: tuple[str, ...]
     everybody: Calibrated
     arms: dict[str, Calibrated]
     why: dict[str, str]
+    errors: dict[str, DifferenceErrors | None]
     similar: Integers
     shares: Floats
     slopes: Floats
@@ -81,6 +85,7 @@ def fit_effects(history: History, recipe: Recipe, min_support: int) -> Effects:
         customer_folds(history.advanced, history.codes, recipe.folds, recipe.seed),
     )
     arms: dict[str, Calibrated] = {}
+    moved: dict[str, Influence | None] = {}
     why: dict[str, str] = {}
     for number, action in enumerate(history.actions):
         rows = history.taken == number
@@ -91,11 +96,13 @@ def fit_effects(history: History, recipe: Recipe, min_support: int) -> Effects:
         try:
             fold = customer_folds(history.advanced[rows], own, recipe.folds, recipe.seed)
         except DataError:
-            advanced = int(history.advanced[rows].sum())
-            why[action] = f"{advanced} of the {rows.sum()} customers who got it advanced: too few, or too many"
+            got, went = int(rows.sum()), int(history.advanced[rows].sum())
+            why[action] = f"{went} of the {got} customers who got it advanced: too few, or too many"
             continue
         weight = None if history.weight is None else history.weight[rows] / history.weight[rows].mean()
-        arms[action], _ = fit_calibrated(recipe, history.matrix[rows], history.advanced[rows], fold, weight)
+        matrix, label = history.matrix[rows], history.advanced[rows]
+        arms[action], _ = fit_calibrated(recipe, matrix, label, fold, weight)
+        moved[action] = influence(arms[action], recipe.C, matrix, label, history.codes[rows], weight)
     if NOTHING not in arms:
         raise DataError(
             "no_baseline",
@@ -108,7 +115,8 @@ def fit_effects(history: History, recipe: Recipe, min_support: int) -> Effects:
     np.add.at(similar, (each[:, 0], each[:, 1]), 1)
     shares = np.bincount(history.taken, minlength=len(history.actions)) / len(history.taken)
     slopes, offsets = _assignment(history)
-    return Effects(history.actions, everybody, arms, why, similar, shares, slopes, offsets)
+    errors = {action: DifferenceErrors.of(found, moved[NOTHING]) for action, found in moved.items()}
+    return Effects(history.actions, everybody, arms, why, errors, similar, shares, slopes, offsets)
 
 
 def _assignment(history: History) -> tuple[Floats, Floats]:
@@ -130,33 +138,39 @@ def change(
     action: str,
     matrix: Floats,
     stage: Integers,
-    propensities: Floats,
     *,
     min_support: int,
     min_overlap: float,
-) -> tuple[Floats, pl.Series]:
-    """Chance to advance after the action, [n], NaN where nothing can be said; and why not.
+    level: float,
+) -> pl.DataFrame:
+    """What the action changes for each row: ``chance_if, chance_if_not, change, change_low, change_high, reason``.
 
-    ``stage`` is -1 for customers of a stage that the decisions do not know.
+    The numbers are null where nothing can be said, and the reason tells why. ``stage`` is -1 for customers of a stage
+    that the decisions do not know.
     """
     nothing = effects.actions.index(NOTHING)
+    number = effects.actions.index(action) if action in effects.actions else -1
     why: list[str | None] = []
-    for number in range(len(effects.similar)):
-        got = int(effects.similar[number, effects.actions.index(action)]) if action in effects.actions else 0
-        alone = int(effects.similar[number, nothing])
+    for similar in effects.similar:
+        got, alone = int(similar[number]) if number >= 0 else 0, int(similar[nothing])
         why.append(_refusal(got, alone, min_support) or effects.why.get(action))
-    reasons = _spread(stage, [*why, NOBODY])  # the last one, -1: a stage of which nothing is known
+    reason = pl.col("reason")
+    rows = _spread(stage, [*why, NOBODY]).alias("reason").to_frame()  # the last: a stage of which nothing is known
     if action not in effects.arms:
-        return np.full(len(matrix), np.nan), reasons
-    number = effects.actions.index(action)
+        return rows.with_columns(pl.lit(None, pl.Float64).alias(name) for name in CHANGES)
+    propensities = effects.propensities(matrix)
     rare = propensities[:, number] < min_overlap * effects.shares[number]
     never_alone = propensities[:, nothing] < min_overlap * effects.shares[nothing]
     for mask, text in ((rare, HARDLY), (never_alone, ALWAYS)):
-        reasons = reasons.to_frame("r").select(
-            pl.when(pl.col("r").is_null() & pl.Series(mask)).then(pl.lit(text)).otherwise("r").alias("r")
-        )["r"]
-    values = np.where(reasons.is_null().to_numpy(), effects.arms[action].probability(matrix), np.nan)
-    return values, reasons
+        rows = rows.with_columns(
+            pl.when(reason.is_null() & pl.Series(mask)).then(pl.lit(text)).otherwise(reason).alias("reason")
+        )
+    found = difference(effects.arms[action], effects.arms[NOTHING], effects.errors[action], matrix, level)
+    values = (found.one, found.other, found.one - found.other, found.low, found.high)
+    return rows.with_columns(
+        pl.when(reason.is_null()).then(pl.Series(column).fill_nan(None)).alias(name)
+        for name, column in zip(CHANGES, values, strict=True)
+    )
 
 
 def _spread(stage: Integers, texts: Sequence[str | None]) -> pl.Series:

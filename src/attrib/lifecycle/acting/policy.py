@@ -14,6 +14,7 @@ from scipy.special import stdtrit
 from attrib.errors import DataError, SpecError, warn
 from attrib.extras import needs
 from attrib.io.text import clean
+from attrib.lifecycle.acting.lot import chosen_by, told
 from attrib.lifecycle.base.beside import Bools, check_same_rows, read_customers, read_numbers
 from attrib.lifecycle.base.calibrated import one_thread
 from attrib.lifecycle.base.design import DesignMatrix, collected
@@ -112,8 +113,9 @@ def policy_value(
     Warns
     -----
     AttribWarning
-        Where the chances do not fit the actions: the mean of 1 / p over an action's rows, by n, is not about 1; where
-        the outcome is other than 0 for fewer than ten of the customers whom the policy would have treated as they were.
+        Where the chances do not fit the actions: the mean of 1 / p over an action's rows, by n, is not about 1, of all
+        rows or of those with some value of a feature; where the outcome is other than 0 for fewer than ten of the
+        customers whom the policy would have treated as they were.
 
     References
     ----------
@@ -156,6 +158,8 @@ def policy_value(
         if table.height != len(rows):
             raise DataError("different_lengths", f"features has {table.height} rows, actions has {len(rows)}")
         matrix = DesignMatrix.fit(table, scale=True).transform(table)
+        if unfit := chosen_by(table, log.taken, log.chance, log.codes):
+            warn(f"propensities do not fit which rows got which action: these depend on {told(unfit)}")
     means = expected_outcomes(log, matrix, folds, seed)
     robust = (chosen * means).sum(axis=1) + weight * (log.outcome - means[rows, log.taken])
     terms = np.column_stack([weight * log.outcome, weight, robust, log.outcome, np.ones(len(rows))])

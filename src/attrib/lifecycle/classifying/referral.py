@@ -35,7 +35,7 @@ from attrib.lifecycle.classifying.asking import (
     read_treatment,
 )
 from attrib.lifecycle.classifying.two_classes import TwoClasses
-from attrib.lifecycle.classifying.uplift import errors_of_arms, mean_uplift, read_errors, uplift_table
+from attrib.lifecycle.classifying.uplift import ERRORS, errors_of_arms, mean_uplift, read_errors, uplift_table
 from attrib.schemas import NAMED, require_columns
 
 State = tuple[dict[str, Any], dict[str, npt.NDArray[Any]], list[Any]]
@@ -212,7 +212,7 @@ class ReferralLikelihood(TwoClasses):
         everybody, unseen = fit_calibrated(recipe, matrix, positive, fold)
         assert unseen is not None, "there are folds"
         note_one_probability(everybody.probability(matrix))
-        arms, errors = {"all": everybody}, dict[str, Floats]()
+        arms, errors = {"all": everybody}, None
         report: dict[str, Any] = {"rows": rows, "share": float(positive.mean()), "model": _quality(positive, unseen)}
         if nps is not None:
             report["nps_alone"] = _quality(positive, _rising(table[nps], positive, fold))
@@ -225,7 +225,7 @@ class ReferralLikelihood(TwoClasses):
                 for name, (_, weight) in parts.items()
             }
             errors = errors_of_arms(parts, self.C, matrix, positive, codes, treated)
-            if errors:
+            if errors is not None:
                 report["uplift"] = mean_uplift(arms, errors, matrix)
         self.means_, facts = {}, {}
         for name, (amount, least) in given.items():
@@ -370,7 +370,9 @@ class ReferralLikelihood(TwoClasses):
             trees += grown
         for name, mean in self.means_.items():
             arrays |= {f"{name}.coefficients": mean.coefficients, f"{name}.bounds": mean.bounds}
-        arrays |= {f"{name}.errors": found for name, found in self._errors.items()}
+        if self._errors is not None:
+            found = (self._errors.one, self._errors.other, self._errors.between)
+            arrays |= dict(zip(ERRORS, found, strict=True))
         return data, arrays, trees
 
     @classmethod
@@ -395,15 +397,12 @@ class ReferralLikelihood(TwoClasses):
             raise DataError("bad_model", "a stored ReferralLikelihood has other parts than it should")
         model.design_ = DesignMatrix.from_dict(data.get("design"))
         columns, grown = len(model.design_.names), list(trees)
-        model.arms_, model.means_, model._errors = {}, {}, {}
+        model.arms_, model.means_ = {}, {}
         for name in (name for name in _ARMS if name in arms):
             own = {key: arrays[f"{name}.{key}"] for key in ("knots", "coefficients") if f"{name}.{key}" in arrays}
             mine = [] if "coefficients" in own else [grown.pop(0)] if grown else []
             model.arms_[name] = Calibrated.from_state(arms[name], own, mine, columns)
-            if f"{name}.errors" in arrays:
-                model._errors[name] = read_errors(arrays[f"{name}.errors"], columns)
-        if set(model._errors) not in (set(), {"asked", "not_asked"}):
-            raise DataError("bad_model", "a stored ReferralLikelihood has the errors of one side only")
+        model._errors = read_errors(arrays, columns)
         for name, least in means.items():
             own = {key: arrays.get(f"{name}.{key}") for key in ("coefficients", "bounds")}
             model.means_[name] = Mean.from_state(own, least, columns)
