@@ -9,7 +9,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
@@ -187,9 +187,11 @@ def write(
             "cannot_write", f"{folder} cannot be written: {error}", hint="check the folder and the free space"
         ) from error
     finally:
-        for path in temporary.values():
-            _remove(path)
-            _live.discard(path.name)
+        try:
+            _forget(temporary.values())
+        except KeyboardInterrupt:  # sent twice, as impatient people do, or by `keep_interrupt`
+            _forget(temporary.values())
+            raise
     return targets
 
 
@@ -360,6 +362,12 @@ def _put(temporary: Path, target: Path) -> None:
     finally:
         _remove(old)
         _live.discard(old.name)
+
+
+def _forget(paths: Iterable[Path]) -> None:
+    for path in paths:
+        _remove(path)
+        _live.discard(path.name)
 
 
 def _remove(path: Path) -> None:
