@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from attrib.errors import AttribWarning, DataError, SpecError
-from attrib.lifecycle import calibration_at, cumulative_incidence
+from attrib.lifecycle import SurvivalChurn, calibration_at, cumulative_incidence
 from attrib.lifecycle.contractual.riskset import RiskTable, entries, step
 from attrib.lifecycle.judging.pairs import Pairs, concordance
 
@@ -240,3 +241,36 @@ def test_where_the_published_incidence_comes_from(shared_data):
         found.append(float(fitter.predict(72)))
     assert found[0] == pytest.approx(0.188, abs=5e-4)
     assert max(found) - min(found) > 0.004
+
+
+def test_entry_at_the_beginning_is_no_late_entry():
+    """Some leave at time 0: whoever was there from the beginning was at risk then."""
+    random = np.random.default_rng(8)
+    duration = random.integers(0, 6, 300).astype(float)
+    cause = np.where(random.random(300) < 0.6, random.choice(["a", "b"], 300), None)
+    left, none = np.array([c is not None for c in cause]), np.zeros(300)
+    assert (left & (duration == 0)).sum() > 10
+    with_entry = cumulative_incidence(duration, cause, entry=none)
+    assert_frame_equal(with_entry, cumulative_incidence(duration, cause))
+    X = pl.DataFrame({"x": random.normal(size=300)})
+    for model in ("kaplan_meier", "cox"):
+        fits = [
+            SurvivalChurn(model).fit(None if model == "kaplan_meier" else X, duration, left, entry=entry)
+            for entry in (None, none)
+        ]
+        rows = None if model == "kaplan_meier" else X[:5]
+        plain, entered = (fit.predict_survival(rows, [0.0, 2.0], level=0.95) for fit in fits)
+        assert_frame_equal(plain, entered, rel_tol=1e-9)
+        assert plain["survival"][0] < 1
+    assert fits[1].score(X, duration, left, entry=none) == fits[0].score(X, duration, left)
+    # one who enters later is at risk neither at 0 nor until then
+    later = np.where(np.arange(300) < 3, 1.0, 0.0)
+    some = np.maximum(duration, 2 * later)
+    at_zero = cumulative_incidence(some, cause, entry=later, at=[0])
+    gone = (left & (some == 0)).sum()
+    assert at_zero["incidence"].sum() == pytest.approx(gone / 297)
+    # parametric models know nobody who leaves at once, but those who were last seen then
+    for model in ("weibull", "lognormal"):
+        seen = left & (duration > 0)
+        fits = [SurvivalChurn(model).fit(X, duration, seen, entry=entry) for entry in (None, none)]
+        np.testing.assert_allclose(fits[1].predict_churn(X[:5], 2), fits[0].predict_churn(X[:5], 2), rtol=1e-5)

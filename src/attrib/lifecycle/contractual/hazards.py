@@ -55,7 +55,7 @@ def coefficients(
     frame["duration"], frame["event"] = rows.duration, rows.event
     entry = None
     if rows.entry is not None:
-        frame["entry"], entry = rows.entry, "entry"
+        frame["entry"], entry = np.maximum(rows.entry, 0.0) if model in PARAMETRIC else rows.entry, "entry"
     fitter, *groups = PARAMETRIC.get(model, ("CoxPHFitter",))
     # one small product for each time of leaving: with two threads of BLAS that takes twenty times as long
     with warnings.catch_warnings(record=True) as said, np.errstate(all="ignore"), one_thread():

@@ -1,7 +1,7 @@
 """Who is still there: estimates that follow from the customers at risk at each time of leaving, on numpy.
 
-A customer is at risk at time t where ``entry < t <= duration`` (no entry: always before). Ties are kept as they are:
-customers who leave and customers who are last seen at the same t were all at risk at t.
+A customer is at risk at time t where ``entry < t <= duration`` (no entry, or 0: from the beginning, at time 0 too). Ties
+are kept as they are: customers who leave and customers who are last seen at the same t were all at risk at t.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from attrib.values import MOST_DRAWS, whole_number
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+BEFORE = -1.0  # the entry of who was there from the beginning, where somebody left at time 0
 _Z_95 = 1.959963984540054  # of a two-sided interval at 95 %
 
 
 def entries(entry: Any, duration: Floats) -> Floats | None:
     """Return times of entry as float64 [n], each before its duration.
+
+    Entry at 0 is no late entry: who leaves at 0 was at risk then, like all others who were there from the beginning.
 
     Raises
     ------
@@ -33,14 +36,15 @@ def entries(entry: Any, duration: Floats) -> Floats | None:
     if entry is None:
         return None
     found = read_numbers("entry", entry, len(duration), least=0)
-    late = int((found >= duration).sum())
+    at_once = (found == 0) & (duration == 0)
+    late = int(((found >= duration) & ~at_once).sum())
     if late:
         raise DataError(
             "entry_after_duration",
             f"{late} of {len(found)} customers enter at or after the end of their duration",
             hint="nothing was observed of them: leave them out",
         )
-    return found
+    return np.where(found == 0, BEFORE, found) if at_once.any() else found
 
 
 @dataclass(frozen=True, slots=True)

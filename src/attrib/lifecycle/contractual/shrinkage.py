@@ -132,7 +132,7 @@ def _without_features(model: str, predictor: Floats, rows: Episodes) -> tuple[fl
     lifelines = needs("lifelines")
     fitter = {"weibull": "WeibullFitter", "lognormal": "LogNormalFitter"}[model]
     pace = np.exp(-predictor)
-    entry = None if rows.entry is None else rows.entry * pace
+    entry = None if rows.entry is None else np.maximum(rows.entry, 0.0) * pace
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
