@@ -10,6 +10,7 @@ import pytest
 from attrib.errors import AttribWarning, SolveError
 from attrib.lifecycle import ChurnClassifier, SurvivalChurn
 from attrib.lifecycle.judging.leaks import leak_report
+from attrib.lifecycle.judging.survival_leaks import survival_leaks
 
 
 def contracts(n=400, seed=0):
@@ -84,14 +85,14 @@ def test_entries_and_rows_that_change():
         SurvivalChurn("time_varying_cox").fit(rows, id="id", start="start", stop="stop", event="event")
 
 
-def test_features_that_tell_only_together_are_told():
-    """A column for each of many reasons of leaving."""
+def test_a_column_for_each_of_many_reasons_is_a_group():
     frame, duration, event = contracts(900)
     reason = np.where(event, np.random.default_rng(2).integers(0, 30, 900), -1)
-    columns = {f"reason_{k}": (reason == k).astype(float) for k in range(30)}
-    found, texts = named(frame.with_columns(**{k: pl.Series(v) for k, v in columns.items()}), duration, event)
-    assert found == []
-    assert any("features together know who left better than is plausible" in text for text in texts)
+    columns = {f"reason_{k}": pl.Series((reason == k).astype(float)) for k in range(30)}
+    found, texts = named(frame.with_columns(**columns), duration, event)
+    assert set(found) <= set(columns)
+    assert len(found) > 25
+    assert any("settles who left together with others" in text for text in texts)
 
 
 def test_a_check_that_is_not_wanted_is_not_made():
@@ -148,3 +149,68 @@ def test_one_probability_for_everybody_is_told():
     few = pl.DataFrame({"a": np.arange(60) % 2})
     with pytest.warns(AttribWarning, match="all 60 rows get the same probability"):  # no leaf is large enough
         ChurnClassifier("boosting", check_leaks=False).fit(few, rng.random(60) < 0.5)
+
+
+def leaking(kind, frame, duration, event, seed):
+    """Columns of which none says much, and together all: what was recorded after customers had left."""
+    rng, n = np.random.default_rng(seed), len(event)
+    if kind == "marks":
+        reason = rng.integers(0, 12, n)
+        return frame.with_columns(pl.Series(f"k{j}", (event & (reason == j)).astype(float)) for j in range(12))
+    if kind == "some marks":  # of 60 % of those who left
+        reason, told = rng.integers(0, 12, n), rng.random(n) < 0.6
+        return frame.with_columns(pl.Series(f"k{j}", (event & told & (reason == j)).astype(float)) for j in range(12))
+    if kind == "one mark":
+        return frame.with_columns(k0=pl.Series((event & (rng.random(n) < 0.6)).astype(float)))
+    if kind == "sum":
+        one = rng.normal(0, 3, n)
+        return frame.with_columns(k0=pl.Series(one), k1=pl.Series(event - one))
+    if kind == "difference of dates":
+        start = rng.normal(0, 100, n)
+        return frame.with_columns(k0=pl.Series(start), k1=pl.Series(start + duration))
+    one = rng.random(n) < 0.5
+    return frame.with_columns(k0=pl.Series(one), k1=pl.Series(one ^ event))
+
+
+KINDS = ["marks", "some marks", "one mark", "sum", "difference of dates", "either"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("more", [{}, {"calibration": None}, {"penalizer": 1.0}])
+def test_columns_that_know_who_left_only_together_are_told_whatever_the_penalty(kind, more):
+    frame, duration, event = contracts(1000, 3)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with contextlib.suppress(SolveError):  # of some there are no coefficients
+            SurvivalChurn(**more).fit(leaking(kind, frame, duration, event, 3), duration, event)
+    assert any("'k0'" in str(w.message) and "known before" in str(w.message) for w in said)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.15])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "difference of dates"])
+def test_columns_that_know_a_label_only_together_are_told(kind, share):
+    frame, duration, _ = contracts(1500, 4)
+    label = np.random.default_rng(4).random(1500) < share
+    with pytest.warns(AttribWarning, match="'k[0-9]+'"):
+        report = leak_report(leaking(kind, frame, duration, label, 4), label)
+    found = report.drop_nulls("leak")["feature"].to_list()
+    assert "k0" in found
+    assert set(found).isdisjoint(frame.columns)
+    if "marks" in kind:
+        assert len(found) == 12
+
+
+def test_honest_marks_are_no_group():
+    """Rare values of honest columns, of which many are of one class by chance."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        frame, duration, event = contracts(800, seed)
+        frame = frame.with_columns(
+            *(pl.Series(f"rare{j}", (rng.random(800) < 0.01).astype(float)) for j in range(40)),
+            pl.Series("place", np.where(rng.random(800) < 0.6, "home", rng.integers(0, 90, 800).astype(str))),
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            report = survival_leaks(frame, duration, event, None, np.arange(800), seed)
+        assert report["leak"].is_null().all()
+        assert leak_report(frame, event)["leak"].is_null().all()

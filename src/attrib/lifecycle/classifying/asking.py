@@ -14,8 +14,8 @@ from attrib.lifecycle.base.beside import read_flags, read_numbers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated, note_one_probability
 from attrib.lifecycle.base.design import spell
 from attrib.lifecycle.base.labels import Bools, Floats, Integers, customer_folds
-from attrib.lifecycle.judging.leaks import SETTLED, STRONG
-from attrib.lifecycle.judging.power import cell_codes, plain, power_of
+from attrib.lifecycle.judging.leaks import STRONG
+from attrib.lifecycle.judging.power import SETTLED, cell_codes, plain, power_of
 
 CAUSAL = "causal: the chance of being asked was known"
 ASSOCIATION = "association, not causal: who was asked was neither drawn at random nor logged with its chance"

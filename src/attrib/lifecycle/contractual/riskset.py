@@ -1,7 +1,7 @@
 """Who is still there: estimates that follow from the customers at risk at each time of leaving, on numpy.
 
-A customer is at risk at time t where ``entry < t <= duration`` (no entry, or 0: from the beginning, at time 0 too). Ties
-are kept as they are: customers who leave and customers who are last seen at the same t were all at risk at t.
+A customer is at risk at time t where ``entry < t <= duration`` (no entry, or 0: from the beginning, at time 0 too).
+Ties are kept as they are: customers who leave and customers who are last seen at the same t were all at risk at t.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _WIDEST = 700.0  # spread of linear predictors whose exponentials are still numb
 
 def calibration_slope(
     model: str, penalizer: float, names: list[str], matrix: Floats, rows: Episodes, folds: int, seed: int
-) -> tuple[float, Floats]:
+) -> float:
     """Fit in folds of customers, and regress the outcome on the linear predictors of those who were left out.
 
     Parameters
@@ -35,8 +35,6 @@ def calibration_slope(
     -------
     float
         From 0 (what was found says nothing of strangers) to 1 (all of it holds).
-    float64 [n]
-        How soon each row leaves, by a model of the other folds: higher, the sooner.
 
     Raises
     ------
@@ -46,8 +44,7 @@ def calibration_slope(
         ``no_convergence`` in a fold.
     """
     unseen = _unseen(model, penalizer, names, matrix, rows, fold_of(rows, folds, seed), folds)
-    sooner = -unseen if model in PARAMETRIC else unseen
-    return _slope(model, unseen, rows), sooner
+    return _slope(model, unseen, rows)
 
 
 def _slope(model: str, unseen: Floats, rows: Episodes) -> float:

@@ -23,7 +23,7 @@ from attrib.lifecycle.contractual.scores import customer_codes, customer_numbers
 from attrib.lifecycle.contractual.shrinkage import calibration_slope, shrunk
 from attrib.lifecycle.contractual.uncertain import Uncertainty
 from attrib.lifecycle.judging.pairs import concordance
-from attrib.lifecycle.judging.survival_leaks import survival_leaks, tell_together
+from attrib.lifecycle.judging.survival_leaks import survival_leaks
 
 Floats = npt.NDArray[np.float64]
 
@@ -275,15 +275,9 @@ class SurvivalChurn(FittedSurvival):
         found, covariance = coefficients(self.model_, self.penalizer, design.names, matrix, rows)
         errors = self._errors = Uncertainty.of(self.model_, found, covariance, matrix, rows)
         if self.calibration is not None:
-            slope, unseen = calibration_slope(
-                self.model_, self.penalizer, design.names, matrix, rows, self.folds, self.seed
-            )
+            slope = calibration_slope(self.model_, self.penalizer, design.names, matrix, rows, self.folds, self.seed)
             if slope == 0:
                 warn("nothing that the features say of those who left holds in other folds: all get the curve of all")
-            if self.leaks_ is not None and self.leaks_["leak"].is_null().all():
-                leaned = np.argsort(-np.abs(found[: len(design.names)]) * matrix.std(axis=0))
-                names = [design.names[j] for j in leaned]
-                tell_together(unseen, names, rows.event, rows.duration, customer_numbers(rows.customer))
             found = shrunk(self.model_, slope, found, matrix, rows)
             self.calibration_slope_ = slope
         self.coefficients_, self.covariance_ = found, errors.covariance

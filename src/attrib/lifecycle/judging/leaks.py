@@ -6,7 +6,6 @@ prove a leak; this report finds features whose power is implausible, and says ho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,31 +13,23 @@ import numpy as np
 import polars as pl
 
 from attrib.errors import SpecError, warn
-from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_customers
-from attrib.lifecycle.base.calibrated import one_thread
 from attrib.lifecycle.base.labels import (
     Bools,
-    Floats,
     Integers,
     check_seed_and_folds,
     collected,
     customer_folds,
     read_labels,
 )
-from attrib.lifecycle.judging.power import Power, area, cell_codes, dense, plain, power_of, power_of_column, sure_cells
+from attrib.lifecycle.judging.joint import FOLDS, TOGETHER, Joint, fewest_together, marking_group
+from attrib.lifecycle.judging.power import SETTLED, Power, cell_codes, power_of, power_of_column
 
 STRONG = 0.9  # AUC of one feature alone that few honest features reach
-SETTLED = (0.1, 0.5)  # share of the rarer, of the commoner class that a feature settles, from which it is named
 STAND_IN = 0.03  # loss of AUC without a feature, once the leaks are set aside, from which it stands in for them
 _BESIDE = 0.1  # ... and at most this part of that loss while the leaks are there
 _TELLS = 0.55  # ... and among rows of one label, AUC from which it tells the leak (lower end of the interval)
-_JOINT_ROWS = 20_000  # rows, drawn by the seed, that tell how good all features are together
-_JOINT_FOLDS = 3
-_TOGETHER = (1, 2, 3, 5, 8)  # features of a combination
-_USUAL = 0.5  # share of the rows with the commonest value, from which the other values of a feature may be marks
-_PART = 0.01  # of a class: what a feature of a group settles that none before it does
 _SHOWN = 5
 _ENOUGH = 20  # rows of a kind, below which nothing is compared
 _SCHEMA = {
@@ -135,12 +126,16 @@ def leak_report(
     cells = {column.name: cell_codes(column) for column in table}
     singles = {column.name: power_of_column(column, positive, fold, folds) for column in table}
     named = _named(singles, threshold, positive)
-    named |= dict.fromkeys(_group({name: cell for name, cell in cells.items() if name not in named}, positive), "group")
-    joint = _Joint.draw(table, positive, codes, min(folds, _JOINT_FOLDS), seed)
+    rest = {name: cell for name, cell in cells.items() if name not in named}
+    named |= dict.fromkeys(marking_group(rest, positive, fold, folds), "group")
+    joint = Joint.draw(table, positive, codes, min(folds, FOLDS), seed)
     tells = _Tells(cells, positive, fold, folds)
-    order, steps = _set_aside(joint, tells, named, (1 + threshold) / 2)
+    together = (1 + threshold) / 2
+    order, steps, left = _set_aside(joint, tells, named, together, table)
     report = _frame(singles, order, named, steps)
     _tell(report)
+    if left >= together:
+        _tell_rest(left, table.width - len(order))
     return report
 
 
@@ -156,108 +151,7 @@ def _named(singles: dict[str, Power], threshold: float, positive: Bools) -> dict
     return out
 
 
-def _group(cells: dict[str, Integers], positive: Bools) -> list[str]:
-    """Features of which none settles much of a class, and all together do: marks that few rows bear each.
-
-    Only what differs from the commonest value counts: a mark of leaving is rare, while honest features that say a
-    little each say it of most rows.
-    """
-    share, rarer = float(positive.mean()), int(positive.mean() < 0.5)
-    marks: list[tuple[str, tuple[Bools, Bools]]] = []
-    for name, cell in cells.items():
-        rows = np.bincount(cell)
-        if rows.max() >= _USUAL * len(cell):
-            sure = [
-                one[cell] & (cell != rows.argmax())
-                for one in sure_cells(rows, np.bincount(cell[positive], minlength=len(rows)), share)
-            ]
-            marks.append((name, (sure[0] & ~positive, sure[1] & positive)))
-    for side, members in ((0, ~positive), (1, positive)):
-        taken, names = np.zeros_like(positive), []
-        for name, settled in sorted(marks, key=lambda mark: -int(mark[1][side].sum())):
-            if (settled[side] & ~taken).sum() >= _PART * members.sum():
-                taken |= settled[side]
-                names.append(name)
-        if taken.sum() >= SETTLED[side != rarer] * members.sum():
-            return names
-    return []
-
-
 # -- features together ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Joint:
-    """Boosted trees over some of the features, and how well they predict rows of unseen customers.
-
-    Parameters
-    ----------
-    columns : dict
-        Rank of each feature's values, [n]; null last.
-    positive : bool [n]
-    fold : int [n]
-    folds, seed : int
-    """
-
-    columns: dict[str, Floats]
-    positive: Bools
-    fold: Integers
-    folds: int
-    seed: int
-
-    @classmethod
-    def draw(cls, table: pl.DataFrame, positive: Bools, customers: Integers, folds: int, seed: int) -> _Joint:
-        """Take at most `_JOINT_ROWS` rows."""
-        rows = np.arange(table.height)
-        if table.height > _JOINT_ROWS:
-            rng = np.random.default_rng(seed)
-            # as many of the rarer class as there are, up to half: ranking does not depend on the mix of classes
-            few, many = sorted((np.flatnonzero(positive), np.flatnonzero(~positive)), key=len)
-            few = rng.permutation(few)[: _JOINT_ROWS // 2]
-            rows = np.sort(np.concatenate([few, rng.permutation(many)[: _JOINT_ROWS - len(few)]]))
-        # ranks are all that trees look at, and know neither null nor infinity
-        columns = {name: dense(plain(table[name])[rows]).astype(np.float64) for name in table.columns}
-        positive = positive[rows]
-        _, codes = np.unique(customers[rows], return_inverse=True)
-        return cls(columns, positive, customer_folds(positive, codes, folds, seed), folds, seed)
-
-    def auc(self, names: Sequence[str]) -> float:
-        """AUC of these features, mean over folds."""
-        return self._measure(names, shuffled=False)[0] if names else 0.5
-
-    def losses(self, names: Sequence[str]) -> dict[str, float]:
-        """How much AUC falls when one feature of unseen rows is shuffled."""
-        auc, shuffled = self._measure(names, shuffled=True)
-        return {name: auc - value for name, value in zip(names, shuffled, strict=True)}
-
-    def _measure(self, names: Sequence[str], *, shuffled: bool) -> tuple[float, Floats]:
-        kind = needs("sklearn.ensemble").HistGradientBoostingClassifier
-        matrix = np.column_stack([self.columns[name] for name in names])
-        aucs: list[float] = []
-        mixed: list[list[float]] = []
-        rng = np.random.default_rng(self.seed)
-        least = int(np.clip(min(self.positive.sum(), (~self.positive).sum()) // 10, 1, _ENOUGH))  # of rare labels
-        with one_thread():
-            for number in range(self.folds):
-                test = np.flatnonzero(self.fold == number)
-                rest = self.fold != number
-                model = kind(
-                    learning_rate=0.2,
-                    max_iter=40,
-                    max_leaf_nodes=8,
-                    min_samples_leaf=least,
-                    early_stopping=False,
-                    random_state=self.seed,
-                ).fit(matrix[rest], self.positive[rest])
-                unseen = self.positive[test]
-                aucs.append(area(model.decision_function(matrix[test]), unseen, ~unseen)[0])
-                if shuffled:  # one call for all: a call costs more than its rows
-                    other = np.tile(matrix[test], (len(names), 1)).reshape(len(names), len(test), len(names))
-                    for at in range(len(names)):
-                        other[at, :, at] = rng.permutation(other[at, :, at])
-                    scores = model.decision_function(other.reshape(-1, len(names))).reshape(len(names), -1)
-                    mixed.append([area(row, unseen, ~unseen)[0] for row in scores])
-        return float(np.mean(aucs)), np.reshape(mixed, (self.folds, -1)).mean(axis=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +183,8 @@ class _Tells:
 
 
 def _set_aside(
-    joint: _Joint, tells: _Tells, named: dict[str, str], together: float
-) -> tuple[list[str], dict[str, tuple[float, float]]]:
+    joint: Joint, tells: _Tells, named: dict[str, str], together: float, table: pl.DataFrame
+) -> tuple[list[str], dict[str, tuple[float, float]], float]:
     """Set leaks aside one by one, and what stands in for them; ``named`` grows.
 
     Returns
@@ -299,6 +193,8 @@ def _set_aside(
         Features set aside, in order.
     dict
         AUC of the features left before and after each.
+    float
+        AUC of the features left in the end.
     """
     left, order = list(joint.columns), []
     steps: dict[str, tuple[float, float]] = {}
@@ -313,25 +209,16 @@ def _set_aside(
 
     for name in list(named):
         drop(name)
-    if auc >= together:
-        for name in _combination(joint, left, together):
-            named[name] = "combination"
-            drop(name)
+    for name in fewest_together(joint, left, auc, together, table)[0]:
+        named[name] = "combination"
+        drop(name)
     while order and len(left) > 1 and (found := _stand_in(joint, tells, left, auc)):
         named[found] = "stand-in"
         drop(found)
-    return order, steps
+    return order, steps, auc
 
 
-def _combination(joint: _Joint, left: list[str], together: float) -> list[str]:
-    """Return the fewest features, at most eight, that reach ``together`` by themselves; none if more are needed."""
-    losses = joint.losses(left)
-    best = sorted(left, key=lambda name: -losses[name])[: _TOGETHER[-1]]
-    sizes = sorted({min(size, len(best)) for size in _TOGETHER})
-    return next((best[:size] for size in sizes if joint.auc(best[:size]) >= together), [])
-
-
-def _stand_in(joint: _Joint, tells: _Tells, left: list[str], auc: float) -> str | None:
+def _stand_in(joint: Joint, tells: _Tells, left: list[str], auc: float) -> str | None:
     """Return the feature whose power works through those set aside, if there is one."""
     features = list(joint.columns)
     aside = [name for name in features if name not in left]
@@ -379,4 +266,13 @@ def _tell(report: pl.DataFrame) -> None:
         f"{found.height} of {report.height} features know the label better than is plausible: "
         f"{', '.join(shown)}{more}; AUC {with_:.3f} with, {without:.3f} without; "
         "check that they are known before, and not because of, what is to be predicted, or leave them out"
+    )
+
+
+def _tell_rest(auc: float, features: int) -> None:
+    """Warn where all features together know too much, and no few of them do."""
+    warn(
+        f"the {features} features that are not named reach an AUC of {auc:.3f} together, which is more than is "
+        f"plausible, and no {TOGETHER[-1]} of them do: check that all of them are known before, and not because of, "
+        "what is to be predicted"
     )

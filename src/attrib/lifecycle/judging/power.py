@@ -13,7 +13,9 @@ from attrib.io.text import clean
 from attrib.lifecycle.base.columns import as_numbers
 from attrib.lifecycle.base.labels import Bools, Floats, Integers
 
-RISK_RATIO = 0.05  # a value settles the label where the other one is at most this often what it is among all
+RISK_RATIO = 0.05  # a value settles the label where the other one is at most this often what it is among all ...
+RARER_RATIO = 0.1  # ... and of the rarer label, as few rows have it, where it is at most this often
+SETTLED = (0.1, 0.5)  # share of the rarer, of the commoner class that features settle, from which they are named
 _CELLS = 64  # of a number, at most; up to as many different numbers are a cell each
 _CELL_ROWS = 100  # and at least so many rows a cell, or chance blurs the rates
 _PRIOR = 2.0  # rows of the overall rate that every cell starts with
@@ -117,12 +119,17 @@ def settled_shares(rows: Integers, ones: Integers, share: float) -> tuple[float,
     return float(zeros[zeros_sure].sum() / zeros.sum()), float(ones[ones_sure].sum() / ones.sum())
 
 
+def sure_ratio(*, rarer: bool) -> float:
+    """How often the other class may occur among rows that are sure of a class, by how often it does among all."""
+    return RARER_RATIO if rarer else RISK_RATIO
+
+
 def sure_cells(rows: Integers, ones: Integers, share: float) -> tuple[Bools, Bools]:
     """Cells in which ones, in which zeros all but never occur."""
     out = []
     for other, overall in ((ones, share), (rows - ones, 1 - share)):
         at_most = betaincinv(other + 1, np.maximum(rows - other, 1), 0.975)  # Clopper and Pearson
-        out.append((at_most <= RISK_RATIO * overall) & (rows > other))
+        out.append((at_most <= sure_ratio(rarer=overall > 0.5) * overall) & (rows > other))
     return out[0], out[1]
 
 
