@@ -190,3 +190,16 @@ def test_the_commands_fit_judge_and_score_heavy_tails(tmp_path, holdout, no_mean
     assert any("infinite" in note for note in scored.warnings)
     assert ("metrics" in fitted.tables) == (holdout == "true")
     assert scored.tables["scores"]["score"].is_finite().all()
+
+
+@pytest.mark.parametrize("q", [0.3, 0.6, 0.9])
+def test_parameters_are_found_where_the_values_have_no_mean(q):
+    """Means of customers then spread over many powers of ten: the fit must not begin at theirs."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        x = 1 + rng.poisson(1.0, 1500)
+        m = np.maximum(rng.gamma(2.0 * x) / (rng.gamma(q, 1 / 8.0, 1500) * x), 0.01)
+        with pytest.warns(AttribWarning, match="is at most 1|is barely above 1"):
+            fitted = GammaGamma().fit(x, m)
+        for name, true in zip("pqv", (2.0, q, 8.0), strict=True):
+            assert abs(fitted.params_[name] - true) < 4 * fitted.standard_errors_[name]

@@ -38,7 +38,8 @@ def test_intervals_of_money_cover_the_truth_where_few_pay(n, share, rows):
             warnings.simplefilter("ignore", AttribWarning)
             found = attrib.policy_value(action, money, 0.5, "mail", features=known, customers=who, folds=2)
         for at, (low, high, truth) in enumerate((("low", "high", value), ("lift_low", "lift_high", lift))):
-            held[at] += ((found[low] <= truth) & (found[high] >= truth)).to_numpy()
+            inside = (found[low] <= truth) & (found[high] >= truth)  # null where one payer at most is of one side
+            held[at] += inside.fill_null(value=True).to_numpy()
     assert (held >= 0.85 * runs).all(), held  # three and a half standard errors below 95 %
     assert (held[0] >= 0.9 * runs).all(), held
 
@@ -85,3 +86,21 @@ def test_customers_who_pay_often_are_one_payer_each():
     with pytest.warns(AttribWarning, match="of 4 customers .*, 4 had"):
         found = attrib.policy_value(action, money, 0.5, "mail", customers=np.repeat(range(4), 20))
     assert found["payers"].to_list() == [4] * 3
+
+
+@pytest.mark.parametrize(("others", "nulls"), [(0, 6), (1, 6), (12, 0)])
+def test_few_payers_of_a_small_group_that_was_held_back_are_told(others, nulls):
+    """The value is known well, and what it is compared with is not."""
+    action = ["mail"] * 1900 + [None] * 100
+    money = np.zeros(2000)
+    money[:40], money[1900 : 1900 + others] = 50.0, 60.0
+    words = f"of 100 customers who were treated otherwise .*, {others} had .*the (lift|interval of the lift)"
+    with pytest.warns(AttribWarning, match=words):
+        found = attrib.policy_value(action, money, {"mail": 0.95, None: 0.05}, "mail")
+    assert found["other_payers"].to_list() == [others] * 3
+    assert found.select("low", "high").null_count().sum_horizontal().item() == 0
+    assert found.select("lift_low", "lift_high").null_count().sum_horizontal().item() == nulls
+    with warnings.catch_warnings():  # nobody was treated otherwise than by lot of both
+        warnings.simplefilter("error")
+        both = attrib.policy_value(action, money, {"mail": 0.95, None: 0.05}, {"mail": 0.5, None: 0.5})
+    assert both["lift_low"].null_count() == 0

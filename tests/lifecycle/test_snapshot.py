@@ -136,10 +136,19 @@ def test_a_cancellation_may_be_a_refund_only_where_it_has_a_value(values, told):
 
 def test_outcomes_that_sound_like_leaving():
     ends = ("cancel", "Cancelled", "subscription_canceled", "churn", "churned", "unsubscribe", "accountClosed",
-            "Closed", "contract_terminated", "opt-out", "Kündigung")  # fmt: skip
+            "Closed", "contract_terminated", "opt-out", "Kündigung", "kuendigung", "customer.subscription.deleted",
+            "account:closed", "désabonnement", "disdetta", "opgezegd", "отписка", "解約")  # fmt: skip
     others = ("purchase", "order_cancelled", "OrderCancelled", "closed_won", "deal_closed", "disclosed", "cart closed",
               "checkout_cancel", "ticket closed", "churn_survey", "enclosed", "visit", "cancel_page_view")  # fmt: skip
     assert [name for name in (*ends, *others) if says_gone(name)] == list(ends)
+
+
+def test_touches_named_like_leaving_are_told():
+    seen = touches(*((who, AT - DAY, "ad") for who in range(1, 6)), (2, AT - TICK, "cancel"))
+    done = outcomes((1, AT - TICK, "purchase"))
+    ask = {"population": "everyone"} | ASK
+    with pytest.warns(AttribWarning, match="^1 touchpoints of 'cancel' sound like customers who leave.*as outcomes"):
+        attrib.snapshot(seen, done, churn="silent", **ask)
 
 
 def test_only_customers_can_leave():

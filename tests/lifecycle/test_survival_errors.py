@@ -234,3 +234,13 @@ def test_incidence_where_nobody_is_at_risk_is_null_and_told():
         assert model.incidence([9.0])["incidence"].null_count() == 2
     with pytest.warns(AttribWarning, match="nobody was at risk"):
         assert model.incidence([9.0], conditional_after=4.0)["incidence"].null_count() == 2
+
+
+@pytest.mark.parametrize("model", ["cox", "weibull", "kaplan_meier"])
+@pytest.mark.parametrize("none", [None, float("nan")])
+def test_rows_without_a_customer_are_refused(model, none):
+    with pytest.raises(DataError, match="id is null in 1 of 20 rows"):
+        SurvivalChurn(model).fit(
+            None if model == "kaplan_meier" else pl.DataFrame({"x": range(20)}),
+            range(1, 21), [True, False] * 10, id=[none, *(float(who // 2) for who in range(1, 20))],
+        )  # fmt: skip

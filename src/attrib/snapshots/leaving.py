@@ -11,12 +11,14 @@ import polars as pl
 from attrib.errors import warn
 from attrib.io.text import clean
 from attrib.snapshots.asked import Wish
-from attrib.snapshots.events import DONE, Events
+from attrib.snapshots.events import DONE, TOUCH, Events
 
 # words of leaving, in the languages of common exports; a word may have any ending: cancel, cancelled, cancellation
 _LEAVES = re.compile(
     r"(?<![a-z])(?:un|de)?(?:cancel|churn|unsubscri|terminat|deactivat|deregist|unregist|uninstall|closed|closing|closure"
-    r"|close|opt(?:ed)?[ _-]?out|k[uü]ndig|gek[uü]ndigt|abgemeldet|r[eé]sili)"
+    r"|close|opt(?:ed)?[ -]?out|k(?:ü|u|ue)ndig|gek(?:ü|u|ue)ndigt|abgemeldet|abmeldung|widerruf|r[eé]sili"
+    r"|d[eé]sabonn|d[eé]sinscri|disdett|disiscri|recess[io]|opgezegd|opzeg|rezygnac|wypowiedz|upps[aä]g)"
+    r"|^(?:baja|storno|отмена|отписка|отказ|расторжение|解約|退会|解约|注销|해지)"
     r"|(?:account|contract|subscription|membership)[ -]?(?:delet|end|expir)"
     r"|(?:delet|end)(?:e|ed|ing)?[ -]?(?:account|contract|subscription|membership)"
     r"|^(?:quit|left|gone|lapsed?)$"
@@ -43,7 +45,8 @@ def says_gone(name: str) -> bool:
     ['cancel', 'Subscription cancelled']
     """
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()  # accountClosed
-    return _LEAVES.search(text.strip().replace("_", " ")) is not None and _STAYS.search(text) is None
+    words = re.sub(r"[_.:/]+", " ", text).strip()  # also customer.subscription.deleted
+    return _LEAVES.search(words) is not None and _STAYS.search(text) is None
 
 
 def looks_like_leaving(names: Sequence[str]) -> list[str]:
@@ -51,8 +54,8 @@ def looks_like_leaving(names: Sequence[str]) -> list[str]:
 
     Examples
     --------
-    >>> looks_like_leaving(["purchase", "Subscription_Cancelled", "account closed", "leaflet", "unsubscribe"])
-    ['Subscription_Cancelled', 'account closed', 'unsubscribe']
+    >>> looks_like_leaving(["purchase", "Subscription_Cancelled", "account closed", "leaflet", "Kuendigung"])
+    ['Subscription_Cancelled', 'account closed', 'Kuendigung']
     """
     return [name for name in names if says_gone(name)]
 
@@ -70,7 +73,19 @@ def settled(events: Events, wish: Wish) -> Wish:
             f"they will fall silent; cancelled={_as_list(found)} says that this is meant, cancelled=[] that these "
             "customers are still there"
         )
+    _tell_of_touches(events)
     return replace(wish, cancelled=found, gone=(*wish.gone, *found))
+
+
+def _tell_of_touches(events: Events) -> None:
+    """Warn of touches whose channels are named like leaving: as touches they take nobody out."""
+    names = looks_like_leaving(sorted(events.touches[TOUCH].unique().cast(pl.String).drop_nulls().to_list()))
+    if names:
+        rows = events.touches.filter(pl.col(TOUCH).cast(pl.String).is_in(names)).height
+        warn(
+            f"{rows:,} touchpoints of {spelt(names)} sound like customers who leave, and are asked whether they will "
+            "fall silent all the same: give these rows as outcomes and name them in cancelled, if they mean that"
+        )
 
 
 def spelt(names: Sequence[str]) -> str:

@@ -24,7 +24,11 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 NOTHING = "(none)"  # how an action that is null is called: nobody did anything
 _FEW = 10  # rows of an action from which an outcome model is fitted
-_PAYERS = 10  # customers with an outcome from which an interval is believed
+_PAYERS = 10  # customers with an outcome from which an interval is believed ...
+_OTHER_PAYERS = (
+    20  # ... and of those treated otherwise, from which that of a lift is: see tests/lifecycle/test_policy_money
+)
+_NO_INTERVAL = (np.nan, np.nan)
 _SUM = 1e-6  # by how much chances may miss 1
 
 
@@ -99,8 +103,9 @@ def policy_value(
     polars.DataFrame
         ``estimator``, ``value, low, high``; ``logged`` (mean outcome as things were), ``lift, lift_low, lift_high``
         (value − logged, of the same customers); ``matched`` (rows whose action the policy could have taken),
-        ``effective_rows``, (Σw)² / Σw², and ``payers``: customers among the matched whose outcome is not 0. Few of
-        them, and the intervals are not to be trusted; with fewer than two they are null.
+        ``effective_rows``, (Σw)² / Σw², ``payers``: customers among the matched whose outcome is not 0, and
+        ``other_payers``: those among the rest. Few payers, and no interval is to be trusted; few others, as where a
+        small group is held back, and that of the lift is not. With fewer than two intervals are null.
 
     Raises
     ------
@@ -114,8 +119,8 @@ def policy_value(
     -----
     AttribWarning
         Where the chances do not fit the actions: the mean of 1 / p over an action's rows, by n, is not about 1, of all
-        rows or of those with some value of a feature; where the outcome is other than 0 for fewer than ten of the
-        customers whom the policy would have treated as they were.
+        rows or of those with some value of a feature; where the outcome is other than 0 for fewer than 10 of the
+        customers whom the policy would have treated as they were, or for fewer than 20 of the others.
 
     References
     ----------
@@ -168,16 +173,19 @@ def policy_value(
     parts[:, 4:] = parts[:, :3] - parts[:, 3:4]
     bounds = [skewed_interval(found[at], parts[:, at], level) for at in range(3)]
     gains = [skewed_interval(found[at] - found[3], parts[:, 4 + at], level) for at in range(3)]
-    payers = len(np.unique(log.codes[(weight > 0) & (log.outcome != 0)]))
-    _warn_of_few(payers, len(np.unique(log.codes[weight > 0])))
+    could, paid = weight > 0, log.outcome != 0
+    payers, others = (len(np.unique(log.codes[rows & paid])) for rows in (could, ~could))
+    _warn_of_few(payers, len(np.unique(log.codes[could])), others, len(np.unique(log.codes[~could])))
     facts = {
-        "matched": int((weight > 0).sum()),
+        "matched": int(could.sum()),
         "effective_rows": float(weight.sum() ** 2 / (weight**2).sum()) if weight.any() else 0.0,
         "payers": payers,
+        "other_payers": others,
     }
     out = []
     for at, name in enumerate(("ips", "snips", "dr")):
-        (low, high), (lift_low, lift_high) = (bounds[at], gains[at]) if payers > 1 else ((np.nan, np.nan),) * 2
+        low, high = bounds[at] if payers > 1 else _NO_INTERVAL
+        lift_low, lift_high = gains[at] if payers > 1 and (others > 1 or could.all()) else _NO_INTERVAL
         out.append(
             {
                 "estimator": name, "value": found[at], "low": low, "high": high, "logged": found[3],
@@ -187,12 +195,20 @@ def policy_value(
     return pl.DataFrame(out).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
-def _warn_of_few(payers: int, customers: int) -> None:
+def _warn_of_few(payers: int, customers: int, others: int, rest: int) -> None:
+    """Warn where few payers decide an interval, or the lift against those who were treated otherwise."""
+    remedy = "wait for more of them, or take an outcome that more of them have, such as buying at all"
     if payers < _PAYERS:
         least = "there is no interval" if payers < 2 else "the interval covers less often than it says"
         warn(
             f"of {customers:,} customers whose action the policy could have taken, {payers} had an outcome other than "
-            f"0: {least}; wait for more of them, or take an outcome that more of them have, such as buying at all"
+            f"0: {least}; {remedy}"
+        )
+    elif rest and others < _OTHER_PAYERS:
+        least = "the lift has no interval" if others < 2 else "the interval of the lift covers less often than it says"
+        warn(
+            f"of {rest:,} customers who were treated otherwise than by the policy, {others} had an outcome other than "
+            f"0: {least}; {remedy}"
         )
 
 

@@ -113,7 +113,7 @@ class GammaGamma(LikelihoodModel):
         def log_likelihood(theta: Floats) -> tuple[float, Floats]:
             return _gamma_gamma(theta, x, m)
 
-        start = np.log([2.0, 2.0, float(m.mean())])
+        start = np.log([2.0, 2.0, float(np.median(m))])  # the mean of a heavy tail lies anywhere
         self._keep(*maximise(log_likelihood, start, self._names, len(x)), len(x))
         pooled = float(x @ m / x.sum())
         self.pooled_mean_ = pooled

@@ -17,7 +17,7 @@ from attrib.errors import DataError, SpecError, warn
 from attrib.io.checks import midnights_in
 from attrib.io.collecting import collect_table
 from attrib.io.tables import check_types
-from attrib.lifecycle.base.beside import check_same_rows, read_column, read_flags, read_numbers
+from attrib.lifecycle.base.beside import check_same_rows, read_column, read_flags, read_numbers, refuse_nulls
 from attrib.lifecycle.base.design import MAX_CATEGORIES, NULL, collected
 from attrib.lifecycle.contractual.incidence import read_causes
 from attrib.lifecycle.contractual.riskset import entries
@@ -71,6 +71,7 @@ def episodes(
     why = read_causes("event", given["event"], len(length)) if causes else None
     left = read_flags("event", given["event"], len(length)) if why is None else why.is_not_null().to_numpy()
     whose = read_column("id", np.arange(len(length)) if given["id"] is None else given["id"], len(length))
+    refuse_nulls(whose)
     return Episodes(table, length, left, entries(given["entry"], length), whose, why)
 
 
