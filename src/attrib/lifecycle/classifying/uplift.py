@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from attrib.errors import DataError
@@ -55,18 +54,18 @@ def mean_uplift(models: Mapping[str, Calibrated], errors: DifferenceErrors, matr
 
 
 def read_errors(arrays: Any, columns: int) -> DifferenceErrors | None:
-    """Take the errors of both sides from a file; earlier versions wrote none between them, or none at all.
+    """Take the errors of both sides from a file; trees have none.
 
     Raises
     ------
     DataError
         ``bad_model``.
     """
-    one, other, between = (arrays.get(name) for name in ERRORS)
-    if one is None and other is None:
+    parts = [arrays[name] for name in ERRORS if name in arrays]
+    if not parts:
         return None
-    if one is None or other is None:
-        raise DataError("bad_model", "a stored ReferralLikelihood has the errors of one side only")
-    found = DifferenceErrors(one, other, np.zeros_like(one) if between is None else between)
+    if len(parts) < len(ERRORS):
+        raise DataError("bad_model", "a stored ReferralLikelihood has some of its errors only")
+    found = DifferenceErrors(*parts)
     found.check(columns)
     return found
