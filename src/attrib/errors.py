@@ -10,6 +10,8 @@ import sys
 import warnings
 from typing import Any, ClassVar
 
+SHOWN = 80  # characters of a value that an error shows
+
 
 class AttribError(Exception):
     """Base of all errors that attrib raises on purpose.
@@ -94,3 +96,29 @@ EXIT_CODES = {
     6: "memory, disk or a folder is not sufficient",
     130: "interrupted",
 }
+
+
+def short(value: Any) -> str:
+    """Show an argument in an error: in one line, and only of what kind it is where it is a table or long.
+
+    Examples
+    --------
+    >>> short("7 days"), short([1, 2])
+    ("'7 days'", '[1, 2]')
+    >>> import polars as pl
+    >>> short(pl.DataFrame({"channel": ["seo"], "cost": [2.5]}))
+    'a DataFrame of shape (1, 2)'
+    >>> short(list(range(1000)))
+    '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,…'
+    """
+    kind = type(value).__name__
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"a {kind} of shape {shape}"
+    if hasattr(value, "collect_schema"):  # a lazy frame would tell its whole plan
+        return f"a {kind}"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - anybody's code
+        return f"a {kind}"
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

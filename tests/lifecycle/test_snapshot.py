@@ -137,9 +137,12 @@ def test_a_cancellation_may_be_a_refund_only_where_it_has_a_value(values, told):
 def test_outcomes_that_sound_like_leaving():
     ends = ("cancel", "Cancelled", "subscription_canceled", "churn", "churned", "unsubscribe", "accountClosed",
             "Closed", "contract_terminated", "opt-out", "Kündigung", "kuendigung", "customer.subscription.deleted",
-            "account:closed", "désabonnement", "disdetta", "opgezegd", "отписка", "解約")  # fmt: skip
+            "account:closed", "désabonnement", "disdetta", "opgezegd", "отписка", "解約",
+            "expired", "non_renewal", "not_renewed", "Stornierung", "annulation", "baja", "opzegging", "Abbestellung",
+            "port_out", "attrited", "deceased")  # fmt: skip
     others = ("purchase", "order_cancelled", "OrderCancelled", "closed_won", "deal_closed", "disclosed", "cart closed",
-              "checkout_cancel", "ticket closed", "churn_survey", "enclosed", "visit", "cancel_page_view")  # fmt: skip
+              "checkout_cancel", "ticket closed", "churn_survey", "enclosed", "visit", "cancel_page_view",
+              "renewal", "left_review", "ended_call", "storno_order", "stopped_by_shop")  # fmt: skip
     assert [name for name in (*ends, *others) if says_gone(name)] == list(ends)
 
 

@@ -6,7 +6,6 @@ and each column of each of its tables by wrong types, one at a time.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import inspect
 import warnings
@@ -442,6 +441,16 @@ def test_words_and_lists_that_are_tables_are_refused_in_words_of_ours(name, argu
     function, arguments = CALLS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for wrong in (pl.Series([1, 2]), [[1]], {1: 2}):
-            with contextlib.suppress(attrib.AttribError):  # any other error fails; some arguments may take a table
+        for wrong in (pl.Series([1, 2]), pl.DataFrame({"a": range(9)}), [[1]], {1: 2}):
+            said = None
+            try:
                 function(**arguments() | {argument: wrong})
+            except attrib.AttribError as error:  # any other error fails; some arguments may take a table
+                said = str(error)
+            assert said is None or ("\n" not in said and len(said) < 600)
+
+
+def test_tables_where_columns_are_due_are_refused():
+    table = pl.DataFrame({"a": [1, 2], "b": [1.5, 2.5]})
+    with pytest.raises(attrib.DataError, match="not one action a row"):
+        attrib.policy_value(table, [0, 1], [0.5, 0.5], "a")

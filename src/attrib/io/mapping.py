@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, short
 from attrib.likely import columns_like
 from attrib.schemas import CHANNEL, OUTCOME, list_names, separator_hint
 
@@ -40,10 +40,10 @@ def read_columns(columns: object) -> dict[str, str]:
     if columns is None:
         return {}
     if not isinstance(columns, Mapping):
-        raise SpecError("bad_columns", f"columns = {columns!r} maps nothing", hint='e.g. {"customer_id": "user"}')
+        raise SpecError("bad_columns", f"columns = {short(columns)} maps nothing", hint='e.g. {"customer_id": "user"}')
     for ours, theirs in columns.items():
         if not isinstance(ours, str) or not isinstance(theirs, str):
-            raise SpecError("bad_columns", f"columns: {ours!r} = {theirs!r} is not one name for another")
+            raise SpecError("bad_columns", f"columns: {ours!r} = {short(theirs)} is not one name for another")
     return dict(columns)
 
 
@@ -58,11 +58,11 @@ def check_mapping(columns: Mapping[str, str], sources: Sequence[Source]) -> None
     found = list(dict.fromkeys(column for source in sources for column in source.theirs))
     wrong = {ours: theirs for ours, theirs in columns.items() if theirs not in found}
     if wrong:
-        named = ", ".join(f"{ours} = {theirs!r}" for ours, theirs in wrong.items())
+        named = ", ".join(f"{ours} = {short(theirs)}" for ours, theirs in wrong.items())
         likely = {ours: difflib.get_close_matches(theirs, found, n=1) for ours, theirs in wrong.items()}
         near = {ours: close[0] for ours, close in likely.items() if close}
         near |= columns_like([ours for ours in wrong if ours not in near], [c for c in found if c not in near.values()])
-        proposals = ", ".join(f"{ours} = {theirs!r}" for ours, theirs in near.items())
+        proposals = ", ".join(f"{ours} = {short(theirs)}" for ours, theirs in near.items())
         raise DataError(
             "missing_columns",
             f"columns maps {named}, which {'is' if len(wrong) == 1 else 'are'} in no table{_found_in(sources)}",

@@ -18,10 +18,11 @@ _LEAVES = re.compile(
     r"(?<![a-z])(?:un|de)?(?:cancel|churn|unsubscri|terminat|deactivat|deregist|unregist|uninstall|closed|closing|closure"
     r"|close|opt(?:ed)?[ -]?out|k(?:ü|u|ue)ndig|gek(?:ü|u|ue)ndigt|abgemeldet|abmeldung|widerruf|r[eé]sili"
     r"|d[eé]sabonn|d[eé]sinscri|disdett|disiscri|recess[io]|opgezegd|opzeg|rezygnac|wypowiedz|upps[aä]g)"
-    r"|^(?:baja|storno|отмена|отписка|отказ|расторжение|解約|退会|解约|注销|해지)"
+    r"|^(?:отмена|отписка|отказ|расторжение|解約|退会|解约|注销|해지)"
     r"|(?:account|contract|subscription|membership)[ -]?(?:delet|end|expir)"
     r"|(?:delet|end)(?:e|ed|ing)?[ -]?(?:account|contract|subscription|membership)"
-    r"|^(?:quit|left|gone|lapsed?)$"
+    r"|(?<![a-z])(?:(?:non|not)[ -]?renew|storn|abbestell|annulation|opzeg|attrit|port(?:ed)?[ -]?out|deceased)"
+    r"|^(?:quit|left|leave|leaving|gone|lapsed?|expired?|expiry|stopped|ended|died|baja)$"
 )
 # what is cancelled or closed is an order, a visit, a sale or a ticket, and not the relation with the customer
 _STAYS = re.compile(

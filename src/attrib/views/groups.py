@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, short
 from attrib.needs import PATH, Patterns
 from attrib.schemas import CHANNEL, CONVERSIONS, JOURNEYS, NULLS, RATE, SHARE
 from attrib.views.frames import Ints, player_labels, ratio, sum_by_game, tally_members, view_frame
@@ -45,7 +45,9 @@ def read_groups(groups: Any, rest: Any, players: pl.DataFrame) -> Groups:
     Groups(names=('offline', 'online'), channel=array([0, 1, 2]), group=array([1, 0, 0]))
     """
     if not isinstance(groups, Mapping):
-        raise SpecError("bad_groups", f"groups = {groups!r} maps no groups", hint='e.g. {"offline": ["store", "call"]}')
+        raise SpecError(
+            "bad_groups", f"groups = {short(groups)} maps no groups", hint='e.g. {"offline": ["store", "call"]}'
+        )
     if not all(isinstance(name, str) and name for name in (rest, *groups)):
         raise SpecError("bad_groups", "names of groups and rest are texts")
     names = player_labels(players.select(CHANNEL) if CHANNEL in players.columns else players)

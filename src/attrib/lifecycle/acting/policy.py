@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.special import stdtrit
 
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, short, warn
 from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.acting.lot import chosen_by, told
+from attrib.lifecycle.acting.skewed import interval_of_sum, skewed_interval
 from attrib.lifecycle.base.beside import Bools, check_same_rows, read_customers, read_numbers
 from attrib.lifecycle.base.calibrated import one_thread
 from attrib.lifecycle.base.design import DesignMatrix, collected
@@ -70,7 +70,9 @@ def policy_value(
 
     Intervals make up for skewness, since money is what a few pay, some of them much: Student's quotient over customers
     is transformed so that its skewness goes (Hall), and compared with Student's distribution of as many degrees of
-    freedom as the variance has, few where few pay. Bounds lie asymmetrically, further out on the long side.
+    freedom as the variance has, few where few pay. Bounds lie asymmetrically, further out on the long side. Those of a
+    lift are put together from those of the customers whom the policy could have treated as they were, and of the rest
+    (Zou & Donner), so that a few payers on one side count as few.
 
     Parameters
     ----------
@@ -126,7 +128,8 @@ def policy_value(
     ----------
     Horvitz & Thompson (1952), JASA 47:663-685. Swaminathan & Joachims (2015), NeurIPS. Dudík, Langford & Li (2011),
     ICML. Chernozhukov et al. (2018), The Econometrics Journal 21:C1-C68 (cross-fitting). Hall (1992), On the removal of
-    skewness by transformation, Journal of the Royal Statistical Society B 54:221-228.
+    skewness by transformation, Journal of the Royal Statistical Society B 54:221-228. Zou & Donner (2008), Statistics
+    in Medicine 27:1693-1702.
 
     Examples
     --------
@@ -168,12 +171,15 @@ def policy_value(
     means = expected_outcomes(log, matrix, folds, seed)
     robust = (chosen * means).sum(axis=1) + weight * (log.outcome - means[rows, log.taken])
     terms = np.column_stack([weight * log.outcome, weight, robust, log.outcome, np.ones(len(rows))])
-    sums = np.column_stack([np.bincount(log.codes, column) for column in terms.T]).astype(np.float64)
-    found, parts = _estimates(sums)
-    parts[:, 4:] = parts[:, :3] - parts[:, 3:4]
-    bounds = [skewed_interval(found[at], parts[:, at], level) for at in range(3)]
-    gains = [skewed_interval(found[at] - found[3], parts[:, 4 + at], level) for at in range(3)]
     could, paid = weight > 0, log.outcome != 0
+    customers = int(log.codes.max()) + 1
+    of_both = [_by_customer(terms, log.codes, customers, side) for side in (could, ~could)]
+    totals = terms.sum(axis=0)
+    found = _estimates(totals)
+    matched, otherwise = (_parts(sums, found, totals) for sums in of_both)
+    bounds = [skewed_interval(found[at], (matched + otherwise)[:, at], level) for at in range(3)]
+    sides = [side[:, :3] - side[:, 3:4] for side in (matched, otherwise)]
+    gains = [interval_of_sum(found[at] - found[3], [side[:, at] for side in sides], level) for at in range(3)]
     payers, others = (len(np.unique(log.codes[rows & paid])) for rows in (could, ~could))
     _warn_of_few(payers, len(np.unique(log.codes[could])), others, len(np.unique(log.codes[~could])))
     facts = {
@@ -232,8 +238,8 @@ def read_actions(actions: Any) -> tuple[tuple[str, ...], Integers]:
     DataError
         ``no_rows``; ``bad_action`` where an action is called ``(none)`` and others are null.
     """
-    if isinstance(actions, (str, bytes)) or not hasattr(actions, "__iter__"):
-        raise DataError("bad_shape", f"actions = {actions!r} is not one action a row")
+    if isinstance(actions, (str, bytes)) or hasattr(actions, "columns") or not hasattr(actions, "__iter__"):
+        raise DataError("bad_shape", f"actions = {short(actions)} is not one action a row")
     try:
         series = actions if isinstance(actions, pl.Series) else pl.Series("actions", list(actions), strict=False)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
@@ -372,50 +378,26 @@ def _predict(matrix: Floats | None, outcome: Floats, rest: Bools, own: Bools, te
     return linear.Ridge(alpha=1.0).fit(matrix[own], known).predict(matrix[test])
 
 
-def _estimates(sums: Floats) -> tuple[list[float], Floats]:
-    """IPS, SNIPS, DR and the logged mean, and what each customer adds to them, [customers, 7] (three left to fill).
+def _by_customer(terms: Floats, codes: Integers, customers: int, rows: Bools) -> Floats:
+    """Sums of the terms of some rows by customer, [customers, terms]."""
+    sums = [np.bincount(codes[rows], column[rows], minlength=customers) for column in terms.T]
+    return np.column_stack(sums).astype(np.float64)
 
-    ``sums`` float64 [customers, 5]: of w·y, w, the robust terms, y, and rows. What a customer adds is the estimate's
-    derivative by the customer's weight, times the number of customers: its mean over them is 0.
+
+def _estimates(totals: Floats) -> list[float]:
+    """IPS, SNIPS, DR and the logged mean from the totals of w·y, w, the robust terms, y, and rows."""
+    weighted, weights, robust, outcome, n = (float(x) for x in totals)
+    return [weighted / n, weighted / weights if weights else np.nan, robust / n, outcome / n]
+
+
+def _parts(sums: Floats, found: list[float], totals: Floats) -> Floats:
+    """What each customer adds to the four estimates, [customers, 4], from sums of customers as those of `_estimates`.
+
+    That is the estimate's derivative by the customer's weight, times the number of customers: of sums over all rows
+    its mean is 0.
     """
-    weighted, weights, robust, outcome, n = (float(x) for x in sums.sum(axis=0))
-    found = [weighted / n, weighted / weights if weights else np.nan, robust / n, outcome / n]
-    parts = np.zeros((len(sums), 7))
-    for at, (top, below, whole) in enumerate(((0, 4, n), (0, 1, weights), (2, 4, n), (3, 4, n))):
-        if whole:
-            parts[:, at] = (sums[:, top] - found[at] * sums[:, below]) * (len(sums) / whole)
-    return found, parts
-
-
-def skewed_interval(estimate: float, parts: Floats, level: float) -> tuple[float, float]:
-    """Interval of an estimate with what each customer adds to it, [n] of mean 0.
-
-    With T the estimate's error by its standard error and k its skewness, g(T) = T + k T² / 3 + k² T³ / 27 + k / 6 is
-    without skewness to the second order (Hall 1992); it is compared with Student's t of 2 n / (kurtosis − 1) degrees of
-    freedom, those of a variance estimated from n such parts (Satterthwaite).
-
-    Examples
-    --------
-    >>> parts = np.array([-1.0, 1.0] * 5000)
-    >>> [round(bound, 3) for bound in skewed_interval(5.0, parts, 0.95)]  # as by the normal distribution
-    [4.98, 5.02]
-    >>> paid = np.array([1.0] * 10 + [0.0] * 990)
-    >>> [round(bound, 4) for bound in skewed_interval(0.01, paid - 0.01, 0.95)]  # ten of a thousand
-    [0.0046, 0.0193]
-    """
-    n = len(parts)
-    square = float((parts**2).mean()) if n > 1 else 0.0
-    if square == 0:
-        return estimate, estimate
-    error = np.sqrt(square / (n - 1))
-    skew = float((parts**3).mean()) / square**1.5 / np.sqrt(n)
-    kurtosis = float((parts**4).mean()) / square**2
-    freedom = n - 1 if kurtosis <= 1 else min(n - 1, max(1.0, 2 * n / (kurtosis - 1)))
-    t = float(stdtrit(freedom, (1 + level) / 2))
-
-    def back(x: float) -> float:
-        if abs(skew) < 1e-6:
-            return x
-        return float(3 / skew * (np.cbrt(1 + skew * (x - skew / 6)) - 1))
-
-    return estimate - back(t) * float(error), estimate - back(-t) * float(error)
+    parts = np.zeros((len(sums), 4))
+    for at, (top, below) in enumerate(((0, 4), (0, 1), (2, 4), (3, 4))):
+        if totals[below]:
+            parts[:, at] = (sums[:, top] - found[at] * sums[:, below]) * (len(sums) / totals[below])
+    return parts

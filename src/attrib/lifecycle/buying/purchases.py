@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from attrib.durations import parse_duration
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, short, warn
 from attrib.io.collecting import collect_source
 from attrib.io.days import START
 from attrib.io.ids import sort_by_id
@@ -317,7 +317,9 @@ def _day(at: Any) -> date:
             pass
     if isinstance(at, date) and not isinstance(at, datetime):
         return at
-    raise SpecError("bad_value", f"at = {at!r} is not a day", hint='the last day of observation, e.g. "2024-06-30"')
+    raise SpecError(
+        "bad_value", f"at = {short(at)} is not a day", hint='the last day of observation, e.g. "2024-06-30"'
+    )
 
 
 def _unit(unit: Any) -> float:
@@ -325,5 +327,5 @@ def _unit(unit: Any) -> float:
     text = f"1{unit}" if isinstance(unit, str) and unit.strip().isalpha() else unit
     length = parse_duration(text, "unit")
     if not length:
-        raise SpecError("bad_duration", f"unit = {unit!r} is not a length of time", hint='e.g. "w", "d" or "30d"')
+        raise SpecError("bad_duration", f"unit = {short(unit)} is not a length of time", hint='e.g. "w", "d" or "30d"')
     return length / timedelta(days=1)
