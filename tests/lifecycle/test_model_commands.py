@@ -458,7 +458,8 @@ def test_links_between_ids_are_as_good_as_one_id(folder, tmp_path):
     links = touches.select(other_id="customer_id").unique().with_columns(id=pl.col("other_id") + 1_000_000)
     more = referred.select(id="referrer_id", other_id=pl.col("referrer_id") - 1_000_000).drop_nulls().unique()
     links = pl.concat([links.select("id", "other_id"), more]).unique()
-    for name, table in (("touchpoints", split), ("outcomes", referred), ("links", links)):
+    odd = referred.with_columns(refund_amount=pl.int_range(pl.len()) % 7)  # which nobody reads
+    for name, table in (("touchpoints", split), ("outcomes", odd), ("links", links)):
         table.write_parquet(tmp_path / f"{name}.parquet")
     text = (folder / "job.toml").read_text()
     (tmp_path / "linked.toml").write_text(text + 'identities = "links.parquet"\n')
@@ -466,6 +467,8 @@ def test_links_between_ids_are_as_good_as_one_id(folder, tmp_path):
     linked = modelling.fit(folder / "brought.toml", tmp_path / "linked.toml", tmp_path / "linked")
     assert linked.tables["metrics"].equals(wanted.tables["metrics"])
     assert [one["table"] for one in linked.record["inputs"]] == ["touchpoints", "outcomes", "identities"]
+    assert [one["key"] for one in linked.record["findings"]] == ["unread_columns"]
+    assert wanted.record["findings"] == []
     asked = {"at": "2025-06-01", "target": "referral"}
     one = attrib.snapshot(touches, outcomes, **asked)
     assert one["label"].sum() > 0

@@ -208,6 +208,7 @@ def test_rows_of_other_tables_that_are_equal_and_dates_of_costs():
         warnings.simplefilter("ignore", attrib.AttribWarning)
         warnings.simplefilter("error", FindingWarning)
         attrib.spend(credit, costs.drop("date"))  # as two campaigns may
+        attrib.spend(credit, pl.concat([costs[:1], costs.with_columns(cost=pl.lit(0.0))]))  # two that paused that day
         attrib.calibrate(credit, tests.with_columns(test=pl.Series([1, 2])))
     days = costs.with_columns(date=pl.Series([date(1970, 1, 1), date(2024, 1, 1)]))
     for dtype in (pl.String, pl.Date, pl.Datetime("ms")):

@@ -116,7 +116,8 @@ def total_costs(
     asked = {role: words for role, words in OF_COSTS.items() if role != ZONE or naive}
     for found in unread(source.name, source.schema, wanted, asked):
         tell(found)
-    twice = None if there is None else equal_rows(whole, source.name)  # without a date, equal costs are no wonder
+    # without a date, equal costs are no wonder, nor are days on which several campaigns cost nothing
+    twice = None if there is None else equal_rows(whole.filter((numbers != 0).fill_null(value=True)), source.name)
     if twice is not None:
         tell(twice)
     if there is not None:
