@@ -20,7 +20,7 @@ from attrib.diagnostics import seen as seen_module
 from attrib.diagnostics.finding import KEYS
 from attrib.diagnostics.names import near_groups, skeletons
 from attrib.diagnostics.seen import Days, Seen, SharedIds
-from attrib.diagnostics.sides import main_days, missing_days
+from attrib.diagnostics.sides import empty_days, main_days, missed_days
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -49,15 +49,52 @@ def test_days_far_off_are_cut_on_either_side():
     assert main_days(near).first == 0
 
 
-def test_missing_days_by_hand():
-    counts = np.full(28, 10)
+def test_missed_days_by_hand():
+    """Of 28 days, enough is ln(5000 x 28) = 11.85 events that come one by one."""
+    counts = np.full(28, 12)
     counts[10] = 0
-    assert np.flatnonzero(missing_days(counts, 0, 28)).tolist() == [10]  # 10 expected by the weekdays, 10 by the weeks
-    counts[counts > 0] = 9
-    assert not missing_days(counts, 0, 28).any()
+    assert np.flatnonzero(missed_days(counts, 0, 28)).tolist() == [10]  # 12 expected by the weekdays, 12 by the weeks
+    assert missed_days(counts, 0, 28)[10] == 12
+    assert not missed_days(counts, 0, 28, 1.1).any()  # a customer has 1.1 events
+    counts[counts > 0] = 11
+    assert not missed_days(counts, 0, 28).any()
     counts[10:12] = 0
-    assert np.flatnonzero(missing_days(counts, 0, 28)).tolist() == [10, 11]  # 18 expected
-    assert not missing_days(counts, 12, 28).any()  # outside of the time that is asked for
+    assert np.flatnonzero(missed_days(counts, 0, 28)).tolist() == [10, 11]  # 22 expected
+    assert not missed_days(counts, 12, 28).any()  # outside of the time that is asked for
+
+
+def a_shop(rng, customers, days, touches, hours, missing=0):
+    """Journeys of 1 to some touches within hours that begin at random; touches of some days in the middle are lost."""
+    start = rng.uniform(0, days, rng.poisson(customers * days))
+    each = rng.integers(1, touches + 1, len(start))
+    times, who = np.repeat(start, each) + rng.uniform(0, hours / 24, each.sum()), np.repeat(np.arange(len(start)), each)
+    kept = (times < days // 2) | (times >= days // 2 + missing)
+    bought = (start + hours / 24 + rng.exponential(1, len(start)))[rng.random(len(start)) < 0.4]
+    by_day = [Days.of(np.floor(one * 100).astype(np.int64), 100) for one in (times[kept], bought)]
+    counts = {"touches": int(kept.sum()), "touched": len(np.unique(who[kept]))}
+    return Seen(touch_days=by_day[0], outcome_days=by_day[1], outcomes=len(bought), buyers=len(bought), **counts)
+
+
+@pytest.mark.parametrize(
+    ("customers", "days", "touches", "hours"),
+    [(1, 1000, 4, 72), (2, 365, 8, 2), (5, 365, 6, 100), (20, 200, 8, 200), (3, 60, 6, 40)],
+)
+def test_days_that_are_empty_by_chance_are_no_outage(customers, days, touches, hours):
+    """With one law for events that come one by one, a third of the first kind of shops were told of an outage."""
+    rng = np.random.default_rng(5)
+    told = sum(bool(list(empty_days(a_shop(rng, customers, days, touches, hours)))) for _ in range(200))
+    assert told <= 2
+
+
+@pytest.mark.parametrize(("customers", "missing"), [(2, 20), (5, 10), (50, 1)])
+def test_outages_are_told_with_what_was_to_be_expected(customers, missing):
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        (finding,) = empty_days(a_shop(rng, customers, 365, 4, 72, missing))
+        assert finding.table == "touchpoints"
+        assert finding.count >= missing
+        expected = float(re.search(r"about ([\d,]+) were to be expected", finding.message)[1].replace(",", ""))
+        assert 0.6 * customers * missing * 2.5 < expected < 1.5 * customers * missing * 2.5 + 10
 
 
 def test_shared_ids_do_not_depend_on_the_order_of_parts(monkeypatch):
