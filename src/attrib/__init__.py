@@ -148,9 +148,21 @@ def __getattr__(name: str) -> Any:
 
         value = version("attrib")
     else:
-        raise AttributeError(f"module 'attrib' has no attribute {name!r}")
+        raise AttributeError(f"module 'attrib' has no attribute {name!r}{_instead_of(name)}")
     globals()[name] = value
     return value
+
+
+def _instead_of(name: str) -> str:
+    """A method that others call so, or the name of ours that is spelled nearly alike."""
+    from difflib import get_close_matches
+
+    from attrib.methods import METHODS
+    from attrib.methods.elsewhere import named_here
+
+    ours = None if name.startswith("_") else named_here(name)
+    near = [METHODS[ours].__name__] if ours else get_close_matches(name, __all__, n=1, cutoff=0.8)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from attrib.errors import AttribError, SpecError, short
 from attrib.intervals import bounds_of, resampling_of
 from attrib.kernels.codes import FIRST_PLAYER
+from attrib.methods import METHODS
 from attrib.methods.base import (
     Cells,
     Method,
@@ -25,6 +26,7 @@ from attrib.methods.base import (
     touch_rule_of,
     warn_about,
 )
+from attrib.methods.elsewhere import named_here
 from attrib.methods.rules import Linear
 from attrib.schemas import CONVERSIONS
 from attrib.values import yes_or_no
@@ -167,6 +169,17 @@ def filled_buckets(tallies: Tallies, cells: Cells) -> Floats:
     return np.bincount(at, minlength=len(cells.game)).astype(np.float64)
 
 
+def _as_method(given: object) -> str:
+    """How to write what was given as a method: names of methods are for jobs, here they are classes."""
+    if isinstance(given, type):
+        return f"write {given.__name__}()"
+    ours = named_here(given) if isinstance(given, str) else None
+    if ours is None:
+        return "e.g. attrib.Markov(order=1)"
+    arguments = '{3: [0.4, 0.2, 0.4]}, otherwise="linear"' if ours == "custom_weights" else ""
+    return f"write attrib.{METHODS[ours].__name__}({arguments})"
+
+
 def named_methods(methods: Method | Sequence[Method] | Mapping[str, Method]) -> dict[str, Method]:
     """Methods by the name that the ``method`` column has for them.
 
@@ -182,11 +195,10 @@ def named_methods(methods: Method | Sequence[Method] | Mapping[str, Method]) -> 
     elif isinstance(methods, Sequence) and not isinstance(methods, str):
         pairs = [(method.label if isinstance(method, Method) else "", method) for method in methods]
     else:
-        raise SpecError("bad_methods", f"methods = {short(methods)} is not a list of methods")
+        raise SpecError("bad_methods", f"methods = {short(methods)} is not a list of methods", hint=_as_method(methods))
     for label, method in pairs:
         if not isinstance(method, Method):
-            hint = f"write {method.__name__}()" if isinstance(method, type) else "e.g. attrib.Markov(order=1)"
-            raise SpecError("bad_methods", f"{method!r} is not a method", hint=hint)
+            raise SpecError("bad_methods", f"{short(method)} is not a method", hint=_as_method(method))
         if not isinstance(label, str) or not label.strip():
             raise SpecError("bad_methods", f"{label!r} is not a name for a method")
     if not pairs:

@@ -20,6 +20,7 @@ from attrib.arguments import (
     distinct_names,
     open_events,
 )  # fmt: skip
+from attrib.diagnostics.cells import first_cells
 from attrib.diagnostics.columns import currency_column, unread_path_columns
 from attrib.durations import parse_duration
 from attrib.engines.base import Engine, Memory, Recipe
@@ -266,7 +267,7 @@ class Journeys(Views):
         runner = check_engine(engine)
         source = getattr(runner, "open_paths", open_table)(table, "paths")
         wanted = columns_wanted(source, given)
-        found = tuple(unread_path_columns(source.schema, given, wanted))
+        found = tuple(unread_path_columns(source.schema, given, wanted, first_cells(source)))
         money = currency_column({c: t for c, t in source.schema.items() if c not in wanted.values()})
         if money is not None and VALUE in wanted:
             wanted[MONEY] = money

@@ -373,7 +373,10 @@ ODD = {
     "twice": lambda t, o: (t, pl.concat([o, o])),
     "spelled": lambda t, o: (t, pl.concat([o, o.with_columns(outcome=pl.lit("Purchase"))])),
     "unread": lambda t, o: (t, o.rename({"value": "revenue"}).with_columns(refunded=0)),
-    "returned": lambda t, o: (t, pl.concat([o, o.with_columns(-pl.col("value") / 2)]).with_columns(transaction_id=1)),
+    "returned": lambda t, o: (
+        t,
+        pl.concat([o, o.with_columns(-pl.col("value") / 2)]).with_columns(transaction_id=pl.int_range(pl.len())),
+    ),
     "event ids": lambda t, o: (t, o.with_columns(event_id=pl.Series([1, 1, 2, None]))),
     "order ids": lambda t, o: (t, pl.concat([o, o[:1]]).with_columns(order_id=pl.Series(["a", "a", "b", " ", "a"]))),
     "channels": lambda t, o: (pl.concat([t, t.with_columns(channel=pl.lit("Ad"))]), o),

@@ -17,8 +17,9 @@ import pytest
 import attrib
 from attrib import job
 from attrib.diagnostics import seen as seen_module
+from attrib.diagnostics.cells import may_hold
 from attrib.diagnostics.finding import KEYS
-from attrib.diagnostics.names import near_groups, skeletons
+from attrib.diagnostics.names import near_groups, shown, skeletons
 from attrib.diagnostics.seen import Days, Seen, SharedIds
 from attrib.diagnostics.sides import empty_days, main_days, missed_days
 
@@ -217,3 +218,76 @@ def test_a_job_records_findings_and_ignores_those_that_are_known(tmp_path):
 def test_a_finding_that_does_not_exist_cannot_be_ignored(tmp_path):
     with pytest.raises(attrib.SpecError, match=r'\[checks\] ignore "near_name" is no finding; did you mean near_names'):
         write_job(tmp_path, '[checks]\nignore = ["near_name"]\n')
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("カード", "ガード"), ("バス", "パス", "ハス"), ("трамвай", "трамваи"), ("มา", "ม้า"), ("कल", "कुल"),
+        ("mã giảm", "ma giảm"),
+        ("adset_1_11", "adset_11_1"), ("Banner 1-12", "Banner 11-2"), ("placement_11", "placement_1_1"),
+        ("letter 2024-1-11", "letter 2024-11-1"), ("LAL 1%DE", "LAL 1%BE"), ("running shoes", "[running shoes]"),
+        ("score -5", "score 5"), ("TV1", "TV2"), ("email a", "email b"),
+    ],
+)  # fmt: skip
+def test_names_that_are_others_are_not_near(names):
+    assert near_groups(names) == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("E-Mail", "email"), ("café", "cafe"), ("(direct)", "Direct"), ("Κanal", "Kanal"), ("paid%20ads", "Paid Ads")],
+)
+def test_names_that_are_written_otherwise_are_near(names):
+    assert near_groups(names) == [sorted(names)]
+
+
+def test_names_are_shown_in_their_own_script_and_what_hides_is_spelled_out():
+    plain = ("Möbel", "バス広告", "Трамвай", "ραδιόφωνο", "קופון", "mã giảm giá", "إعلان")
+    assert [shown(name) for name in plain] == [f"'{name}'" for name in plain]
+    hidden = {
+        "em\u0430il": "'em\\u0430il'", "e\u200bmail": "'e\\u200bmail'", "\u202eliame": "'\\u202eliame'",
+        "email\u00a0": "'email\\xa0'", "cafe\u0301": "'cafe\\u0301'", "ｅmail": "'\\uff45mail'",
+        "\u0441\u043e\u0441\u043e": "'\u0441\u043e\u0441\u043e' (cyrillic)", "a\x1b[31m": "'a\\x1b[31m'",
+    }  # fmt: skip
+    assert {name: shown(name) for name in hidden} == hidden
+
+
+@pytest.mark.parametrize(
+    ("role", "cells", "may"),
+    [
+        ("value", ["19.90 EUR", "5", None], True),
+        ("value", ["$1,200.50", "€ 3"], True),
+        ("value", ["gold", "silver"], False),
+        ("value", [0.0, 0.0], False),
+        ("value", ["Anna", "Bob 2"], False),
+        ("value", [None, None], False),
+        ("value", [3], True),
+        ("refund", [False, False], False),
+        ("refund", [False, True], True),
+        ("refund", [0.0, None], False),
+        ("refund", [0.0, 5.0], True),
+        ("refund", ["completed"] * 3, False),
+        ("refund", ["paid", "refunded"], True),
+        ("refund", ["refunded"] * 3, True),
+        ("refund", ["no", "no"], False),
+        ("refund", ["", None], False),
+        ("refund", ["0.00", "0.00"], False),
+        ("refund", ["0.00", "4.50"], True),
+        ("refund", [datetime(2024, 1, 1), None], True),
+        ("zone", ["UTC", "UTC"], False),
+        ("zone", ["UTC", "CET"], True),
+        ("sequence", ["onboarding", "welcome"], False),
+        ("sequence", ["1", "2"], True),
+        ("order", [7, 7], False),
+        ("order", ["a1", "a2"], True),
+        ("part", ["DE", "DE"], True),
+    ],
+)
+def test_what_a_column_may_hold_by_its_cells(role, cells, may):
+    assert may_hold(role, pl.Series("some", cells)) is may
+
+
+def test_arms_of_a_test_are_no_test_orders():
+    assert not may_hold("refund", pl.Series("test", ["A", "B"]))
+    assert may_hold("refund", pl.Series("test", [False, True]))

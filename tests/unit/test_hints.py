@@ -404,3 +404,33 @@ def test_every_hint_of_columns_says_how_they_are_named():
             continue
         for line in file.read_text().splitlines():
             assert not re.search(r"hint=.*\[input\.columns\]", line), f"{file.name}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("u_shaped", "attrib.PositionBased()"), ("last_touch", "attrib.LastTouch()"),
+        ("last_click", "attrib.LastTouch()"),
+        ("lasttouch", "attrib.LastTouch()"), ("W-shaped", 'attrib.CustomWeights({3: [0.4, 0.2, 0.4]}, otherwise="linear")'),
+        ("Shaply", "attrib.Shapley()"), ("linear", "attrib.Linear()"), ("zzz", "attrib.Markov(order=1)"),
+    ],
+)  # fmt: skip
+def test_names_of_methods_are_answered_with_what_to_write(name, written):
+    journeys = attrib.Journeys.from_paths(pl.DataFrame({"path": ["a", "b"], "total_conversions": [1, 2]}))
+    for given in (name, [name]):
+        with pytest.raises(attrib.SpecError) as error:
+            attrib.credit(journeys, given, intervals=None)
+        assert error.value.hint.endswith(written)
+    if name != "zzz":
+        followed = eval(re.search(r"attrib\..*", error.value.hint)[0], {"attrib": attrib})
+        assert "a" in attrib.credit(journeys, followed, intervals=None)["channel"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"), [("LastClick", "LastTouch"), ("Ushaped", "PositionBased"), ("Jorneys", "Journeys")]
+)
+def test_attributes_that_are_not_there_are_answered_with_those_that_are(name, ours):
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}'; did you mean {ours}\?"):
+        getattr(attrib, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'zzzz'$"):
+        attrib.zzzz  # noqa: B018

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from attrib.diagnostics.cells import first_cells
 from attrib.diagnostics.columns import OF_VALUES, check_sums, currency_beside, unread
 from attrib.diagnostics.finding import tell
 from attrib.engines.customers import hash_customers
@@ -239,7 +240,7 @@ def lifetime_values(values: Any, won: Acquisitions) -> tuple[Floats, tuple[int, 
     found = places >= 0
     for column in money:
         check_sums(rows.filter(pl.Series(found)), "values", VALUE, "a table of values of each", column)
-    for finding in unread("values", source.schema, (CUSTOMER, VALUE), OF_VALUES):
+    for finding in unread("values", source.schema, (CUSTOMER, VALUE), OF_VALUES, first_cells(source)):
         tell(finding)
     out, known = np.zeros(len(won.time)), np.zeros(len(won.time), np.bool_)
     out[places[found]], known[places[found]] = numbers.to_numpy()[found], True

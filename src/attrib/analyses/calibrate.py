@@ -194,8 +194,9 @@ def _lift_tests(
     frame = _of_outcome(frame, outcome)
     own = [key for key in keys if key in frame.columns]
     for finding in unread(
-        "lift_tests", frame.schema, (*own, *SPELLINGS, INCREMENT, STANDARD_ERROR, OUTCOME), OF_LIFT_TESTS
-    ):
+        "lift_tests", frame.schema, (*own, *SPELLINGS, INCREMENT, STANDARD_ERROR, OUTCOME), OF_LIFT_TESTS,
+        frame.get_column,
+    ):  # fmt: skip
         tell(finding)
     twice = equal_rows(frame, "lift_tests")
     if twice is not None:

@@ -114,7 +114,7 @@ def total_costs(
         check_sums(kept, source.name, COST, apart, column)
     naive = times is not None and getattr(times.dtype, "time_zone", None) is None
     asked = {role: words for role, words in OF_COSTS.items() if role != ZONE or naive}
-    for found in unread(source.name, source.schema, wanted, asked):
+    for found in unread(source.name, source.schema, wanted, asked, whole.get_column):
         tell(found)
     # without a date, equal costs are no wonder, nor are days on which several campaigns cost nothing
     twice = None if there is None else equal_rows(whole.filter((numbers != 0).fill_null(value=True)), source.name)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 import polars as pl
 
 from attrib.diagnostics import roles
+from attrib.diagnostics.cells import Look, may_hold
 from attrib.diagnostics.finding import Finding
 from attrib.errors import DataError
 from attrib.io.amounts import is_text, number
@@ -163,7 +164,11 @@ nothing; convert the amounts to one currency first (and drop the column), or kee
 
 
 def unread(
-    table: str, schema: Mapping[str, pl.DataType], read: Collection[str], asked: Mapping[str, tuple[str, str]]
+    table: str,
+    schema: Mapping[str, pl.DataType],
+    read: Collection[str],
+    asked: Mapping[str, tuple[str, str]],
+    look: Look | None = None,
 ) -> Iterator[Finding]:
     """Find columns of a table that are not read and may hold what the caller is asked about.
 
@@ -177,10 +182,15 @@ def unread(
         Those that are read, or say nothing new.
     asked : mapping of str to (str, str)
         By role: what it means that nobody reads such a column, and what to do, where ``{name}`` stands for the first.
+    look : callable, optional
+        For the first cells of a column, which may say that it is not what its name says.
     """
     rest = {name: dtype for name, dtype in schema.items() if name not in read and not name.startswith("__")}
     for role, (so, hint) in asked.items():
-        found = [c for c in roles.columns_of(role, rest) if _can_be(role, rest[c])]
+        found = [
+            c for c in roles.columns_of(role, rest)
+            if _can_be(role, rest[c]) and (look is None or may_hold(role, look(c)))
+        ]  # fmt: skip
         if found:
             yield _unread(
                 table, found, so, hint.replace("{name}", json.dumps(clean(found[0], 100), ensure_ascii=False))
@@ -194,7 +204,13 @@ def _can_be(role: str, dtype: pl.DataType) -> bool:
 
 
 def unread_outcome_columns(
-    schema: Mapping[str, pl.DataType], read: Collection[str], *, inline: bool, naive: bool, refunds: bool
+    schema: Mapping[str, pl.DataType],
+    read: Collection[str],
+    *,
+    inline: bool,
+    naive: bool,
+    refunds: bool,
+    look: Look | None = None,
 ) -> Iterator[Finding]:
     """Find columns of outcomes that are not read and look like a value, an id, a refund or a zone.
 
@@ -210,6 +226,8 @@ def unread_outcome_columns(
         Times carry no zone.
     refunds : bool
         Some values are negative, and taken off the orders that they belong to.
+    look : callable, optional
+        As of `unread`.
     """
     asked: dict[str, tuple[str, str]] = {}
     if "value" not in read:
@@ -231,10 +249,12 @@ def unread_outcome_columns(
         asked[roles.REFUND] = REFUNDED
     if naive:
         asked[roles.ZONE] = ZONED
-    yield from unread("touchpoints" if inline else "outcomes", schema, read, asked)
+    yield from unread("touchpoints" if inline else "outcomes", schema, read, asked, look)
 
 
-def unread_touch_columns(schema: Mapping[str, pl.DataType], read: Collection[str], *, naive: bool) -> Iterator[Finding]:
+def unread_touch_columns(
+    schema: Mapping[str, pl.DataType], read: Collection[str], *, naive: bool, look: Look | None = None
+) -> Iterator[Finding]:
     """Find columns of touchpoints that are not read and look like an order of events, their id, or a zone."""
     asked: dict[str, tuple[str, str]] = {}
     if "sequence" not in read:
@@ -247,11 +267,14 @@ def unread_touch_columns(schema: Mapping[str, pl.DataType], read: Collection[str
                               f"if one of them tells events apart: {how}")  # fmt: skip
     if naive:
         asked[roles.ZONE] = ZONED
-    yield from unread("touchpoints", schema, read, asked)
+    yield from unread("touchpoints", schema, read, asked, look)
 
 
 def unread_path_columns(
-    schema: Mapping[str, pl.DataType], given: Mapping[str, str | None], wanted: Mapping[str, str]
+    schema: Mapping[str, pl.DataType],
+    given: Mapping[str, str | None],
+    wanted: Mapping[str, str],
+    look: Look | None = None,
 ) -> Iterator[Finding]:
     """Find columns of a path table that may be the value, or the nulls, that are taken as absent; or refunds.
 
@@ -263,6 +286,8 @@ def unread_path_columns(
         Names that the caller gives, None for what there is not.
     wanted : mapping of str to str
         Ours to theirs for the columns that are read.
+    look : callable, optional
+        As of `unread`.
     """
     rest = {name: dtype for name, dtype in schema.items() if name not in wanted.values() and not name.startswith("__")}
     for role, meant in (
@@ -272,8 +297,10 @@ def unread_path_columns(
         if role in wanted or given[role] is None:
             continue
         found = [
-            name for name in rest if _in_paths(role, name) and (rest[name].is_numeric() or rest[name] == pl.String)
-        ]
+            name for name in rest
+            if _in_paths(role, name) and (rest[name].is_numeric() or rest[name] == pl.String)
+            and (look is None or may_hold(roles.VALUE, look(name)))
+        ]  # fmt: skip
         if found:
             names, first = " and ".join(repr(clean(name, 60)) for name in found[:3]), clean(found[0], 100)
             yield Finding(
@@ -283,11 +310,13 @@ def unread_path_columns(
                 f"{role}=None if there is none",
                 len(found), None, tuple(clean(name, 40) for name in found[:4]),
             )  # fmt: skip
-    yield from unread("paths", rest, (), OF_PATHS)
+    yield from unread("paths", rest, (), OF_PATHS, look)
 
 
 def _in_paths(role: str, name: str) -> bool:
     known = role_in_paths(name)
+    if role == "value" and set(roles.word_of(name).split("_")) & roles.AVERAGES:
+        return False  # of a conversion, and not of all of the row
     return known == role or (role == "value" and known is None and roles.VALUE in roles.roles_of(name))
 
 

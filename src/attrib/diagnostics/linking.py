@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from attrib.diagnostics.cells import first_cells
 from attrib.diagnostics.columns import unread
 from attrib.diagnostics.customers import NUMBERS, is_placeholder
 from attrib.diagnostics.finding import Finding
@@ -18,6 +19,7 @@ from attrib.schemas import CUSTOMER, OUTCOME
 MOST_ROWS = 1_000_000  # of a table: of more, reading the ids a second time would take too long
 MOST_NEAR = 10_000  # pairs that are held
 OWN_SPELLING = 0.01  # share of ids that differ from another in case and blanks only: then these tell customers apart
+LEAST_NEAR = 3  # pairs, where strangers are many
 FEW_LINKS = 3  # of a number, before it is thought to stand for nobody
 HALF = 0.5
 OF_LINKS = {
@@ -66,7 +68,7 @@ def near_customers(touches: Source, outcomes: Source, counted: tuple[str, ...]) 
     if touched.height - touched["key"].n_unique() >= max(2.0, OWN_SPELLING * touched.height):
         return None
     pairs = strangers.join(touched, on="key").sort("id", "other").unique("id", keep="first", maintain_order=True)
-    if not pairs.height:
+    if pairs.height < min(LEAST_NEAR, strangers.height / 10):  # short ids may be alike but for case by chance
         return None
     listed = [
         f"{shown(one)} for {shown(other)}" for one, other in pairs.select("id", "other").head(MOST_NEAR).iter_rows()
@@ -90,7 +92,7 @@ def links(identities: Identities, *tables: Source) -> Iterator[Finding]:
     *tables : Source
         The tables that they joined.
     """
-    yield from unread("identities", identities.source.schema, (ID, OTHER), OF_LINKS)
+    yield from unread("identities", identities.source.schema, (ID, OTHER), OF_LINKS, first_cells(identities.source))
     pairs = identities.pairs
     if pairs is None or not pairs.height:
         return

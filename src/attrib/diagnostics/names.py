@@ -20,6 +20,10 @@ _GREEK = dict(zip("αβεζηικμνορτυχω", "abezhikmvoptyxw", strict=Tr
 _OTHERS = {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ɑ": "a", "ɡ": "g", "օ": "o", "ս": "u", "ß": "ss"}
 _LOOK_ALIKE = str.maketrans({**_CYRILLIC, **_GREEK, **_OTHERS})
 _SIGNS = re.compile(r"[\s_()\[\]\-\u2010-\u2015\u2212\u00b7\"'`´‘’“”«»]+")
+_MINUS = re.compile(r"(?:(?<=\s)|^)-(?=\d)")  # a number below 0
+_BLANKS = re.compile(r"(?<!\d) | (?!\d)")  # those that do not part numbers
+_ACCENTED = ("LATIN", "GREEK", "ARABIC", "HEBREW")
+_VIETNAMESE = ("\u031b", "\u0309", "\u0323")  # the horn, the hook and the dot below
 _CAPITAL_I = re.compile(r"(?<=[a-z])I(?=[a-z]|$)")
 _DIGIT = re.compile(r"(?<=[a-z])[01]+(?=[a-z])|(?<=[a-z]{3})[01]$|^[01](?=[a-z]{3})")
 _LETTERS = tuple(str.maketrans("01", "o" + one) for one in "li")
@@ -30,9 +34,9 @@ def skeletons(name: str) -> tuple[str, ...]:
     r"""Texts of which the first is equal for names that differ only by how they are written.
 
     Left out are case, the form of Unicode, accents, invisible characters, signs and blanks around and between the
-    words, and what encodings made of a name; letters of other scripts that look like Latin ones become these. Further
-    texts are what a name would be, were a digit in it the letter that it looks like, rn an m, or vv a w, and an l that
-    no word has there an i.
+    words (but between numbers), and what encodings made of a name; letters of other scripts that look like Latin ones
+    become these. Further texts are what a name would be, were a digit in it the letter that it looks like, rn an m, or
+    vv a w, and an l that no word has there an i.
 
     Examples
     --------
@@ -41,12 +45,12 @@ def skeletons(name: str) -> tuple[str, ...]:
     >>> skeletons("ema1l"), skeletons("10") == skeletons("1 0")
     (('ema1l', 'emall', 'email'), False)
     """
-    text = html.unescape(unquote(name)) if "%" in name or "&" in name else name
+    text = html.unescape(_unquoted(name)) if "%" in name or "&" in name else name
     text = _CAPITAL_I.sub("l", text)
     other = None
     if not text.isascii():
         text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", _mended(text)).casefold()).casefold()
-        text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cc"))
+        text = _bare(text)
         other = text.replace("ν", "n") if "ν" in text else None  # a capital nu looks like N, a small one like v
         text = text.translate(_LOOK_ALIKE)
     text = _without_signs(text) or name
@@ -63,8 +67,38 @@ def _as_letters(text: str, letters: dict[int, int]) -> str:
 
 
 def _without_signs(text: str) -> str:
-    text = _SIGNS.sub(" ", text.casefold()).strip()
-    return text.replace(" ", "") if sum(map(str.isalpha, text)) >= WORD else text
+    text = text.casefold()
+    exact = text.startswith("[") and text.endswith("]")  # in paid search, a keyword in brackets is another than it
+    below = _MINUS.search(text) is not None
+    text = _SIGNS.sub(" ", _MINUS.sub("~", text)).strip() if below else _SIGNS.sub(" ", text).strip()
+    if sum(map(str.isalpha, text)) >= WORD:
+        text = _BLANKS.sub("", text)
+    return f"[{text}]" if exact else text
+
+
+def _unquoted(name: str) -> str:
+    """A name with %20 and the like as what they stand for; a percent sign may also be one."""
+    try:
+        return unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return name
+
+
+def _bare(text: str) -> str:
+    """Decomposed text without invisible characters, and without marks on letters that are the same letters without.
+
+    So are accents on Latin and Greek letters (but for the tones of Vietnamese), and vowels of Arabic and Hebrew; marks
+    of Japanese, Indic, Thai or Cyrillic letters make other letters of them.
+    """
+    out: list[str] = []
+    keep, tonal = False, any(c in text for c in _VIETNAMESE)
+    for c in text:
+        kind = unicodedata.category(c)
+        if kind[0] == "L":
+            keep = tonal or unicodedata.name(c, "").split(" ")[0] not in _ACCENTED
+        if c.isspace() or kind not in ("Mn", "Me", "Cf", "Cc") or (keep and kind == "Mn"):
+            out.append(c)
+    return "".join(out)
 
 
 def _mended(text: str) -> str:
@@ -76,15 +110,48 @@ def _mended(text: str) -> str:
 
 
 def shown(name: str) -> str:
-    r"""A name in quotes, what cannot be told apart by eye spelled out.
+    r"""A name in quotes, readable in its own script; what cannot be told apart by eye is spelled out.
+
+    That is: control, invisible and unusual blank characters, marks that stand apart from their letters, letters that
+    look like those of another script within one name, and the script of a name that looks like a Latin one throughout.
 
     Examples
     --------
     >>> print(shown("email\u00a0"), shown("em\u0430il"), shown("x" * 60))
     'email\xa0' 'em\u0430il' 'xxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxxxxxxxx'
+    >>> print(shown("Möbel"), shown("バス広告"), shown("\u0441\u043e\u0441\u043e"))
+    'Möbel' 'バス広告' 'сосо' (cyrillic)
     """
-    text = ascii(name)[1:-1]
-    return f"'{text}'" if len(text) <= 40 else f"'{text[:18]}…{text[-19:]}'"
+    if name.isascii():
+        text = ascii(name)[1:-1]
+    else:
+        scripts = {unicodedata.name(c, "").split(" ")[0] for c in name if c.isalpha()}
+        whole = unicodedata.normalize("NFC", name) == name
+        text = "".join(_shown_letter(c, mixed="LATIN" in scripts and len(scripts) > 1, whole=whole) for c in name)
+    short = f"'{text}'" if len(text) <= 40 else f"'{text[:18]}…{text[-19:]}'"
+    return short + _whole_script(name)
+
+
+def _shown_letter(c: str, *, mixed: bool, whole: bool) -> str:
+    kind = unicodedata.category(c)
+    odd = kind[0] in "CZ" or (kind in ("Mn", "Me") and not whole)
+    odd = odd or (not c.isascii() and unicodedata.normalize("NFKC", c).isascii())
+    odd = odd or (mixed and not c.isascii() and ord(c.casefold()[0]) in _LOOK_ALIKE and not _is_latin(c))
+    if c == " " or (c.isprintable() and not odd):
+        return "\\'" if c == "'" else "\\\\" if c == "\\" else c
+    return ascii(c)[1:-1]
+
+
+def _is_latin(c: str) -> bool:
+    return unicodedata.name(c, "").startswith("LATIN")
+
+
+def _whole_script(name: str) -> str:
+    """The script of a name whose letters all look like Latin ones, and are not."""
+    letters = [c for c in name if c.isalpha()]
+    if not letters or any(c.isascii() or _is_latin(c) or ord(c.casefold()[0]) not in _LOOK_ALIKE for c in letters):
+        return ""
+    return f" ({unicodedata.name(letters[0], 'other letters').split(' ')[0].lower()})"
 
 
 def near_groups(names: Iterable[str]) -> list[list[str]]:

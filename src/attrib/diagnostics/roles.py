@@ -35,8 +35,10 @@ _NO_MONEY = _words(
     "quantity discount discounts discounted tax taxes vat mwst steuer shipping versand freight cost costs unit rate "
     "ratio source medium campaign terms tier group band bucket category reference ref attribute key model label "
     "owner manager segment stage previous predicted forecast budget median percent pct rank score touchpoints clicks "
-    "impressions sessions items products customers users orders visits proposition"
+    "impressions sessions items products customers users orders visits proposition avg average mean annual yearly "
+    "employees size agent agents office center centre page chain class"
 )
+AVERAGES = _words("avg average mean median aov arpu arppu per each durchschnitt moyenne promedio media gemiddeld")
 _CURRENCIES = _words(
     "currency currencies ccy currencycode currencyid waehrung wahrung devise moneda divisa valuta moeda iso4217 "
     "wahrungscode waehrungscode munteenheid"
@@ -66,7 +68,7 @@ _REFUNDS = _words(
 )
 _STATES = _words("status state zustand etat estado stato")
 _STATE_OF = _words("order payment financial transaction invoice purchase sale sales booking subscription")
-_NO_REFUND = _words("policy fee terms visitor customer user url link page")
+_NO_REFUND = _words("policy fee terms visitor customer user url link page score risk probability prob")
 
 _ZONES = _words("timezone timezones tz tzinfo zeitzone tijdzone fusoorario")
 _CLOCKS = _words("utc gmt time")

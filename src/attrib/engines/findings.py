@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from attrib.diagnostics import columns, customers, linking, names, sides
+from attrib.diagnostics.cells import first_cells
 from attrib.diagnostics.finding import Finding
 from attrib.diagnostics.seen import Placeholders
 from attrib.engines.base import OTHERS
@@ -124,17 +125,18 @@ def _columns(reader: EventReader) -> Iterator[Finding]:
     inline = recipe.inline
     read = {*touches.types.names, *recipe.by}
     naive = not (touches.aware or outcomes.aware)
-    refunds = recipe.refunding.net and outcomes.negative > 0
+    refunds, look = recipe.refunding.net and outcomes.negative > 0, first_cells(recipe.touchpoints)
     if inline is None:
         known = {*outcomes.types.names, *recipe.by}
         yield from columns.unread_outcome_columns(
-            recipe.outcomes.schema, known, inline=False, naive=naive, refunds=refunds
-        )
+            recipe.outcomes.schema, known, inline=False, naive=naive, refunds=refunds,
+            look=first_cells(recipe.outcomes),
+        )  # fmt: skip
     else:
         own = {*read, inline.flag, *(("value",) if inline.value else ()), *({ORDER} & {*outcomes.types.names})}
         schema = recipe.touchpoints.schema
-        yield from columns.unread_outcome_columns(schema, own, inline=True, naive=False, refunds=refunds)
-    yield from columns.unread_touch_columns(recipe.touchpoints.schema, read, naive=naive)
+        yield from columns.unread_outcome_columns(schema, own, inline=True, naive=False, refunds=refunds, look=look)
+    yield from columns.unread_touch_columns(recipe.touchpoints.schema, read, naive=naive, look=look)
 
 
 def _stages(reader: EventReader, totals: Tally) -> Iterator[Finding | None]:

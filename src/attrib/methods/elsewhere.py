@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
+
 CALLED = {
     "first_touch": ("first", "first_click", "first_interaction", "first_visit", "initial_touch", "acquisition"),
     "last_touch": ("last", "last_click", "last_interaction", "last_visit", "final_touch", "final_click"),
@@ -34,6 +37,25 @@ _TOUCHES = ("touch", "touches", "click", "clicks", "touchpoint", "multi", "multi
 _OURS = {theirs: ours for ours, names in CALLED.items() for theirs in names}
 
 
+def named_here(name: object) -> str | None:
+    """What we call a method that other tools give a name, or that is nearly spelled as ours; None if there is none.
+
+    Examples
+    --------
+    >>> named_here("U-shaped"), named_here("LastClick"), named_here("markov"), named_here("shaply"), named_here("zzz")
+    ('position_based', 'last_touch', 'markov', 'shapley', None)
+    """
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(name)).lower()
+    words = [word for word in re.sub(r"[-_\s]+", " ", text).split() if word not in _FILLING]
+    for some in (words, [word for word in words if word not in _TOUCHES]):  # linear_touch is linear, last_touch is not
+        plain = "_".join(some)
+        ours = _OURS.get(plain, plain)
+        if ours in CALLED:
+            return ours
+    near = get_close_matches("_".join(words), [*CALLED, *_OURS], n=1, cutoff=0.8)
+    return _OURS.get(near[0], near[0]) if near else None
+
+
 def called_elsewhere(name: object) -> str:
     """Return ``"; did you mean x?"`` for a name that other tools give a method, or nothing.
 
@@ -44,10 +66,5 @@ def called_elsewhere(name: object) -> str:
     >>> called_elsewhere("zzz")
     ''
     """
-    words = [word for word in str(name).lower().replace("-", " ").replace("_", " ").split() if word not in _FILLING]
-    for some in (words, [word for word in words if word not in _TOUCHES]):  # linear_touch is linear, last_touch is not
-        plain = "_".join(some)
-        ours = _OURS.get(plain, plain)
-        if ours in CALLED and ours != name:
-            return f"; did you mean {ours}?"
-    return ""
+    ours = named_here(name)
+    return "" if ours is None or ours == name else f"; did you mean {ours}?"

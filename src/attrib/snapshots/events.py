@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from attrib.arguments import check_names, check_share_of_rejects, open_events
+from attrib.diagnostics.cells import Look, first_cells
 from attrib.diagnostics.columns import currency_column
 from attrib.engines.order_ids import rank_orders
 from attrib.engines.reading import batches_of, check_zones
@@ -42,10 +43,11 @@ MICRO = 1_000_000  # microseconds of a second
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A table as it came: all its columns, and those of them that are read."""
+    """A table as it came: all its columns, those of them that are read, and how to look at their first cells."""
 
     schema: Mapping[str, pl.DataType]
     read: frozenset[str]
+    look: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,7 @@ class _Reader:
 
     def met(self) -> Met:
         """The table as it came."""
-        return Met(self.source.schema, frozenset(self._wanted()))
+        return Met(self.source.schema, frozenset(self._wanted()), first_cells(self.source))
 
     def _touch_columns(self, batch: pl.DataFrame) -> list[pl.Expr]:
         dated = pl.lit(self.types.times == "date")

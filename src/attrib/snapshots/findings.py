@@ -120,13 +120,15 @@ def _columns(events: Events) -> Iterator[Finding]:
     refunds = events.refunding.net and bool((events.outcomes[MONEY] < 0).any())
     if outcomes is not None and checks.FLAG in outcomes.schema and touches is not None:
         read = {*touches.read, *(("value",) if events.priced else ()), *({ORDER} & outcomes.read)}
-        yield from columns.unread_outcome_columns(touches.schema, read, inline=True, naive=False, refunds=refunds)
+        yield from columns.unread_outcome_columns(
+            touches.schema, read, inline=True, naive=False, refunds=refunds, look=touches.look
+        )
     elif outcomes is not None:
         yield from columns.unread_outcome_columns(
-            outcomes.schema, outcomes.read, inline=False, naive=naive, refunds=refunds
+            outcomes.schema, outcomes.read, inline=False, naive=naive, refunds=refunds, look=outcomes.look
         )
     if touches is not None:
-        yield from columns.unread_touch_columns(touches.schema, touches.read, naive=naive)
+        yield from columns.unread_touch_columns(touches.schema, touches.read, naive=naive, look=touches.look)
 
 
 def _seen(events: Events, counted: Collection[str]) -> tuple[Seen, dict[int, str]]:
