@@ -411,7 +411,8 @@ def test_every_hint_of_columns_says_how_they_are_named():
     [
         ("u_shaped", "attrib.PositionBased()"), ("last_touch", "attrib.LastTouch()"),
         ("last_click", "attrib.LastTouch()"),
-        ("lasttouch", "attrib.LastTouch()"), ("W-shaped", 'attrib.CustomWeights({3: [0.4, 0.2, 0.4]}, otherwise="linear")'),
+        ("lasttouch", "attrib.LastTouch()"),
+        ("W-shaped", 'attrib.CustomWeights({3: [0.4, 0.2, 0.4]}, otherwise="linear")'),
         ("Shaply", "attrib.Shapley()"), ("linear", "attrib.Linear()"), ("zzz", "attrib.Markov(order=1)"),
     ],
 )  # fmt: skip
@@ -434,3 +435,46 @@ def test_attributes_that_are_not_there_are_answered_with_those_that_are(name, ou
         getattr(attrib, name)
     with pytest.raises(AttributeError, match=r"no attribute 'zzzz'$"):
         attrib.zzzz  # noqa: B018
+
+
+def touched(**more):
+    start = dt.datetime(2024, 1, 1)  # noqa: DTZ001
+    table = pl.DataFrame({"customer_id": [1, 2], "timestamp": [start, start], "channel": ["ad", "tv"]})
+    return table.with_columns(**more), pl.DataFrame(
+        {"customer_id": [1], "timestamp": [start + dt.timedelta(1)], "outcome": ["purchase"]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "unit"),
+    [([1704103200, 1704103300], "s"), ([1704103200000, 1704103300000], "ms"), ([1704103200.0, 1704103300.0], "s")],
+)
+def test_whole_numbers_of_time_are_told_with_their_unit(values, unit):
+    tables = touched(timestamp=pl.Series(values))
+    with pytest.raises(attrib.DataError, match="not a datetime") as error:
+        attrib.Journeys.from_events(*tables)
+    told = re.search(r"(pl\.from_epoch\(.*?\)(, time_unit=\"\w+\")?\)) or", error.value.hint)[1]
+    assert f'"{unit}"' in told
+    fixed = tables[0].with_columns(eval(told, {"pl": pl}).alias("timestamp"))
+    assert attrib.Journeys.from_events(fixed, tables[1]).reconcile().height
+
+
+def test_columns_that_are_no_texts_are_told_how_to_become_some():
+    tables = touched(channel=pl.Series([["ad", "tv"], ["tv"]]))
+    with pytest.raises(attrib.DataError) as error:
+        attrib.Journeys.from_events(*tables)
+    told = re.search(r"(table\.explode\(.*?\))", error.value.hint)[1]
+    fixed = eval(told, {"table": tables[0]})
+    assert attrib.Journeys.from_events(fixed, tables[1]).reconcile().height
+    tables = touched(channel=pl.Series([{"name": "ad"}, {"name": "tv"}]))
+    with pytest.raises(attrib.DataError) as error:
+        attrib.Journeys.from_events(*tables)
+    fixed = tables[0].with_columns(eval(re.search(r"pl\.col.*", error.value.hint)[0], {"pl": pl}))
+    assert attrib.Journeys.from_events(fixed, tables[1]).reconcile().height
+    for odd, words in (
+        (pl.Series([dt.time(8), dt.time(9)]), "has no date"),
+        (pl.Series([dt.timedelta(1), dt.timedelta(2)]), "add its beginning"),
+        (pl.Series([1, 2]), "not Unix time"),
+    ):
+        with pytest.raises(attrib.DataError, match=words):
+            attrib.Journeys.from_events(*touched(timestamp=odd))

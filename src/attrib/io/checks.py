@@ -17,6 +17,7 @@ import polars as pl
 from attrib.errors import DataError, RejectedError
 from attrib.io.amounts import number
 from attrib.io.looks import next_step
+from attrib.io.recasting import to_text, to_time
 from attrib.io.sources import MORE, Source
 from attrib.schemas import CHANNEL, CUSTOMER, INTERACTION, OUTCOME, SEQUENCE, STAGE, TIME, VALUE
 
@@ -85,11 +86,10 @@ def read_types(
     elif dtype == pl.String:
         times = "text"
     else:
-        hint = "give a datetime; numbers since 1970 convert with polars.from_epoch(column, time_unit=…)"
-        raise _wrong_type(source.name, TIME, dtype, "a datetime, a date or ISO text", hint)
+        raise _wrong_type(source.name, TIME, dtype, "a datetime, a date or ISO text", to_time(source))
     for name in names:
         if name in (CHANNEL, OUTCOME, STAGE, *texts) and not _is_text(schema[name]):
-            raise _wrong_type(source.name, name, schema[name], "text", f"cast it: pl.col({name!r}).cast(pl.String)")
+            raise _wrong_type(source.name, name, schema[name], "text", to_text(source.called(name), schema[name]))
     if VALUE in names and not (schema[VALUE].is_numeric() or schema[VALUE] in (pl.String, pl.Null)):
         raise _wrong_type(source.name, VALUE, schema[VALUE], "a number", "")
     if SEQUENCE in names and not (schema[SEQUENCE].is_integer() or schema[SEQUENCE] in (pl.String, pl.Null)):

@@ -10,6 +10,7 @@ import polars as pl
 
 from attrib.errors import DataError
 from attrib.io.checks import BLANKS
+from attrib.io.recasting import to_text
 from attrib.io.sources import Source
 from attrib.likely import columns_like
 from attrib.schemas import CHANNEL, MAPPING, NAMED, list_names, require_columns
@@ -51,8 +52,9 @@ def with_channel(source: Source, player: Sequence[str]) -> Source:
     dtype = source.schema[first]
     if dtype.is_nested() or dtype in (pl.Object, pl.Binary, pl.Duration):
         raise DataError(
-            "wrong_type", f"{source.name}: column {first!r} is {dtype}, not text", hint="cast it to text", column=first
-        )
+            "wrong_type", f"{source.name}: column {first!r} is {dtype}, not text", hint=to_text(first, dtype),
+            column=first,
+        )  # fmt: skip
     text = pl.col(first).cast(pl.String)
     named = pl.when(text.str.strip_chars(BLANKS).str.len_bytes() > 0).then(text).otherwise(pl.lit("(none)"))
     schema = pl.Schema({**source.schema, CHANNEL: pl.String()})
@@ -130,6 +132,8 @@ def check_types(table: str, schema: Mapping[str, pl.DataType], wanted: Mapping[s
         what, fits, hint = KINDS[kind]
         dtype = schema.get(column)
         if dtype is not None and not fits(dtype):
+            if kind in ("id", "name", "key"):
+                hint = to_text(column, dtype)
             raise DataError(
                 "wrong_type", f"{table}: column {column!r} is {dtype}, not {what}", hint=hint, column=column,
                 found=str(dtype),
