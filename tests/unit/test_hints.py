@@ -223,6 +223,90 @@ def test_a_separator_at_the_end_of_a_path_is_told_and_can_be_taken_off():
     assert attrib.Journeys.from_paths(table.with_columns(expression)).paths()["players"].to_list() == [
         ["a", "b"], ["b", "c"]
     ]  # fmt: skip
+    table = pl.DataFrame({"path": ["a > b > ", " > b > c"], "total_conversions": [1, 1]})
+    expression = hint_of(lambda: attrib.Journeys.from_paths(table).reconcile())
+    mended = table.with_columns(eval(re.search(r"pl\.col.*", expression)[0], {"pl": pl}))
+    assert attrib.Journeys.from_paths(mended).paths()["players"].to_list() == [["a", "b"], ["b", "c"]]
+
+
+def follow(message, table):
+    """What the expression that a message gives makes of a table, and the argument that it names."""
+    call = re.search(r"(table\.with_columns\(.*?\))(?:, nulls='(\w+)'| \(in a job| \[|$)", message)
+    return eval(call[1], {"pl": pl, "table": table}), {"nulls": call[2]} if call[2] else {}
+
+
+A_ROW_A_JOURNEY = pl.DataFrame(
+    {"path": ["a > b", "b", "a > c", "c", "b"], "converted": [1, 0, 0, 0, 1], "journeys": [1, 1, 1, 1, 1]}
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        [],
+        [pl.col("converted").cast(pl.String)],
+        [pl.lit(0).alias("total_null")],
+        [pl.col("converted") * 2],
+        [pl.col("journeys").alias("x")],
+    ],
+)
+def test_rows_that_count_nothing_are_told_counted_and_can_be_counted_as_nulls(change):
+    table = A_ROW_A_JOURNEY.with_columns(change)
+    table = table if "x" in table.columns else table.drop("journeys")
+    named = {"conversions": "converted"}
+    journeys = attrib.Journeys.from_paths(table, **named)
+    with pytest.warns(attrib.AttribWarning) as told:
+        ledger = journeys.reconcile()
+    rows = dict(ledger.filter(table="paths").select("entry", "rows").rows())
+    assert rows == {"in": 5, "used": 2, "without_effect": 3, "rejected": 0}
+    (found,) = journeys.findings
+    assert (found.key, found.count, found.of, str(told[0].message)) == ("paths_without_effect", 3, 5, found.text)
+    with pytest.warns(attrib.AttribWarning, match=r"3 of 5 rows of paths count neither.*\[no_nulls\]"):
+        attrib.Markov().credit(journeys)
+    mended, given = follow(found.text, table)
+    again = attrib.Journeys.from_paths(mended, **named, **given)
+    assert again.warnings == ()
+    assert sum(again.to_paths()["total_null"]) == 3
+    if rows["used"] == again.to_paths()["total_conversions"].sum():  # the twin: one journey a row, by hand
+        assert again.to_paths().select("path", "total_conversions", "total_null").rows() == [
+            ("a > b", 1, 0), ("a > c", 0, 1), ("b", 1, 1), ("c", 0, 1)
+        ]  # fmt: skip
+
+
+def test_flags_of_a_path_table_are_told_how_to_be_counted():
+    for flags in ([True, False], ["True", "no"]):
+        table = pl.DataFrame({"path": ["a", "b"], "total_conversions": flags})
+        mended, given = follow(hint_of(lambda table=table: attrib.Journeys.from_paths(table).reconcile()), table)
+        assert attrib.Journeys.from_paths(mended, **given).to_paths().select(
+            "total_conversions", "total_null"
+        ).rows() == [(1, 0), (0, 1)]
+
+
+@pytest.mark.parametrize(("start", "end", "null"), [("start", "conversion", "null"), ("(start)", "(conv)", "(null)")])
+def test_states_of_other_packages_are_told_and_can_be_taken_off(start, end, null):
+    paths = ["a > b", "b", "a > c"]
+    table = pl.DataFrame({"path": paths, "total_conversions": [5, 2, 0], "total_null": [0, 0, 3]})
+    ends = pl.Series([end, end, null])
+    stated = table.with_columns(path=pl.format(f"{start} > {{}} > {{}}", "path", ends))
+    for form in (stated, stated.with_columns(pl.col("path").str.split(" > "))):
+        (found,) = attrib.Journeys.from_paths(form).findings
+        assert (found.key, found.count) == ("path_states", 3)
+        again = attrib.Journeys.from_paths(follow(found.text, form)[0])
+        assert again.findings == ()
+        assert again.to_paths().equals(attrib.Journeys.from_paths(table).to_paths())
+    inside = table.with_columns(path=pl.Series([f"{start} > {end} > {start}", f"{end} > {null} > {end}", null]))
+    assert not attrib.Journeys.from_paths(inside).findings  # they stand elsewhere, too: channels of that name
+
+
+@pytest.mark.parametrize("form", ["['a', \"b's, c\"]", '["a", "b\'s, c"]', "('a', \"b's, c\")", "[a, bc]", "{a,bc}"])
+def test_lists_written_as_text_are_told_and_can_be_read(form):
+    table = pl.DataFrame({"path": [form, form.replace("a", "d"), "[]"], "total_conversions": [1, 1, 1]})
+    (said,) = attrib.Journeys.from_paths(table).warnings
+    assert "lists written as text" in said
+    again = attrib.Journeys.from_paths(follow(said, table)[0])
+    last = "bc" if "bc" in form else "b's, c"
+    assert again.paths()["players"].to_list() == [["a", last], ["d", last]]
+    assert again.warnings == ()
 
 
 def test_signs_that_names_hold_are_told_only_where_they_part_names():
