@@ -428,7 +428,8 @@ def _written(
         gone += model.obsolete(place)
     notes = recorder.warnings()
     record = recorder.facts(_LIBRARIES) | dict(more) | {
-        "inputs": data.inputs, "events": data.events.facts, "warnings": list(notes), "files": listed
+        "inputs": data.inputs, "events": data.events.facts, "warnings": list(notes), "findings": recorder.findings(),
+        "files": listed
     }  # fmt: skip
     record = _finite(record)
     files: tuple[Path, ...] = ()

@@ -22,6 +22,7 @@ from attrib.loading import build_method, load
 from attrib.methods import METHODS
 from attrib.methods.elsewhere import CALLED
 from attrib.spec import read_job
+from attrib.spec_models import read_estimator
 
 DAY = dt.datetime(2024, 1, 1)  # noqa: DTZ001 - naive, as most logs are
 TOUCHES = pl.DataFrame({"customer_id": [1, 2], "timestamp": [DAY, DAY], "channel": ["ad", "mail"]})
@@ -488,3 +489,87 @@ def test_every_hint_of_columns_says_how_they_are_named():
             continue
         for line in file.read_text().splitlines():
             assert not re.search(r"hint=.*\[input\.columns\]", line), f"{file.name}: {line}"
+
+
+PATHS = pl.DataFrame({"path": ["a > b", "b"], "total_conversions": [30, 20], "total_null": [100, 10]})
+
+
+def test_shares_are_not_taken_for_amounts():
+    credit = attrib.credit(attrib.Journeys.from_paths(PATHS), attrib.Linear(), intervals=None)
+    tests = pl.DataFrame({"channel": ["a"], "increment": ["10%"], "se": [2.0]})
+    with pytest.raises(attrib.DataError, match="'10%' is a share of something") as raised:
+        attrib.calibrate(credit, tests)
+    assert "cast(" not in str(raised.value)
+    renamed = tests.rename({"increment": "incremental_conversions"})
+    with pytest.raises(attrib.DataError, match="found: channel, incremental_conversions, se;"):
+        attrib.calibrate(credit, renamed)
+
+
+@pytest.mark.parametrize("name", ["avg_order_value", "aov", "mean revenue", "averageValue", "revenue_per_order"])
+def test_means_are_not_proposed_as_values(name):
+    assert attrib.Journeys.from_paths(PATHS.with_columns(pl.lit(5.0).alias(name))).warnings == ()
+    orders = OUTCOMES.with_columns(pl.lit(5.0).alias(name))
+    assert not [w for w in attrib.Journeys.from_events(TOUCHES, orders).warnings if "unread" in w]
+
+
+@pytest.mark.parametrize(
+    ("touched", "columns", "said"),
+    [
+        ({"channel": "utm_source"}, {"channel": "utm"}, "did you mean channel = 'utm_source'?"),
+        ({}, {"channel": "utm"}, "leave channel out of columns"),
+        ({"customer_id": "user"}, {"customer_id": "usr"}, "did you mean customer_id = 'user'?"),
+    ],
+)
+def test_columns_of_the_other_table_and_of_ours_are_not_proposed(touched, columns, said):
+    assert said in hint_of(lambda: attrib.Journeys.from_events(TOUCHES.rename(touched), OUTCOMES, columns=columns))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[input]\ntouchpoints = "C:\\data\\t.parquet"', "in single quotes"),
+        ('[input]\nsep = ">"\nsep = "|"', "a key stands once"),
+        ("[input]\nsep\n", "each line is a key = value"),
+        ("[input]\nsep = a\n", "text stands in double quotes"),
+        ('name = "m"\nestimator = "gamma_gamma"\n', "attrib fit job.toml --data"),
+        ('name = "m"\nmethod = "linear"\n', "attrib run job.toml"),
+    ],
+)
+def test_job_files_that_are_none_are_told_what_they_are(text, said, tmp_path):
+    (tmp_path / "job.toml").write_text(text)
+    assert said in hint_of(lambda: read_job(tmp_path / "job.toml"))
+
+
+def test_data_and_jobs_in_the_place_of_models_are_told(tmp_path):
+    TOUCHES.write_parquet(tmp_path / "t.parquet")
+    assert 'touchpoints = "t.parquet"' in hint_of(lambda: read_job(tmp_path / "t.parquet"))
+    (tmp_path / "job.toml").write_text('[input]\npaths = "p.csv"\n')
+    assert "--data job.toml" in hint_of(lambda: read_estimator(tmp_path / "job.toml"))
+    (tmp_path / "models.toml").write_text('[[models]]\nmethod = "linear"\n')
+    assert "run by a job" in hint_of(lambda: read_estimator(tmp_path / "models.toml"))
+    assert "single quotes" in hint_of(lambda: attrib.Journeys.from_events("C:\temp.parquet", OUTCOMES))
+
+
+def test_costs_of_nothing_and_states_of_campaigns_are_no_findings():
+    paths = PATHS.with_columns(total_conversion_value=5.0)
+    credit = attrib.credit(attrib.Journeys.from_paths(paths), attrib.Linear(), intervals=None)
+    costs = pl.DataFrame({"channel": ["a", "a", "b"], "date": "2024-01-01", "cost": [0.0, 0.0, 3.0], "status": "on"})
+    attrib.spend(credit, costs)  # warnings are errors
+    with pytest.warns(attrib.AttribWarning, match=r"1 of 3 rows.*\[equal_rows\]"):
+        attrib.spend(credit, costs.with_columns(cost=pl.lit(2.0)))
+
+
+def test_units_are_told_how_to_be_written_and_touches_are_not_taken_for_purchases():
+    for unit, short in (("week", "w"), ("Days", "d"), ("month", "30d")):
+        with pytest.raises(attrib.SpecError, match=f"unit = '{unit}' is not .*; write unit=\"{short}\"$"):
+            purchase_summary(OUTCOMES, "2025-01-01", unit=unit)
+        purchase_summary(OUTCOMES, OUTCOMES["timestamp"][0].date(), unit=short)
+    with pytest.warns(attrib.AttribWarning, match="are these touchpoints"):
+        purchase_summary(TOUCHES, DAY.date())
+
+
+def test_actions_are_a_column():
+    rows = pl.DataFrame({"label": [1, 0], "propensity": [0.5, 0.5]})
+    for actions in (rows, [[1], [2.5]], [pl.Series([1]), pl.Series([1.5])]):
+        with pytest.raises(attrib.DataError):
+            attrib.policy_value(actions, [1, 0], 0.5, "a")
