@@ -245,7 +245,8 @@ class Journeys(Views):
             What stands between touches of a text; the white space around them does not count.
         value, nulls : str or None
             Columns of the summed value and of the journeys that did not convert; a default that is absent means
-            1.0 a conversion, and no nulls. A column that is not read and looks like one of them is warned of.
+            1.0 a conversion, and no nulls. A column that is not read and looks like one of them is warned of, and so
+            are rows that count neither a conversion nor a null: where a row is a journey, nulls are 1 - conversions.
         max_players, max_rejects, engine
             As in :meth:`from_events`.
 

@@ -28,6 +28,7 @@ _MONEY = {
     *("value", "values", "revenue", "revenues", "amount", "turnover", "sales", "income", "gmv", "money", "price"),
     *("umsatz", "worth", "paid", "profit", "margin"),
 }
+_MEAN = {"avg", "average", "averages", "mean", "means", "median", "aov", "per", "rate"}
 _COUNT = {
     *("conversions", "conversion", "conv", "convs", "converted", "converting", "orders", "purchases", "transactions"),
     *("signups", "leads", "count", "counts", "n", "freq", "frequency", "total", "wins", "won"),
@@ -82,6 +83,8 @@ def role_in_paths(name: str) -> str | None:
     joined = "".join(words)
     if any(word in _NOT or word.startswith("unconv") for word in words) or joined.startswith(("non", "null")):
         return "nulls"
+    if any(word in _MEAN for word in words):
+        return None  # of an order, not of all conversions of a path
     if any(word in _MONEY for word in words):
         return "value"
     for word in reversed(words):  # the last word says what a thing is: a conversion path is a path
@@ -123,6 +126,8 @@ def columns_like(missing: Iterable[str], names: Collection[str]) -> dict[str, st
         free = [name for name in names if name not in found.values()]
         close = difflib.get_close_matches(ours, free, n=1, cutoff=0.7)
         worded = [name for name in free if _WORDS.get(ours, set()) & set(words_of(name))]
+        if ours == "value":
+            worded = [name for name in worded if not _MEAN & set(words_of(name))]
         near = close or worded or difflib.get_close_matches(ours, free, n=1, cutoff=0.5)
         if near:
             found[ours] = near[0]

@@ -7,8 +7,6 @@ defaults of the Python interface. Paths stay as they were written: ``attrib.job`
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -16,8 +14,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from attrib.errors import SpecError
 from attrib.faults import describe
+from attrib.toml_files import JOB, check_kind, read_toml
 
 
 def _duration(value: object) -> object:
@@ -344,7 +342,9 @@ def read_job(path: str | Path) -> JobSpec:
     ...     read_job(job).models[0].method
     'linear'
     """
-    return parse(JobSpec, _read_toml(Path(path)), Path(path).name)
+    content = read_toml(Path(path))
+    check_kind(content, JOB, Path(path).name)
+    return parse(JobSpec, content, Path(path).name)
 
 
 def read_model(path: str | Path) -> ModelFile:
@@ -359,7 +359,7 @@ def read_model(path: str | Path) -> ModelFile:
     ...     read_model(file).parameters
     {'order': 2}
     """
-    return parse(ModelFile, _read_toml(Path(path)), Path(path).name)
+    return parse(ModelFile, read_toml(Path(path)), Path(path).name)
 
 
 def parse(model: type[Spec], content: dict[str, Any], where: str) -> Spec:
@@ -378,22 +378,3 @@ def parse(model: type[Spec], content: dict[str, Any], where: str) -> Spec:
         return model.model_validate(content)
     except ValidationError as error:
         raise describe(model, error, where) from None
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows put a mark first
-    except OSError as error:
-        raise SpecError(
-            "no_file", f"{path} cannot be read: {error.strerror}", hint="check the path", path=str(path)
-        ) from error
-    except UnicodeDecodeError as error:
-        raise SpecError("bad_toml", f"{path.name} is not text in UTF-8", hint="save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        raise SpecError(
-            "bad_toml",
-            f"{path.name} is not valid TOML: {error}",
-            hint="text stands in double quotes, tables in [brackets]",
-            line=int(line[1]) if line else None,
-        ) from error

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from attrib.spec import Duration, InputSpec, JourneysSpec, Lookback, ModelSpec, Names, Text, _read_toml, _Strict, parse
+from attrib.spec import Duration, InputSpec, JourneysSpec, Lookback, ModelSpec, Names, Text, _Strict, parse
+from attrib.toml_files import read_toml
 
 Metric = Literal[
     "share_error", "spearman", "kendall", "increment_error", "budget_regret", "truth_coverage",
@@ -210,4 +211,4 @@ def read_experiment(path: str | Path) -> ExperimentSpec:
     ...     read_experiment(file).seeds
     (0, 1, 2)
     """
-    return parse(ExperimentSpec, _read_toml(Path(path)), Path(path).name)
+    return parse(ExperimentSpec, read_toml(Path(path)), Path(path).name)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from attrib.spec import Duration, JobSpec, ModelSpec, Names, Text, _read_toml, _Strict, parse
+from attrib.spec import Duration, JobSpec, ModelSpec, Names, Text, _Strict, parse
+from attrib.toml_files import ESTIMATOR, JOB, check_kind, read_toml
 
 _OF_CREDIT = ("models", "intervals", "referral_adjusted", "retention_adjusted", "output", "engine")
 _OF_JOURNEYS = (  # what is left are the limits, and what else is said of the rows
@@ -190,14 +190,18 @@ def read_estimator(path: str | Path) -> EstimatorFile:
     ...     read_estimator(file).estimator
     'gamma_gamma'
     """
-    return parse(EstimatorFile, _read_toml(Path(path)), Path(path).name)
+    content = read_toml(Path(path))
+    check_kind(content, ESTIMATOR, Path(path).name)
+    return parse(EstimatorFile, content, Path(path).name)
 
 
 def read_data(path: str | Path) -> DataSpec:
     """Read and check a job file for its data; see :func:`attrib.spec.read_job` for the errors."""
-    return parse(DataSpec, _read_toml(Path(path)), Path(path).name)
+    content = read_toml(Path(path))
+    check_kind(content, JOB, Path(path).name)
+    return parse(DataSpec, content, Path(path).name)
 
 
 def is_estimator(path: str | Path) -> bool:
     """Tell a model file of the later stages from one of a method of credit: it names an estimator."""
-    return "estimator" in tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    return "estimator" in read_toml(Path(path))

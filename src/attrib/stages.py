@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import html
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from attrib.errors import SpecError, short
+from attrib.toml_files import read_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +243,7 @@ def load_stages(path: str | Path) -> StageModel:
         ``no_file``, ``bad_toml``, ``unknown_key`` or ``bad_stages``.
     """
     path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError("no_file", f"stage file {path.name!r} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError("bad_toml", f"stage file {path.name!r}: {error}") from error
+    content = read_toml(path)
     _reject_unknown(content, {"stage"}, path.name)
     tables = content.get("stage")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

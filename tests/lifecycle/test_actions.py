@@ -351,8 +351,10 @@ def test_channels_that_nobody_can_send_are_offered_with_a_warning_only():
 
 
 def test_a_misspelt_channel_is_pointed_out():
-    with pytest.warns(AttribWarning, match="'mial' is in no decision; did you mean 'mail'"):
+    with pytest.warns(AttribWarning, match="'mial' is in no decision.*did you mean 'mail'"):
         attrib.next_action(NOW, past(600), channels=["mial", "call"])
+    with pytest.warns(AttribWarning, match="'tv' is in no decision, so nothing can be said of it; their actions are"):
+        attrib.next_action(NOW, past(600), channels=["mail", "tv"])
 
 
 def test_who_has_left_is_neither_learned_from_nor_ranked():

@@ -97,6 +97,8 @@ def test_faults_are_one_message_and_an_exit_code(folder):
 def test_every_estimator_goes_all_the_way(folder, name, tmp_path):
     fitted = modelling.fit(folder / f"{name}.toml", folder / "job.toml", tmp_path / "saved")
     assert "metrics" in fitted.tables
+    said = [one["message"] + "; " + one["hint"] + f" [{one['key']}]" for one in fitted.record["findings"]]
+    assert said == [text for text in fitted.record["warnings"] if text.endswith("]")]
     scored = modelling.score(tmp_path / "saved", folder / "job.toml", tmp_path / "scores.parquet")
     assert sorted(file.name for file in scored.files) == ["scores.parquet", "scores.run.json"]
     table = pl.read_parquet(tmp_path / "scores.parquet")

@@ -22,6 +22,7 @@ from attrib.loading import build_method, load
 from attrib.methods import METHODS
 from attrib.methods.elsewhere import CALLED
 from attrib.spec import read_job
+from attrib.spec_models import read_estimator
 
 DAY = dt.datetime(2024, 1, 1)  # noqa: DTZ001 - naive, as most logs are
 TOUCHES = pl.DataFrame({"customer_id": [1, 2], "timestamp": [DAY, DAY], "channel": ["ad", "mail"]})
@@ -223,6 +224,90 @@ def test_a_separator_at_the_end_of_a_path_is_told_and_can_be_taken_off():
     assert attrib.Journeys.from_paths(table.with_columns(expression)).paths()["players"].to_list() == [
         ["a", "b"], ["b", "c"]
     ]  # fmt: skip
+    table = pl.DataFrame({"path": ["a > b > ", " > b > c"], "total_conversions": [1, 1]})
+    expression = hint_of(lambda: attrib.Journeys.from_paths(table).reconcile())
+    mended = table.with_columns(eval(re.search(r"pl\.col.*", expression)[0], {"pl": pl}))
+    assert attrib.Journeys.from_paths(mended).paths()["players"].to_list() == [["a", "b"], ["b", "c"]]
+
+
+def follow(message, table):
+    """What the expression that a message gives makes of a table, and the argument that it names."""
+    call = re.search(r"(table\.with_columns\(.*?\))(?:, nulls='(\w+)'| \(in a job| \[|$)", message)
+    return eval(call[1], {"pl": pl, "table": table}), {"nulls": call[2]} if call[2] else {}
+
+
+A_ROW_A_JOURNEY = pl.DataFrame(
+    {"path": ["a > b", "b", "a > c", "c", "b"], "converted": [1, 0, 0, 0, 1], "journeys": [1, 1, 1, 1, 1]}
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        [],
+        [pl.col("converted").cast(pl.String)],
+        [pl.lit(0).alias("total_null")],
+        [pl.col("converted") * 2],
+        [pl.col("journeys").alias("x")],
+    ],
+)
+def test_rows_that_count_nothing_are_told_counted_and_can_be_counted_as_nulls(change):
+    table = A_ROW_A_JOURNEY.with_columns(change)
+    table = table if "x" in table.columns else table.drop("journeys")
+    named = {"conversions": "converted"}
+    journeys = attrib.Journeys.from_paths(table, **named)
+    with pytest.warns(attrib.AttribWarning) as told:
+        ledger = journeys.reconcile()
+    rows = dict(ledger.filter(table="paths").select("entry", "rows").rows())
+    assert rows == {"in": 5, "used": 2, "without_effect": 3, "rejected": 0}
+    (found,) = journeys.findings
+    assert (found.key, found.count, found.of, str(told[0].message)) == ("paths_without_effect", 3, 5, found.text)
+    with pytest.warns(attrib.AttribWarning, match=r"3 of 5 rows of paths count neither.*\[no_nulls\]"):
+        attrib.Markov().credit(journeys)
+    mended, given = follow(found.text, table)
+    again = attrib.Journeys.from_paths(mended, **named, **given)
+    assert again.warnings == ()
+    assert sum(again.to_paths()["total_null"]) == 3
+    if rows["used"] == again.to_paths()["total_conversions"].sum():  # the twin: one journey a row, by hand
+        assert again.to_paths().select("path", "total_conversions", "total_null").rows() == [
+            ("a > b", 1, 0), ("a > c", 0, 1), ("b", 1, 1), ("c", 0, 1)
+        ]  # fmt: skip
+
+
+def test_flags_of_a_path_table_are_told_how_to_be_counted():
+    for flags in ([True, False], ["True", "no"]):
+        table = pl.DataFrame({"path": ["a", "b"], "total_conversions": flags})
+        mended, given = follow(hint_of(lambda table=table: attrib.Journeys.from_paths(table).reconcile()), table)
+        assert attrib.Journeys.from_paths(mended, **given).to_paths().select(
+            "total_conversions", "total_null"
+        ).rows() == [(1, 0), (0, 1)]
+
+
+@pytest.mark.parametrize(("start", "end", "null"), [("start", "conversion", "null"), ("(start)", "(conv)", "(null)")])
+def test_states_of_other_packages_are_told_and_can_be_taken_off(start, end, null):
+    paths = ["a > b", "b", "a > c"]
+    table = pl.DataFrame({"path": paths, "total_conversions": [5, 2, 0], "total_null": [0, 0, 3]})
+    ends = pl.Series([end, end, null])
+    stated = table.with_columns(path=pl.format(f"{start} > {{}} > {{}}", "path", ends))
+    for form in (stated, stated.with_columns(pl.col("path").str.split(" > "))):
+        (found,) = attrib.Journeys.from_paths(form).findings
+        assert (found.key, found.count) == ("path_states", 3)
+        again = attrib.Journeys.from_paths(follow(found.text, form)[0])
+        assert again.findings == ()
+        assert again.to_paths().equals(attrib.Journeys.from_paths(table).to_paths())
+    inside = table.with_columns(path=pl.Series([f"{start} > {end} > {start}", f"{end} > {null} > {end}", null]))
+    assert not attrib.Journeys.from_paths(inside).findings  # they stand elsewhere, too: channels of that name
+
+
+@pytest.mark.parametrize("form", ["['a', \"b's, c\"]", '["a", "b\'s, c"]', "('a', \"b's, c\")", "[a, bc]", "{a,bc}"])
+def test_lists_written_as_text_are_told_and_can_be_read(form):
+    table = pl.DataFrame({"path": [form, form.replace("a", "d"), "[]"], "total_conversions": [1, 1, 1]})
+    (said,) = attrib.Journeys.from_paths(table).warnings
+    assert "lists written as text" in said
+    again = attrib.Journeys.from_paths(follow(said, table)[0])
+    last = "bc" if "bc" in form else "b's, c"
+    assert again.paths()["players"].to_list() == [["a", last], ["d", last]]
+    assert again.warnings == ()
 
 
 def test_signs_that_names_hold_are_told_only_where_they_part_names():
@@ -478,3 +563,87 @@ def test_columns_that_are_no_texts_are_told_how_to_become_some():
     ):
         with pytest.raises(attrib.DataError, match=words):
             attrib.Journeys.from_events(*touched(timestamp=odd))
+
+
+PATHS = pl.DataFrame({"path": ["a > b", "b"], "total_conversions": [30, 20], "total_null": [100, 10]})
+
+
+def test_shares_are_not_taken_for_amounts():
+    credit = attrib.credit(attrib.Journeys.from_paths(PATHS), attrib.Linear(), intervals=None)
+    tests = pl.DataFrame({"channel": ["a"], "increment": ["10%"], "se": [2.0]})
+    with pytest.raises(attrib.DataError, match="'10%' is a share of something") as raised:
+        attrib.calibrate(credit, tests)
+    assert "cast(" not in str(raised.value)
+    renamed = tests.rename({"increment": "incremental_conversions"})
+    with pytest.raises(attrib.DataError, match="found: channel, incremental_conversions, se;"):
+        attrib.calibrate(credit, renamed)
+
+
+@pytest.mark.parametrize("name", ["avg_order_value", "aov", "mean revenue", "averageValue", "revenue_per_order"])
+def test_means_are_not_proposed_as_values(name):
+    assert attrib.Journeys.from_paths(PATHS.with_columns(pl.lit(5.0).alias(name))).warnings == ()
+    orders = OUTCOMES.with_columns(pl.lit(5.0).alias(name))
+    assert not [w for w in attrib.Journeys.from_events(TOUCHES, orders).warnings if "unread" in w]
+
+
+@pytest.mark.parametrize(
+    ("touched", "columns", "said"),
+    [
+        ({"channel": "utm_source"}, {"channel": "utm"}, "did you mean channel = 'utm_source'?"),
+        ({}, {"channel": "utm"}, "leave channel out of columns"),
+        ({"customer_id": "user"}, {"customer_id": "usr"}, "did you mean customer_id = 'user'?"),
+    ],
+)
+def test_columns_of_the_other_table_and_of_ours_are_not_proposed(touched, columns, said):
+    assert said in hint_of(lambda: attrib.Journeys.from_events(TOUCHES.rename(touched), OUTCOMES, columns=columns))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[input]\ntouchpoints = "C:\\data\\t.parquet"', "in single quotes"),
+        ('[input]\nsep = ">"\nsep = "|"', "a key stands once"),
+        ("[input]\nsep\n", "each line is a key = value"),
+        ("[input]\nsep = a\n", "text stands in double quotes"),
+        ('name = "m"\nestimator = "gamma_gamma"\n', "attrib fit job.toml --data"),
+        ('name = "m"\nmethod = "linear"\n', "attrib run job.toml"),
+    ],
+)
+def test_job_files_that_are_none_are_told_what_they_are(text, said, tmp_path):
+    (tmp_path / "job.toml").write_text(text)
+    assert said in hint_of(lambda: read_job(tmp_path / "job.toml"))
+
+
+def test_data_and_jobs_in_the_place_of_models_are_told(tmp_path):
+    TOUCHES.write_parquet(tmp_path / "t.parquet")
+    assert 'touchpoints = "t.parquet"' in hint_of(lambda: read_job(tmp_path / "t.parquet"))
+    (tmp_path / "job.toml").write_text('[input]\npaths = "p.csv"\n')
+    assert "--data job.toml" in hint_of(lambda: read_estimator(tmp_path / "job.toml"))
+    (tmp_path / "models.toml").write_text('[[models]]\nmethod = "linear"\n')
+    assert "run by a job" in hint_of(lambda: read_estimator(tmp_path / "models.toml"))
+    assert "single quotes" in hint_of(lambda: attrib.Journeys.from_events("C:\temp.parquet", OUTCOMES))
+
+
+def test_costs_of_nothing_and_states_of_campaigns_are_no_findings():
+    paths = PATHS.with_columns(total_conversion_value=5.0)
+    credit = attrib.credit(attrib.Journeys.from_paths(paths), attrib.Linear(), intervals=None)
+    costs = pl.DataFrame({"channel": ["a", "a", "b"], "date": "2024-01-01", "cost": [0.0, 0.0, 3.0], "status": "on"})
+    attrib.spend(credit, costs)  # warnings are errors
+    with pytest.warns(attrib.AttribWarning, match=r"1 of 3 rows.*\[equal_rows\]"):
+        attrib.spend(credit, costs.with_columns(cost=pl.lit(2.0)))
+
+
+def test_units_are_told_how_to_be_written_and_touches_are_not_taken_for_purchases():
+    for unit, short in (("week", "w"), ("Days", "d"), ("month", "30d")):
+        with pytest.raises(attrib.SpecError, match=f"unit = '{unit}' is not .*; write unit=\"{short}\"$"):
+            purchase_summary(OUTCOMES, "2025-01-01", unit=unit)
+        purchase_summary(OUTCOMES, OUTCOMES["timestamp"][0].date(), unit=short)
+    with pytest.warns(attrib.AttribWarning, match="are these touchpoints"):
+        purchase_summary(TOUCHES, DAY.date())
+
+
+def test_actions_are_a_column():
+    rows = pl.DataFrame({"label": [1, 0], "propensity": [0.5, 0.5]})
+    for actions in (rows, [[1], [2.5]], [pl.Series([1]), pl.Series([1.5])]):
+        with pytest.raises(attrib.DataError):
+            attrib.policy_value(actions, [1, 0], 0.5, "a")

@@ -185,12 +185,13 @@ def _lift_tests(
     """One row a tested group: its key columns, ``tests``, ``tested``, ``tested_se``."""
     columns = read_columns(columns)
     frame = collect_table(lift_tests, "lift_tests", columns)
+    theirs = [columns.get(name, name) for name in frame.columns]
     spelled = [name for name in SPELLINGS if name in frame.columns]
     if STANDARD_ERROR not in frame.columns and spelled:
         frame = frame.rename({spelled[0]: STANDARD_ERROR})
     player = _player_columns(table, keys)
     hint = "map your names to ours with columns"
-    require_columns("lift_tests", frame.columns, [*player, INCREMENT, STANDARD_ERROR], hint=hint)
+    require_columns("lift_tests", frame.columns, [*player, INCREMENT, STANDARD_ERROR], hint=hint, shown=theirs)
     frame = _of_outcome(frame, outcome)
     own = [key for key in keys if key in frame.columns]
     for finding in unread(

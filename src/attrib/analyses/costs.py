@@ -12,7 +12,7 @@ import polars as pl
 from attrib.diagnostics.columns import OF_COSTS, check_sums, currency_beside, unread
 from attrib.diagnostics.customers import equal_rows
 from attrib.diagnostics.finding import tell
-from attrib.diagnostics.roles import ZONE
+from attrib.diagnostics.roles import ZONE, states_only
 from attrib.engines.reading import mixed_zones
 from attrib.errors import DataError, SpecError, short, warn
 from attrib.io.amounts import number
@@ -114,10 +114,11 @@ def total_costs(
         check_sums(kept, source.name, COST, apart, column)
     naive = times is not None and getattr(times.dtype, "time_zone", None) is None
     asked = {role: words for role, words in OF_COSTS.items() if role != ZONE or naive}
-    for found in unread(source.name, source.schema, wanted, asked, whole.get_column):
+    schema = {name: dtype for name, dtype in source.schema.items() if not states_only(name)}
+    for found in unread(source.name, schema, wanted, asked, whole.get_column):
         tell(found)
-    # without a date, equal costs are no wonder, nor are days on which several campaigns cost nothing
-    twice = None if there is None else equal_rows(whole.filter((numbers != 0).fill_null(value=True)), source.name)
+    # without a date, equal costs are no wonder, and rows that cost nothing change nothing
+    twice = None if there is None else equal_rows(whole.filter(numbers.fill_null(0.0) != 0), source.name)
     if twice is not None:
         tell(twice)
     if there is not None:

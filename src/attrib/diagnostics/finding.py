@@ -22,6 +22,8 @@ KEYS = {
     "outcomes_outside_touches": "outcomes lie before the first touch or after the last",
     "empty_stages": "nobody was seen in a stage",
     "no_nulls": "a method compares with journeys that failed, and there are none",
+    "paths_without_effect": "rows of a path table count neither a conversion nor a null",
+    "path_states": "states such as start, conversion and null stand in paths as channels",
     "equal_outcomes": "outcome rows are equal in all that is read, and have no id",
     "equal_rows": "rows of a table beside the events are equal in everything",
     "shared_event_id": "one event_id stands with several customers",

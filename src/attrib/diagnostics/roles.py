@@ -16,7 +16,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 _MONEY = _words(
-    "value values val amount amounts amt price prices revenue revenues rev gmv sales turnover income proceeds aov ltv "
+    "value values val amount amounts amt price prices revenue revenues rev gmv sales turnover income proceeds ltv "
     "clv mrr arr acv tcv profit margin earnings takings receipts subtotal worth money umsatz betrag preis erloes erlos "
     "wert summe montant prix valeur ventes importe precio ingresos valor ventas importo prezzo ricavo ricavi fatturato "
     "valore receita preco sum chiffre "
@@ -29,6 +29,7 @@ _TOTAL_OF = _words(
     "sum price money set usd eur gbp chf jpy cad aud incl excl in cents minor local ecommerce conversion item"
 )
 _NO_MONEY = _words(
+    "average averages avg mean means aov durchschnitt durchschnittlich moyenne moyen promedio per "
     "channel channels rep person team country region list lists type kind code id ids uuid name names "
     "status state date at time timestamp method provider gateway search social is has was number no nr count counts "
     "qty "
@@ -127,6 +128,18 @@ def roles_of(column: str) -> frozenset[str]:
         if some & vocabulary:
             found.add(role)
     return frozenset(found)
+
+
+def states_only(column: str) -> bool:
+    """Whether a column holds a state, of an order or a campaign, which only of orders tells what was refunded.
+
+    Examples
+    --------
+    >>> [states_only(name) for name in ("status", "Campaign state", "refund_status", "refunded")]
+    [True, True, False, False]
+    """
+    some = set(word_of(column).split("_"))
+    return bool(some & _STATES) and not some & _REFUNDS
 
 
 def columns_of(role: str, columns: Iterable[str]) -> list[str]:

@@ -194,13 +194,19 @@ def empty_stages(entered: Mapping[str, int], *, carried: bool) -> Finding | None
     )  # fmt: skip
 
 
-def no_nulls(asking: str, table: str = "journeys") -> Finding:
-    """Tell that something compares with journeys that failed, where there are none."""
+def no_nulls(asking: str, silent: Finding | None = None) -> Finding:
+    """Tell that something compares with journeys that failed, where there are none.
+
+    ``silent``: rows of a path table that count nothing, and may be those journeys.
+    """
+    there = "there are none: everybody converts" if silent is None else f"there are none: {silent.message}"
     return Finding(
         "no_nulls",
-        table,
-        f"{asking} compares journeys that convert with null journeys, and there are none: everybody converts",
-        "load those who did not convert, too (a path table: a column of nulls), or use a rule",
+        "journeys",
+        f"{asking} compares journeys that convert with null journeys, and {there}",
+        "load those who did not convert, too (a path table: a column of nulls), or use a rule"
+        if silent is None
+        else silent.hint,
         0,
     )
 

@@ -140,7 +140,8 @@ class Tallies:
     ``players``: one row a player, code = row + 3; ``games``: one row a game, code = row. ``sums`` by need, with the
     unit axis where ``with_units``. ``no_nulls``: by-columns that only outcomes carry, so that null journeys have no
     game of their own. ``has_times``: false for path tables. ``workers``: threads that solving may use. ``rows``: what
-    methods read that sums do not hold. ``progress``: whom to tell of long solving.
+    methods read that sums do not hold. ``progress``: whom to tell of long solving. ``silent``: rows of a path table
+    that may be the null journeys that are missing.
     """
 
     players: pl.DataFrame
@@ -153,6 +154,7 @@ class Tallies:
     workers: int = 1
     rows: dict[RowNeed, Rows] = field(default_factory=dict)
     progress: Progress | None = None
+    silent: Finding | None = None
 
     @property
     def n_games(self) -> int:
@@ -162,7 +164,7 @@ class Tallies:
     def warn_without_nulls(self, asking: str) -> None:
         """Warn where what is asked compares conversions with nulls, and there are none, or in games of their own."""
         if not self.sums[Totals()].counts("nulls").any():
-            tell(no_nulls(asking))
+            tell(no_nulls(asking, self.silent))
         elif self.no_nulls:
             warn(
                 f"{asking} compares conversions with nulls, but only outcomes carry {', '.join(self.no_nulls)}: null "

@@ -14,12 +14,14 @@ from attrib.diagnostics.columns import check_sums
 from attrib.diagnostics.customers import equal_rows
 from attrib.diagnostics.finding import Finding
 from attrib.diagnostics.names import near_names
+from attrib.diagnostics.path_tables import lists_as_text, states, without_effect
 from attrib.engines.base import Fates, Ledger, Tallies, Units
 from attrib.engines.coding import Dictionary, check_players, split_texts
 from attrib.engines.events import exponent_of
-from attrib.errors import DataError
+from attrib.errors import DataError, RejectedError
 from attrib.io.amounts import number
 from attrib.io.checks import add_sizes, check_rejects, join_rejected
+from attrib.io.flags import NO, YES
 from attrib.io.path_columns import other_separators
 from attrib.io.sources import MORE, Source
 from attrib.kernels.codes import CONVERTING, FATES, FIRST_PLAYER, NULL, UNATTRIBUTED, WORDS
@@ -92,6 +94,8 @@ class PathReader:
         self._exponent = 0
         self._rejected: list[pl.DataFrame] = []
         self._equal: Finding | None = None
+        self._silent: Finding | None = None
+        self._as_lists: str | None = None
         self._counts_in = (0, 0.0, 0, 0.0, 0)
         self._split, self._texts = False, True  # whether some path has several touches, and whether paths are texts
 
@@ -155,7 +159,18 @@ class PathReader:
         value = good[VALUE].fill_null(0.0).to_numpy().copy() if VALUE in optional else conversions.astype(np.float64)
         self._exponent = exponent_of(float(np.abs(value).max(initial=0.0)), has_value=VALUE in optional)
         self.rows = PathRows(offsets, players, conversions, nulls, value)
+        self._look(table.filter(keep), keep, good[PATH] if self._texts else None)
         return self.rows
+
+    def _look(self, table: pl.DataFrame, keep: pl.Series, texts: pl.Series | None) -> None:
+        """Find what rows and paths tell by themselves."""
+        assert self.rows is not None
+        conversions, nulls, called = self.rows.conversions, self.rows.nulls, dict(self.recipe.theirs)
+        if ((conversions == 0) & (nulls == 0)).any():
+            whole = table if self.recipe.whole is None else self.recipe.whole.collect().filter(keep)
+            self._silent = without_effect(table, conversions, nulls, called, whole)
+        if texts is not None:
+            self._as_lists = lists_as_text(texts, called.get(PATH, PATH))
 
     def _check_types(self, schema: Mapping[str, pl.DataType]) -> None:
         name, theirs = self.recipe.source.name, self.recipe.theirs
@@ -165,7 +180,9 @@ class PathReader:
                 raise DataError(
                     "wrong_type",
                     f"{name}: column {theirs.get(column, column)!r} is {dtype}, not a number",
-                    hint=f"name another column as {column}, or cast it",
+                    hint=_from_flags(theirs, column)
+                    if dtype == pl.Boolean
+                    else f"name another column as {column}, or cast it",
                     column=theirs.get(column, column),
                 )
         dtype = schema[PATH]
@@ -227,8 +244,33 @@ class PathReader:
                     *([pl.col(NULLS).cast(pl.String)] if NULLS in table.columns else []),
                 )
             )
-            check_rejects("paths", numbers.height, self._rejected, self.recipe.max_rejects)
+            try:
+                check_rejects("paths", numbers.height, self._rejected, self.recipe.max_rejects)
+            except RejectedError as error:
+                raise self._with_hint(error) from None
         return broken.is_null()
+
+    def _with_hint(self, error: RejectedError) -> RejectedError:
+        """Name the next step where a path is rejected for what stands at its ends, or counts for what they lack."""
+        rule = next(iter(error.facts["rules"]))
+        column, separator = self.recipe.theirs.get(PATH, PATH), self.recipe.separator
+        if rule == "channel_empty" and self._texts:
+            hint = (
+                "two separators with nothing between them, or one at an end; take those at the ends off first: "
+                f"pl.col({column!r}).str.strip_chars({' ' + separator.strip()!r})"
+            )
+        elif rule == "conversions_not_a_count":
+            theirs = self.recipe.theirs
+            name = theirs.get(CONVERSIONS, CONVERSIONS)
+            said = {str(text).strip().lower() for text in self._rejected[0][OUTCOME].unique().to_list()}
+            if said <= {*YES, *NO}:
+                yes = f"pl.col({name!r}).str.strip_chars().str.to_lowercase().is_in({[w for w in YES if w in said]})"
+                hint = _from_flags(theirs, CONVERSIONS, yes)
+            else:
+                hint = f"counts are whole numbers from 0; where none stands for 0: pl.col({name!r}).fill_null(0)"
+        else:
+            return error
+        return RejectedError(error.key, error.message, hint=hint, **error.facts)
 
     def cut(self, rows: PathRows, _plan: PathPlan) -> Cut:
         """Journeys of the table: one for the conversions of a path, one for its nulls."""
@@ -286,7 +328,7 @@ class PathReader:
         counts = np.stack([self.rows.conversions, self.rows.nulls], axis=1).reshape(-1)
         return Tallies(
             names.gather(order).alias(CHANNEL).to_frame(), pl.DataFrame(), Units("paths", counts), named,
-            with_units=False, has_times=False,
+            with_units=False, has_times=False, silent=self._silent,
         )  # fmt: skip
 
     def ledger(self, _fates: Fates, totals: Tally) -> Ledger:
@@ -295,9 +337,12 @@ class PathReader:
         counted, value_in, rejected, value_rejected, bad_rows = self._counts_in
         unattributed = int(totals.counts("unattributed").sum())
         unattributed_value = math.fsum(totals.column("unattributed_value"))
+        # a null journey has a touch: the nulls of an empty path are none
+        used = (self.rows.conversions > 0) | ((self.rows.nulls > 0) & (np.diff(self.rows.offsets) > 0))
         entries: dict[tuple[str, str], tuple[int, float | None]] = {
-            ("paths", "in"): (len(self.rows.nulls) + bad_rows, None),
-            ("paths", "used"): (len(self.rows.nulls), None),
+            ("paths", "in"): (len(used) + bad_rows, None),
+            ("paths", "used"): (int(used.sum()), None),
+            ("paths", "without_effect"): (int((~used).sum()), None),
             ("paths", "rejected"): (bad_rows, None),
             ("outcomes", "in"): (counted, value_in),
             ("outcomes", "credited"): (int(totals.counts("conversions").sum()), math.fsum(totals.column("value"))),
@@ -311,14 +356,28 @@ class PathReader:
         assert self.channels.values is not None
         rows = np.bincount(self.rows.players, minlength=self.n_player_codes)
         counts = dict(zip(self.channels.values[1:].to_list(), rows.tolist(), strict=True))
-        found = (*self.recipe.found, near_names(counts, "paths", CHANNEL), self._equal)
+        path = self.recipe.theirs.get(PATH, PATH)
+        separator = self.recipe.separator if self._texts else None
+        ends = states(self.rows.offsets, self.rows.players, list(counts), path, separator)
+        found = (*self.recipe.found, near_names(counts, "paths", CHANNEL), self._equal, self._silent, ends)
         return tuple(finding for finding in found if finding is not None)
 
     def _warnings(self) -> Iterator[str]:
         assert self.channels.values is not None
-        if self._texts:
+        if self._as_lists is not None:
+            yield self._as_lists
+        elif self._texts:
             names = self.channels.values.cast(pl.String).drop_nulls()
             yield from other_separators(names, self.recipe.separator, split=self._split)
+
+
+def _from_flags(theirs: Mapping[str, str], column: str, flag: str = "") -> str:
+    """How to count what flags say of journeys, one a row."""
+    name = theirs.get(column, column)
+    yes = f"{flag or f'pl.col({name!r})'}.cast(pl.Int64)" + (f".alias({name!r})" if flag else "")
+    if column != CONVERSIONS or NULLS in theirs:
+        return f"cast it: {yes}"
+    return f"one row a journey? Then count both sides: table.with_columns({yes}, nulls=1 - {yes}), nulls='nulls'"
 
 
 def _as_lists(paths: pl.Series) -> pl.Series:

@@ -175,6 +175,12 @@ def what_amounts_are(  # noqa: PLR0911 - a list of cases
     for amount in every:
         shows.setdefault(_decimal_of(amount.core), amount.text)
     named = sorted({amount.currency for amount in amounts if amount.currency})
+    if "%" in named:
+        share = next(amount.text for amount in amounts if amount.currency == "%")
+        return (
+            f"{share!r} is a share of something, and what is asked for are amounts: multiply each share by what it is "
+            "of first (10 % of 500 are 50), and give these numbers"
+        )
     what = "numbers" + _with(amounts)
     if len(named) > 1:
         return (
@@ -249,7 +255,7 @@ def _in_pandas(amounts: Sequence[_Amount], decimal: str) -> str:
 
 
 def _one_currency(named: Sequence[str]) -> str:
-    return ", and keep one currency" if named and named != ["%"] else ""
+    return ", and keep one currency" if named else ""
 
 
 def number(column: str, dtype: pl.DataType, to: type[pl.DataType] = pl.Float64) -> pl.Expr:

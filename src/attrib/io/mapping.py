@@ -10,10 +10,26 @@ import polars as pl
 
 from attrib.errors import DataError, SpecError, short
 from attrib.likely import columns_like
-from attrib.schemas import CHANNEL, OUTCOME, list_names, separator_hint
+from attrib.schemas import (
+    CHANNEL,
+    COST,
+    CUSTOMER,
+    DATE,
+    EVENT,
+    ORDER,
+    OUTCOME,
+    SEQUENCE,
+    STAGE,
+    TIME,
+    VALUE,
+    list_names,
+    separator_hint,
+)
 
 if TYPE_CHECKING:
     from attrib.io.sources import Source
+
+_OURS = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE, COST, DATE, EVENT, ORDER, SEQUENCE, STAGE)
 
 
 def mapping_for(table: str, columns: Mapping[str, str | Mapping[str, str]]) -> dict[str, str]:
@@ -59,17 +75,37 @@ def check_mapping(columns: Mapping[str, str], sources: Sequence[Source]) -> None
     wrong = {ours: theirs for ours, theirs in columns.items() if theirs not in found}
     if wrong:
         named = ", ".join(f"{ours} = {short(theirs)}" for ours, theirs in wrong.items())
-        likely = {ours: difflib.get_close_matches(theirs, found, n=1) for ours, theirs in wrong.items()}
-        near = {ours: close[0] for ours, close in likely.items() if close}
-        near |= columns_like([ours for ours in wrong if ours not in near], [c for c in found if c not in near.values()])
+        near = _meant(wrong, columns, sources)
         proposals = ", ".join(f"{ours} = {short(theirs)}" for ours, theirs in near.items())
+        there = [ours for ours in wrong if ours not in near and ours in found]
+        hint = f"did you mean {proposals}?" if near else "map a column that is there"
+        if there:  # nothing need be said of a column that bears our name
+            left = f"leave {' and '.join(there)} out of columns: there is a column of that name"
+            hint = f"{hint} And {left}" if near else left
         raise DataError(
             "missing_columns",
             f"columns maps {named}, which {'is' if len(wrong) == 1 else 'are'} in no table{_found_in(sources)}",
-            hint=separator_hint(found) or (f"did you mean {proposals}?" if near else "map a column that is there"),
+            hint=separator_hint(found) or hint,
             missing=list(wrong.values()),
             found=found,
         )
+
+
+def _meant(wrong: Mapping[str, str], columns: Mapping[str, str], sources: Sequence[Source]) -> dict[str, str]:
+    """Columns that are likely meant, by ours: of the table that ours stands in, and none that is another of ours."""
+    near: dict[str, str] = {}
+    for ours, theirs in wrong.items():
+        table = {CHANNEL: "touchpoints", OUTCOME: "outcomes"}.get(ours)
+        own = [source for source in sources if source.name == table] or sources
+        names = list(dict.fromkeys(name for source in own for name in source.theirs))
+        taken = {*columns.values(), *near.values()} - {theirs}
+        free = [name for name in names if name not in taken and (name == ours or name not in _OURS)]
+        close = difflib.get_close_matches(theirs, free, n=1)
+        if close:
+            near[ours] = close[0]
+        elif ours not in names:
+            near |= columns_like([ours], free)
+    return {ours: name for ours, name in near.items() if name != ours}
 
 
 def _found_in(sources: Sequence[Source]) -> str:

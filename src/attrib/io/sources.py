@@ -18,6 +18,7 @@ from attrib.errors import DataError, SpecError, short
 from attrib.extras import install
 from attrib.io.mapping import rename_columns
 from attrib.io.mixed import from_mixed_pandas
+from attrib.toml_files import with_backslashes
 
 MORE = "__more"  # column for cells beyond the header of a CSV file
 SAMPLE = 1 << 20  # bytes of one fingerprint block
@@ -267,7 +268,8 @@ def find_files(where: str | Path, name: str) -> tuple[Path, ...]:
         # an absolute pattern is one that Path.glob does not take
         files = [Path(p) for p in sorted(glob.glob(str(where), recursive=True)) if Path(p).is_file()]  # noqa: PTH207
     if not files:
-        raise DataError("no_file", f"{name}: no file at {str(where)!r}", hint="check the path", path=str(where))
+        hint = with_backslashes(str(where)) or "check the path"
+        raise DataError("no_file", f"{name}: no file at {str(where)!r}", hint=hint, path=str(where))
     csv = [is_csv(p) for p in files]
     parquet = [p.name.lower().endswith((".parquet", ".pq")) for p in files]
     for file, known in zip(files, (c or p for c, p in zip(csv, parquet, strict=True)), strict=True):

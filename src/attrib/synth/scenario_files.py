@@ -11,8 +11,9 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 from pydantic import Field, create_model
 
 from attrib.errors import SpecError
-from attrib.spec import Text, _read_toml, _Strict, parse
+from attrib.spec import Text, _Strict, parse
 from attrib.synth.config import Channel, Population
+from attrib.toml_files import read_toml
 
 Record = TypeVar("Record")
 
@@ -27,7 +28,7 @@ def read(path: Path) -> tuple[str, str, Population, int]:
         population=(_table(Population, without=("channels",)), None),
         channels=(_table(tuple[Channel, ...]), ()),
     )
-    found: Any = parse(model, _hard(_read_toml(path)), path.name)
+    found: Any = parse(model, _hard(read_toml(path)), path.name)
     try:
         channels = tuple(_build(Channel, channel) for channel in found.channels)
         given = {} if found.population is None else found.population

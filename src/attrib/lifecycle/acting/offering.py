@@ -46,8 +46,8 @@ def candidates(actions: Sequence[str], channels: Sequence[str] | None) -> list[s
             )
     for name in sorted(set(chosen) - set(known)):
         near = get_close_matches(name, known, n=1, cutoff=0.7)
-        if near:
-            warn(f"channels: {clean(name, 80)!r} is in no decision; did you mean {clean(near[0], 80)!r}?")
+        meant = f"did you mean {clean(near[0], 80)!r}?" if near else f"their actions are {_listed(known) or 'none'}"
+        warn(f"channels: {clean(name, 80)!r} is in no decision, so nothing can be said of it; {meant}")
     return chosen
 
 

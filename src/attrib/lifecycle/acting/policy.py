@@ -238,10 +238,19 @@ def read_actions(actions: Any) -> tuple[tuple[str, ...], Integers]:
     DataError
         ``no_rows``; ``bad_action`` where an action is called ``(none)`` and others are null.
     """
-    if isinstance(actions, (str, bytes)) or hasattr(actions, "columns") or not hasattr(actions, "__iter__"):
+    if isinstance(actions, (str, bytes)) or not hasattr(actions, "__iter__"):
         raise DataError("bad_shape", f"actions = {short(actions)} is not one action a row")
+    if hasattr(actions, "columns"):
+        columns = ", ".join(clean(name, 40) for name in list(actions.columns)[:8])
+        raise DataError(
+            "bad_shape", f"actions is a table with the columns {columns}", hint="pass the column that holds the actions"
+        )
+    if not isinstance(actions, pl.Series):
+        actions = list(actions)
+        if any(isinstance(action, (list, tuple, dict, set, np.ndarray, pl.Series)) for action in actions):
+            raise DataError("bad_dtype", "actions holds lists, not the names of actions", hint="one action a row")
     try:
-        series = actions if isinstance(actions, pl.Series) else pl.Series("actions", list(actions), strict=False)
+        series = actions if isinstance(actions, pl.Series) else pl.Series("actions", actions, strict=False)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise DataError("bad_dtype", f"actions is not a column of names: {str(error)[:200]}") from error
     if series.dtype.is_nested() or series.dtype in (pl.Object, pl.Binary, pl.Duration):
@@ -262,7 +271,7 @@ def _read_propensity(propensity: Any, names: tuple[str, ...], taken: Integers) -
         missing = [name for name in names if name not in shares]
         if missing:
             raise DataError("no_support", f"propensity has no chance for {clean(missing[0], 80)!r}, which was taken")
-        propensity = np.array([shares[name] for name in names], dtype=np.float64)[taken]
+        propensity = read_numbers("propensity", [shares[name] for name in names])[taken]
     values = np.full(len(taken), propensity) if np.ndim(propensity) == 0 else propensity
     chance = read_numbers("propensity", values, len(taken))
     wrong = int(((chance <= 0) | (chance > 1)).sum())

@@ -22,7 +22,7 @@ from attrib.lifecycle.base.beside import read_flags
 from attrib.lifecycle.buying.leaving import CANCELLED, mark_cancelled, read_names
 from attrib.lifecycle.buying.purchasing import PurchaseModel
 from attrib.refunds import NET, Refunding, told_if_kept
-from attrib.schemas import CUSTOMER, OUTCOME, TIME, VALUE
+from attrib.schemas import CHANNEL, CUSTOMER, OUTCOME, TIME, VALUE
 from attrib.snapshots.events import DONE, MONEY, OF_ORDER, ON_DAY, WHO, Events, on_day, read_events
 from attrib.snapshots.findings import likely_to_take_back, tell_of_data
 from attrib.snapshots.referred import without_repeats
@@ -30,6 +30,7 @@ from attrib.snapshots.refunded import netted
 from attrib.values import check_share, one_name
 
 SUMMARY = ("frequency", "recency", "T")
+_UNITS = {"w": "week", "d": "da", "h": "hour", "30d": "month", "90d": "quarter", "365d": "year"}  # as people write them
 
 
 def purchase_summary(
@@ -246,6 +247,11 @@ def _read(source: Source, target: str, refunding: Refunding) -> Events:
     one_name("target", target)
     required(source, [CUSTOMER, TIME], hint="map your names to ours with columns")
     if OUTCOME not in source.schema:
+        if CHANNEL in source.schema and VALUE not in source.schema:
+            warn(
+                "the table has a column channel and neither outcome nor value: each row counts as a purchase; are "
+                "these touchpoints? Then give the outcomes instead"
+            )
         schema = pl.Schema({**source.schema, OUTCOME: pl.String()})
         source = replace(source, frame=source.frame.with_columns(pl.lit(target).alias(OUTCOME)), schema=schema)
     # any share of rows may be rejected, with a warning that counts them: they are left out
@@ -324,8 +330,20 @@ def _day(at: Any) -> date:
 
 def _unit(unit: Any) -> float:
     """Days of a time unit."""
-    text = f"1{unit}" if isinstance(unit, str) and unit.strip().isalpha() else unit
-    length = parse_duration(text, "unit")
+    text = f"1{unit.strip()}" if isinstance(unit, str) and unit.strip().isalpha() else unit
+    try:
+        length = parse_duration(text, "unit")
+    except SpecError:
+        length = None
     if not length:
-        raise SpecError("bad_duration", f"unit = {short(unit)} is not a length of time", hint='e.g. "w", "d" or "30d"')
+        raise SpecError("bad_duration", f"unit = {short(unit)} is not a length of time", hint=_unit_hint(unit))
     return length / timedelta(days=1)
+
+
+def _unit_hint(unit: Any) -> str:
+    """How to write a unit of time that is written out, such as week."""
+    word = unit.strip().lower() if isinstance(unit, str) else ""
+    for letter, of in _UNITS.items():
+        if word.startswith(of):
+            return f'write unit="{letter}"'
+    return 'e.g. "w" (weeks), "d" (days) or "30d"'

@@ -122,6 +122,6 @@ def _no_convergence(model: str, penalizer: float, names: list[str], matrix: Floa
     return SolveError(
         "no_convergence",
         f"{model} finds no coefficients for {len(names)} columns" + (f" ({'; '.join(why)})" if why else ""),
-        hint=f"a larger penalizer ({max(10 * penalizer, 0.01):g}), or leave these columns out",
+        hint=f"a larger penalizer ({max(10 * penalizer, 0.01):g}), or leave these columns out",  # tried by `advised`
         columns=[*given, *apart],
     )

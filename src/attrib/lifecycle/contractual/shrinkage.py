@@ -17,6 +17,7 @@ from attrib.lifecycle.contractual.hazards import PARAMETRIC, coefficients
 from attrib.lifecycle.contractual.riskset import schoenfeld
 
 Floats = npt.NDArray[np.float64]
+PENALIZERS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)  # that are tried where a fit fails
 _WIDEST = 700.0  # spread of linear predictors whose exponentials are still numbers
 
 
@@ -45,6 +46,45 @@ def calibration_slope(
     """
     unseen = _unseen(model, penalizer, names, matrix, rows, fold_of(rows, folds, seed), folds)
     return _slope(model, unseen, rows)
+
+
+def advised(
+    error: SolveError,
+    model: str,
+    penalizer: float,
+    names: list[str],
+    matrix: Floats,
+    rows: Episodes,
+    dealt: tuple[int, int] | None,
+) -> SolveError:
+    """The same error with a next step that was tried: the least penalizer, or the columns to leave out, that fits.
+
+    ``dealt``: folds and seed of the calibration, if there is one.
+    """  # fmt: skip
+
+    def fits(penalty: float, kept: list[int]) -> bool:
+        given = model, penalty, [names[j] for j in kept], matrix[:, kept], rows
+        try:
+            _quietly(*given)
+            if dealt is not None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", AttribWarning)
+                    calibration_slope(*given, *dealt)
+        except SolveError:
+            return False
+        return True
+
+    every = list(range(len(names)))
+    enough = next((penalty for penalty in PENALIZERS if penalty > penalizer and fits(penalty, every)), None)
+    taken = set(error.facts.get("columns", ()))
+    known = () if rows.features is None else rows.features.columns
+    rest = [j for j in every if names[j] not in taken]
+    steps = ["calibration=None does without"] if "calibration=None" in error.hint else []
+    steps += [] if enough is None else [f"penalizer={enough:g} (in a model file: [parameters] penalizer = {enough:g})"]
+    if taken and rest and taken <= set(known) and fits(penalizer, rest):
+        steps.append(f"leave out all of {sorted(taken)}, in Python")
+    hint = ", or ".join(steps) or "fewer features: no penalizer up to 100 holds these"
+    return SolveError(error.key, error.message, hint=hint, **error.facts)
 
 
 def _slope(model: str, unseen: Floats, rows: Episodes) -> float:

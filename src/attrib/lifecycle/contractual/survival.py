@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError, short, warn
+from attrib.errors import DataError, SolveError, SpecError, short, warn
 from attrib.io.text import clean
 from attrib.lifecycle.base.design import DesignMatrix, linear
 from attrib.lifecycle.base.labels import check_seed_and_folds
@@ -20,7 +20,7 @@ from attrib.lifecycle.contractual.incidence import Incidence
 from attrib.lifecycle.contractual.names import CURVES, model_name
 from attrib.lifecycle.contractual.riskset import RiskTable, schoenfeld
 from attrib.lifecycle.contractual.scores import customer_codes, customer_numbers, incidence_design_effect
-from attrib.lifecycle.contractual.shrinkage import calibration_slope, shrunk
+from attrib.lifecycle.contractual.shrinkage import advised, calibration_slope, shrunk
 from attrib.lifecycle.contractual.uncertain import Uncertainty
 from attrib.lifecycle.judging.pairs import concordance
 from attrib.lifecycle.judging.survival_leaks import survival_leaks
@@ -272,10 +272,15 @@ class SurvivalChurn(FittedSurvival):
             late = None if rows.entry is None else rows.entry[kept]
             matrix = matrix[kept]
             rows = Episodes(None, rows.duration[kept], rows.event[kept], late, rows.customer.filter(kept))
-        found, covariance = coefficients(self.model_, self.penalizer, design.names, matrix, rows)
+        given = self.model_, self.penalizer, design.names, matrix, rows
+        dealt = None if self.calibration is None else (self.folds, self.seed)
+        try:
+            found, covariance = coefficients(*given)
+            slope = 1.0 if dealt is None else calibration_slope(*given, *dealt)
+        except SolveError as error:
+            raise advised(error, *given, dealt) from error
         errors = self._errors = Uncertainty.of(self.model_, found, covariance, matrix, rows)
-        if self.calibration is not None:
-            slope = calibration_slope(self.model_, self.penalizer, design.names, matrix, rows, self.folds, self.seed)
+        if dealt is not None:
             if slope == 0:
                 warn("nothing that the features say of those who left holds in other folds: all get the curve of all")
             found = shrunk(self.model_, slope, found, matrix, rows)
