@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import AttribError, SpecError, short
+from attrib.errors import AttribError, SpecError, brief
 from attrib.intervals import bounds_of, resampling_of
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.methods import METHODS
@@ -195,10 +195,10 @@ def named_methods(methods: Method | Sequence[Method] | Mapping[str, Method]) -> 
     elif isinstance(methods, Sequence) and not isinstance(methods, str):
         pairs = [(method.label if isinstance(method, Method) else "", method) for method in methods]
     else:
-        raise SpecError("bad_methods", f"methods = {short(methods)} is not a list of methods", hint=_as_method(methods))
+        raise SpecError("bad_methods", f"methods = {brief(methods)} is not a list of methods", hint=_as_method(methods))
     for label, method in pairs:
         if not isinstance(method, Method):
-            raise SpecError("bad_methods", f"{short(method)} is not a method", hint=_as_method(method))
+            raise SpecError("bad_methods", f"{brief(method)} is not a method", hint=_as_method(method))
         if not isinstance(label, str) or not label.strip():
             raise SpecError("bad_methods", f"{label!r} is not a name for a method")
     if not pairs:

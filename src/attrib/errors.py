@@ -10,7 +10,34 @@ import sys
 import warnings
 from typing import Any, ClassVar
 
-SHOWN = 80  # characters of a value that an error shows
+LONGEST = 200  # characters that a message shows of a value
+
+
+def brief(value: Any) -> str:
+    """A value as a message shows it: on one line, tables and arrays by their size, what is long cut.
+
+    Examples
+    --------
+    >>> brief("30d"), brief({"a": 1}), brief(range(3))
+    ("'30d'", "{'a': 1}", 'range(0, 3)')
+    >>> import numpy as np
+    >>> brief(np.zeros((3, 4))), brief([np.zeros(2)])
+    ('an ndarray of 3 × 4', '[an ndarray of 2]')
+    """
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and (shape or hasattr(value, "columns")):
+        kind = type(value).__name__
+        return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind} of {' × '.join(map(str, shape))}"
+    if type(value) in (list, tuple) and any(getattr(item, "shape", None) for item in value[:LONGEST]):
+        inside = ", ".join(brief(item) for item in value[:LONGEST])
+        text = f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    elif type(value) is dict and any(getattr(item, "shape", None) for item in value.values()):
+        text = "{" + ", ".join(f"{brief(name)}: {brief(item)}" for name, item in value.items()) + "}"
+    elif hasattr(value, "collect_schema") or (hasattr(value, "columns") and not isinstance(value, type)):
+        return f"a {type(value).__name__}"  # the plan of a table, or one that another library holds
+    else:
+        text = " ".join(repr(value).split()) if "\n" in repr(value) else repr(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 class AttribError(Exception):
@@ -96,29 +123,3 @@ EXIT_CODES = {
     6: "memory, disk or a folder is not sufficient",
     130: "interrupted",
 }
-
-
-def short(value: Any) -> str:
-    """Show an argument in an error: in one line, and only of what kind it is where it is a table or long.
-
-    Examples
-    --------
-    >>> short("7 days"), short([1, 2])
-    ("'7 days'", '[1, 2]')
-    >>> import polars as pl
-    >>> short(pl.DataFrame({"channel": ["seo"], "cost": [2.5]}))
-    'a DataFrame of shape (1, 2)'
-    >>> short(list(range(1000)))
-    '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,…'
-    """
-    kind = type(value).__name__
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and shape:
-        return f"a {kind} of shape {shape}"
-    if hasattr(value, "collect_schema"):  # a lazy frame would tell its whole plan
-        return f"a {kind}"
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:  # noqa: BLE001 - anybody's code
-        return f"a {kind}"
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

@@ -26,7 +26,7 @@ from attrib.durations import parse_duration
 from attrib.engines.base import Engine, Memory, Recipe
 from attrib.engines.events import check_recipe
 from attrib.engines.paths import MONEY, PathRecipe
-from attrib.errors import DataError, SpecError, short
+from attrib.errors import DataError, SpecError, brief
 from attrib.io import days
 from attrib.io.path_columns import columns_given, columns_wanted
 from attrib.io.sources import InlineOutcome, Source, open_table
@@ -262,7 +262,7 @@ class Journeys(Views):
             ``missing_columns``, ``wrong_type``.
         """
         if not isinstance(sep, str) or not sep:
-            raise SpecError("bad_separator", f"sep = {short(sep)} separates nothing", hint='e.g. sep=" > "')
+            raise SpecError("bad_separator", f"sep = {brief(sep)} separates nothing", hint='e.g. sep=" > "')
         given = columns_given(path, conversions, value, nulls)
         max_players, max_rejects = check_limits(max_players, max_rejects)
         runner = check_engine(engine)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from attrib.errors import SpecError, short
+from attrib.errors import SpecError, brief
 from attrib.toml_files import read_toml
 
 
@@ -44,7 +44,7 @@ class Milestone:
             raise SpecError("bad_stages", f"a milestone needs the name of an outcome, not {self.outcome!r}")
         if isinstance(self.nth, bool) or not isinstance(self.nth, int) or self.nth < 1:
             raise SpecError(
-                "bad_stages", f"milestone {self.outcome!r}: nth = {short(self.nth)} is no whole number from 1"
+                "bad_stages", f"milestone {self.outcome!r}: nth = {brief(self.nth)} is no whole number from 1"
             )
 
 
@@ -295,4 +295,4 @@ def resolve_stages(stages: str | Path | StageModel | StageColumn | None) -> Stag
         near = difflib.get_close_matches(stages, list(STAGES), n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"presets: {', '.join(STAGES)}; or the path of a .toml file"
         raise SpecError("unknown_stages", f"unknown stage preset {stages!r}", hint=hint, found=stages)
-    raise SpecError("unknown_stages", f"stages = {short(stages)} is not a preset, a stage model or a path")
+    raise SpecError("unknown_stages", f"stages = {brief(stages)} is not a preset, a stage model or a path")

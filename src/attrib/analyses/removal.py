@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import SpecError, short
+from attrib.errors import SpecError, brief
 from attrib.intervals import resampling_of
 from attrib.methods.base import (
     Cells,
@@ -219,7 +219,7 @@ def _find(element: str | Mapping[str, Any], players: pl.DataFrame) -> tuple[str,
         if column not in columns:
             raise SpecError("bad_removal", f"{column!r} is no player column", hint=f"those are {', '.join(columns)}")
         if name is not None and not isinstance(name, str):
-            raise SpecError("bad_removal", f"{column} = {short(name)} is not text")
+            raise SpecError("bad_removal", f"{column} = {brief(name)} is not text")
         names = players[column].cast(pl.String)
         matching = names.is_null() if name is None else (names == name).fill_null(value=False)
         if not matching.any():
@@ -243,4 +243,4 @@ def _unknown(column: str, name: str | None, names: pl.Series) -> SpecError:
         if near
         else f"there are: {', '.join(known[:10])}{' …' * (len(known) > 10)}"
     )
-    return SpecError("unknown_player", f"no player has {column} = {short(name)}", hint=hint, column=column, name=name)
+    return SpecError("unknown_player", f"no player has {column} = {brief(name)}", hint=hint, column=column, name=name)

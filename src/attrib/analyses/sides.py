@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import SpecError, short
+from attrib.errors import SpecError, brief
 from attrib.intervals import Resampling, check_size, numbers_of
 from attrib.methods.base import (
     Cells,
@@ -99,7 +99,7 @@ class Side:
         if not isinstance(between, tuple) or len(between) != 3:
             raise SpecError(
                 "bad_comparison",
-                f"between = {short(between)} is not a column and two values",
+                f"between = {brief(between)} is not a column and two values",
                 hint='("country", "de", "fr")',
             )
         column, *values = between

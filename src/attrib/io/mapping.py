@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from attrib.errors import DataError, SpecError, short
+from attrib.errors import DataError, SpecError, brief
 from attrib.likely import columns_like
 from attrib.schemas import (
     CHANNEL,
@@ -56,10 +56,10 @@ def read_columns(columns: object) -> dict[str, str]:
     if columns is None:
         return {}
     if not isinstance(columns, Mapping):
-        raise SpecError("bad_columns", f"columns = {short(columns)} maps nothing", hint='e.g. {"customer_id": "user"}')
+        raise SpecError("bad_columns", f"columns = {brief(columns)} maps nothing", hint='e.g. {"customer_id": "user"}')
     for ours, theirs in columns.items():
         if not isinstance(ours, str) or not isinstance(theirs, str):
-            raise SpecError("bad_columns", f"columns: {ours!r} = {short(theirs)} is not one name for another")
+            raise SpecError("bad_columns", f"columns: {ours!r} = {brief(theirs)} is not one name for another")
     return dict(columns)
 
 
@@ -74,9 +74,9 @@ def check_mapping(columns: Mapping[str, str], sources: Sequence[Source]) -> None
     found = list(dict.fromkeys(column for source in sources for column in source.theirs))
     wrong = {ours: theirs for ours, theirs in columns.items() if theirs not in found}
     if wrong:
-        named = ", ".join(f"{ours} = {short(theirs)}" for ours, theirs in wrong.items())
+        named = ", ".join(f"{ours} = {brief(theirs)}" for ours, theirs in wrong.items())
         near = _meant(wrong, columns, sources)
-        proposals = ", ".join(f"{ours} = {short(theirs)}" for ours, theirs in near.items())
+        proposals = ", ".join(f"{ours} = {brief(theirs)}" for ours, theirs in near.items())
         there = [ours for ours in wrong if ours not in near and ours in found]
         hint = f"did you mean {proposals}?" if near else "map a column that is there"
         if there:  # nothing need be said of a column that bears our name

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from attrib.errors import DataError, SpecError, short
+from attrib.errors import DataError, SpecError, brief
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.io.text import clean
 from attrib.likely import columns_of_paths
@@ -31,7 +31,7 @@ def columns_given(path: Any, conversions: Any, value: Any, nulls: Any) -> dict[s
     given = dict(zip(ROLES, (path, conversions, value, nulls), strict=True))
     for role, name in given.items():
         if not isinstance(name, str) and not (name is None and role in (VALUE, NULLS)):
-            raise SpecError("bad_value", f"{role} = {short(name)} is not the name of a column")
+            raise SpecError("bad_value", f"{role} = {brief(name)} is not the name of a column")
     return given
 
 
@@ -76,7 +76,7 @@ def columns_wanted(source: Source, given: Mapping[str, str | None]) -> dict[str,
 def _how_to_name(source: Source, there: Mapping[str, str], asked: Sequence[str]) -> str:
     likely = {r: name for r, name in columns_of_paths(source.theirs, there).items() if r in asked}
     how = "name your columns with path, conversions, value and nulls (in a job: keys of [input])"
-    return how + (", e.g. " + ", ".join(f"{role} = {short(name)}" for role, name in likely.items()) if likely else "")
+    return how + (", e.g. " + ", ".join(f"{role} = {brief(name)}" for role, name in likely.items()) if likely else "")
 
 
 def other_separators(names: pl.Series, separator: str, *, split: bool) -> Iterator[str]:

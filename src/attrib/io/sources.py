@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from attrib.errors import DataError, SpecError, short
+from attrib.errors import DataError, SpecError, brief
 from attrib.extras import install
 from attrib.io.mapping import rename_columns
 from attrib.io.mixed import from_mixed_pandas
@@ -64,11 +64,11 @@ class InlineOutcome:
         for name in ("flag", "value", "outcome", "flag_kind"):
             given = getattr(self, name)
             if not (isinstance(given, str) and given.strip()) and not (name == "value" and given is None):
-                raise SpecError("bad_value", f"{name} = {short(given)} of InlineOutcome is not a text")
+                raise SpecError("bad_value", f"{name} = {brief(given)} of InlineOutcome is not a text")
         if self.flag_kind not in FLAG_KINDS:
             raise SpecError(
                 "bad_value",
-                f"flag_kind = {short(self.flag_kind)} is not one of {', '.join(FLAG_KINDS)}",
+                f"flag_kind = {brief(self.flag_kind)} is not one of {', '.join(FLAG_KINDS)}",
                 found=self.flag_kind,
             )
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from attrib.durations import parse_duration
-from attrib.errors import DataError, SpecError, short, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.faults import nearest
 from attrib.lifecycle.buying.leaving import CANCELLED
 from attrib.lifecycle.buying.purchases import summed_up
@@ -186,7 +186,7 @@ def check_outcomes(events: Events, asked: Mapping[str, Any], kind: str) -> None:
         if key == "churn" and not slip:
             known += '; where none ends the relation, churn = "silent" asks a churn_classifier who will do nothing more'
         raise SpecError(
-            "unknown_outcome", f"{key} = {short(name)}: no outcome of the data is called so{slip}", hint=known
+            "unknown_outcome", f"{key} = {brief(name)}: no outcome of the data is called so{slip}", hint=known
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import SpecError, short
+from attrib.errors import SpecError, brief
 from attrib.needs import PATH, Patterns
 from attrib.schemas import CHANNEL, CONVERSIONS, JOURNEYS, NULLS, RATE, SHARE
 from attrib.views.frames import Ints, player_labels, ratio, sum_by_game, tally_members, view_frame
@@ -46,7 +46,7 @@ def read_groups(groups: Any, rest: Any, players: pl.DataFrame) -> Groups:
     """
     if not isinstance(groups, Mapping):
         raise SpecError(
-            "bad_groups", f"groups = {short(groups)} maps no groups", hint='e.g. {"offline": ["store", "call"]}'
+            "bad_groups", f"groups = {brief(groups)} maps no groups", hint='e.g. {"offline": ["store", "call"]}'
         )
     if not all(isinstance(name, str) and name for name in (rest, *groups)):
         raise SpecError("bad_groups", "names of groups and rest are texts")

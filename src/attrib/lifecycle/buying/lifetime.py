@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import SpecError, short, warn
+from attrib.errors import SpecError, brief, warn
 from attrib.lifecycle.base.beside import Bools, Floats, check_same_rows, read_column, read_numbers
 from attrib.lifecycle.buying.histories import read_history
 from attrib.lifecycle.buying.order_values import GammaGamma, read_spending
@@ -293,5 +293,5 @@ def number(name: str, value: Any, low: float, high: float = np.inf) -> float:
     """
     fine = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and low <= value < high
     if not fine:
-        raise SpecError("bad_value", f"{name} = {short(value)} is not a number from {low:g} to below {high:g}")
+        raise SpecError("bad_value", f"{name} = {brief(value)} is not a number from {low:g} to below {high:g}")
     return float(value)

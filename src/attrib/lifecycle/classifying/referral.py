@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError, short
+from attrib.errors import DataError, SpecError, brief
 from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags, read_numbers
@@ -325,7 +325,7 @@ class ReferralLikelihood(TwoClasses):
     def _check_alpha(self) -> None:
         fine = isinstance(self.alpha, (int, float)) and not isinstance(self.alpha, bool) and 0 < self.alpha < np.inf
         if self.alpha is not None and not fine:
-            raise SpecError("bad_parameter", f"alpha = {short(self.alpha)} is neither a number above 0 nor None")
+            raise SpecError("bad_parameter", f"alpha = {brief(self.alpha)} is neither a number above 0 nor None")
 
     def _check_treatment(self) -> None:
         if "asked" not in self.arms_:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SolveError, SpecError, short, warn
+from attrib.errors import DataError, SolveError, SpecError, brief, warn
 from attrib.io.text import clean
 from attrib.lifecycle.base.design import DesignMatrix, linear
 from attrib.lifecycle.base.labels import check_seed_and_folds
@@ -301,7 +301,7 @@ class SurvivalChurn(FittedSurvival):
         good = isinstance(self.penalizer, (int, float)) and not isinstance(self.penalizer, bool)
         if not good or not 0 <= self.penalizer < math.inf:
             raise SpecError(
-                "bad_parameter", f"penalizer = {short(self.penalizer)} is not a number from 0", hint="e.g. 0.001"
+                "bad_parameter", f"penalizer = {brief(self.penalizer)} is not a number from 0", hint="e.g. 0.001"
             )
         if self.horizon is not None:
             check_horizon(self.horizon)

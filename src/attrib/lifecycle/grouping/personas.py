@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from attrib.arguments import distinct_names
-from attrib.errors import DataError, SpecError, short, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.io.collecting import collect_table
 from attrib.io.ids import rank_ids
 from attrib.io.tables import check_types
@@ -269,7 +269,7 @@ def personas(
     if not (isinstance(k, str) and k == "auto"):
         sizes = [whole_number("k", k, 1, MAX_K)]
     if isinstance(min_share, bool) or not isinstance(min_share, (int, float)) or not 0 <= min_share < 1:
-        raise SpecError("bad_parameter", f"min_share = {short(min_share)} is not a share from 0 to below 1")
+        raise SpecError("bad_parameter", f"min_share = {brief(min_share)} is not a share from 0 to below 1")
     most = whole_number("max_rows", max_rows, 100)
     if table.height < max(20, 2 * sizes[0]):
         raise DataError("too_few_rows", f"the snapshot has {table.height} rows", hint="20 at least")
