@@ -12,7 +12,7 @@ from attrib.durations import parse_duration
 from attrib.engines.base import Engine
 from attrib.engines.local import LocalEngine
 from attrib.engines.spark import SparkEngine
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.io.flags import check_flag_type, split_inline
 from attrib.io.identities import Identities, read_identities
 from attrib.io.mapping import check_mapping, mapping_for
@@ -36,6 +36,11 @@ from attrib.values import whole_number
 
 TABLES = ("touchpoints", "outcomes")
 OURS = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE, SEQUENCE, EVENT, CLUSTER, STAGE, INTERACTION, ORDER)
+
+ONE_TARGET = (  # where several outcomes are given
+    "one outcome ends journeys; where several should, give them one name first, such as "
+    'outcomes.with_columns(pl.col("outcome").replace({"sale": "purchase"}))'
+)
 
 
 def open_events(
@@ -101,7 +106,7 @@ def check_engine(engine: Any) -> Engine:
     if not callable(getattr(engine, "tally", None)):
         raise SpecError(
             "bad_engine",
-            f"engine = {engine!r} is not an engine",
+            f"engine = {brief(engine)} is not an engine",
             hint='"local", "spark", or e.g. attrib.LocalEngine(threads=2)',
         )
     return engine  # type: ignore[no-any-return]
@@ -115,7 +120,7 @@ def check_limits(max_players: Any, max_rejects: Any) -> tuple[int, float]:
 def check_share_of_rejects(max_rejects: Any) -> float:
     """Check the share of rows that may be rejected."""
     if isinstance(max_rejects, bool) or not isinstance(max_rejects, (int, float)) or not 0 <= max_rejects <= 1:
-        raise SpecError("bad_value", f"max_rejects = {max_rejects!r} is not a share from 0 to 1", hint="e.g. 0.05")
+        raise SpecError("bad_value", f"max_rejects = {brief(max_rejects)} is not a share from 0 to 1", hint="e.g. 0.05")
     return float(max_rejects)
 
 
@@ -124,15 +129,17 @@ def check_names(columns: Any, used: tuple[str, ...]) -> dict[str, Any]:
     if columns is None:
         return {}
     if not isinstance(columns, Mapping):
-        raise SpecError("bad_columns", f"columns = {columns!r} maps nothing", hint='e.g. {"customer_id": "user"}')
+        raise SpecError("bad_columns", f"columns = {brief(columns)} maps nothing", hint='e.g. {"customer_id": "user"}')
     tables = {key: value for key, value in columns.items() if key in TABLES and isinstance(value, Mapping)}
     for part in ({k: v for k, v in columns.items() if k not in tables}, *tables.values()):
         for ours, theirs in part.items():
             if not isinstance(ours, str) or not isinstance(theirs, str):
-                raise SpecError("bad_columns", f"columns: {ours!r} = {theirs!r} is not one name for another")
+                raise SpecError("bad_columns", f"columns: {brief(ours)} = {brief(theirs)} is not one name for another")
             near = difflib.get_close_matches(ours, OURS, n=1, cutoff=0.8)
             if ours not in (*OURS, *used) and near:
-                raise SpecError("unknown_key", f"columns: unknown column {ours!r}", hint=f"did you mean {near[0]!r}?")
+                raise SpecError(
+                    "unknown_key", f"columns: unknown column {brief(ours)}", hint=f"did you mean {near[0]!r}?"
+                )
     return dict(columns)
 
 
@@ -151,17 +158,17 @@ def check_lookback(lookback: Any) -> timedelta | dict[str, timedelta | None] | N
         raise SpecError("bad_value", "lookback lists no interaction", hint=hint)
     for interaction in lookback:
         if not isinstance(interaction, str) or not interaction.strip():
-            raise SpecError("bad_value", f"lookback: {interaction!r} is not the name of an interaction", hint=hint)
+            raise SpecError("bad_value", f"lookback: {brief(interaction)} is not the name of an interaction", hint=hint)
     return {name: parse_duration(duration, f"lookback of {name!r}") for name, duration in lookback.items()}
 
 
 def distinct_names(name: str, columns: str | Sequence[str], what: str = "column names") -> tuple[str, ...]:
     """Return the names that ``by``, ``player`` or ``prefer`` list; one may stand alone."""
     if not isinstance(columns, (str, Sequence)):
-        raise SpecError("bad_value", f"{name} = {columns!r} is not a list of {what}")
+        raise SpecError("bad_value", f"{name} = {brief(columns)} is not a list of {what}")
     found = (columns,) if isinstance(columns, str) else tuple(columns)
     if not all(isinstance(column, str) and column for column in found) or len(set(found)) != len(found):
-        raise SpecError("bad_value", f"{name} = {columns!r} is not a list of distinct {what}")
+        raise SpecError("bad_value", f"{name} = {brief(columns)} is not a list of distinct {what}")
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import AttribError, SpecError
+from attrib.errors import AttribError, SpecError, brief
 from attrib.intervals import bounds_of, resampling_of
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.methods.base import (
@@ -182,13 +182,13 @@ def named_methods(methods: Method | Sequence[Method] | Mapping[str, Method]) -> 
     elif isinstance(methods, Sequence) and not isinstance(methods, str):
         pairs = [(method.label if isinstance(method, Method) else "", method) for method in methods]
     else:
-        raise SpecError("bad_methods", f"methods = {methods!r} is not a list of methods")
+        raise SpecError("bad_methods", f"methods = {brief(methods)} is not a list of methods")
     for label, method in pairs:
         if not isinstance(method, Method):
             hint = f"write {method.__name__}()" if isinstance(method, type) else "e.g. attrib.Markov(order=1)"
-            raise SpecError("bad_methods", f"{method!r} is not a method", hint=hint)
+            raise SpecError("bad_methods", f"{brief(method)} is not a method", hint=hint)
         if not isinstance(label, str) or not label.strip():
-            raise SpecError("bad_methods", f"{label!r} is not a name for a method")
+            raise SpecError("bad_methods", f"{brief(label)} is not a name for a method")
     if not pairs:
         raise SpecError("bad_methods", "there is no method", hint="e.g. [attrib.Markov(order=1)]")
     check_unique([label for label, _ in pairs])

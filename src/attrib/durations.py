@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 
 LONGEST = 2**62  # ticks: longer than any data, and still a 64-bit integer when added to a time
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -42,13 +42,13 @@ def parse_duration(text: str | timedelta | None, name: str = "duration") -> time
         return None
     if isinstance(text, timedelta):
         if text < timedelta(0):
-            raise SpecError("bad_duration", f"{name} = {text!r} is negative", name=name)
+            raise SpecError("bad_duration", f"{name} = {brief(text)} is negative", name=name)
         return text
     match = _PATTERN.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise SpecError(
             "bad_duration",
-            f"{name} = {text!r} is not a duration",
+            f"{name} = {brief(text)} is not a duration",
             hint='write a whole number with s, m (minutes), h, d or w, such as "30d", or "unlimited"',
             name=name,
             value=text,
@@ -56,7 +56,7 @@ def parse_duration(text: str | timedelta | None, name: str = "duration") -> time
     try:
         return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
     except (OverflowError, ValueError):  # int() refuses thousands of digits
-        raise SpecError("bad_duration", f"{name} = {text!r:.60} is too long", hint='write "unlimited"') from None
+        raise SpecError("bad_duration", f"{name} = {brief(text):.60} is too long", hint='write "unlimited"') from None
 
 
 def in_ticks(duration: timedelta | None, ticks_per_second: int) -> int:

@@ -10,6 +10,35 @@ import sys
 import warnings
 from typing import Any, ClassVar
 
+LONGEST = 200  # characters that a message shows of a value
+
+
+def brief(value: Any) -> str:
+    """A value as a message shows it: on one line, tables and arrays by their size, what is long cut.
+
+    Examples
+    --------
+    >>> brief("30d"), brief({"a": 1}), brief(range(3))
+    ("'30d'", "{'a': 1}", 'range(0, 3)')
+    >>> import numpy as np
+    >>> brief(np.zeros((3, 4))), brief([np.zeros(2)])
+    ('an ndarray of 3 × 4', '[an ndarray of 2]')
+    """
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and (shape or hasattr(value, "columns")):
+        kind = type(value).__name__
+        return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind} of {' × '.join(map(str, shape))}"
+    if type(value) in (list, tuple) and any(getattr(item, "shape", None) for item in value[:LONGEST]):
+        inside = ", ".join(brief(item) for item in value[:LONGEST])
+        text = f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    elif type(value) is dict and any(getattr(item, "shape", None) for item in value.values()):
+        text = "{" + ", ".join(f"{brief(name)}: {brief(item)}" for name, item in value.items()) + "}"
+    elif hasattr(value, "collect_schema") or (hasattr(value, "columns") and not isinstance(value, type)):
+        return f"a {type(value).__name__}"  # the plan of a table, or one that another library holds
+    else:
+        text = " ".join(repr(value).split()) if "\n" in repr(value) else repr(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
 
 class AttribError(Exception):
     """Base of all errors that attrib raises on purpose.

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attrib.engines.base import BUCKETS
-from attrib.errors import ResourceError, SpecError
+from attrib.errors import ResourceError, SpecError, brief
 from attrib.methods.base import Cells, Credits, Draw, Method, totals_by_game
 from attrib.quantiles import expanded, percentiles
 from attrib.schemas import CONVERSIONS, EFFECT, SHARE, VALUE
@@ -396,7 +396,7 @@ def check_interval(level: float | None, replicates: int, seed: int) -> None:
         return
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
         raise SpecError(
-            "bad_interval", f"intervals = {level!r} is not a level between 0 and 1", hint="e.g. 0.95, or None"
+            "bad_interval", f"intervals = {brief(level)} is not a level between 0 and 1", hint="e.g. 0.95, or None"
         )
     whole_number("replicates", replicates, MIN_REPLICATES, MOST_DRAWS, key="bad_interval")
     check_seed(seed, key="bad_interval")

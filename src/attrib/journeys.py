@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from attrib.arguments import (
+    ONE_TARGET,
     check_engine,
     check_identities,
     check_limits,
@@ -25,7 +26,7 @@ from attrib.durations import parse_duration
 from attrib.engines.base import Engine, Memory, Recipe
 from attrib.engines.events import check_recipe
 from attrib.engines.paths import MONEY, PathRecipe
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, brief
 from attrib.io import days
 from attrib.io.path_columns import columns_given, columns_wanted
 from attrib.io.sources import InlineOutcome, Source, open_table
@@ -191,6 +192,8 @@ class Journeys(Views):
             raise SpecError(
                 "stage_column_view", "stages from a column have no milestones to advance by", hint='view="resolved"'
             )
+        if target is not None and (not isinstance(target, str) or not target.strip()):
+            raise SpecError("bad_value", f"target = {brief(target)} is not the name of one outcome", hint=ONE_TARGET)
         if target is None and (resolved is None or view == "resolved"):
             raise SpecError("no_target", "target is missing", hint='name the outcome that ends a journey: "purchase"')
         max_players, max_rejects = check_limits(max_players, max_rejects)
@@ -261,7 +264,7 @@ class Journeys(Views):
             ``missing_columns``, ``wrong_type``.
         """
         if not isinstance(sep, str) or not sep:
-            raise SpecError("bad_separator", f"sep = {sep!r} separates nothing", hint='e.g. sep=" > "')
+            raise SpecError("bad_separator", f"sep = {brief(sep)} separates nothing", hint='e.g. sep=" > "')
         given = columns_given(path, conversions, value, nulls)
         max_players, max_rejects = check_limits(max_players, max_rejects)
         runner = check_engine(engine)

@@ -15,7 +15,7 @@ import polars as pl
 
 from attrib import lifecycle
 from attrib.engines.base import Progress
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.faults import nearest
 from attrib.io import manifest, sinks
 from attrib.io.identities import read_identities
@@ -266,7 +266,7 @@ def _estimator(spec: EstimatorFile, where: str) -> Any:
     stages = None if spec.snapshot is None else spec.snapshot.stages
     if stages is not None and stages.endswith(".toml"):
         hint = 'a preset, such as "five": a model stands for itself, and its stages do not change'
-        raise SpecError("bad_value", f"{where}: [snapshot] stages = {stages!r} is a file", hint=hint)
+        raise SpecError("bad_value", f"{where}: [snapshot] stages = {brief(stages)} is a file", hint=hint)
     return kind(**spec.parameters)
 
 
@@ -275,7 +275,7 @@ def _check_model_place(folder: Path, name: str, *, overwrite: bool) -> None:
     there = saved_name(folder, LARGEST[ABOUT])
     if there not in (None, name) and not overwrite:
         hint = "choose another --out, or give --overwrite"
-        raise SpecError("model_exists", f"{folder} holds the model {there!r}, not {name!r}", hint=hint)
+        raise SpecError("model_exists", f"{folder} holds the model {brief(there)}, not {brief(name)}", hint=hint)
 
 
 def _check_place(run: Path, names: Sequence[str], data_file: str | Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 
 # purposes of randomness: the same seed gives each its own numbers
 REPLICATES, ORDERS, FOLDS, DEALT, OTHER_SIDE, BAGS = range(6)
@@ -45,7 +45,7 @@ def read_date(value: Any, name: str, hint: str = DATES) -> dt.datetime:
     if isinstance(read, dt.date) and not isinstance(read, dt.datetime):
         read = dt.datetime.combine(read, dt.time())
     if not isinstance(read, dt.datetime) or read != read:  # noqa: PLR0124 - pandas' NaT is a datetime, of a kind
-        raise SpecError("bad_date", f"{name} = {value!r} is not a date", hint=hint)
+        raise SpecError("bad_date", f"{name} = {brief(value)} is not a date", hint=hint)
     return read
 
 
@@ -69,7 +69,7 @@ def whole_number(name: str, value: Any, low: int, high: int | None = None, *, ke
     most = LARGEST if high is None else high
     if number is None or number < low or number > most:
         bounds = f"from {low:,}" if high is None and (number is None or number < low) else f"from {low:,} to {most:,}"
-        shown = repr(value) if number is None or abs(number) < 10**30 else f"{'-' if number < 0 else ''}10^30 or more"
+        shown = brief(value) if number is None or abs(number) < 10**30 else f"{'-' if number < 0 else ''}10^30 or more"
         raise SpecError(key, f"{name} = {shown} is not a whole number {bounds}", name=name, found=value)
     return number
 
@@ -88,7 +88,7 @@ def check_choice(name: str, value: Any, known: Sequence[str], *, key: str = "bad
     'advance'
     """
     if not isinstance(value, str) or value not in known:
-        raise SpecError(key, f"{name} = {value!r} is not one of {', '.join(known)}", name=name, found=value)
+        raise SpecError(key, f"{name} = {brief(value)} is not one of {', '.join(known)}", name=name, found=value)
     return value
 
 
@@ -106,7 +106,7 @@ def yes_or_no(name: str, value: Any, *, key: str = "bad_value") -> bool:
     True
     """
     if not isinstance(value, (bool, np.bool_)):
-        raise SpecError(key, f"{name} = {value!r} is neither true nor false", name=name, found=value)
+        raise SpecError(key, f"{name} = {brief(value)} is neither true nor false", name=name, found=value)
     return bool(value)
 
 
@@ -119,7 +119,7 @@ def one_name(name: str, value: Any, *, key: str = "bad_value") -> str:
         With the given key.
     """
     if not isinstance(value, str) or not value.strip():
-        raise SpecError(key, f"{name} = {value!r} is not a name", name=name, found=value)
+        raise SpecError(key, f"{name} = {brief(value)} is not a name", name=name, found=value)
     return value
 
 
@@ -137,7 +137,7 @@ def check_share(name: str, value: Any, *, key: str = "bad_parameter", example: s
     0.9
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-        raise SpecError(key, f"{name} = {value!r} is not between 0 and 1", hint=f"e.g. {example}")
+        raise SpecError(key, f"{name} = {brief(value)} is not between 0 and 1", hint=f"e.g. {example}")
     return float(value)
 
 
@@ -151,7 +151,7 @@ def check_positive(name: str, value: Any, *, key: str = "bad_value") -> float:
     """
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not number or not 0 < value < np.inf:
-        raise SpecError(key, f"{name} = {value!r} is not a number above 0", name=name, found=value)
+        raise SpecError(key, f"{name} = {brief(value)} is not a number above 0", name=name, found=value)
     return float(value)
 
 

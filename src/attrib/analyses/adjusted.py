@@ -38,7 +38,7 @@ from attrib.analyses.acquisitions import (
 from attrib.analyses.referrals import REASONS, Forest, check_referrers, read_forest
 from attrib.analyses.value_table import ValueTable
 from attrib.arguments import distinct_names
-from attrib.errors import SpecError, warn
+from attrib.errors import SpecError, brief, warn
 from attrib.intervals import resampling_of
 from attrib.io.sources import open_table
 from attrib.io.text import clean
@@ -290,7 +290,7 @@ def retention_adjusted(
 
 def _share(name: str, share: Any) -> float:
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
-        raise SpecError("bad_value", f"{name} = {share!r} is not a share from 0 to 1", hint="e.g. 0.5")
+        raise SpecError("bad_value", f"{name} = {brief(share)} is not a share from 0 to 1", hint="e.g. 0.5")
     return float(share)
 
 

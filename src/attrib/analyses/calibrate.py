@@ -15,7 +15,7 @@ from attrib.diagnostics.columns import OF_LIFT_TESTS, unread
 from attrib.diagnostics.customers import equal_rows
 from attrib.diagnostics.finding import tell
 from attrib.diagnostics.names import near_matches, shown, some
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.io.amounts import is_text, number
 from attrib.io.checks import MOST_BESIDE
 from attrib.io.collecting import collect_table
@@ -175,7 +175,7 @@ def _hypotenuse(one: str, other: str) -> pl.Expr:
 
 def _positive(tau: Any) -> float:
     if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 < tau <= 10:
-        raise SpecError("bad_parameter", f"tau = {tau!r} is not a number above 0, at most 10", hint="e.g. 0.7")
+        raise SpecError("bad_parameter", f"tau = {brief(tau)} is not a number above 0, at most 10", hint="e.g. 0.7")
     return float(tau)
 
 
@@ -300,7 +300,9 @@ def _of_outcome(frame: pl.DataFrame, outcome: str | None) -> pl.DataFrame:
     chosen = frame if outcome is None else frame.filter(pl.col(OUTCOME).cast(pl.String) == outcome)
     if not chosen.height and frame.height:
         raise SpecError(
-            "outcome_not_given", f"lift_tests has no test of {outcome!r}", hint=f"its outcomes: {', '.join(found[:10])}"
+            "outcome_not_given",
+            f"lift_tests has no test of {brief(outcome)}",
+            hint=f"its outcomes: {', '.join(found[:10])}",
         )
     return chosen
 

@@ -14,7 +14,7 @@ from attrib.diagnostics.customers import equal_rows
 from attrib.diagnostics.finding import tell
 from attrib.diagnostics.roles import ZONE, states_only
 from attrib.engines.reading import mixed_zones
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.io.amounts import number
 from attrib.io.checks import MOST_BESIDE, TICKS, is_blank, parse_times
 from attrib.io.looks import what_they_look_like
@@ -147,7 +147,7 @@ def period_bounds(period: Any) -> tuple[datetime, datetime]:
     """Both ends of a period as datetimes."""
     hint = 'write ("2025-01-01", "2025-02-01"): from the first to before the second'
     if isinstance(period, str) or not isinstance(period, Sequence) or len(period) != 2:
-        raise SpecError("bad_period", f"period = {period!r} is not a pair of dates", hint=hint)
+        raise SpecError("bad_period", f"period = {brief(period)} is not a pair of dates", hint=hint)
     ends: list[datetime] = []
     for end in period:
         try:
@@ -155,12 +155,12 @@ def period_bounds(period: Any) -> tuple[datetime, datetime]:
         except ValueError:
             moment = None
         if not isinstance(moment, date):
-            raise SpecError("bad_period", f"period: {end!r} is not a date", hint=hint)
+            raise SpecError("bad_period", f"period: {brief(end)} is not a date", hint=hint)
         ends.append(moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day))  # noqa: DTZ001 - read in the zone of the costs
     if (ends[0].tzinfo is None) != (ends[1].tzinfo is None):
-        raise SpecError("bad_period", f"period = {period!r}: one end has a time zone, the other has none")
+        raise SpecError("bad_period", f"period = {brief(period)}: one end has a time zone, the other has none")
     if ends[0] >= ends[1]:
-        raise SpecError("bad_period", f"period = {period!r} is empty", hint=hint)
+        raise SpecError("bad_period", f"period = {brief(period)} is empty", hint=hint)
     return ends[0], ends[1]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.intervals import resampling_of
 from attrib.methods.base import (
     Cells,
@@ -176,7 +176,9 @@ def _check(removed: Any, order: int) -> list[tuple[str, list[list[Any]]]]:
         elif isinstance(item, tuple):
             kind, places = SEQUENCE, [[element] for element in item]
             if len(item) < 2:
-                raise SpecError("bad_removal", f"{item!r} is a sequence of fewer than two", hint=f"items are {FORMS}")
+                raise SpecError(
+                    "bad_removal", f"{brief(item)} is a sequence of fewer than two", hint=f"items are {FORMS}"
+                )
             if order < len(item) - 1:
                 raise SpecError(
                     "bad_removal",
@@ -188,7 +190,7 @@ def _check(removed: Any, order: int) -> list[tuple[str, list[list[Any]]]]:
         elements = [element for place in places for element in place]
         wrong = [element for element in elements if not isinstance(element, (str, Mapping)) or not element]
         if wrong or not elements:
-            raise SpecError("bad_removal", f"{item!r} is nothing to remove", hint=f"items are {FORMS}")
+            raise SpecError("bad_removal", f"{brief(item)} is nothing to remove", hint=f"items are {FORMS}")
         out.append((kind, places))
     return out
 
@@ -210,16 +212,18 @@ def _find(element: str | Mapping[str, Any], players: pl.DataFrame) -> tuple[str,
         if len(columns) > 1:
             raise SpecError(
                 "bad_removal",
-                f"{element!r}: players have the columns {', '.join(columns)}",
+                f"{brief(element)}: players have the columns {', '.join(columns)}",
                 hint=f"say which: {{{columns[-1]!r}: {element!r}}}",
             )
         element = {columns[0]: element}
     fits = np.ones(players.height, np.bool_)
     for column, name in element.items():
         if column not in columns:
-            raise SpecError("bad_removal", f"{column!r} is no player column", hint=f"those are {', '.join(columns)}")
+            raise SpecError(
+                "bad_removal", f"{brief(column)} is no player column", hint=f"those are {', '.join(columns)}"
+            )
         if name is not None and not isinstance(name, str):
-            raise SpecError("bad_removal", f"{column} = {name!r} is not text")
+            raise SpecError("bad_removal", f"{column} = {brief(name)} is not text")
         names = players[column].cast(pl.String)
         matching = names.is_null() if name is None else (names == name).fill_null(value=False)
         if not matching.any():
@@ -243,4 +247,4 @@ def _unknown(column: str, name: str | None, names: pl.Series) -> SpecError:
         if near
         else f"there are: {', '.join(known[:10])}{' …' * (len(known) > 10)}"
     )
-    return SpecError("unknown_player", f"no player has {column} = {name!r}", hint=hint, column=column, name=name)
+    return SpecError("unknown_player", f"no player has {column} = {brief(name)}", hint=hint, column=column, name=name)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.intervals import Resampling, check_size, numbers_of
 from attrib.methods.base import (
     Cells,
@@ -99,7 +99,7 @@ class Side:
         if not isinstance(between, tuple) or len(between) != 3:
             raise SpecError(
                 "bad_comparison",
-                f"between = {between!r} is not a column and two values",
+                f"between = {brief(between)} is not a column and two values",
                 hint='("country", "de", "fr")',
             )
         column, *values = between
@@ -110,7 +110,7 @@ class Side:
         if column not in self.games:
             known = ", ".join(self.games) or "none"
             raise SpecError(
-                "bad_comparison", f"between: {column!r} is no column of the games", hint=f"by columns: {known}"
+                "bad_comparison", f"between: {brief(column)} is no column of the games", hint=f"by columns: {known}"
             )
         sides = []
         for value in values:
@@ -118,7 +118,7 @@ class Side:
             rows = np.flatnonzero([cell == value for cell in self.keys[column].to_list()])
             if not len(rows):
                 raise SpecError(
-                    "bad_comparison", f"between: {column} is never {value!r}", hint=f"values: {str(found)[:200]}"
+                    "bad_comparison", f"between: {column} is never {brief(value)}", hint=f"values: {str(found)[:200]}"
                 )
             sides.append(self._take(rows, column))
         return sides[0], sides[1]

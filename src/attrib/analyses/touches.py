@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.io import sinks
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.methods.base import Method, check_journeys, touch_rule_of
@@ -72,7 +72,7 @@ def journey_credit(journeys: Journeys, method: Method, to: str | Path | None = N
     if to is None:
         return pl.concat(_frames(journeys, rule))
     if not isinstance(to, (str, Path)) or not str(to).strip():
-        raise SpecError("bad_value", f"to = {to!r} is not the path of a file", hint='e.g. "touches.parquet"')
+        raise SpecError("bad_value", f"to = {brief(to)} is not the path of a file", hint='e.g. "touches.parquet"')
     target = Path(to)
     sinks.write_set({target: partial(_stream, journeys, rule)})
     return pl.scan_parquet(target, glob=False)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from attrib import synth
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.schemas import CHANNEL, CLUSTER, CONVERSIONS, CUSTOMER, ERROR, KIND, REFERRER, STAGE, TIME
 from attrib.spec import JourneysSpec
 
@@ -130,7 +130,7 @@ def truth(scenario: str, customers: int, seed: int, journeys: JourneysSpec, days
     """
     if journeys.stages not in (None, STAGED):
         hint = f'take stages = "{STAGED}"'
-        raise SpecError("no_truth", f"the truth of stages = {journeys.stages!r} is not known", hint=hint)
+        raise SpecError("no_truth", f"the truth of stages = {brief(journeys.stages)} is not known", hint=hint)
     resolved = journeys.stages is not None and journeys.view == "resolved"
     found = synth.counterfactual(
         customers, seed, target=str(journeys.target), players="stage_channel" if resolved else "channel", threads=1,

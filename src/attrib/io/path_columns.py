@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, brief
+from attrib.io.mapping import of_index
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.io.text import clean
 from attrib.likely import columns_of_paths
@@ -31,7 +32,7 @@ def columns_given(path: Any, conversions: Any, value: Any, nulls: Any) -> dict[s
     given = dict(zip(ROLES, (path, conversions, value, nulls), strict=True))
     for role, name in given.items():
         if not isinstance(name, str) and not (name is None and role in (VALUE, NULLS)):
-            raise SpecError("bad_value", f"{role} = {name!r} is not the name of a column")
+            raise SpecError("bad_value", f"{role} = {brief(name)} is not the name of a column")
     return given
 
 
@@ -58,7 +59,7 @@ def columns_wanted(source: Source, given: Mapping[str, str | None]) -> dict[str,
             "missing_columns",
             f"{len(missing)} of {len(wanted)} required columns {'is' if len(missing) == 1 else 'are'} missing from "
             f"{source.name}: {', '.join(missing.values())}; found: {list_names(source.theirs)}",
-            hint=separator_hint(source.theirs) or _how_to_name(source, there, asked),
+            hint=separator_hint(source.theirs) or of_index([source]) + _how_to_name(source, there, asked),
             missing=list(missing.values()),
             found=list(source.theirs),
         )

@@ -10,6 +10,7 @@ import polars as pl
 
 from attrib.errors import DataError
 from attrib.io.checks import BLANKS
+from attrib.io.mapping import of_index
 from attrib.io.sources import Source
 from attrib.likely import columns_like
 from attrib.schemas import CHANNEL, MAPPING, NAMED, list_names, require_columns
@@ -34,6 +35,8 @@ def required(source: Source, columns: Sequence[str], *, hint: str = MAPPING) -> 
             f"(in a job: [input.columns.{source.name}] {in_job})"
         )
         likely.clear()
+    if missing:
+        hint = of_index([source]) + hint
     require_columns(source.name, source.schema, columns, hint=hint, shown=source.theirs)
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from attrib.durations import parse_duration
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.faults import nearest
 from attrib.lifecycle.buying.leaving import CANCELLED
 from attrib.lifecycle.buying.purchases import summed_up
@@ -173,7 +173,7 @@ def check_outcomes(events: Events, asked: Mapping[str, Any], kind: str) -> None:
     for name in asked.get("cancelled") or ():
         if name not in found and (slip := nearest(name, found)):
             known = f"outcomes that occur: {', '.join(found) or 'none'}"
-            raise SpecError("unknown_outcome", f"cancelled: no outcome is called {name!r}{slip}", hint=known)
+            raise SpecError("unknown_outcome", f"cancelled: no outcome is called {brief(name)}{slip}", hint=known)
     for key in ("target", "churn"):
         name = asked.get(key)
         if name is None or name in found or (key == "churn" and name == SILENT):
@@ -185,7 +185,9 @@ def check_outcomes(events: Events, asked: Mapping[str, Any], kind: str) -> None:
         known = f"outcomes that occur: {', '.join(found) or 'none'}"
         if key == "churn" and not slip:
             known += '; where none ends the relation, churn = "silent" asks a churn_classifier who will do nothing more'
-        raise SpecError("unknown_outcome", f"{key} = {name!r}: no outcome of the data is called so{slip}", hint=known)
+        raise SpecError(
+            "unknown_outcome", f"{key} = {brief(name)}: no outcome of the data is called so{slip}", hint=known
+        )
 
 
 def settle_population(events: Events, asked: dict[str, Any], kind: str) -> None:

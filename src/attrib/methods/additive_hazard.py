@@ -14,7 +14,7 @@ import polars as pl
 
 from attrib.durations import parse_duration
 from attrib.engines.rows import Rows
-from attrib.errors import SpecError, warn
+from attrib.errors import SpecError, brief, warn
 from attrib.methods.base import Cells, Credits, Draw, HasTallies, Method, cells_of, check_journeys, sums_for
 from attrib.methods.exposures import SECONDS_A_DAY, Exposures
 from attrib.methods.hazards import Fit, Game, maximise
@@ -92,23 +92,27 @@ class AdditiveHazard(Method):
         shortest, longest = self._days()
         if not 0 < shortest <= longest:
             raise SpecError(
-                "bad_parameter", f"lag = {self.lag!r} is not a shortest and a longest time", hint='e.g. ("1h", "365d")'
+                "bad_parameter",
+                f"lag = {brief(self.lag)} is not a shortest and a longest time",
+                hint='e.g. ("1h", "365d")',
             )
         if not isinstance(self.baseline, bool):
-            raise SpecError("bad_parameter", f"baseline = {self.baseline!r} is neither true nor false")
+            raise SpecError("bad_parameter", f"baseline = {brief(self.baseline)} is neither true nor false")
         number = isinstance(self.tolerance, (int, float)) and not isinstance(self.tolerance, bool)
         if not number or not 0 < self.tolerance < 1:
-            raise SpecError("bad_parameter", f"tolerance = {self.tolerance!r} is not a number between 0 and 1")
+            raise SpecError("bad_parameter", f"tolerance = {brief(self.tolerance)} is not a number between 0 and 1")
         object.__setattr__(self, "steps", whole_number("steps", self.steps, 1))
 
     def _days(self) -> tuple[float, float]:
         """Shortest and longest mean time, in days."""
         both = self.lag if isinstance(self.lag, tuple) else (self.lag, self.lag)
         if len(both) != 2:
-            raise SpecError("bad_parameter", f"lag = {self.lag!r} is not one duration, or two", hint='("1h", "365d")')
+            raise SpecError(
+                "bad_parameter", f"lag = {brief(self.lag)} is not one duration, or two", hint='("1h", "365d")'
+            )
         spans = [parse_duration(one, "lag") for one in both]
         if None in spans:
-            raise SpecError("bad_parameter", f"lag = {self.lag!r} is unlimited", hint='e.g. ("1h", "365d")')
+            raise SpecError("bad_parameter", f"lag = {brief(self.lag)} is unlimited", hint='e.g. ("1h", "365d")')
         short, long = (span.total_seconds() / SECONDS_A_DAY for span in spans if span is not None)
         return short, long
 

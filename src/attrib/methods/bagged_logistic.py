@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.extras import needs
 from attrib.methods.base import Cells, Credits, Draw, HasTallies, Method, Observed, cells_of, check_journeys, sums_for
 from attrib.methods.games import RateGame, games_of
@@ -90,7 +90,7 @@ class BaggedLogistic(Method):
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not 0 < value <= high or value == np.inf:
                 bounds = "above 0" + (f", up to {high:g}" if high < np.inf else "")
-                raise SpecError("bad_parameter", f"{name} = {value!r} is not a number {bounds}")
+                raise SpecError("bad_parameter", f"{name} = {brief(value)} is not a number {bounds}")
 
     def _needs(self) -> tuple[Need, ...]:
         return (Patterns(PLAYER_SET),)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.durations import parse_duration
-from attrib.errors import SpecError, warn
+from attrib.errors import SpecError, brief, warn
 from attrib.io.text import clean
 from attrib.methods.base import (
     Cells,
@@ -199,23 +199,25 @@ class Incremental(Method):
     def __post_init__(self) -> None:
         if self.credited not in CREDITED:
             raise SpecError(
-                "bad_parameter", f"credited = {self.credited!r} is neither of {', '.join(CREDITED)}", hint="the default"
+                "bad_parameter",
+                f"credited = {brief(self.credited)} is neither of {', '.join(CREDITED)}",
+                hint="the default",
             )
         if self.hazards not in HAZARDS:
             raise SpecError(
                 "bad_parameter",
-                f"hazards = {self.hazards!r} is none of {', '.join(HAZARDS)}",
+                f"hazards = {brief(self.hazards)} is none of {', '.join(HAZARDS)}",
                 hint="the default: latent",
             )
         if isinstance(self.decays, list):
             object.__setattr__(self, "decays", tuple(self.decays))
         if not len(self._days()) or self._days().min() <= 0:
-            raise SpecError("bad_parameter", f"decays = {self.decays!r} are not times above 0", hint='e.g. "7d"')
+            raise SpecError("bad_parameter", f"decays = {brief(self.decays)} are not times above 0", hint='e.g. "7d"')
         for name, high in (("penalty", 100.0), ("tolerance", 1.0)):
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not 0 <= value <= high or (name == "tolerance" and value == 0):
-                raise SpecError("bad_parameter", f"{name} = {value!r} is not a number from 0 to {high:g}")
+                raise SpecError("bad_parameter", f"{name} = {brief(value)} is not a number from 0 to {high:g}")
         for name, low, most in (("types", 1, 12), ("moods", 1, 4), ("folds", 1, 20), ("steps", 1, None)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), low, most))
         object.__setattr__(self, "permutations", whole_number("permutations", self.permutations, 2, MOST_DRAWS))
@@ -228,7 +230,7 @@ class Incremental(Method):
         """Check the parameters of the hazards by period; the latent model has none of them."""
         period = parse_duration(self.period, "period")
         if period is None or period.total_seconds() <= 0:
-            raise SpecError("bad_parameter", f"period = {self.period!r} is not a time above 0", hint='e.g. "1d"')
+            raise SpecError("bad_parameter", f"period = {brief(self.period)} is not a time above 0", hint='e.g. "1d"')
         if self.sample is not None:
             object.__setattr__(self, "sample", whole_number("sample", self.sample, 1))
         if self.covariates is not None:
@@ -252,7 +254,7 @@ class Incremental(Method):
         spans = [parse_duration(one, "decays") for one in texts]
         if None in spans:
             raise SpecError(
-                "bad_parameter", f"decays = {self.decays!r}: unlimited effects never fade", hint='e.g. "7d"'
+                "bad_parameter", f"decays = {brief(self.decays)}: unlimited effects never fade", hint='e.g. "7d"'
             )
         return np.array([span.total_seconds() / SECONDS_A_DAY for span in spans if span is not None])
 

@@ -17,7 +17,7 @@ import numpy as np
 from attrib.diagnostics.finding import FindingWarning
 from attrib.diagnostics.names import near_keys
 from attrib.durations import parse_duration
-from attrib.errors import AttribWarning, SolveError, SpecError
+from attrib.errors import AttribWarning, SolveError, SpecError, brief
 from attrib.kernels.codes import (
     CUSTOM,
     DECAY,
@@ -134,7 +134,7 @@ class LastNonDirect(_Rule):
     def __post_init__(self) -> None:
         wrong = isinstance(self.direct, str) or not isinstance(self.direct, Iterable)
         if wrong or not all(isinstance(name, str) for name in self.direct):
-            raise SpecError("bad_parameter", f"direct = {self.direct!r} is not a list of channel names")
+            raise SpecError("bad_parameter", f"direct = {brief(self.direct)} is not a list of channel names")
         object.__setattr__(self, "direct", tuple(self.direct))
 
     def _sum(self) -> RuleSums:
@@ -192,7 +192,7 @@ class PositionBased(_Rule):
     def __post_init__(self) -> None:
         for name, share in (("first", self.first), ("last", self.last)):
             if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
-                raise SpecError("bad_parameter", f"{name} = {share!r} is not a number from 0 to 1")
+                raise SpecError("bad_parameter", f"{name} = {brief(share)} is not a number from 0 to 1")
         if self.first + self.last > 1 + 1e-12:
             raise SpecError("bad_parameter", f"first + last = {self.first + self.last:g} is above 1")
 
@@ -222,7 +222,7 @@ class TimeDecay(_Rule):
         if isinstance(self.half_life, timedelta):
             object.__setattr__(self, "half_life", f"{self.half_life // timedelta(seconds=1)}s")
         if half_life is not None and not half_life:
-            raise SpecError("bad_parameter", f"half_life = {self.half_life!r} must be longer than nothing")
+            raise SpecError("bad_parameter", f"half_life = {brief(self.half_life)} must be longer than nothing")
 
     def _sum(self) -> RuleSums:
         half_life = parse_duration(self.half_life)
@@ -280,7 +280,7 @@ class CustomWeights(_Rule):
             object.__setattr__(self, "weights", partial(self.weights))
         if self.otherwise is not None and (callable(self.weights) or self.otherwise not in list(OTHERWISE)):
             reason = "a function answers for every length" if callable(self.weights) else f"know {', '.join(OTHERWISE)}"
-            raise SpecError("bad_parameter", f"otherwise = {self.otherwise!r}: {reason}")
+            raise SpecError("bad_parameter", f"otherwise = {brief(self.otherwise)}: {reason}")
 
     @property
     def label(self) -> str:
@@ -297,14 +297,14 @@ def _weight_table(given: Any) -> tuple[tuple[float, ...], ...]:
     if isinstance(given, Mapping):
         by_length = {_length(key): row for key, row in given.items()}
         if len(by_length) < len(given):
-            raise SpecError("bad_parameter", f"weights: {list(given)!r:.100} name a number of touches twice")
+            raise SpecError("bad_parameter", f"weights: {brief(list(given)):.100} name a number of touches twice")
         if min(by_length, default=1) < 1 or max(by_length, default=1) > MAX_LENGTH:
             raise SpecError("bad_parameter", f"weights: numbers of touches lie between 1 and {MAX_LENGTH:,}")
         given = [by_length.get(m, ()) for m in range(1, max(by_length, default=0) + 1)]
     if isinstance(given, (str, bytes)) or not isinstance(given, Sequence) or not given:
         raise SpecError(
             "bad_parameter",
-            f"weights = {given!r:.100} is neither a table nor a function",
+            f"weights = {brief(given):.100} is neither a table nor a function",
             hint="e.g. {1: [1], 2: [3, 1]}",
         )
     return tuple(_weight_row(row, m) for m, row in enumerate(given, start=1))
@@ -316,7 +316,7 @@ def _length(key: Any) -> int:
             return int(key) if isinstance(key, str) else index(key)
     except (TypeError, ValueError):
         pass
-    raise SpecError("bad_parameter", f"weights: {key!r:.100} is not a number of touches")
+    raise SpecError("bad_parameter", f"weights: {brief(key):.100} is not a number of touches")
 
 
 def _weight_row(row: Any, length: int) -> tuple[float, ...]:
@@ -331,7 +331,7 @@ def _weight_row(row: Any, length: int) -> tuple[float, ...]:
     if len(numbers) != length or not all(0 <= x < math.inf for x in numbers) or not max(numbers) > 0:
         raise SpecError(
             "bad_parameter",
-            f"weights of {length} touches: {row!r:.100} is not {length} numbers from 0 that sum to more than 0",
+            f"weights of {length} touches: {brief(row):.100} is not {length} numbers from 0 that sum to more than 0",
         )
     exponent = math.frexp(max(numbers))[1]  # so that no sum is too large for a float
     scaled = [math.ldexp(x, -exponent) for x in numbers]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import ResourceError, SpecError
+from attrib.errors import ResourceError, SpecError, brief
 from attrib.kernels.codes import SHAPLEY
 from attrib.methods.base import Cells, Credits, Draw, Method, cells_of
 from attrib.methods.games import NEEDS, Game, games_of
@@ -82,7 +82,7 @@ class Shapley(Method):
 
     def __post_init__(self) -> None:
         if self.worth not in WORTHS:
-            raise SpecError("bad_parameter", f"worth = {self.worth!r} is not one of {', '.join(WORTHS)}")
+            raise SpecError("bad_parameter", f"worth = {brief(self.worth)} is not one of {', '.join(WORTHS)}")
         if self.samples is not None:
             object.__setattr__(self, "samples", whole_number("samples", self.samples, 2, MOST_DRAWS))
             if self._closed:

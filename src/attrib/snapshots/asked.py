@@ -11,7 +11,7 @@ import numpy as np
 
 from attrib.arguments import distinct_names
 from attrib.durations import in_ticks, parse_duration
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.stages import StageModel, resolve_stages
 from attrib.values import DATES, check_choice, read_date, whole_number, yes_or_no
 
@@ -64,8 +64,8 @@ class Wish:
         kind, outcome, named = check_question(target, churn, purpose)
         left = None if cancelled is None else distinct_names("cancelled", cancelled, "outcomes")
         if left and outcome in left and outcome != named:
-            text = f"cancelled holds {outcome!r}, which is what the label looks for"
-            raise SpecError("bad_value", text, hint=f"leave it out of cancelled, or ask for churn = {outcome!r}")
+            text = f"cancelled holds {brief(outcome)}, which is what the label looks for"
+            raise SpecError("bad_value", text, hint=f"leave it out of cancelled, or ask for churn = {brief(outcome)}")
         if population is None and kind not in ("churn", "silent"):
             population = EVERYONE
         back, pause, ahead = check_durations(window, gap, horizon)
@@ -101,7 +101,7 @@ def check_question(target: Any, churn: Any, purpose: str) -> tuple[str, str | No
     """
     for name, value in (("target", target), ("churn", churn)):
         if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise SpecError("bad_value", f"{name} = {value!r} is not the name of an outcome")
+            raise SpecError("bad_value", f"{name} = {brief(value)} is not the name of an outcome")
     kind = "silent" if churn == SILENT else "target" if target else "churn" if churn else "none"
     if purpose == "survival" and kind in ("silent", "none"):
         reason = "silence has no moment at which it happens" if kind == "silent" else "there is no target and no churn"

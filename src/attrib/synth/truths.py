@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from attrib.durations import parse_duration
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.synth.config import Population
 from attrib.synth.generator import START, Ids, Recipe, check_counts, ordered
 from attrib.values import read_date
@@ -98,7 +98,7 @@ class Question:
         length = timedelta(days=recipe.days) // _MICROSECOND
         if not dates or dates[0] < 0 or dates[-1] > length or len(dates) < len(moments):
             span = f"the {recipe.days} days from {recipe.start:%Y-%m-%d}"
-            fault = f"{name} = {at!r} is not within {span}, empty, or twice the same"
+            fault = f"{name} = {brief(at)} is not within {span}, empty, or twice the same"
             raise SpecError("bad_date", fault, hint=_HINT)
         pause, window, further = (
             _positive(text, name) for text, name in ((gap, "gap"), (horizon, "horizon"), (ahead, "ahead"))
@@ -245,12 +245,12 @@ def _roots(buyer: NDArray[np.int64], referrer: NDArray[np.int64]) -> NDArray[np.
 def _moment(value: Any, name: str) -> datetime:
     read = read_date(value, name, _HINT)
     if read.tzinfo is not None:
-        raise SpecError("bad_date", f"{name} = {value!r} carries a time zone, and the data have none", hint=_HINT)
+        raise SpecError("bad_date", f"{name} = {brief(value)} carries a time zone, and the data have none", hint=_HINT)
     return read
 
 
 def _positive(value: str | timedelta, name: str) -> int:
     length = parse_duration(value, name)
     if length is None or length < timedelta(0) or (length == timedelta(0) and name != "gap"):
-        raise SpecError("bad_duration", f"{name} is {value!r}", hint="give a length of time such as '90d'")
+        raise SpecError("bad_duration", f"{name} is {brief(value)}", hint="give a length of time such as '90d'")
     return length // _MICROSECOND

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.kernels.codes import CONVERSION, FIRST_PLAYER, NULL_STATE
 from attrib.needs import LENGTH, SECONDS, Patterns, Transitions
 from attrib.schemas import CONVERSIONS, JOURNEYS, NULLS, RATE, SHARE, TOUCHES
@@ -75,15 +75,15 @@ def read_quantiles(quantiles: Any) -> dict[str, Fraction]:
     {'median_time': Fraction(1, 2), 'p99_time': Fraction(99, 100)}
     """
     if isinstance(quantiles, str) or not isinstance(quantiles, Sequence):
-        raise SpecError("bad_value", f"quantiles = {quantiles!r} is not a list of numbers")
+        raise SpecError("bad_value", f"quantiles = {brief(quantiles)} is not a list of numbers")
     read = {}
     for quantile in quantiles:
         if isinstance(quantile, bool) or not isinstance(quantile, (int, float)) or not 0 <= quantile <= 1:
-            raise SpecError("bad_value", f"quantiles: {quantile!r} is not a number from 0 to 1")
+            raise SpecError("bad_value", f"quantiles: {brief(quantile)} is not a number from 0 to 1")
         exact = Fraction(repr(float(quantile)))
         read["median_time" if exact == Fraction(1, 2) else f"p{float(100 * exact):.12g}_time"] = exact
     if len(read) < len(quantiles):
-        raise SpecError("bad_value", f"quantiles = {quantiles!r} repeats a number")
+        raise SpecError("bad_value", f"quantiles = {brief(quantiles)} repeats a number")
     return read
 
 

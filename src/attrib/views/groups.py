@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.needs import PATH, Patterns
 from attrib.schemas import CHANNEL, CONVERSIONS, JOURNEYS, NULLS, RATE, SHARE
 from attrib.views.frames import Ints, player_labels, ratio, sum_by_game, tally_members, view_frame
@@ -45,7 +45,9 @@ def read_groups(groups: Any, rest: Any, players: pl.DataFrame) -> Groups:
     Groups(names=('offline', 'online'), channel=array([0, 1, 2]), group=array([1, 0, 0]))
     """
     if not isinstance(groups, Mapping):
-        raise SpecError("bad_groups", f"groups = {groups!r} maps no groups", hint='e.g. {"offline": ["store", "call"]}')
+        raise SpecError(
+            "bad_groups", f"groups = {brief(groups)} maps no groups", hint='e.g. {"offline": ["store", "call"]}'
+        )
     if not all(isinstance(name, str) and name for name in (rest, *groups)):
         raise SpecError("bad_groups", "names of groups and rest are texts")
     names = player_labels(players.select(CHANNEL) if CHANNEL in players.columns else players)
@@ -55,10 +57,12 @@ def read_groups(groups: Any, rest: Any, players: pl.DataFrame) -> Groups:
     for group, listed in groups.items():
         members = [listed] if isinstance(listed, str) else listed
         if not isinstance(members, Collection) or not all(isinstance(member, str) for member in members):
-            raise SpecError("bad_groups", f"group {group!r}: {listed!r} is not a list of channels")
+            raise SpecError("bad_groups", f"group {brief(group)}: {brief(listed)} is not a list of channels")
         for member in members:
             if found.setdefault(member, group) != group:
-                raise SpecError("bad_groups", f"channel {member!r} is in the groups {found[member]!r} and {group!r}")
+                raise SpecError(
+                    "bad_groups", f"channel {brief(member)} is in the groups {found[member]!r} and {brief(group)}"
+                )
     unknown = [member for member in found if member not in known]
     if unknown:
         near = {member: difflib.get_close_matches(member, known, n=1, cutoff=0.5) for member in unknown}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, brief
 from attrib.needs import PATH as PATHS
 from attrib.needs import Patterns, Totals
 from attrib.schemas import CONVERSIONS, JOURNEYS, NULLS, PATH, PATH_TABLE, RATE, SHARE, VALUE
@@ -40,7 +40,7 @@ def check_paths(n: Any, sort: Any, min_journeys: Any) -> None:
         check_whole("n", n)
     check_whole("min_journeys", min_journeys)
     if sort not in tuple(SORTS):
-        raise SpecError("bad_value", f"sort = {sort!r} is not one of {', '.join(SORTS)}", name="sort", found=sort)
+        raise SpecError("bad_value", f"sort = {brief(sort)} is not one of {', '.join(SORTS)}", name="sort", found=sort)
 
 
 def paths_frame(tallies: Tallies, *, n: int | None, sort: str, worst: bool, min_journeys: int) -> pl.DataFrame:
@@ -91,7 +91,7 @@ def path_table(tallies: Tallies, sep: Any) -> pl.DataFrame:
         ``ambiguous_names``.
     """
     if not isinstance(sep, str) or not sep:
-        raise SpecError("bad_separator", f"sep = {sep!r} separates nothing")
+        raise SpecError("bad_separator", f"sep = {brief(sep)} separates nothing")
     labels = player_labels(tallies.players)
     tally, totals = tallies.get(Patterns(PATHS)), tallies.get(Totals())
     place, player = tally_members(tally)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.arguments import distinct_names
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, brief
 from attrib.io.tables import check_types
 from attrib.io.text import clean
 from attrib.lifecycle.acting.allowed import blocked_by
@@ -207,7 +207,7 @@ def next_action(
     if replicates is not None:
         whole_number("replicates", replicates, 2, MOST_DRAWS)
     if isinstance(min_overlap, bool) or not isinstance(min_overlap, (int, float)) or not 0 <= min_overlap < 1:
-        raise SpecError("bad_parameter", f"min_overlap = {min_overlap!r} is not a number from 0 to below 1")
+        raise SpecError("bad_parameter", f"min_overlap = {brief(min_overlap)} is not a number from 0 to below 1")
     model = check_model(stages)
     named = _features(table, past, features, propensity)
     log, claim = read_decisions(past, propensity, randomised)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.durations import in_ticks, parse_duration
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, brief
 from attrib.io import days
 from attrib.io.text import clean
 from attrib.lifecycle.acting.deciding import in_ticks_of
@@ -75,7 +75,9 @@ def _granted(table: pl.DataFrame, channels: Sequence[str], rule: Any, name: str,
             elif isinstance(says, bool):
                 out[channel] = np.full(table.height, says)
             else:
-                raise SpecError("bad_value", f"{name}[{clean(channel, 80)!r}] = {says!r:.80} is not a column of flags")
+                raise SpecError(
+                    "bad_value", f"{name}[{clean(channel, 80)!r}] = {brief(says):.80} is not a column of flags"
+                )
         return out
     frame = collected(rule)
     hint = f"{name} is a frame of customer_id, channel and {name} (true or false), or a mapping of channel to column"
@@ -98,7 +100,7 @@ def _capped(
 ) -> list[tuple[str, int, Bools]]:
     """Rows whose channel has had its number of touches in the days before the date. Every row of the log counts."""
     if not isinstance(caps, Mapping):
-        raise SpecError("bad_value", f"caps = {caps!r:.80} is no mapping", hint='e.g. {"mail": (3, "7d")}')
+        raise SpecError("bad_value", f"caps = {brief(caps):.80} is no mapping", hint='e.g. {"mail": (3, "7d")}')
     if not caps:
         return []
     if touchpoints is None:
@@ -115,7 +117,7 @@ def _capped(
     found = []
     for channel, cap in caps.items():
         if not isinstance(cap, (tuple, list)) or len(cap) != 2:
-            raise SpecError("bad_value", f"caps[{clean(channel, 80)!r}] = {cap!r:.80}", hint='e.g. (3, "7d")')
+            raise SpecError("bad_value", f"caps[{clean(channel, 80)!r}] = {brief(cap):.80}", hint='e.g. (3, "7d")')
         most = whole_number("caps", cap[0], 0, key="bad_value")
         span = in_ticks(parse_duration(cap[1], "caps"), MICRO)
         recent = near if span < 0 else near.filter(pl.col(AT) >= pl.col("__now") - span)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import SpecError, warn
+from attrib.errors import SpecError, brief, warn
 from attrib.lifecycle.acting.deciding import ACTION, ADVANCED, AFTER_GAP, SINCE
 from attrib.lifecycle.acting.lot import chosen_by, told
 from attrib.lifecycle.acting.policy import Log, read_actions, read_log
@@ -35,7 +35,7 @@ def read_decisions(past: pl.DataFrame, propensity: Any, randomised: Any) -> tupl
         Where the rows do not bear the causal claim asked for.
     """
     if not isinstance(randomised, bool):
-        raise SpecError("bad_parameter", f"randomised = {randomised!r} is not True or False")
+        raise SpecError("bad_parameter", f"randomised = {brief(randomised)} is not True or False")
     if isinstance(propensity, str):
         require_columns("decisions", past.columns, [propensity], hint="propensity must name a column of decisions")
         propensity = past[propensity]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.special import stdtrit
 
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.acting.lot import chosen_by, told
@@ -217,7 +217,7 @@ def read_actions(actions: Any) -> tuple[tuple[str, ...], Integers]:
         ``no_rows``; ``bad_action`` where an action is called ``(none)`` and others are null.
     """
     if isinstance(actions, (str, bytes)) or not hasattr(actions, "__iter__"):
-        raise DataError("bad_shape", f"actions = {actions!r} is not one action a row")
+        raise DataError("bad_shape", f"actions = {brief(actions)} is not one action a row")
     if hasattr(actions, "columns"):
         columns = ", ".join(clean(name, 40) for name in list(actions.columns)[:8])
         raise DataError(

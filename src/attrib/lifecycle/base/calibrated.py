@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from attrib.errors import DataError, SolveError, SpecError, warn
+from attrib.errors import DataError, SolveError, SpecError, brief, warn
 from attrib.extras import needs
 from attrib.lifecycle.base.labels import Bools, Floats, Integers, check_seed_and_folds
 from attrib.values import whole_number
@@ -55,17 +55,17 @@ class Recipe:
             ("calibration", self.calibration, ("sigmoid", "isotonic", None)),
         ):
             if value not in known:
-                raise SpecError("bad_parameter", f"{name} = {value!r} is not one of {', '.join(map(repr, known))}")
+                raise SpecError("bad_parameter", f"{name} = {brief(value)} is not one of {', '.join(map(repr, known))}")
         for name, least in (("max_iter", 1), ("max_leaf_nodes", 2), ("min_samples_leaf", 1)):
             whole_number(name, getattr(self, name), least)
         for name in ("C", "learning_rate", "l2_regularization"):
             value = getattr(self, name)
             fine = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and value < np.inf
             if not fine or not (value > 0 or (value == 0 and name == "l2_regularization")):
-                raise SpecError("bad_parameter", f"{name} = {value!r} is not a finite number above 0")
+                raise SpecError("bad_parameter", f"{name} = {brief(value)} is not a finite number above 0")
         weights = self.class_weight
         if not (weights is None or weights == "balanced" or isinstance(weights, dict)):
-            raise SpecError("bad_parameter", f"class_weight = {weights!r} is not None, 'balanced' or a dict")
+            raise SpecError("bad_parameter", f"class_weight = {brief(weights)} is not None, 'balanced' or a dict")
         return self
 
     def estimator(self) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from attrib.errors import DataError, SolveError, SpecError
+from attrib.errors import DataError, SolveError, SpecError, brief
 from attrib.lifecycle.base.beside import Floats
 from attrib.lifecycle.base.estimator import Estimator
 from attrib.lifecycle.buying.geometric import BetaGeoNBD, ModifiedBetaGeoNBD
@@ -133,7 +133,7 @@ class PurchaseChoice(Estimator):
         models = list(given) if isinstance(given, (list, tuple)) else []
         wrong = [name for name in models if not isinstance(name, str) or name not in KINDS]
         if wrong or not models or len(set(models)) < len(models):
-            fault = f"models = {self.models!r} are not some of {', '.join(KINDS)}, each once"
+            fault = f"models = {brief(self.models)} are not some of {', '.join(KINDS)}, each once"
             raise SpecError("bad_parameter", fault, hint=f"e.g. models=[{', '.join(map(repr, KINDS))}]")
         return models, whole_number("folds", self.folds, 2, 100)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from attrib.errors import SpecError, warn
+from attrib.errors import SpecError, brief, warn
 from attrib.faults import nearest
 from attrib.io.text import clean
 from attrib.schemas import CUSTOMER, OUTCOME
@@ -38,7 +38,7 @@ def read_names(cancelled: Any) -> tuple[str, ...] | None:
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name.strip() for name in names):
         hint = 'e.g. cancelled="cancel", or cancelled=() where none does'
         raise SpecError(
-            "bad_value", f"cancelled = {cancelled!r} is no name of an outcome, and no list of names", hint=hint
+            "bad_value", f"cancelled = {brief(cancelled)} is no name of an outcome, and no list of names", hint=hint
         )
     return tuple(name.strip() for name in names)
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.lifecycle.base.beside import Bools, Floats, check_same_rows, read_numbers, require
 from attrib.lifecycle.buying.histories import is_alone, read_frequency
 from attrib.lifecycle.buying.likelihood import LikelihoodModel, columns_of, maximise
@@ -147,11 +147,11 @@ class GammaGamma(LikelihoodModel):
 
     def _check_parameters(self) -> None:
         if self.no_mean not in STAND_INS:
-            raise SpecError("bad_parameter", f"no_mean = {self.no_mean!r} is not one of {', '.join(STAND_INS)}")
+            raise SpecError("bad_parameter", f"no_mean = {brief(self.no_mean)} is not one of {', '.join(STAND_INS)}")
         cap = self.cap
         fine = cap is None or (isinstance(cap, (int, float)) and not isinstance(cap, bool) and 0 < cap < np.inf)
         if not fine:
-            raise SpecError("bad_parameter", f"cap = {cap!r} is not an amount above 0")
+            raise SpecError("bad_parameter", f"cap = {brief(cap)} is not an amount above 0")
 
     def _capped(self, m: Floats) -> Floats:
         return m if self.cap is None else np.minimum(m, self.cap)

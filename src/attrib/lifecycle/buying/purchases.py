@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from attrib.durations import parse_duration
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.io.collecting import collect_source
 from attrib.io.days import START
 from attrib.io.ids import sort_by_id
@@ -323,7 +323,9 @@ def _day(at: Any) -> date:
             pass
     if isinstance(at, date) and not isinstance(at, datetime):
         return at
-    raise SpecError("bad_value", f"at = {at!r} is not a day", hint='the last day of observation, e.g. "2024-06-30"')
+    raise SpecError(
+        "bad_value", f"at = {brief(at)} is not a day", hint='the last day of observation, e.g. "2024-06-30"'
+    )
 
 
 def _unit(unit: Any) -> float:
@@ -334,7 +336,7 @@ def _unit(unit: Any) -> float:
     except SpecError:
         length = None
     if not length:
-        raise SpecError("bad_duration", f"unit = {unit!r} is not a length of time", hint=_unit_hint(unit))
+        raise SpecError("bad_duration", f"unit = {brief(unit)} is not a length of time", hint=_unit_hint(unit))
     return length / timedelta(days=1)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, brief
 from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_customers, read_flags, read_numbers
@@ -325,7 +325,7 @@ class ReferralLikelihood(TwoClasses):
     def _check_alpha(self) -> None:
         fine = isinstance(self.alpha, (int, float)) and not isinstance(self.alpha, bool) and 0 < self.alpha < np.inf
         if self.alpha is not None and not fine:
-            raise SpecError("bad_parameter", f"alpha = {self.alpha!r} is neither a number above 0 nor None")
+            raise SpecError("bad_parameter", f"alpha = {brief(self.alpha)} is neither a number above 0 nor None")
 
     def _check_treatment(self) -> None:
         if "asked" not in self.arms_:
@@ -391,7 +391,7 @@ class ReferralLikelihood(TwoClasses):
             model.meaning_, model.report_ = data["meaning"], data["report"]
             arms, means = dict(data["arms"]), {name: float(least) for name, least in data["means"].items()}
         except (KeyError, TypeError, ValueError, AttributeError, DataError, SpecError) as error:
-            raise DataError("bad_model", f"a stored ReferralLikelihood is incomplete: {error!r:.200}") from error
+            raise DataError("bad_model", f"a stored ReferralLikelihood is incomplete: {brief(error):.200}") from error
         known = set(arms) in ({"all"}, set(_ARMS)) and set(means) <= {"count", "value"}
         if not known or model.meaning_ not in ((None,) if len(arms) == 1 else MEANINGS):
             raise DataError("bad_model", "a stored ReferralLikelihood has other parts than it should")

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from attrib.arguments import distinct_names
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.faults import nearest
 from attrib.io.checks import midnights_in
 from attrib.io.ids import number_of
@@ -111,11 +111,11 @@ def referral_targets(
     _, pause, ahead = check_durations(None, gap, horizon)
     for name, text in (("target", target), ("asks", asks)):
         if text is not None and (not isinstance(text, str) or not text.strip()):
-            raise SpecError("bad_value", f"{name} = {text!r} is not a name")
+            raise SpecError("bad_value", f"{name} = {brief(text)} is not a name")
     if asks is not None and touchpoints is None:
         raise SpecError("bad_value", "asks is given, but no touchpoints", hint="asks are touches")
     if not isinstance(randomised, bool):
-        raise SpecError("bad_parameter", f"randomised = {randomised!r} is not True or False")
+        raise SpecError("bad_parameter", f"randomised = {brief(randomised)} is not True or False")
     if randomised and asks is None:
         raise SpecError("bad_value", "randomised is given, but not asks", hint="name the channel that asks to refer")
     bought = distinct_names("purchases", purchases, "outcomes")

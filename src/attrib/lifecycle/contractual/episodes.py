@@ -13,7 +13,7 @@ import polars as pl
 
 from attrib.arguments import distinct_names
 from attrib.durations import parse_duration
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.io.checks import midnights_in
 from attrib.io.collecting import collect_table
 from attrib.io.tables import check_types
@@ -256,5 +256,5 @@ def _microseconds(text: str, name: str) -> int:
     length = parse_duration(text, name)
     ticks = 0 if length is None else length // timedelta(microseconds=1)
     if ticks < 1:
-        raise SpecError("bad_duration", f"{name} = {text!r} is not a positive duration", hint='e.g. "1d"')
+        raise SpecError("bad_duration", f"{name} = {brief(text)} is not a positive duration", hint='e.g. "1d"')
     return ticks

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, brief
 from attrib.lifecycle.base.beside import check_same_rows, read_flags, read_numbers
 from attrib.values import MOST_DRAWS, whole_number
 
@@ -137,7 +137,7 @@ def calibration_at(predicted: Any, duration: Any, event: Any, horizon: float, *,
     check_same_rows(predicted=predicted, duration=duration, event=event)
     whole_number("bins", bins, 1, MOST_DRAWS)
     if isinstance(horizon, bool) or not isinstance(horizon, (int, float)) or not horizon > 0:
-        raise SpecError("bad_parameter", f"horizon = {horizon!r} is not a time above 0", hint="e.g. 90")
+        raise SpecError("bad_parameter", f"horizon = {brief(horizon)} is not a time above 0", hint="e.g. 90")
     chance = read_numbers("predicted", predicted, least=0, most=1)
     length, left = read_numbers("duration", duration, len(chance), least=0), read_flags("event", event, len(chance))
     edges = np.unique(np.quantile(chance, np.linspace(0, 1, bins + 1)[1:-1]))

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from attrib.arguments import distinct_names
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.io.collecting import collect_table
 from attrib.io.ids import rank_ids
 from attrib.io.tables import check_types
@@ -163,7 +163,7 @@ class Personas(Shown):
             selection = pl.DataFrame(plain["selection"], schema=SELECTION)
             design = DesignMatrix.from_dict(plain["design"])
         except (KeyError, TypeError, ValueError, AttributeError, pl.exceptions.PolarsError) as error:
-            raise DataError("bad_model", f"stored personas are incomplete: {error!r:.200}") from error
+            raise DataError("bad_model", f"stored personas are incomplete: {brief(error):.200}") from error
         texts = all(isinstance(name, str) for name in (*names, *logged))
         if not texts or not 0 < len(names) == len(set(names)) or not set(logged) <= set(design.columns):
             raise DataError("bad_model", "stored personas have other names than they should")
@@ -269,7 +269,7 @@ def personas(
     if not (isinstance(k, str) and k == "auto"):
         sizes = [whole_number("k", k, 1, MAX_K)]
     if isinstance(min_share, bool) or not isinstance(min_share, (int, float)) or not 0 <= min_share < 1:
-        raise SpecError("bad_parameter", f"min_share = {min_share!r} is not a share from 0 to below 1")
+        raise SpecError("bad_parameter", f"min_share = {brief(min_share)} is not a share from 0 to below 1")
     most = whole_number("max_rows", max_rows, 100)
     if table.height < max(20, 2 * sizes[0]):
         raise DataError("too_few_rows", f"the snapshot has {table.height} rows", hint="20 at least")

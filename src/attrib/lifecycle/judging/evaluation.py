@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError
+from attrib.errors import DataError, SpecError, brief
 from attrib.io.collecting import as_frame, collect_table
 from attrib.lifecycle.base.beside import (
     Bools,
@@ -103,10 +103,10 @@ def evaluate_classifier(
     check_same_rows(y=y, p=p, customers=customers, by=by)
     truth, chance = _read(y, p)
     if not isinstance(top, (list, tuple)):
-        raise SpecError("bad_value", f"top = {top!r} is not a list of shares", hint="e.g. (0.05, 0.1)")
+        raise SpecError("bad_value", f"top = {brief(top)} is not a list of shares", hint="e.g. (0.05, 0.1)")
     for k in top:
         if not isinstance(k, (int, float)) or not 0 < k <= 1:
-            raise SpecError("bad_value", f"top: {k!r} is not a share above 0", hint="e.g. (0.05, 0.1)")
+            raise SpecError("bad_value", f"top: {brief(k)} is not a share above 0", hint="e.g. (0.05, 0.1)")
     resampling = _Resampling(customers, len(truth), level, replicates, seed)
     n_bins = whole_number("bins", bins, 1, MOST_DRAWS, key="bad_value")
     assumed = Profit.of(profit)

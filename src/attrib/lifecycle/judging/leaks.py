@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from attrib.errors import SpecError, warn
+from attrib.errors import SpecError, brief, warn
 from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_customers
@@ -126,7 +126,7 @@ def leak_report(
     """
     check_seed_and_folds(seed, folds)
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0.5 < threshold < 1:
-        raise SpecError("bad_parameter", f"threshold = {threshold!r} is not an AUC above 0.5 and below 1")
+        raise SpecError("bad_parameter", f"threshold = {brief(threshold)} is not an AUC above 0.5 and below 1")
     check_same_rows(X=X, y=y, customers=customers)
     table = collected(X)
     _, positive = read_labels(y, table.height)

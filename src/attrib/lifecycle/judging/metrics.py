@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 
 Floats = npt.NDArray[np.float64]
 CLIP = 1e-15  # of probabilities in the log loss: a certain and wrong answer costs 34.5, not infinity
@@ -219,7 +219,7 @@ class Profit:
             number = isinstance(given, (int, float, np.integer, np.floating)) and not isinstance(given, bool)
             if not number or not np.isfinite(given) or given < 0 or (given == 0 and not free):
                 raise SpecError(
-                    "bad_value", f"profit: {each.name} = {given!r} is no number {'from' if free else 'above'} 0"
+                    "bad_value", f"profit: {each.name} = {brief(given)} is no number {'from' if free else 'above'} 0"
                 )
 
     @classmethod
@@ -239,7 +239,7 @@ class Profit:
         if not isinstance(given, Mapping) or not set(given) <= set(names):
             wrong = next((name for name in given if name not in names), None) if isinstance(given, Mapping) else given
             raise SpecError(
-                "bad_value", f"profit: {wrong!r} is not known", hint=f"Profit(…), or some of {', '.join(names)}"
+                "bad_value", f"profit: {brief(wrong)} is not known", hint=f"Profit(…), or some of {', '.join(names)}"
             )
         return cls(**given)
 
