@@ -37,6 +37,11 @@ from attrib.values import whole_number
 TABLES = ("touchpoints", "outcomes")
 OURS = (CUSTOMER, TIME, CHANNEL, OUTCOME, VALUE, SEQUENCE, EVENT, CLUSTER, STAGE, INTERACTION, ORDER)
 
+ONE_TARGET = (  # where several outcomes are given
+    "one outcome ends journeys; where several should, give them one name first, such as "
+    'outcomes.with_columns(pl.col("outcome").replace({"sale": "purchase"}))'
+)
+
 
 def open_events(
     touchpoints: Any,
@@ -129,10 +134,12 @@ def check_names(columns: Any, used: tuple[str, ...]) -> dict[str, Any]:
     for part in ({k: v for k, v in columns.items() if k not in tables}, *tables.values()):
         for ours, theirs in part.items():
             if not isinstance(ours, str) or not isinstance(theirs, str):
-                raise SpecError("bad_columns", f"columns: {ours!r} = {brief(theirs)} is not one name for another")
+                raise SpecError("bad_columns", f"columns: {brief(ours)} = {brief(theirs)} is not one name for another")
             near = difflib.get_close_matches(ours, OURS, n=1, cutoff=0.8)
             if ours not in (*OURS, *used) and near:
-                raise SpecError("unknown_key", f"columns: unknown column {ours!r}", hint=f"did you mean {near[0]!r}?")
+                raise SpecError(
+                    "unknown_key", f"columns: unknown column {brief(ours)}", hint=f"did you mean {near[0]!r}?"
+                )
     return dict(columns)
 
 
@@ -151,7 +158,7 @@ def check_lookback(lookback: Any) -> timedelta | dict[str, timedelta | None] | N
         raise SpecError("bad_value", "lookback lists no interaction", hint=hint)
     for interaction in lookback:
         if not isinstance(interaction, str) or not interaction.strip():
-            raise SpecError("bad_value", f"lookback: {interaction!r} is not the name of an interaction", hint=hint)
+            raise SpecError("bad_value", f"lookback: {brief(interaction)} is not the name of an interaction", hint=hint)
     return {name: parse_duration(duration, f"lookback of {name!r}") for name, duration in lookback.items()}
 
 

@@ -25,7 +25,7 @@ from attrib.console import (
     shown,
     warn_of,
 )
-from attrib.errors import EXIT_CODES, SpecError
+from attrib.errors import EXIT_CODES, SpecError, brief
 
 if TYPE_CHECKING:
     from attrib.experiment import Result as Findings
@@ -215,7 +215,7 @@ def _lasting(later: str | None, truth_at: list[str] | None) -> tuple[Population 
             raise SpecError("bad_argument", "--truth-at is given without --later", hint="add --later contract")
         return None, None
     if later not in ("contract", "silent"):
-        raise SpecError("bad_argument", f"--later is {later!r}", hint="give contract or silent")
+        raise SpecError("bad_argument", f"--later is {brief(later)}", hint="give contract or silent")
     for text in truth_at or ():
         read_date(text, "--truth-at")
     return Population(later=Later(contract=later == "contract")), truth_at or [_TRUTH_AT]
@@ -356,7 +356,7 @@ def _whole(option: str, text: str) -> int:
         number = Decimal("nan")
     if not (number.is_finite() and 1 <= number <= _MOST and number == int(number)):
         hint = f"give a whole number from 1 to {_MOST:.0e}, such as 1000000 or 1e6".replace("e+", "e")
-        raise SpecError("bad_argument", f"{option} is {text!r}", hint=hint, argument=option)
+        raise SpecError("bad_argument", f"{option} is {brief(text)}", hint=hint, argument=option)
     return int(number)
 
 

@@ -200,7 +200,7 @@ def named_methods(methods: Method | Sequence[Method] | Mapping[str, Method]) -> 
         if not isinstance(method, Method):
             raise SpecError("bad_methods", f"{brief(method)} is not a method", hint=_as_method(method))
         if not isinstance(label, str) or not label.strip():
-            raise SpecError("bad_methods", f"{label!r} is not a name for a method")
+            raise SpecError("bad_methods", f"{brief(label)} is not a name for a method")
     if not pairs:
         raise SpecError("bad_methods", "there is no method", hint="e.g. [attrib.Markov(order=1)]")
     check_unique([label for label, _ in pairs])

@@ -56,7 +56,7 @@ def parse_duration(text: str | timedelta | None, name: str = "duration") -> time
     try:
         return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
     except (OverflowError, ValueError):  # int() refuses thousands of digits
-        raise SpecError("bad_duration", f"{name} = {text!r:.60} is too long", hint='write "unlimited"') from None
+        raise SpecError("bad_duration", f"{name} = {brief(text):.60} is too long", hint='write "unlimited"') from None
 
 
 def in_ticks(duration: timedelta | None, ticks_per_second: int) -> int:

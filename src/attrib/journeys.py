@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from attrib.arguments import (
+    ONE_TARGET,
     check_engine,
     check_identities,
     check_limits,
@@ -192,6 +193,8 @@ class Journeys(Views):
             raise SpecError(
                 "stage_column_view", "stages from a column have no milestones to advance by", hint='view="resolved"'
             )
+        if target is not None and (not isinstance(target, str) or not target.strip()):
+            raise SpecError("bad_value", f"target = {brief(target)} is not the name of one outcome", hint=ONE_TARGET)
         if target is None and (resolved is None or view == "resolved"):
             raise SpecError("no_target", "target is missing", hint='name the outcome that ends a journey: "purchase"')
         max_players, max_rejects = check_limits(max_players, max_rejects)

@@ -17,7 +17,7 @@ from attrib.diagnostics.finding import KEYS
 from attrib.engines.base import Engine, Progress
 from attrib.engines.local import LocalEngine
 from attrib.engines.spark import SparkEngine
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.faults import nearest
 from attrib.io.sources import InlineOutcome, open_table
 from attrib.journeys import Journeys
@@ -221,7 +221,7 @@ def load(path: str | Path) -> Job:
         name = entry.name or method.label
         if name in methods:
             hint = "give one of them another name, or remove it"
-            raise SpecError("duplicate_model", f"two models are called {name!r}", hint=hint, name=name)
+            raise SpecError("duplicate_model", f"two models are called {brief(name)}", hint=hint, name=name)
         methods[name] = method
     job = Job(spec, folder, methods, _stages(spec, folder))
     if job.asks_for_adjusted:

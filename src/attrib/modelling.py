@@ -275,7 +275,7 @@ def _check_model_place(folder: Path, name: str, *, overwrite: bool) -> None:
     there = saved_name(folder, LARGEST[ABOUT])
     if there not in (None, name) and not overwrite:
         hint = "choose another --out, or give --overwrite"
-        raise SpecError("model_exists", f"{folder} holds the model {there!r}, not {name!r}", hint=hint)
+        raise SpecError("model_exists", f"{folder} holds the model {brief(there)}, not {brief(name)}", hint=hint)
 
 
 def _check_place(run: Path, names: Sequence[str], data_file: str | Path) -> None:

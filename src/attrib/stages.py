@@ -41,10 +41,10 @@ class Milestone:
 
     def __post_init__(self) -> None:
         if not isinstance(self.outcome, str) or not self.outcome.strip():
-            raise SpecError("bad_stages", f"a milestone needs the name of an outcome, not {self.outcome!r}")
+            raise SpecError("bad_stages", f"a milestone needs the name of an outcome, not {brief(self.outcome)}")
         if isinstance(self.nth, bool) or not isinstance(self.nth, int) or self.nth < 1:
             raise SpecError(
-                "bad_stages", f"milestone {self.outcome!r}: nth = {brief(self.nth)} is no whole number from 1"
+                "bad_stages", f"milestone {brief(self.outcome)}: nth = {brief(self.nth)} is no whole number from 1"
             )
 
 
@@ -66,7 +66,7 @@ def _as_stage(item: Any) -> Stage:
     if isinstance(item, (tuple, list)) and len(item) == 2:
         name, milestone = item
         return Stage(name, Milestone(milestone) if isinstance(milestone, str) else milestone)
-    raise SpecError("bad_stages", f"{item!r} is not a stage", hint='write ("awareness", "visit")')
+    raise SpecError("bad_stages", f"{brief(item)} is not a stage", hint='write ("awareness", "visit")')
 
 
 def _plainly(name: str) -> str:
@@ -100,7 +100,7 @@ class StageModel:
     def __post_init__(self) -> None:  # noqa: C901 - one step a rule
         if isinstance(self.stages, (str, StageModel)) or not isinstance(self.stages, Sequence):
             raise SpecError(
-                "bad_stages", f"{self.stages!r} is not a list of stages", hint='write [("awareness", "visit")]'
+                "bad_stages", f"{brief(self.stages)} is not a list of stages", hint='write [("awareness", "visit")]'
             )
         stages = tuple(_as_stage(item) for item in self.stages)
         object.__setattr__(self, "stages", stages)
@@ -109,18 +109,18 @@ class StageModel:
         names = [stage.name for stage in stages]
         for name in names:
             if not isinstance(name, str) or not name.strip():
-                raise SpecError("bad_stages", f"a stage needs a name, not {name!r}")
+                raise SpecError("bad_stages", f"a stage needs a name, not {brief(name)}")
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise SpecError("bad_stages", f"stage names occur twice: {', '.join(repeated)}", names=repeated)
         for stage in stages:
             if stage.milestone is not None and not isinstance(stage.milestone, Milestone):
-                raise SpecError("bad_stages", f"stage {stage.name!r}: {stage.milestone!r} is not a milestone")
+                raise SpecError("bad_stages", f"stage {brief(stage.name)}: {brief(stage.milestone)} is not a milestone")
         for stage in stages[:-1]:
             if stage.milestone is None:
                 raise SpecError(
                     "bad_stages",
-                    f"stage {stage.name!r} has no milestone",
+                    f"stage {brief(stage.name)} has no milestone",
                     hint="only the last stage may go without",
                     stage=stage.name,
                 )
@@ -272,7 +272,7 @@ def _reject_unknown(table: dict[str, Any], known: Iterable[str], where: str) -> 
         if key not in known:
             near = difflib.get_close_matches(key, list(known), n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-            raise SpecError("unknown_key", f"{where}: unknown key {key!r}", hint=hint, found=key)
+            raise SpecError("unknown_key", f"{where}: unknown key {brief(key)}", hint=hint, found=key)
 
 
 def resolve_stages(stages: str | Path | StageModel | StageColumn | None) -> StageModel | StageColumn | None:
@@ -294,5 +294,5 @@ def resolve_stages(stages: str | Path | StageModel | StageColumn | None) -> Stag
             return STAGES[stages]
         near = difflib.get_close_matches(stages, list(STAGES), n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"presets: {', '.join(STAGES)}; or the path of a .toml file"
-        raise SpecError("unknown_stages", f"unknown stage preset {stages!r}", hint=hint, found=stages)
+        raise SpecError("unknown_stages", f"unknown stage preset {brief(stages)}", hint=hint, found=stages)
     raise SpecError("unknown_stages", f"stages = {brief(stages)} is not a preset, a stage model or a path")

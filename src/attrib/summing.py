@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from attrib.errors import SolveError
+from attrib.errors import SolveError, brief
 from attrib.kernels.codes import DECAY, FIRST_PLAYER, OPEN
 from attrib.needs import (
     CUSTOMER_SET,
@@ -334,7 +334,7 @@ def _shares(given: Any, length: int, *, has_times: bool) -> Floats:
     if raw.shape != (length,) or not np.isfinite(raw).all() or (raw < 0).any() or not raw.any():
         raise SolveError(
             "bad_weights",
-            f"custom_weights: the function gave {given!r:.200} for a journey of {length} touches",
+            f"custom_weights: the function gave {brief(given):.200} for a journey of {length} touches",
             hint="one number from 0 a touch, not all of them 0",
         )
     raw = np.ldexp(raw, -np.frexp(raw.max())[1])  # so that no sum is too large for a float

@@ -69,7 +69,7 @@ def whole_number(name: str, value: Any, low: int, high: int | None = None, *, ke
     most = LARGEST if high is None else high
     if number is None or number < low or number > most:
         bounds = f"from {low:,}" if high is None and (number is None or number < low) else f"from {low:,} to {most:,}"
-        shown = repr(value) if number is None or abs(number) < 10**30 else f"{'-' if number < 0 else ''}10^30 or more"
+        shown = brief(value) if number is None or abs(number) < 10**30 else f"{'-' if number < 0 else ''}10^30 or more"
         raise SpecError(key, f"{name} = {shown} is not a whole number {bounds}", name=name, found=value)
     return number
 

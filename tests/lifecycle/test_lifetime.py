@@ -168,3 +168,13 @@ def test_arguments_that_make_no_sense(more, error):
     ask = {"model": curve, "X": None, "margin": 1.0, "horizon": 2, "conditional_after": [0.0, 1.0, 1.0]}
     with pytest.raises(error):
         contract_value(**ask | more)
+
+
+def test_one_frame_is_as_good_as_its_columns(models):
+    frame = pl.DataFrame(HISTORY | {"monetary": SPENT, "customer_id": range(200)})
+    whole = lifetime_value(*models, frame, horizon=52, draws=5)
+    apart = lifetime_value(*models, **HISTORY, monetary=SPENT, horizon=52, customer_id=range(200), draws=5)
+    assert whole.customers.equals(apart.customers)
+    assert whole.total.equals(apart.total)
+    with pytest.raises(SpecError, match="horizon is not given"):
+        lifetime_value(*models, frame)

@@ -365,6 +365,9 @@ def wrong_arguments(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield f"{argument}.{column} as {i}: {wrong.dtype}", good | {argument: value.with_columns(wrong)}
 
 
+PRINTED = "shape: ("  # how polars begins to print a table
+
+
 def leaks(name: str) -> list[str]:
     function, found = CALLS[name][0], []
     for what, arguments in wrong_arguments(name):
@@ -373,6 +376,8 @@ def leaks(name: str) -> list[str]:
         except attrib.AttribError as error:
             if not (error.key and error.message):
                 found.append(f"{name}: {what}: an error without a key or a message")
+            if PRINTED in str(error):
+                found.append(f"{name}: {what}: a whole table in the message")
         except BaseException as error:  # noqa: BLE001 - this is what must not be, nor a panic of polars
             found.append(f"{name}: {what}: {type(error).__name__}: {str(error).splitlines()[:1]}")
     return found

@@ -647,3 +647,35 @@ def test_actions_are_a_column():
     for actions in (rows, [[1], [2.5]], [pl.Series([1]), pl.Series([1.5])]):
         with pytest.raises(attrib.DataError):
             attrib.policy_value(actions, [1, 0], 0.5, "a")
+
+
+def test_tables_in_the_place_of_values_are_told_by_their_size():
+    for table in (TOUCHES, TOUCHES.to_pandas(), TOUCHES.to_arrow(), TOUCHES.to_numpy()):
+        with pytest.raises(attrib.SpecError, match=r"at = an? \w+ of 2 × 3 is not a day") as raised:
+            purchase_summary(OUTCOMES, table)
+        assert "\n" not in str(raised.value)
+    for table, said in ((TOUCHES.lazy(), "a LazyFrame"), ({"x": TOUCHES}, "{'x': a DataFrame of 2 × 3}")):
+        with pytest.raises(attrib.SpecError, match=re.escape(f"at = {said} is not")):
+            purchase_summary(OUTCOMES, table)
+
+
+def test_what_pandas_holds_beside_columns_is_told():
+    frame = TOUCHES.to_pandas()
+    for indexed in (frame.set_index("customer_id"), frame.set_index("customer_id").rename_axis("user")):
+        assert "reset_index()" in hint_of(lambda indexed=indexed: attrib.Journeys.from_events(indexed, OUTCOMES))
+    attrib.Journeys.from_events(frame.set_index("customer_id").reset_index(), OUTCOMES).reconcile()
+    doubled = frame[["customer_id", "timestamp", "channel", "channel"]]
+    with pytest.raises(attrib.DataError, match="names 'channel' more than once"):
+        attrib.Journeys.from_events(doubled, OUTCOMES)
+    remedy = hint_of(lambda: attrib.Journeys.from_events(doubled, OUTCOMES)).partition("keep the first: ")[2]
+    attrib.Journeys.from_events(eval(remedy, {"touchpoints": doubled}), OUTCOMES).reconcile()
+
+
+def test_arguments_that_are_others_are_named_as_they_are():
+    journeys = attrib.Journeys.from_events(TOUCHES, OUTCOMES)
+    with pytest.raises(attrib.SpecError, match=r"against is a str, not journeys; .*methods="):
+        attrib.compare(journeys, [attrib.Linear()], against="linear")
+    both = OUTCOMES.with_columns(outcome=pl.lit("sale"))
+    remedy = hint_of(lambda: attrib.Journeys.from_events(TOUCHES, both, target=["purchase", "sale"]))
+    mended = eval(re.search(r"outcomes\.with_columns.*\)", remedy)[0], {"pl": pl, "outcomes": both})
+    assert mended["outcome"].to_list() == ["purchase"]

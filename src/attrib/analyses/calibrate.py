@@ -301,7 +301,9 @@ def _of_outcome(frame: pl.DataFrame, outcome: str | None) -> pl.DataFrame:
     chosen = frame if outcome is None else frame.filter(pl.col(OUTCOME).cast(pl.String) == outcome)
     if not chosen.height and frame.height:
         raise SpecError(
-            "outcome_not_given", f"lift_tests has no test of {outcome!r}", hint=f"its outcomes: {', '.join(found[:10])}"
+            "outcome_not_given",
+            f"lift_tests has no test of {brief(outcome)}",
+            hint=f"its outcomes: {', '.join(found[:10])}",
         )
     return chosen
 

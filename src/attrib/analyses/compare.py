@@ -132,7 +132,11 @@ def compare(
     one = Side.read(journeys, named, resampling)
     differences = None
     if against is not None:
-        check_journeys(against)
+        check_journeys(
+            against,
+            "against",
+            "against takes other journeys, such as those of another period; methods are compared by methods=[…]",
+        )
         theirs = resampling
         if resampling is not None and against.tallies(()).units.kind == "paths":
             theirs = replace(resampling, purpose=OTHER_SIDE)  # journeys of two path tables have nothing in common

@@ -155,7 +155,7 @@ def period_bounds(period: Any) -> tuple[datetime, datetime]:
         except ValueError:
             moment = None
         if not isinstance(moment, date):
-            raise SpecError("bad_period", f"period: {end!r} is not a date", hint=hint)
+            raise SpecError("bad_period", f"period: {brief(end)} is not a date", hint=hint)
         ends.append(moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day))  # noqa: DTZ001 - read in the zone of the costs
     if (ends[0].tzinfo is None) != (ends[1].tzinfo is None):
         raise SpecError("bad_period", f"period = {brief(period)}: one end has a time zone, the other has none")

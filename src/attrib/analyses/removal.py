@@ -176,7 +176,9 @@ def _check(removed: Any, order: int) -> list[tuple[str, list[list[Any]]]]:
         elif isinstance(item, tuple):
             kind, places = SEQUENCE, [[element] for element in item]
             if len(item) < 2:
-                raise SpecError("bad_removal", f"{item!r} is a sequence of fewer than two", hint=f"items are {FORMS}")
+                raise SpecError(
+                    "bad_removal", f"{brief(item)} is a sequence of fewer than two", hint=f"items are {FORMS}"
+                )
             if order < len(item) - 1:
                 raise SpecError(
                     "bad_removal",
@@ -188,7 +190,7 @@ def _check(removed: Any, order: int) -> list[tuple[str, list[list[Any]]]]:
         elements = [element for place in places for element in place]
         wrong = [element for element in elements if not isinstance(element, (str, Mapping)) or not element]
         if wrong or not elements:
-            raise SpecError("bad_removal", f"{item!r} is nothing to remove", hint=f"items are {FORMS}")
+            raise SpecError("bad_removal", f"{brief(item)} is nothing to remove", hint=f"items are {FORMS}")
         out.append((kind, places))
     return out
 
@@ -210,14 +212,16 @@ def _find(element: str | Mapping[str, Any], players: pl.DataFrame) -> tuple[str,
         if len(columns) > 1:
             raise SpecError(
                 "bad_removal",
-                f"{element!r}: players have the columns {', '.join(columns)}",
+                f"{brief(element)}: players have the columns {', '.join(columns)}",
                 hint=f"say which: {{{columns[-1]!r}: {element!r}}}",
             )
         element = {columns[0]: element}
     fits = np.ones(players.height, np.bool_)
     for column, name in element.items():
         if column not in columns:
-            raise SpecError("bad_removal", f"{column!r} is no player column", hint=f"those are {', '.join(columns)}")
+            raise SpecError(
+                "bad_removal", f"{brief(column)} is no player column", hint=f"those are {', '.join(columns)}"
+            )
         if name is not None and not isinstance(name, str):
             raise SpecError("bad_removal", f"{column} = {brief(name)} is not text")
         names = players[column].cast(pl.String)

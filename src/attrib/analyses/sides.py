@@ -110,7 +110,7 @@ class Side:
         if column not in self.games:
             known = ", ".join(self.games) or "none"
             raise SpecError(
-                "bad_comparison", f"between: {column!r} is no column of the games", hint=f"by columns: {known}"
+                "bad_comparison", f"between: {brief(column)} is no column of the games", hint=f"by columns: {known}"
             )
         sides = []
         for value in values:
@@ -118,7 +118,7 @@ class Side:
             rows = np.flatnonzero([cell == value for cell in self.keys[column].to_list()])
             if not len(rows):
                 raise SpecError(
-                    "bad_comparison", f"between: {column} is never {value!r}", hint=f"values: {str(found)[:200]}"
+                    "bad_comparison", f"between: {column} is never {brief(value)}", hint=f"values: {str(found)[:200]}"
                 )
             sides.append(self._take(rows, column))
         return sides[0], sides[1]

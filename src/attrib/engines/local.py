@@ -21,7 +21,7 @@ from attrib.engines.events import EventReader
 from attrib.engines.in_order import NotSortedError
 from attrib.engines.paths import PathReader, PathRecipe
 from attrib.engines.ties import Ties, count_ties
-from attrib.errors import SpecError, warn
+from attrib.errors import SpecError, brief, warn
 from attrib.kernels.codes import FATES, WORDS
 from attrib.needs import Need, RuleSums, Totals, Touches, Transitions
 from attrib.ragged import Cut, CutPlan, FunnelPart, Ragged, no_reasons, walk_funnel
@@ -52,7 +52,7 @@ def parse_memory(text: str | float | None) -> int | None:
         return None
     match = _MEMORY.fullmatch(str(text).strip().upper())
     if match is None or isinstance(text, bool) or float(match[1]) <= 0:
-        raise SpecError("bad_memory", f"{text!r} is not a memory size", hint='write "2GB" or "512MB"')
+        raise SpecError("bad_memory", f"{brief(text)} is not a memory size", hint='write "2GB" or "512MB"')
     return int(float(match[1]) * _SUFFIXES[match[2]])
 
 

@@ -21,7 +21,7 @@ from attrib.engines.base import Funnel, Ledger, Memory, Progress, Recipe, Tallie
 from attrib.engines.local import LocalEngine, parse_memory
 from attrib.engines.spark_faults import in_our_words, unpack_error
 from attrib.engines.spark_tables import SparkSource, open_spark_table
-from attrib.errors import DataError, ResourceError, SpecError, warn
+from attrib.errors import DataError, ResourceError, SpecError, brief, warn
 from attrib.extras import install
 from attrib.io.sources import Source
 from attrib.needs import Need
@@ -80,7 +80,7 @@ class SparkEngine:
                 number = whole_number(name, getattr(self, name), 1, key=f"bad_{name}")
                 object.__setattr__(self, name, number)
         if self.session is not None and not hasattr(self.session, "createDataFrame"):
-            raise SpecError("bad_session", f"session = {self.session!r:.100} is not a SparkSession")
+            raise SpecError("bad_session", f"session = {brief(self.session):.100} is not a SparkSession")
         parse_memory(self.memory_limit)
 
     @classmethod

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.experiments import worlds
 from attrib.io.manifest import canonical, sha256
 from attrib.io.sources import InlineOutcome, open_table
@@ -224,19 +224,21 @@ def load(folder: str | Path) -> Experiment:
         name = entry.name or method.label
         if name in methods or name == RANDOM:
             hint = "give one of them another name" if name in methods else f"{RANDOM} is the name of a reference"
-            raise SpecError("duplicate_model", f"two models are called {name!r}", hint=hint, name=name)
+            raise SpecError("duplicate_model", f"two models are called {brief(name)}", hint=hint, name=name)
         methods[name] = method
     if spec.references and LAST not in methods:
         methods[LAST] = LastTouch()
     experiment = Experiment(folder, spec, methods, _settings(spec))
     if spec.against not in experiment.models:
         listed = ", ".join(experiment.models)
-        raise SpecError("bad_value", f"against is {spec.against!r}, which is no model", hint=f"models: {listed}")
+        raise SpecError("bad_value", f"against is {brief(spec.against)}, which is no model", hint=f"models: {listed}")
     for name in spec.told:
         if getattr(methods.get(name), "hazards", "latent") == "latent":
             able = ", ".join(name for name, one in methods.items() if getattr(one, "hazards", "latent") != "latent")
             hint = f"models that can: {able or 'none'}; incremental can with hazards = 'glm' or 'boosting'"
-            raise SpecError("bad_value", f"told: {name!r} is no model that can be told of intent", hint=hint, name=name)
+            raise SpecError(
+                "bad_value", f"told: {brief(name)} is no model that can be told of intent", hint=hint, name=name
+            )
     for scenario in experiment.scenarios:
         worlds.check_scenario(scenario)
     return experiment

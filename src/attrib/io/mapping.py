@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from attrib.errors import DataError, SpecError, brief
+from attrib.io.text import clean
 from attrib.likely import columns_like
 from attrib.schemas import (
     CHANNEL,
@@ -59,7 +60,7 @@ def read_columns(columns: object) -> dict[str, str]:
         raise SpecError("bad_columns", f"columns = {brief(columns)} maps nothing", hint='e.g. {"customer_id": "user"}')
     for ours, theirs in columns.items():
         if not isinstance(ours, str) or not isinstance(theirs, str):
-            raise SpecError("bad_columns", f"columns: {ours!r} = {brief(theirs)} is not one name for another")
+            raise SpecError("bad_columns", f"columns: {brief(ours)} = {brief(theirs)} is not one name for another")
     return dict(columns)
 
 
@@ -85,7 +86,7 @@ def check_mapping(columns: Mapping[str, str], sources: Sequence[Source]) -> None
         raise DataError(
             "missing_columns",
             f"columns maps {named}, which {'is' if len(wrong) == 1 else 'are'} in no table{_found_in(sources)}",
-            hint=separator_hint(found) or hint,
+            hint=separator_hint(found) or of_index(sources) + hint,
             missing=list(wrong.values()),
             found=found,
         )
@@ -106,6 +107,15 @@ def _meant(wrong: Mapping[str, str], columns: Mapping[str, str], sources: Sequen
         elif ours not in names:
             near |= columns_like([ours], free)
     return {ours: name for ours, name in near.items() if name != ours}
+
+
+def of_index(sources: Iterable[Source]) -> str:
+    """What to do where columns are missing and a frame of pandas has a named index; nothing for others."""
+    named = [source for source in sources if source.index]
+    if not named:
+        return ""
+    listed = ", ".join(clean(level, 40) for level in named[0].index)
+    return f"{listed} is the index, which is no column: pass {named[0].name}.reset_index(); else "
 
 
 def _found_in(sources: Sequence[Source]) -> str:

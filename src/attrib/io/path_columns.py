@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from attrib.errors import DataError, SpecError, brief
+from attrib.io.mapping import of_index
 from attrib.io.sources import MORE, Source, check_distinct
 from attrib.io.text import clean
 from attrib.likely import columns_of_paths
@@ -58,7 +59,7 @@ def columns_wanted(source: Source, given: Mapping[str, str | None]) -> dict[str,
             "missing_columns",
             f"{len(missing)} of {len(wanted)} required columns {'is' if len(missing) == 1 else 'are'} missing from "
             f"{source.name}: {', '.join(missing.values())}; found: {list_names(source.theirs)}",
-            hint=separator_hint(source.theirs) or _how_to_name(source, there, asked),
+            hint=separator_hint(source.theirs) or of_index([source]) + _how_to_name(source, there, asked),
             missing=list(missing.values()),
             found=list(source.theirs),
         )

@@ -42,8 +42,10 @@ def to_time(source: Source) -> str:
     name = json.dumps(column, ensure_ascii=False)
     if dtype.is_numeric() and source.kind != "spark":
         cells = source.collect(source.frame.select(pl.col(TIME)).drop_nulls().head(_LOOKED_AT))[TIME]
-        if cells.dtype.is_float() and (cells == cells.round(0)).all():
-            cells = cells.cast(pl.Int64)
+        if cells.dtype.is_float():
+            cells = cells.filter(cells.is_finite())
+            if (cells == cells.round(0)).all() and (cells.abs() < 2.0**63).all():
+                cells = cells.cast(pl.Int64)
         hint = what_they_look_like("timestamp_unparseable", cells.cast(pl.String).to_list(), column=column)
         return hint or "they are numbers, and not Unix time: which point in time does one of them stand for?"
     if dtype == pl.Time:

@@ -7,6 +7,7 @@ import glob
 import gzip
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from attrib.errors import DataError, SpecError, brief
 from attrib.extras import install
 from attrib.io.mapping import rename_columns
 from attrib.io.mixed import from_mixed_pandas
+from attrib.io.text import clean
 from attrib.toml_files import with_backslashes
 
 MORE = "__more"  # column for cells beyond the header of a CSV file
@@ -80,7 +82,7 @@ class Source:
     ``kind`` is ``memory``, ``lazy``, ``parquet`` or ``csv``; ``files`` is empty for frames; ``theirs`` are the
     caller's own column names; ``if_empty`` is the next step to name when there is no row; ``mapped`` are those of ours
     for which a name was given; ``renamed`` these with their names in the caller's table; ``unjoined`` is the frame
-    before links joined ids.
+    before links joined ids; ``index`` are the names that the index of pandas has, which is no column.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Source:
     mapped: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
     unjoined: pl.LazyFrame | None = None
+    index: tuple[str, ...] = ()
 
     def called(self, column: str) -> str:
         """What the caller calls a column of ours."""
@@ -177,7 +180,8 @@ def open_table(data: Any, name: str, columns: Mapping[str, str] | None = None) -
     check_distinct(name, schema, tuple((columns or {}).values()))
     frame, schema = rename_columns(frame, schema, columns or {}, name)
     renamed = tuple((ours, own) for ours, own in (columns or {}).items() if own in theirs)
-    source = Source(name, frame, schema, kind, files, theirs, mapped=tuple(columns or {}), renamed=renamed)
+    index = tuple(str(level) for level in getattr(getattr(data, "index", None), "names", ()) if level is not None)
+    source = Source(name, frame, schema, kind, files, theirs, index=index, mapped=tuple(columns or {}), renamed=renamed)
     return replace(source, if_empty=SPENT) if kind == "memory" and hasattr(data, "__next__") else source
 
 
@@ -199,6 +203,19 @@ def check_distinct(table: str, schema: pl.Schema, used: Iterable[str]) -> None:
         )
 
 
+def _check_header(data: Any, name: str) -> None:
+    """Check that a frame of pandas has each column once."""
+    columns = [str(column) for column in data.columns]
+    names = [column for column, count in Counter(columns).items() if count > 1]
+    if names:
+        raise DataError(
+            "duplicate_columns",
+            f"{name}: the frame names {', '.join(repr(clean(column, 60)) for column in names[:8])} more than once",
+            hint=f"give each column a name of its own, or keep the first: {name}.loc[:, ~{name}.columns.duplicated()]",
+            columns=names,
+        )
+
+
 def _from_other(data: Any, name: str) -> pl.LazyFrame:
     import narwhals as nw
 
@@ -208,11 +225,15 @@ def _from_other(data: Any, name: str) -> pl.LazyFrame:
             return pl.DataFrame(data).lazy()
         if hasattr(data, "toArrow"):  # Spark
             return pl.DataFrame(data.toArrow()).lazy()
+        if nw.dependencies.is_pandas_like_dataframe(data):
+            _check_header(data, name)
         known = nw.from_native(data, pass_through=True)
         if isinstance(known, nw.LazyFrame):
             known = known.collect(backend="polars")
         if isinstance(known, nw.DataFrame):
             return _to_polars(known, data)
+    except DataError:
+        raise
     except ImportError as error:
         raise SpecError("missing_extra", f"{name}: {error}", hint=install("pandas")) from error
     except Exception as error:  # conversion faults of other libraries come in many types

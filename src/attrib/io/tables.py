@@ -10,6 +10,7 @@ import polars as pl
 
 from attrib.errors import DataError
 from attrib.io.checks import BLANKS
+from attrib.io.mapping import of_index
 from attrib.io.recasting import to_text
 from attrib.io.sources import Source
 from attrib.likely import columns_like
@@ -35,6 +36,8 @@ def required(source: Source, columns: Sequence[str], *, hint: str = MAPPING) -> 
             f"(in a job: [input.columns.{source.name}] {in_job})"
         )
         likely.clear()
+    if missing:
+        hint = of_index([source]) + hint
     require_columns(source.name, source.schema, columns, hint=hint, shown=source.theirs)
 
 

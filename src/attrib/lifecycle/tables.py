@@ -173,7 +173,7 @@ def check_outcomes(events: Events, asked: Mapping[str, Any], kind: str) -> None:
     for name in asked.get("cancelled") or ():
         if name not in found and (slip := nearest(name, found)):
             known = f"outcomes that occur: {', '.join(found) or 'none'}"
-            raise SpecError("unknown_outcome", f"cancelled: no outcome is called {name!r}{slip}", hint=known)
+            raise SpecError("unknown_outcome", f"cancelled: no outcome is called {brief(name)}{slip}", hint=known)
     for key in ("target", "churn"):
         name = asked.get(key)
         if name is None or name in found or (key == "churn" and name == SILENT):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from attrib.credit_table import CreditTable
-from attrib.errors import AttribWarning, SpecError, warn
+from attrib.errors import AttribWarning, SpecError, brief, warn
 from attrib.kernels.codes import FIRST_PLAYER
 from attrib.needs import Need, RuleSums, Totals, Touches
 from attrib.schemas import CONVERSIONS, EFFECT, ERROR, KIND, KINDS, METHOD, SHARE, STAGE, THIN, VALUE
@@ -223,8 +223,12 @@ class Method:
         return credit_frame([(self.label, self, observe(self, tallies, cells))], tallies, cells)
 
 
-def check_journeys(journeys: Any) -> None:
-    """Check that somebody passed journeys, and not a table.
+def check_journeys(
+    journeys: Any,
+    name: str = "journeys",
+    hint: str = "make them with attrib.Journeys.from_events(…) or from_paths(…) first",
+) -> None:
+    """Check that somebody passed journeys, and not a table; ``name`` of the argument, and the next step.
 
     Raises
     ------
@@ -234,8 +238,8 @@ def check_journeys(journeys: Any) -> None:
     if not callable(getattr(journeys, "tallies", None)):
         raise SpecError(
             "bad_journeys",
-            f"journeys is a {type(journeys).__name__}",
-            hint="make them with attrib.Journeys.from_events(…) or from_paths(…) first",
+            f"{name} is a {type(journeys).__name__}, not journeys",
+            hint=hint,
         )
 
 
@@ -260,7 +264,7 @@ def touch_rule_of(method: Any) -> RuleSums:
         ``no_touch_shares`` for a method that has none.
     """
     if not isinstance(method, Method):
-        raise SpecError("bad_methods", f"{method!r} is not a method", hint="pass one, e.g. attrib.Linear()")
+        raise SpecError("bad_methods", f"{brief(method)} is not a method", hint="pass one, e.g. attrib.Linear()")
     rule = method._touch_rule()  # noqa: SLF001 - methods and their base share it
     if rule is None:
         raise SpecError(

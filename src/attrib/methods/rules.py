@@ -297,7 +297,7 @@ def _weight_table(given: Any) -> tuple[tuple[float, ...], ...]:
     if isinstance(given, Mapping):
         by_length = {_length(key): row for key, row in given.items()}
         if len(by_length) < len(given):
-            raise SpecError("bad_parameter", f"weights: {list(given)!r:.100} name a number of touches twice")
+            raise SpecError("bad_parameter", f"weights: {brief(list(given)):.100} name a number of touches twice")
         if min(by_length, default=1) < 1 or max(by_length, default=1) > MAX_LENGTH:
             raise SpecError("bad_parameter", f"weights: numbers of touches lie between 1 and {MAX_LENGTH:,}")
         given = [by_length.get(m, ()) for m in range(1, max(by_length, default=0) + 1)]
@@ -316,7 +316,7 @@ def _length(key: Any) -> int:
             return int(key) if isinstance(key, str) else index(key)
     except (TypeError, ValueError):
         pass
-    raise SpecError("bad_parameter", f"weights: {key!r:.100} is not a number of touches")
+    raise SpecError("bad_parameter", f"weights: {brief(key):.100} is not a number of touches")
 
 
 def _weight_row(row: Any, length: int) -> tuple[float, ...]:
@@ -331,7 +331,7 @@ def _weight_row(row: Any, length: int) -> tuple[float, ...]:
     if len(numbers) != length or not all(0 <= x < math.inf for x in numbers) or not max(numbers) > 0:
         raise SpecError(
             "bad_parameter",
-            f"weights of {length} touches: {row!r:.100} is not {length} numbers from 0 that sum to more than 0",
+            f"weights of {length} touches: {brief(row):.100} is not {length} numbers from 0 that sum to more than 0",
         )
     exponent = math.frexp(max(numbers))[1]  # so that no sum is too large for a float
     scaled = [math.ldexp(x, -exponent) for x in numbers]

@@ -64,7 +64,7 @@ class Wish:
         kind, outcome, named = check_question(target, churn, purpose)
         left = None if cancelled is None else distinct_names("cancelled", cancelled, "outcomes")
         if left and outcome in left and outcome != named:
-            text = f"cancelled holds {outcome!r}, which is what the label looks for"
+            text = f"cancelled holds {brief(outcome)}, which is what the label looks for"
             raise SpecError("bad_value", text, hint=f"leave it out of cancelled, or ask for churn = {brief(outcome)}")
         if population is None and kind not in ("churn", "silent"):
             population = EVERYONE

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from attrib.arguments import check_identities, check_limits
-from attrib.errors import SpecError, warn
+from attrib.errors import SpecError, brief, warn
 from attrib.faults import nearest
 from attrib.io.ids import sort_by_id
 from attrib.io.times import told_dates
@@ -386,7 +386,7 @@ def _check_names(events: Events, wish: Wish) -> None:
         if name is None or name in found:
             continue
         slip = nearest(name, found)
-        text = f"{about}: no outcome is called {name!r}{slip}"
+        text = f"{about}: no outcome is called {brief(name)}{slip}"
         if slip and wish.purpose != "score":
             raise SpecError("unknown_outcome", text, hint=f"outcomes that occur: {', '.join(found)}")
         warn(f"{text}; found: {', '.join(found) or 'none'}")

@@ -10,7 +10,7 @@ import difflib
 import math
 from dataclasses import dataclass, field, fields
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.synth.later import REFERRAL, REFERRAL_ASK, Later
 from attrib.synth.mechanisms import OUTCOMES as _OUTCOMES
 from attrib.synth.mechanisms import Follows, Induces, Observation, Pair, number
@@ -103,14 +103,14 @@ class Channel:
             if len(numbers) != len(STAGES) or any(not math.isfinite(x) or x < 0 for x in numbers):
                 raise SpecError(
                     "bad_channel",
-                    f"channel {self.name!r}: {label} is {numbers!r}",
+                    f"channel {brief(self.name)}: {label} is {brief(numbers)}",
                     hint=f"give {len(STAGES)} finite numbers of at least 0, one per stage",
                     channel=self.name,
                 )
         if not self.name or not 0 <= self.clicks <= 1 or not 0 <= self.cost < math.inf:
             raise SpecError(
                 "bad_channel",
-                f"channel {self.name!r}: clicks is {self.clicks!r}, cost is {self.cost!r}",
+                f"channel {brief(self.name)}: clicks is {brief(self.clicks)}, cost is {brief(self.cost)}",
                 hint="give a name, a share of clicks between 0 and 1 and a cost of at least 0",
                 channel=self.name,
             )
@@ -133,7 +133,7 @@ class Channel:
             if not right:
                 raise SpecError(
                     "bad_channel",
-                    f"channel {self.name!r}: {name} is {getattr(self, name)!r}",
+                    f"channel {brief(self.name)}: {name} is {brief(getattr(self, name))}",
                     hint=f"give {wanted}",
                     channel=self.name,
                 )
@@ -384,7 +384,7 @@ class Population:
                 if len(set(causes)) < len(causes):
                     raise SpecError(
                         "bad_population",
-                        f"channel {channel.name!r} {kind} the same twice: {', '.join(causes)}",
+                        f"channel {brief(channel.name)} {kind} the same twice: {', '.join(causes)}",
                         hint="give one boost for each",
                         parameter=kind,
                     )
@@ -396,7 +396,7 @@ class Population:
                     near = difflib.get_close_matches(name, names, n=1)
                     raise SpecError(
                         "bad_population",
-                        f"{kind} names the channel {name!r}, which there is not",
+                        f"{kind} names the channel {brief(name)}, which there is not",
                         hint=f"did you mean {near[0]!r}?" if near else f"channels: {', '.join(names)}",
                         parameter=kind,
                     )
@@ -410,7 +410,7 @@ class Population:
             if name in reached:
                 raise SpecError(
                     "bad_population",
-                    f"channel {name!r} induces itself, directly or by others: its touches could grow without end",
+                    f"channel {brief(name)} induces itself, directly or by others: its touches could grow without end",
                     hint="break the circle",
                     parameter="Induces",
                 )

@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from attrib.errors import ResourceError, SpecError
+from attrib.errors import ResourceError, SpecError, brief
 from attrib.synth.config import Population
 from attrib.synth.generator import START, Ids, Recipe, Table, check_counts, ordered
 from attrib.synth.shuffling import ROW_GROUP, Shuffle
@@ -146,7 +146,7 @@ def write(
     if (customers is None) == (touchpoints is None):
         raise SpecError(
             "bad_argument",
-            f"customers is {customers!r} and touchpoints is {touchpoints!r}",
+            f"customers is {brief(customers)} and touchpoints is {brief(touchpoints)}",
             hint="give one of the two",
             argument="customers",
         )
@@ -154,7 +154,7 @@ def write(
     question = None if truth_at is None else Question.ask(recipe, truth_at, gap, horizon, ahead, "truth_at")
     if parts is not None and (isinstance(parts, bool) or not isinstance(parts, int) or not 1 <= parts <= _MOST_PARTS):
         hint = f"give a whole number from 1 to {_MOST_PARTS}"
-        raise SpecError("bad_argument", f"parts is {parts!r}", hint=hint, argument="parts")
+        raise SpecError("bad_argument", f"parts is {brief(parts)}", hint=hint, argument="parts")
     customers, rows = _sizes(recipe, customers, touchpoints)
     if parts is None:
         parts = 1 if rows["touchpoints"] <= _ONE_FILE else round(rows["touchpoints"] / _FILE_ROWS)

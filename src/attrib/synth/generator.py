@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import numpy as np
 import polars as pl
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.synth.config import OUTCOMES, Population
 from attrib.synth.dirty import EMPTY_CUSTOMER, OUTCOME_FAULTS, TOUCHPOINT_FAULTS, choose, spoil
 from attrib.synth.later import CANCEL, REFERRAL, REFERRAL_ASK
@@ -88,7 +88,7 @@ class Recipe:
         for name, (right, wanted) in checks.items():
             if not right:
                 raise SpecError(
-                    "bad_argument", f"{name} is {getattr(self, name)!r}", hint=f"give {wanted}", argument=name
+                    "bad_argument", f"{name} is {brief(getattr(self, name))}", hint=f"give {wanted}", argument=name
                 )
 
     def kinds(self, table: Table) -> tuple[str, ...]:
@@ -272,7 +272,7 @@ def check_counts(customers: int | None, batch: int = 1, threads: int | None = No
     for name, number, least in (("customers", customers, 0), ("batch", batch, 1), ("threads", threads, 1)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < least):
             hint = f"give a whole number from {least}"
-            raise SpecError("bad_argument", f"{name} is {number!r}", hint=hint, argument=name)
+            raise SpecError("bad_argument", f"{name} is {brief(number)}", hint=hint, argument=name)
 
 
 def batches(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 
 CANCEL = "cancel"  # the outcome that ends a contract
 REFERRAL, REFERRAL_ASK = (
@@ -125,7 +125,9 @@ class Later:
         for name, (right, hint) in wanted.items():
             if not right:
                 value = getattr(self, name)
-                raise SpecError("bad_population", f"later.{name} is {value!r}", hint=f"give {hint}", parameter=name)
+                raise SpecError(
+                    "bad_population", f"later.{name} is {brief(value)}", hint=f"give {hint}", parameter=name
+                )
 
 
 def _finite(x: object) -> bool:

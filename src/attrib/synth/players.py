@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.schemas import CHANNEL, STAGE
 from attrib.synth.config import STAGES, WORD_OF_MOUTH, Population
 from attrib.synth.generator import Recipe
@@ -152,4 +152,4 @@ def _chosen(choices: dict[str | Cell, list[int]], sets: dict[str, Iterable[str |
 
 def bad_argument(argument: str, found: object, wanted: str) -> SpecError:
     """What is wrong with an argument, and what it should be."""
-    return SpecError("bad_argument", f"{argument}: {found!r}", hint=f"give {wanted}", argument=argument)
+    return SpecError("bad_argument", f"{argument}: {brief(found)}", hint=f"give {wanted}", argument=argument)

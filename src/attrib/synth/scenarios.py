@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.synth.config import Population
 
 _FOLDER = Path(__file__).with_name("scenarios")
@@ -90,7 +90,7 @@ def scenario(name_or_path: str | os.PathLike[str]) -> Scenario:
     if text not in SCENARIOS:
         near = difflib.get_close_matches(text.lower().replace("-", "_"), SCENARIOS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"presets: {', '.join(SCENARIOS)}; or the path of a .toml file"
-        raise SpecError("unknown_scenario", f"unknown scenario {text!r}", hint=hint, found=text)
+        raise SpecError("unknown_scenario", f"unknown scenario {brief(text)}", hint=hint, found=text)
     return _preset(text)
 
 

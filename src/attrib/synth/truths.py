@@ -252,5 +252,5 @@ def _moment(value: Any, name: str) -> datetime:
 def _positive(value: str | timedelta, name: str) -> int:
     length = parse_duration(value, name)
     if length is None or length < timedelta(0) or (length == timedelta(0) and name != "gap"):
-        raise SpecError("bad_duration", f"{name} is {value!r}", hint="give a length of time such as '90d'")
+        raise SpecError("bad_duration", f"{name} is {brief(value)}", hint="give a length of time such as '90d'")
     return length // _MICROSECOND

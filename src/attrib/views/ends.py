@@ -79,7 +79,7 @@ def read_quantiles(quantiles: Any) -> dict[str, Fraction]:
     read = {}
     for quantile in quantiles:
         if isinstance(quantile, bool) or not isinstance(quantile, (int, float)) or not 0 <= quantile <= 1:
-            raise SpecError("bad_value", f"quantiles: {quantile!r} is not a number from 0 to 1")
+            raise SpecError("bad_value", f"quantiles: {brief(quantile)} is not a number from 0 to 1")
         exact = Fraction(repr(float(quantile)))
         read["median_time" if exact == Fraction(1, 2) else f"p{float(100 * exact):.12g}_time"] = exact
     if len(read) < len(quantiles):

@@ -57,10 +57,12 @@ def read_groups(groups: Any, rest: Any, players: pl.DataFrame) -> Groups:
     for group, listed in groups.items():
         members = [listed] if isinstance(listed, str) else listed
         if not isinstance(members, Collection) or not all(isinstance(member, str) for member in members):
-            raise SpecError("bad_groups", f"group {group!r}: {listed!r} is not a list of channels")
+            raise SpecError("bad_groups", f"group {brief(group)}: {brief(listed)} is not a list of channels")
         for member in members:
             if found.setdefault(member, group) != group:
-                raise SpecError("bad_groups", f"channel {member!r} is in the groups {found[member]!r} and {group!r}")
+                raise SpecError(
+                    "bad_groups", f"channel {brief(member)} is in the groups {found[member]!r} and {brief(group)}"
+                )
     unknown = [member for member in found if member not in known]
     if unknown:
         near = {member: difflib.get_close_matches(member, known, n=1, cutoff=0.5) for member in unknown}

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, Self
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.extras import needs
 from attrib.io.text import clean
 from attrib.showing import Sheet, Shown, facts_sheet, value_of
@@ -33,7 +33,7 @@ class Estimator(Shown):
         """
         for name, value in params.items():
             if name not in self._parameters():
-                raise SpecError("bad_parameter", f"{type(self).__name__} has no parameter {name!r}")
+                raise SpecError("bad_parameter", f"{type(self).__name__} has no parameter {brief(name)}")
             setattr(self, name, value)
         return self
 

@@ -12,6 +12,7 @@ import polars as pl
 from attrib.errors import SpecError, brief, warn
 from attrib.lifecycle.base.beside import Bools, Floats, check_same_rows, read_column, read_numbers
 from attrib.lifecycle.buying.histories import read_history
+from attrib.lifecycle.buying.likelihood import columns_of, is_frame
 from attrib.lifecycle.buying.order_values import GammaGamma, read_spending
 from attrib.lifecycle.buying.purchasing import PurchaseModel
 from attrib.schemas import CUSTOMER
@@ -44,10 +45,10 @@ def lifetime_value(
     bgnbd: PurchaseModel,
     gammagamma: GammaGamma,
     frequency: Any,
-    recency: Any,
-    T: Any,
-    monetary: Any,
-    horizon: float,
+    recency: Any = None,
+    T: Any = None,
+    monetary: Any = None,
+    horizon: float | None = None,
     *,
     customer_id: Any = None,
     past: Any = None,
@@ -72,7 +73,8 @@ def lifetime_value(
     gammagamma : GammaGamma
         Fitted.
     frequency, recency, T, monetary : array-like, shape [n]
-        As of their ``fit``; monetary may be null at frequency 0.
+        As of their ``fit``; monetary may be null at frequency 0. Or one frame in place of the first, such as that of
+        `purchase_summary`, whose ``customer_id`` and ``cancelled`` are taken, too, where it has them.
     horizon : float
         How far ahead, in the time unit of ``bgnbd``.
     customer_id : array-like [n], optional
@@ -135,11 +137,18 @@ def lifetime_value(
         if not isinstance(model, wanted):
             kind = "purchase model" if wanted is PurchaseModel else wanted.__name__
             raise SpecError("bad_value", f"{name} is a {type(model).__name__}, not a {kind}")
+    if is_frame(frequency):
+        frequency, recency, T, monetary, customer_id, cancelled = columns_of(
+            ("customer_id", "cancelled"), frequency=frequency, recency=recency, T=T, monetary=monetary,
+            customer_id=customer_id, cancelled=cancelled,
+        )  # fmt: skip
     check_same_rows(frequency=frequency, monetary=monetary, customer_id=customer_id, past=past)
     x, last, end, gone = read_history(frequency, recency, T, cancelled)
     spent = gammagamma._capped(read_spending(frequency, monetary)[1])  # noqa: SLF001 - one package, here and below
     ids = ids_of(customer_id, len(x))
     paid = already_paid(past, len(x))
+    if horizon is None:
+        raise SpecError("bad_value", "horizon is not given", hint="say how far ahead, in the model's unit: horizon=52")
     horizon, discount = number("horizon", horizon, 0.0), number("discount", discount, 0.0)
     margin, level = number("margin", margin, 1e-12), number("level", level, 0.0, 1.0)
     n = whole_number("draws", draws, 0, MOST_DRAWS, key="bad_value")

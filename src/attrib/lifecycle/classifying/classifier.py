@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.extras import needs
 from attrib.lifecycle.base.beside import check_same_rows, read_customers
 from attrib.lifecycle.base.calibrated import Calibrated, Recipe, fit_calibrated, note_one_probability
@@ -284,7 +284,7 @@ class ChurnClassifier(TwoClasses):
             model._recipe()
             model._read_facts(data)
         except (KeyError, TypeError, ValueError, AttributeError, DataError, SpecError) as error:
-            raise DataError("bad_model", f"a stored ChurnClassifier is incomplete: {error!r:.200}") from error
+            raise DataError("bad_model", f"a stored ChurnClassifier is incomplete: {brief(error):.200}") from error
         model.design_ = DesignMatrix.from_dict(data.get("design"))
         model.calibrated_ = Calibrated.from_state(data, arrays, list(trees), len(model.design_.names))
         if (model.calibrated_.trees is not None) != (model.model == "boosting"):
@@ -302,6 +302,6 @@ def _by_class(class_weight: Any, classes: npt.NDArray[Any]) -> Any:
     if not fine or not all(isinstance(w, (int, float)) and 0 < w < np.inf for w in class_weight.values()):
         raise SpecError(
             "bad_parameter",
-            f"class_weight = {class_weight!r:.80} is not a number above 0 for each of {classes.tolist()!r:.80}",
+            f"class_weight = {brief(class_weight):.80} is not a number above 0 for each of {classes.tolist()!r:.80}",
         )
     return {False: class_weight[classes[0].item()], True: class_weight[classes[1].item()]}

@@ -391,7 +391,7 @@ class ReferralLikelihood(TwoClasses):
             model.meaning_, model.report_ = data["meaning"], data["report"]
             arms, means = dict(data["arms"]), {name: float(least) for name, least in data["means"].items()}
         except (KeyError, TypeError, ValueError, AttributeError, DataError, SpecError) as error:
-            raise DataError("bad_model", f"a stored ReferralLikelihood is incomplete: {error!r:.200}") from error
+            raise DataError("bad_model", f"a stored ReferralLikelihood is incomplete: {brief(error):.200}") from error
         known = set(arms) in ({"all"}, set(_ARMS)) and set(means) <= {"count", "value"}
         if not known or model.meaning_ not in ((None,) if len(arms) == 1 else MEANINGS):
             raise DataError("bad_model", "a stored ReferralLikelihood has other parts than it should")

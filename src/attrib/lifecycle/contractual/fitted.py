@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from attrib.errors import DataError, SpecError, warn
+from attrib.errors import DataError, SpecError, brief, warn
 from attrib.io.text import clean
 from attrib.lifecycle.base.beside import check_same_rows, read_numbers
 from attrib.lifecycle.base.design import collected, linear
@@ -340,7 +340,7 @@ class FittedSurvival(StoredSurvival):
         self._check_fitted("coefficients_")
         if self.model_ != "aalen_johansen":
             hint = 'SurvivalChurn(model="aalen_johansen").fit(X, duration, event=causes)'
-            raise SpecError("no_causes", f"model={self.model_!r} knows no causes of leaving", hint=hint)
+            raise SpecError("no_causes", f"model={brief(self.model_)} knows no causes of leaving", hint=hint)
         return Incidence(self._times, self._at_risk, self._by_cause)
 
     def _asked(self, X: Any, horizon: float | None, conditional_after: Any) -> tuple[Floats, Floats, Floats]:
@@ -354,7 +354,7 @@ class FittedSurvival(StoredSurvival):
         after: Any = 0.0 if conditional_after is None else conditional_after
         if isinstance(after, str):
             if X is None:
-                raise SpecError("bad_argument", f"{after!r} names a column, and there is no frame")
+                raise SpecError("bad_argument", f"{brief(after)} names a column, and there is no frame")
             table = collected(X)
             require_columns("features", table.columns, [after], hint=NAMED)
             after = table[after]
@@ -415,6 +415,6 @@ def check_horizon(horizon: Any) -> float:
     """
     good = isinstance(horizon, (int, float, np.number)) and not isinstance(horizon, bool)
     if not good or not 0 <= horizon < math.inf:
-        text = f"horizon = {clean(repr(horizon), 80)} is not a finite number from 0"
+        text = f"horizon = {clean(brief(horizon), 80)} is not a finite number from 0"
         raise SpecError("bad_parameter", text, hint="in the unit of the durations: e.g. 90 where they are days")
     return float(horizon)

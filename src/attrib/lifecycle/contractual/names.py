@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.io.text import clean
 
 MODELS = ("cox", "time_varying_cox", "weibull", "lognormal", "kaplan_meier", "aalen_johansen")
@@ -46,6 +46,6 @@ def model_name(name: Any) -> str:
     near = [known[close] for close in difflib.get_close_matches(plain, known, n=1)]
     raise SpecError(
         "bad_parameter",
-        f"model = {clean(repr(name), 80)} is not one of {', '.join(MODELS)}",
+        f"model = {clean(brief(name), 80)} is not one of {', '.join(MODELS)}",
         hint=f"did you mean {near[0]!r}?" if near else "",
     )

@@ -205,7 +205,7 @@ class SurvivalChurn(FittedSurvival):
         if wrong or missing:
             raise SpecError(
                 "bad_argument",
-                f"model={kind!r} " + (f"takes no {', '.join(wrong)}" if wrong else f"needs {', '.join(missing)}"),
+                f"model={brief(kind)} " + (f"takes no {', '.join(wrong)}" if wrong else f"needs {', '.join(missing)}"),
                 hint=f"fit(X, {', '.join(f'{name}=…' for name in taken)})",
             )
         causes = kind == "aalen_johansen"
@@ -306,11 +306,11 @@ class SurvivalChurn(FittedSurvival):
         if self.horizon is not None:
             check_horizon(self.horizon)
         if self.calibration is not None and self.calibration != "slope":
-            text = f"calibration = {clean(repr(self.calibration), 80)} is neither 'slope' nor None"
+            text = f"calibration = {clean(brief(self.calibration), 80)} is neither 'slope' nor None"
             raise SpecError("bad_parameter", text)
         check_seed_and_folds(self.seed, self.folds)
         if not isinstance(self.check_leaks, bool):
-            raise SpecError("bad_parameter", f"check_leaks = {clean(repr(self.check_leaks), 80)} is not true or false")
+            raise SpecError("bad_parameter", f"check_leaks = {clean(brief(self.check_leaks), 80)} is not true or false")
 
     def score(self, X: Any, duration: Any, event: Any, *, entry: Any = None) -> float:
         """Concordance: how often, of two customers, the one with more risk leaves first (ties of risk count half).
@@ -352,7 +352,7 @@ class SurvivalChurn(FittedSurvival):
         """
         self._check_fitted("coefficients_")
         if self.model_ not in {"cox", "time_varying_cox"}:
-            raise SpecError("bad_argument", f"model={self.model_!r} does not assume proportional hazards")
+            raise SpecError("bad_argument", f"model={brief(self.model_)} does not assume proportional hazards")
         assert self.design_ is not None
         if self.calibration_slope_ == 0:
             text = "all coefficients are 0 by calibration: there are no hazard ratios to test"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.special import logsumexp
 
-from attrib.errors import DataError
+from attrib.errors import DataError, brief
 from attrib.extras import needs
 from attrib.lifecycle.base.calibrated import ROWS_AT_ONCE, one_thread
 from attrib.values import FOLDS, generator
@@ -77,7 +77,7 @@ class Mixture:
         try:
             found = {name: np.asarray(arrays[name]) for name in shapes}
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError("bad_model", f"stored personas are incomplete: {error!r:.200}") from error
+            raise DataError("bad_model", f"stored personas are incomplete: {brief(error):.200}") from error
         good = all(found[n].dtype == np.float64 and found[n].shape == shape for n, shape in shapes.items())
         good = good and all(np.isfinite(array).all() for array in found.values()) and bool((found["weights"] > 0).all())
         if not good or (np.diagonal(found["factors"], axis1=1, axis2=2) <= 0).any():

@@ -163,7 +163,7 @@ class Personas(Shown):
             selection = pl.DataFrame(plain["selection"], schema=SELECTION)
             design = DesignMatrix.from_dict(plain["design"])
         except (KeyError, TypeError, ValueError, AttributeError, pl.exceptions.PolarsError) as error:
-            raise DataError("bad_model", f"stored personas are incomplete: {error!r:.200}") from error
+            raise DataError("bad_model", f"stored personas are incomplete: {brief(error):.200}") from error
         texts = all(isinstance(name, str) for name in (*names, *logged))
         if not texts or not 0 < len(names) == len(set(names)) or not set(logged) <= set(design.columns):
             raise DataError("bad_model", "stored personas have other names than they should")

@@ -106,7 +106,7 @@ def evaluate_classifier(
         raise SpecError("bad_value", f"top = {brief(top)} is not a list of shares", hint="e.g. (0.05, 0.1)")
     for k in top:
         if not isinstance(k, (int, float)) or not 0 < k <= 1:
-            raise SpecError("bad_value", f"top: {k!r} is not a share above 0", hint="e.g. (0.05, 0.1)")
+            raise SpecError("bad_value", f"top: {brief(k)} is not a share above 0", hint="e.g. (0.05, 0.1)")
     resampling = _Resampling(customers, len(truth), level, replicates, seed)
     n_bins = whole_number("bins", bins, 1, MOST_DRAWS, key="bad_value")
     assumed = Profit.of(profit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from attrib.errors import SpecError
+from attrib.errors import SpecError, brief
 from attrib.io.text import clean
 
 ABOUT = "model.json"
@@ -52,4 +52,4 @@ def check_place(folder: Path, most: int, *, overwrite: bool) -> None:
     name = saved_name(folder, most)
     if name is not None and not overwrite:
         hint = "choose another folder, or pass overwrite=True"
-        raise SpecError("model_exists", f"{folder} holds the model {name!r}", hint=hint)
+        raise SpecError("model_exists", f"{folder} holds the model {brief(name)}", hint=hint)
