@@ -457,5 +457,5 @@ def test_words_and_lists_that_are_tables_are_refused_in_words_of_ours(name, argu
 
 def test_tables_where_columns_are_due_are_refused():
     table = pl.DataFrame({"a": [1, 2], "b": [1.5, 2.5]})
-    with pytest.raises(attrib.DataError, match="not one action a row"):
+    with pytest.raises(attrib.DataError, match="pass the column that holds the actions"):
         attrib.policy_value(table, [0, 1], [0.5, 0.5], "a")
