@@ -243,7 +243,7 @@ def load_stages(path: str | Path) -> StageModel:
         ``no_file``, ``bad_toml``, ``unknown_key`` or ``bad_stages``.
     """
     path = Path(path)
-    content = read_toml(path)
+    content = read_toml(path, "stage file")
     _reject_unknown(content, {"stage"}, path.name)
     tables = content.get("stage")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

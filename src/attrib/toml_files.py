@@ -19,24 +19,28 @@ _ASK = {  # what to do with a file of one kind
 }
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
+def read_toml(path: Path, kind: str = "") -> dict[str, Any]:
+    """Read a TOML file; ``kind`` is what to call it before its name.
 
     Raises
     ------
     SpecError
         ``no_file``, ``bad_toml``.
     """
+    called = f"{kind} {path.name!r}" if kind else path.name
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark first
     except OSError as error:
         raise SpecError(
-            "no_file", f"{path} cannot be read: {error.strerror}", hint="check the path", path=str(path)
+            "no_file",
+            f"{called if kind else path} cannot be read: {error.strerror}",
+            hint="check the path",
+            path=str(path),
         ) from error
     except UnicodeDecodeError as error:
         if path.name.lower().endswith(TABLES):
             raise _a_table(path) from error
-        raise SpecError("bad_toml", f"{path.name} is not text in UTF-8", hint="save it as UTF-8") from error
+        raise SpecError("bad_toml", f"{called} is not text in UTF-8", hint="save it as UTF-8") from error
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -45,7 +49,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else None
         hint = _hint(str(error), text.split("\n")[line - 1] if line else "")
-        raise SpecError("bad_toml", f"{path.name} is not valid TOML: {error}", hint=hint, line=line) from error
+        raise SpecError("bad_toml", f"{called} is not valid TOML: {error}", hint=hint, line=line) from error
 
 
 def _a_table(path: Path) -> SpecError:

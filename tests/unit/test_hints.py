@@ -248,10 +248,10 @@ A_ROW_A_JOURNEY = pl.DataFrame(
         [pl.col("converted").cast(pl.String)],
         [pl.lit(0).alias("total_null")],
         [pl.col("converted") * 2],
-        [pl.col("journeys").alias("x")],
+        [pl.lit("x").alias("x")],
     ],
 )
-def test_rows_that_count_nothing_are_told_counted_and_can_be_counted_as_nulls(change):
+def test_rows_that_count_nothing_are_told_counted_and_can_be_counted_as_nulls(change, tmp_path):
     table = A_ROW_A_JOURNEY.with_columns(change)
     table = table if "x" in table.columns else table.drop("journeys")
     named = {"conversions": "converted"}
@@ -272,6 +272,21 @@ def test_rows_that_count_nothing_are_told_counted_and_can_be_counted_as_nulls(ch
         assert again.to_paths().select("path", "total_conversions", "total_null").rows() == [
             ("a > b", 1, 0), ("a > c", 0, 1), ("b", 1, 1), ("c", 0, 1)
         ]  # fmt: skip
+    table.write_csv(tmp_path / "p.csv")  # of a file, the remedy is for the table as polars reads it
+    (found,) = attrib.Journeys.from_paths(tmp_path / "p.csv", **named).findings
+    follow(found.text, pl.read_csv(tmp_path / "p.csv"))[0].write_csv(tmp_path / "mended.csv")
+    assert attrib.Journeys.from_paths(tmp_path / "mended.csv", **named, **given).to_paths().equals(again.to_paths())
+
+
+def test_a_column_of_all_journeys_gives_the_nulls(tmp_path):
+    table = pl.DataFrame({"path": ["a > b", "b", "c"], "conversions": [2, 0, 0], "journeys": [10, 7, 1]})
+    table.write_csv(tmp_path / "p.csv")
+    for source in (table, tmp_path / "p.csv", table.with_columns(pl.col("journeys").cast(pl.String))):
+        (found,) = attrib.Journeys.from_paths(source, conversions="conversions").findings
+        given = source if isinstance(source, pl.DataFrame) else table
+        mended, named = follow(found.text, given)
+        again = attrib.Journeys.from_paths(mended, conversions="conversions", **named)
+        assert again.to_paths()["total_null"].to_list() == [8, 7, 1]
 
 
 def test_flags_of_a_path_table_are_told_how_to_be_counted():

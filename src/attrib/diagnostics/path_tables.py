@@ -35,20 +35,20 @@ _NONE = re.compile(r"^\s*(\[\s*\]|\(\s*\)|\{\s*\})?\s*$")
 
 
 def without_effect(
-    table: pl.DataFrame, conversions: Ints, nulls: Ints, called: Mapping[str, str], whole: pl.DataFrame
+    conversions: Ints, nulls: Ints, called: Mapping[str, str], whole: pl.DataFrame, *, texts: bool
 ) -> Finding | None:
     """Find rows of a path table that count neither a conversion nor a null.
 
     Parameters
     ----------
-    table : DataFrame
-        The rows that are read, under our names, as they came.
     conversions, nulls : int array [rows]
         What they count.
     called : mapping of str to str
         Ours to theirs for the columns that are read.
     whole : DataFrame
         The same rows with all columns of the caller.
+    texts : bool
+        Whether the caller's own columns are texts where they are here: those of a CSV file are texts to us only.
     """
     count, rows = int(np.count_nonzero((conversions == 0) & (nulls == 0))), len(conversions)
     if not count:
@@ -61,23 +61,27 @@ def without_effect(
     if nulls.any():
         hint = f"leave them out if nobody took these paths, else give the journeys that failed in {_column(read)}"
     else:
-        hint = _how_to_count(table, conversions, called, whole)
+        hint = _how_to_count(conversions, called, whole, texts=texts)
     return Finding("paths_without_effect", "paths", so, hint, count, rows)
 
 
-def _how_to_count(table: pl.DataFrame, conversions: Ints, called: Mapping[str, str], whole: pl.DataFrame) -> str:
+def _how_to_count(conversions: Ints, called: Mapping[str, str], whole: pl.DataFrame, *, texts: bool) -> str:
     """Where the journeys that failed stand, or how to compute them."""
     theirs, nulls = called["conversions"], called.get("nulls", "nulls")
-    rest = [name for name, dtype in whole.schema.items() if name not in called.values() and dtype.is_numeric()]
-    failed = [name for name in rest if role_in_paths(name) == "nulls"]
+    rest = [name for name, dtype in whole.schema.items() if name not in called.values() and not dtype.is_nested()]
+    failed = [name for name in rest if role_in_paths(name) == "nulls" and _counts(whole[name]) is not None]
     if failed:
         return f"nulls={_column(failed[0])} (in a job: [input] nulls) if that counts the journeys that failed"
-    text = table.schema["conversions"] == pl.String
-    number = f"pl.col({_column(theirs)})" + (".str.strip_chars().cast(pl.Float64)" if text else "")
+
+    def number_of(name: str) -> str:
+        as_text = texts and whole.schema[name] == pl.String
+        return f"pl.col({_column(name)})" + (".str.strip_chars().cast(pl.Float64)" if as_text else "")
+
+    number = number_of(theirs)
     job = f"in a job: write it into the file, [input] nulls = {_toml(nulls)}"
     total = next((name for name in rest if _counts_journeys(name, whole[name], conversions)), None)
     if total is not None:
-        formula = f"pl.col({_column(total)}) - {number}"
+        formula = f"{number_of(total)} - {number}"
         return (
             f"if {_column(total)} counts all journeys of a path, the nulls are the rest: "
             f"table.with_columns({_argument(nulls, formula)}), nulls={_column(nulls)} ({job})"
@@ -93,12 +97,20 @@ def _how_to_count(table: pl.DataFrame, conversions: Ints, called: Mapping[str, s
 
 
 def _counts_journeys(name: str, column: pl.Series, conversions: Ints) -> bool:
-    if not _JOURNEYS & set(words_of(name)) or role_in_paths(name) in ("path", "value"):
+    if not _JOURNEYS & set(words_of(name)) or role_in_paths(name) == "value":
         return False
-    if column.null_count() or not column.dtype.is_numeric():
-        return False
-    counts = column.to_numpy()
-    return bool((counts == np.floor(counts)).all() and (counts >= conversions).all() and (counts > conversions).any())
+    counts = _counts(column)
+    return counts is not None and bool((counts >= conversions).all() and (counts > conversions).any())
+
+
+def _counts(column: pl.Series) -> npt.NDArray[np.float64] | None:
+    """Whole numbers from 0, which may be written as text; None for anything else."""
+    if not (column.dtype.is_numeric() or column.dtype == pl.String):
+        return None
+    numbers = (column.str.strip_chars() if column.dtype == pl.String else column).cast(pl.Float64, strict=False)
+    counts = numbers.to_numpy()
+    whole = not numbers.null_count() and np.isfinite(counts).all() and (counts >= 0).all()
+    return counts if whole and (counts == np.floor(counts)).all() else None
 
 
 def _column(name: str | None) -> str:

@@ -159,16 +159,17 @@ class PathReader:
         value = good[VALUE].fill_null(0.0).to_numpy().copy() if VALUE in optional else conversions.astype(np.float64)
         self._exponent = exponent_of(float(np.abs(value).max(initial=0.0)), has_value=VALUE in optional)
         self.rows = PathRows(offsets, players, conversions, nulls, value)
-        self._look(table.filter(keep), keep, good[PATH] if self._texts else None)
+        self._look(keep, good[PATH] if self._texts else None)
         return self.rows
 
-    def _look(self, table: pl.DataFrame, keep: pl.Series, texts: pl.Series | None) -> None:
+    def _look(self, keep: pl.Series, texts: pl.Series | None) -> None:
         """Find what rows and paths tell by themselves."""
         assert self.rows is not None
         conversions, nulls, called = self.rows.conversions, self.rows.nulls, dict(self.recipe.theirs)
         if ((conversions == 0) & (nulls == 0)).any():
-            whole = table if self.recipe.whole is None else self.recipe.whole.collect().filter(keep)
-            self._silent = without_effect(table, conversions, nulls, called, whole)
+            source = self.recipe.whole or self.recipe.source
+            rows, own = source.collect().filter(keep), source.kind != "csv"
+            self._silent = without_effect(conversions, nulls, called, rows, texts=own)
         if texts is not None:
             self._as_lists = lists_as_text(texts, called.get(PATH, PATH))
 
