@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
@@ -125,18 +126,25 @@ def shown(name: str) -> str:
     if name.isascii():
         text = ascii(name)[1:-1]
     else:
-        scripts = {unicodedata.name(c, "").split(" ")[0] for c in name if c.isalpha()}
         whole = unicodedata.normalize("NFC", name) == name
-        text = "".join(_shown_letter(c, mixed="LATIN" in scripts and len(scripts) > 1, whole=whole) for c in name)
+        parts = re.split(r"([\W_]+)", name)  # words of several scripts may stand side by side
+        text = "".join(_shown_letter(c, beside=_scripts(part), whole=whole) for part in parts for c in part)
     short = f"'{text}'" if len(text) <= 40 else f"'{text[:18]}…{text[-19:]}'"
     return short + _whole_script(name)
 
 
-def _shown_letter(c: str, *, mixed: bool, whole: bool) -> str:
+def _scripts(word: str) -> Counter[str]:
+    """Scripts of the letters of a word, by number."""
+    return Counter(unicodedata.name(c, "").split(" ")[0] for c in word if c.isalpha())
+
+
+def _shown_letter(c: str, *, beside: Counter[str], whole: bool) -> str:
     kind = unicodedata.category(c)
+    own = unicodedata.name(c, "").split(" ")[0]
+    stranger = len(beside) > 1 and ("LATIN" in beside or beside[own] < max(beside.values()))
     odd = kind[0] in "CZ" or (kind in ("Mn", "Me") and not whole)
     odd = odd or (not c.isascii() and unicodedata.normalize("NFKC", c).isascii())
-    odd = odd or (mixed and not c.isascii() and ord(c.casefold()[0]) in _LOOK_ALIKE and not _is_latin(c))
+    odd = odd or (stranger and not c.isascii() and ord(c.casefold()[0]) in _LOOK_ALIKE and not _is_latin(c))
     if c == " " or (c.isprintable() and not odd):
         return "\\'" if c == "'" else "\\\\" if c == "\\" else c
     return ascii(c)[1:-1]
