@@ -247,7 +247,8 @@ def test_names_are_shown_in_their_own_script_and_what_hides_is_spelled_out():
     assert [shown(name) for name in plain] == [f"'{name}'" for name in plain]
     hidden = {
         "em\u0430il": "'em\\u0430il'", "e\u200bmail": "'e\\u200bmail'", "\u202eliame": "'\\u202eliame'",
-        "рек\u03bfама": "'рек\\u03bfама'", "email\u00a0": "'email\\xa0'", "cafe\u0301": "'cafe\\u0301'", "ｅmail": "'\\uff45mail'",
+        "рекл\u03bfма": "'рекл\\u03bfма'", "email\u00a0": "'email\\xa0'", "cafe\u0301": "'cafe\\u0301'",
+        "ｅmail": "'\\uff45mail'",
         "\u0441\u043e\u0441\u043e": "'\u0441\u043e\u0441\u043e' (cyrillic)", "a\x1b[31m": "'a\\x1b[31m'",
     }  # fmt: skip
     assert {name: shown(name) for name in hidden} == hidden
