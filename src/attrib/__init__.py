@@ -157,11 +157,13 @@ def _instead_of(name: str) -> str:
     """A method that others call so, or the name of ours that is spelled nearly alike."""
     from difflib import get_close_matches
 
-    from attrib.methods import METHODS
-    from attrib.methods.elsewhere import named_here
+    if name[:1].isupper():  # a class: modules are asked for here, too, when they are imported, and shall load nothing
+        from attrib.methods import METHODS
+        from attrib.methods.elsewhere import named_here
 
-    ours = None if name.startswith("_") else named_here(name)
-    near = [METHODS[ours].__name__] if ours else get_close_matches(name, __all__, n=1, cutoff=0.8)
+        if ours := named_here(name):
+            return f"; did you mean {METHODS[ours].__name__}?"
+    near = get_close_matches(name, __all__, n=1, cutoff=0.8)
     return f"; did you mean {near[0]}?" if near else ""
 
 

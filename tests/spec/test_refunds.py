@@ -175,7 +175,7 @@ def test_a_refund_is_never_the_duplicate_of_its_order():
     found = form(touched, events)
     assert numbers(found)[1] == {None: 0.0, "a": 5.0, "b": 2.0}  # of the latest order: no order_id says another
     assert ledger(found, "outcomes")["duplicate"] == 1
-    told = form(touched, [row | {"transaction_id": "o1"} for row in reached]).warnings
+    told = form(touched, [row | {"transaction_id": f"o{at}"} for at, row in enumerate(reached)]).warnings
     assert any('columns={"order_id": "transaction_id"}' in text for text in told)
 
 

@@ -97,7 +97,7 @@ def test_the_column_must_hold_text_where_it_is_needed(recipe):
         form(numbers, **recipe)
     assert caught.value.key == "wrong_type"
     assert str(caught.value) == (
-        "touchpoints: column 'interaction' is Int64, not text; cast it: pl.col('interaction').cast(pl.String)"
+        "touchpoints: column 'interaction' is Int64, not text; cast it: pl.col(\"interaction\").cast(pl.String)"
     )
 
 
