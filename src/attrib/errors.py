@@ -27,7 +27,8 @@ def brief(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and (shape or hasattr(value, "columns")):
         kind = type(value).__name__
-        return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind} of {' × '.join(map(str, shape))}"
+        article = "an" if kind[0] in "aeiouAEIOU" or kind == "ndarray" else "a"
+        return f"{article} {kind} of {' × '.join(map(str, shape))}"
     if type(value) in (list, tuple) and any(getattr(item, "shape", None) for item in value[:LONGEST]):
         inside = ", ".join(brief(item) for item in value[:LONGEST])
         text = f"[{inside}]" if isinstance(value, list) else f"({inside})"
