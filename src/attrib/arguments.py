@@ -15,7 +15,7 @@ from attrib.engines.spark import SparkEngine
 from attrib.errors import SpecError, brief
 from attrib.io.flags import check_flag_type, split_inline
 from attrib.io.identities import Identities, read_identities
-from attrib.io.mapping import check_mapping, mapping_for
+from attrib.io.mapping import check_mapping, mapping_for, read_columns
 from attrib.io.sources import InlineOutcome, Source, open_table
 from attrib.io.tables import required
 from attrib.schemas import (
@@ -132,9 +132,7 @@ def check_names(columns: Any, used: tuple[str, ...]) -> dict[str, Any]:
         raise SpecError("bad_columns", f"columns = {brief(columns)} maps nothing", hint='e.g. {"customer_id": "user"}')
     tables = {key: value for key, value in columns.items() if key in TABLES and isinstance(value, Mapping)}
     for part in ({k: v for k, v in columns.items() if k not in tables}, *tables.values()):
-        for ours, theirs in part.items():
-            if not isinstance(ours, str) or not isinstance(theirs, str):
-                raise SpecError("bad_columns", f"columns: {brief(ours)} = {brief(theirs)} is not one name for another")
+        for ours in read_columns(part):
             near = difflib.get_close_matches(ours, OURS, n=1, cutoff=0.8)
             if ours not in (*OURS, *used) and near:
                 raise SpecError(

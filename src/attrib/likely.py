@@ -28,7 +28,10 @@ _MONEY = {
     *("value", "values", "revenue", "revenues", "amount", "turnover", "sales", "income", "gmv", "money", "price"),
     *("umsatz", "worth", "paid", "profit", "margin"),
 }
-_MEAN = {"avg", "average", "averages", "mean", "means", "median", "aov", "per", "rate"}
+MEANS = {
+    *("avg", "average", "averages", "mean", "means", "median", "aov", "arpu", "arppu", "per", "each", "rate"),
+    *("durchschnitt", "durchschnittlich", "moyenne", "moyen", "promedio", "gemiddeld"),
+}
 _COUNT = {
     *("conversions", "conversion", "conv", "convs", "converted", "converting", "orders", "purchases", "transactions"),
     *("signups", "leads", "count", "counts", "n", "freq", "frequency", "total", "wins", "won"),
@@ -83,7 +86,7 @@ def role_in_paths(name: str) -> str | None:
     joined = "".join(words)
     if any(word in _NOT or word.startswith("unconv") for word in words) or joined.startswith(("non", "null")):
         return "nulls"
-    if any(word in _MEAN for word in words):
+    if any(word in MEANS for word in words):
         return None  # of an order, not of all conversions of a path
     if any(word in _MONEY for word in words):
         return "value"
@@ -127,7 +130,7 @@ def columns_like(missing: Iterable[str], names: Collection[str]) -> dict[str, st
         close = difflib.get_close_matches(ours, free, n=1, cutoff=0.7)
         worded = [name for name in free if _WORDS.get(ours, set()) & set(words_of(name))]
         if ours == "value":
-            worded = [name for name in worded if not _MEAN & set(words_of(name))]
+            worded = [name for name in worded if not MEANS & set(words_of(name))]
         near = close or worded or difflib.get_close_matches(ours, free, n=1, cutoff=0.5)
         if near:
             found[ours] = near[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import polars as pl
 
@@ -22,6 +23,7 @@ def first_cells(source: Source) -> Look | None:
     if source.kind == "spark":
         return None
 
+    @cache
     def look(column: str) -> pl.Series:
         return source.collect(source.frame.select(pl.col(column)).head(ROWS))[column]
 
@@ -59,17 +61,17 @@ def may_hold(role: str, column: pl.Series) -> bool:
 def _tells_refunds(cells: pl.Series) -> bool:
     if cells.dtype == pl.Boolean or cells.dtype.is_numeric():
         return not _is_zero(cells)
-    if roles.word_of(cells.name) in ("test", "is_test"):  # arms of a test are called so, too
-        said = cells.to_frame().select(answer(cells.name, cells.dtype)).to_series()
-        return bool((said == SAID_YES).any()) and not (said == UNREADABLE).any()
-    if cells.dtype == pl.String:
-        said = cells.to_frame().select(answer(cells.name, cells.dtype)).to_series()
-        if not (said == UNREADABLE).any():
-            return bool((said == SAID_YES).any())
-        if _is_numbers(cells):
-            return not _is_zero(cells)
-        return cells.n_unique() > 1 or bool(roles.roles_of(cells[0]) & {roles.REFUND})
-    return True  # dates
+    arms = roles.word_of(cells.name) in ("test", "is_test")  # those of a test are called so, too
+    if cells.dtype != pl.String and not arms:
+        return True  # dates
+    said = cells.to_frame().select(answer(cells.name, cells.dtype)).to_series()
+    if not (said == UNREADABLE).any():
+        return bool((said == SAID_YES).any())
+    if arms:
+        return False
+    if _is_numbers(cells):
+        return not _is_zero(cells)
+    return cells.n_unique() > 1 or roles.REFUND in roles.roles_of(cells[0])
 
 
 def _is_numbers(cells: pl.Series) -> bool:

@@ -315,8 +315,6 @@ def unread_path_columns(
 
 def _in_paths(role: str, name: str) -> bool:
     known = role_in_paths(name)
-    if role == "value" and set(roles.word_of(name).split("_")) & roles.AVERAGES:
-        return False  # of a conversion, and not of all of the row
     return known == role or (role == "value" and known is None and roles.VALUE in roles.roles_of(name))
 
 

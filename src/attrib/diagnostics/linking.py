@@ -68,9 +68,8 @@ def near_customers(touches: Source, outcomes: Source, counted: tuple[str, ...]) 
     if touched.height - touched["key"].n_unique() >= max(2.0, OWN_SPELLING * touched.height):
         return None
     pairs = strangers.join(touched, on="key").sort("id", "other").unique("id", keep="first", maintain_order=True)
-    if not pairs.height or pairs.height < min(
-        LEAST_NEAR, strangers.height / 10
-    ):  # short ids may be alike but for case by chance
+    by_chance = min(LEAST_NEAR, strangers.height / 10)  # of short ids, some are alike but for case
+    if not pairs.height or pairs.height < by_chance:
         return None
     listed = [
         f"{shown(one)} for {shown(other)}" for one, other in pairs.select("id", "other").head(MOST_NEAR).iter_rows()

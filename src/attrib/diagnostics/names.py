@@ -96,7 +96,7 @@ def _bare(text: str) -> str:
     for c in text:
         kind = unicodedata.category(c)
         if kind[0] == "L":
-            keep = tonal or unicodedata.name(c, "").split(" ")[0] not in _ACCENTED
+            keep = tonal or _script(c) not in _ACCENTED
         if c.isspace() or kind not in ("Mn", "Me", "Cf", "Cc") or (keep and kind == "Mn"):
             out.append(c)
     return "".join(out)
@@ -135,31 +135,37 @@ def shown(name: str) -> str:
 
 def _scripts(word: str) -> Counter[str]:
     """Scripts of the letters of a word, by number."""
-    return Counter(unicodedata.name(c, "").split(" ")[0] for c in word if c.isalpha())
+    return Counter(_script(c) for c in word if c.isalpha())
 
 
 def _shown_letter(c: str, *, beside: Counter[str], whole: bool) -> str:
     kind = unicodedata.category(c)
-    own = unicodedata.name(c, "").split(" ")[0]
+    own = _script(c)
     stranger = len(beside) > 1 and ("LATIN" in beside or beside[own] < max(beside.values()))
     odd = kind[0] in "CZ" or (kind in ("Mn", "Me") and not whole)
     odd = odd or (not c.isascii() and unicodedata.normalize("NFKC", c).isascii())
-    odd = odd or (stranger and not c.isascii() and ord(c.casefold()[0]) in _LOOK_ALIKE and not _is_latin(c))
+    odd = odd or (stranger and _only_looks_latin(c))
     if c == " " or (c.isprintable() and not odd):
         return "\\'" if c == "'" else "\\\\" if c == "\\" else c
     return ascii(c)[1:-1]
 
 
-def _is_latin(c: str) -> bool:
-    return unicodedata.name(c, "").startswith("LATIN")
+def _script(c: str) -> str:
+    """The script of a letter, as the first word of its name says it."""
+    return unicodedata.name(c, "").split(" ")[0]
+
+
+def _only_looks_latin(c: str) -> bool:
+    """Whether a letter of another script looks like a Latin one."""
+    return not c.isascii() and ord(c.casefold()[0]) in _LOOK_ALIKE and _script(c) != "LATIN"
 
 
 def _whole_script(name: str) -> str:
     """The script of a name whose letters all look like Latin ones, and are not."""
     letters = [c for c in name if c.isalpha()]
-    if not letters or any(c.isascii() or _is_latin(c) or ord(c.casefold()[0]) not in _LOOK_ALIKE for c in letters):
+    if not letters or not all(map(_only_looks_latin, letters)):
         return ""
-    return f" ({unicodedata.name(letters[0], 'other letters').split(' ')[0].lower()})"
+    return f" ({_script(letters[0]).lower()})"
 
 
 def near_groups(names: Iterable[str]) -> list[list[str]]:

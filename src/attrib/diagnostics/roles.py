@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from attrib.likely import MEANS
+
 VALUE, CURRENCY, ORDER, REFUND = "value", "currency", "order", "refund"
 ZONE, SEQUENCE, EVENT = "zone", "sequence", "event"
 PART, SINCE, CHANCE = "part", "since", "chance"  # of which part a row is, from when it holds, how sure it is
@@ -28,18 +30,15 @@ _TOTAL_OF = _words(
     "total totals grand sub order orders cart basket checkout net gross purchase transaction invoice sale paid amount "
     "sum price money set usd eur gbp chf jpy cad aud incl excl in cents minor local ecommerce conversion item"
 )
-_NO_MONEY = _words(
-    "average averages avg mean means aov durchschnitt durchschnittlich moyenne moyen promedio per "
-    "channel channels rep person team country region list lists type kind code id ids uuid name names "
-    "status state date at time timestamp method provider gateway search social is has was number no nr count counts "
-    "qty "
-    "quantity discount discounts discounted tax taxes vat mwst steuer shipping versand freight cost costs unit rate "
-    "ratio source medium campaign terms tier group band bucket category reference ref attribute key model label "
-    "owner manager segment stage previous predicted forecast budget median percent pct rank score touchpoints clicks "
-    "impressions sessions items products customers users orders visits proposition avg average mean annual yearly "
-    "employees size agent agents office center centre page chain class"
+_NO_MONEY = MEANS | _words(
+    "channel channels rep person team country region list lists type kind code id ids uuid name names status "
+    "state date at time timestamp method provider gateway search social is has was number no nr count counts qty "
+    "quantity discount discounts discounted tax taxes vat mwst steuer shipping versand freight cost costs unit "
+    "rate ratio source medium campaign terms tier group band bucket category reference ref attribute key model "
+    "label owner manager segment stage previous predicted forecast budget median percent pct rank score "
+    "touchpoints clicks impressions sessions items products customers users orders visits proposition annual "
+    "yearly employees size agent agents office center centre page chain class"
 )
-AVERAGES = _words("avg average mean median aov arpu arppu per each durchschnitt moyenne promedio media gemiddeld")
 _CURRENCIES = _words(
     "currency currencies ccy currencycode currencyid waehrung wahrung devise moneda divisa valuta moeda iso4217 "
     "wahrungscode waehrungscode munteenheid"

@@ -125,8 +125,9 @@ class PathReader:
         table = source.collect(source.frame.select(PATH, CONVERSIONS, *optional, *more))
         if table.height == 0:
             raise DataError("no_rows", f"{source.name} has 0 rows", hint="check the path and any filter")
-        if self.recipe.whole is not None and table.height > 1:
-            self._equal = equal_rows(self.recipe.whole.collect(), "paths", whole=True)
+        whole = None if self.recipe.whole is None else self.recipe.whole.collect()
+        if whole is not None and table.height > 1:
+            self._equal = equal_rows(whole, "paths", whole=True)
         self._check_types(table.schema)
         lists = isinstance(table.schema[PATH], (pl.List, pl.Array))
         path = _as_lists(table[PATH]) if lists else table[PATH].cast(pl.String)
@@ -159,17 +160,16 @@ class PathReader:
         value = good[VALUE].fill_null(0.0).to_numpy().copy() if VALUE in optional else conversions.astype(np.float64)
         self._exponent = exponent_of(float(np.abs(value).max(initial=0.0)), has_value=VALUE in optional)
         self.rows = PathRows(offsets, players, conversions, nulls, value)
-        self._look(keep, good[PATH] if self._texts else None)
+        self._look((table if whole is None else whole).filter(keep), good[PATH] if self._texts else None)
         return self.rows
 
-    def _look(self, keep: pl.Series, texts: pl.Series | None) -> None:
+    def _look(self, rows: pl.DataFrame, texts: pl.Series | None) -> None:
         """Find what rows and paths tell by themselves."""
         assert self.rows is not None
         conversions, nulls, called = self.rows.conversions, self.rows.nulls, dict(self.recipe.theirs)
         if ((conversions == 0) & (nulls == 0)).any():
             source = self.recipe.whole or self.recipe.source
-            rows, own = source.collect().filter(keep), source.kind != "csv"
-            self._silent = without_effect(conversions, nulls, called, rows, texts=own)
+            self._silent = without_effect(conversions, nulls, called, rows, texts=source.kind != "csv")
         if texts is not None:
             self._as_lists = lists_as_text(texts, called.get(PATH, PATH))
 

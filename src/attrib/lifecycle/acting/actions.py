@@ -20,7 +20,7 @@ from attrib.lifecycle.acting.claims import RANKING, claim_unless_chosen, read_de
 from attrib.lifecycle.acting.deciding import ACTION, ADVANCED, SINCE
 from attrib.lifecycle.acting.effects import Effects, History, change, fit_effects
 from attrib.lifecycle.acting.offering import candidates
-from attrib.lifecycle.acting.policy import Log, expected_outcomes, policy_value
+from attrib.lifecycle.acting.policy import Log, expected_outcomes, read_policy, value_of
 from attrib.lifecycle.base.beside import check_same_rows, read_customers
 from attrib.lifecycle.base.calibrated import Recipe
 from attrib.lifecycle.base.design import DesignMatrix, collected
@@ -405,18 +405,16 @@ def _risk(table: pl.DataFrame, name: str, model: Any, horizon: float | None = No
     return values
 
 
-def _value(log: Log, history: History, min_support: int, **settings: Any) -> pl.DataFrame:
+def _value(log: Log, history: History, min_support: int, *, folds: int, seed: int, level: float) -> pl.DataFrame:
     """Worth of taking each action always, and of the best one by models that have not seen the customer."""
-    means = expected_outcomes(log, history.matrix, settings["folds"], settings["seed"])
+    means = expected_outcomes(log, history.matrix, folds, seed)
     counts = np.bincount(log.taken, minlength=len(log.actions))
     means[:, counts < min_support] = -np.inf
     best = pl.Series(log.actions)[means.argmax(axis=1)]
-    taken = pl.Series(log.actions)[log.taken]
     frame = pl.DataFrame({f"x{at}": column for at, column in enumerate(history.matrix.T)})
+    expected = expected_outcomes(log, DesignMatrix.fit(frame, scale=True).transform(frame), folds, seed)
     parts = []
     for name, policy in [("best", best), *((f"always {name}", name) for name in log.actions)]:
-        found = policy_value(
-            taken, log.outcome, log.chance, policy, features=frame, customers=log.codes, **settings
-        )  # fmt: skip
+        found = value_of(log, read_policy(policy, log), expected, level)
         parts.append(found.select(pl.lit(name).alias("policy"), pl.all()))
     return pl.concat(parts)

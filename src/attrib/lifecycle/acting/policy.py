@@ -157,18 +157,31 @@ def policy_value(
     given = {"outcome": outcome, "propensity": propensity, "policy": policy, "features": features}
     check_same_rows(actions=actions, **given, customers=customers)
     log = read_log(actions, outcome, propensity, customers)
-    chosen = _read_policy(policy, log)
-    rows = np.arange(len(log.taken))
-    weight = chosen[rows, log.taken] / log.chance
+    chosen = read_policy(policy, log)
     matrix = None
     if features is not None:
         table = collected(features)
-        if table.height != len(rows):
-            raise DataError("different_lengths", f"features has {table.height} rows, actions has {len(rows)}")
+        if table.height != len(log.taken):
+            raise DataError("different_lengths", f"features has {table.height} rows, actions has {len(log.taken)}")
         matrix = DesignMatrix.fit(table, scale=True).transform(table)
         if unfit := chosen_by(table, log.taken, log.chance, log.codes):
             warn(f"propensities do not fit which rows got which action: these depend on {told(unfit)}")
-    means = expected_outcomes(log, matrix, folds, seed)
+    return value_of(log, chosen, expected_outcomes(log, matrix, folds, seed), level)
+
+
+def value_of(log: Log, chosen: Floats, means: Floats, level: float) -> pl.DataFrame:
+    """Estimates of `policy_value` for the chances that a policy gives each action, and what each is expected to bring.
+
+    Parameters
+    ----------
+    log : Log
+    chosen, means : float64 [n, actions]
+        From `read_policy` and `expected_outcomes`.
+    level : float
+        Of the intervals.
+    """
+    rows = np.arange(len(log.taken))
+    weight = chosen[rows, log.taken] / log.chance
     robust = (chosen * means).sum(axis=1) + weight * (log.outcome - means[rows, log.taken])
     terms = np.column_stack([weight * log.outcome, weight, robust, log.outcome, np.ones(len(rows))])
     could, paid = weight > 0, log.outcome != 0
@@ -317,7 +330,7 @@ def _decided(policy: Any, features: Any) -> Any:
     return policy
 
 
-def _read_policy(policy: Any, log: Log) -> Floats:
+def read_policy(policy: Any, log: Log) -> Floats:
     """Chance that the policy gives each action in each row, [n, actions]."""
     n = len(log.taken)
     if isinstance(policy, Mapping) or hasattr(policy, "columns"):
